@@ -1,0 +1,34 @@
+# Node runs the TypeScript as it is: there is nothing to compile. The image brings its own Node, so the one that
+# package.json lists as an optional dependency stays out.
+
+FROM node:24-bookworm-slim AS generated
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=optional
+COPY prisma.config.ts ./
+COPY prisma ./prisma
+COPY scripts/generate.ts ./scripts/generate.ts
+RUN node scripts/generate.ts
+
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --omit=optional
+
+FROM node:24-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production PORT=4000 DATA_DIR=/data
+RUN install -d -o node -g node -m 0700 /data
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json ./
+COPY prisma/migrations ./prisma/migrations
+COPY scripts/migrate.ts ./scripts/migrate.ts
+COPY src ./src
+COPY --from=generated /app/src/generated ./src/generated
+USER node
+VOLUME /data
+EXPOSE 4000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# Not through npm: the signals of the container are for the server itself.
+CMD ["node", "src/main.ts"]

@@ -1,0 +1,133 @@
+import { builder } from '../builder.ts';
+import { formatId } from '../ids.ts';
+import { estimatePageSize } from '../paging.ts';
+import { AgentRef } from '../refs.ts';
+import { includeUnder, settleNode, toNodes } from '../selection.ts';
+import { type LlmConfig, llmConfig, type SttConfig, sttConfig, type TtsConfig, ttsConfig } from './provider-config.ts';
+import { listAgents, readAgent, readCurrentAgent } from './read-agents.ts';
+
+const LlmApi = builder.enumType('LlmApi', {
+  description: 'Which of the two APIs of OpenAI-compatible providers is spoken.',
+  values: {
+    RESPONSES: { description: 'POST /responses.' },
+    CHAT_COMPLETIONS: { description: 'POST /chat/completions: what most compatible providers have.' },
+  } as const,
+});
+
+const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').implement({
+  description:
+    'Which model answers for an agent. Keys are write-only: they are encrypted at rest, and only the last four characters are ever read back.',
+  fields: (t) => ({
+    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
+    model: t.exposeString('model', { description: 'The model’s name at the provider.' }),
+    apiUrl: t.exposeString('apiUrl', {
+      nullable: true,
+      description: 'The base URL of its API, with the version. Null: the provider’s own.',
+    }),
+    api: t.field({ type: LlmApi, description: 'Which API it speaks.', resolve: (config) => config.api }),
+    completionsPath: t.exposeString('completionsPath', {
+      nullable: true,
+      description: 'The path under apiUrl, where it is not the usual one.',
+    }),
+    apiKeyHint: t.exposeString('apiKeyHint', {
+      nullable: true,
+      description: 'The last four characters of its key. Null: it has no key of its own.',
+    }),
+    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+  }),
+});
+
+const TtsProviderConfig = builder.objectRef<TtsConfig>('TtsProviderConfig').implement({
+  description: 'What speaks for an agent: text to speech.',
+  fields: (t) => ({
+    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
+    model: t.exposeString('model', { nullable: true, description: 'The model’s name at the provider.' }),
+    voice: t.exposeString('voice', { nullable: true, description: 'The voice.' }),
+    apiUrl: t.exposeString('apiUrl', { nullable: true, description: 'The base URL of its API.' }),
+    sampleRate: t.exposeInt('sampleRate', { nullable: true, description: 'Samples per second of the audio.' }),
+    apiKeyHint: t.exposeString('apiKeyHint', { nullable: true, description: 'The last four characters of its key.' }),
+    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+  }),
+});
+
+const SttProviderConfig = builder.objectRef<SttConfig>('SttProviderConfig').implement({
+  description: 'What listens for an agent: speech to text.',
+  fields: (t) => ({
+    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
+    model: t.exposeString('model', { nullable: true, description: 'The model’s name at the provider.' }),
+    apiUrl: t.exposeString('apiUrl', { nullable: true, description: 'The base URL of its API.' }),
+    path: t.exposeString('path', {
+      nullable: true,
+      description: 'The path under apiUrl, where it is not the usual one.',
+    }),
+    language: t.exposeString('language', { nullable: true, description: 'The language that it expects, as BCP 47.' }),
+    apiKeyHint: t.exposeString('apiKeyHint', { nullable: true, description: 'The last four characters of its key.' }),
+    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+  }),
+});
+
+builder.prismaObjectFields(AgentRef, (t) => ({
+  name: t.exposeString('name', {}),
+  description: t.exposeString('description', { nullable: true }),
+  instructions: t.exposeString('instructions', {}),
+  isDefault: t.exposeBoolean('isDefault', {}),
+  isActive: t.exposeBoolean('isActive', {}),
+  isShared: t.boolean({
+    description: 'Whether it is the tenant’s, for all its users, and not one user’s own.',
+    resolve: (agent) => agent.ownerId === null,
+  }),
+  llm: t.field({
+    type: LlmProviderConfig,
+    description: 'Which model answers for it.',
+    resolve: (agent, _args, context) => (agent.llm === null ? context.defaultLlm : llmConfig.parse(agent.llm)),
+  }),
+  tts: t.field({
+    type: TtsProviderConfig,
+    nullable: true,
+    description: 'What speaks for it. Null: it does not speak.',
+    resolve: (agent) => (agent.tts === null ? null : ttsConfig.parse(agent.tts)),
+  }),
+  stt: t.field({
+    type: SttProviderConfig,
+    nullable: true,
+    description: 'What listens for it. Null: it does not listen.',
+    resolve: (agent) => (agent.stt === null ? null : sttConfig.parse(agent.stt)),
+  }),
+  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+  updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+}));
+
+builder.nodeRef(AgentRef, {
+  id: { resolve: (agent: typeof AgentRef.$inferType) => agent.id },
+  loadWithoutCache: (row, context, info) =>
+    settleNode(readAgent(context.viewer, context.db, formatId('Agent', row), includeUnder(context, info, 'Agent'))),
+});
+
+builder.queryFields((t) => ({
+  agents: t.connection(
+    {
+      type: AgentRef,
+      description: 'The agents that the viewer may use, their own and the tenant’s, oldest first.',
+      args: {
+        includeInactive: t.arg.boolean({ description: 'Whether to list those that are switched off as well.' }),
+      },
+      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      resolve: (_root, args, context, info) =>
+        listAgents(context.viewer, context.db, args, includeUnder(context, info, 'Agent', toNodes)),
+    },
+    { name: 'AgentConnection', description: 'A page of agents.' },
+    { name: 'AgentEdge', description: 'An agent in a page.' },
+  ),
+  agent: t.prismaField({
+    type: AgentRef,
+    nullable: true,
+    description: 'An agent that the viewer may use.',
+    args: { id: t.arg.id({ required: true, description: 'The agent’s id, agt_….' }) },
+    resolve: (query, _root, args, context) => readAgent(context.viewer, context.db, args.id, query),
+  }),
+  currentAgent: t.prismaField({
+    type: AgentRef,
+    description: 'Who answers where nothing else was chosen: the viewer’s default agent, else the tenant’s.',
+    resolve: (query, _root, _args, context) => readCurrentAgent(context.viewer, context.db, query),
+  }),
+}));

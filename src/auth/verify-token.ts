@@ -1,0 +1,138 @@
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyResult, jwtVerify } from 'jose';
+import { z } from 'zod';
+import { UnauthenticatedError } from '../errors.ts';
+import type { Viewer } from './viewer.ts';
+
+/** How access tokens are checked. */
+export interface VerifierConfig {
+  /** An HS256 secret, or where the issuer publishes its public keys. Never both: algorithms are pinned by the kind. */
+  readonly key:
+    | { readonly kind: 'secret'; readonly secret: Uint8Array }
+    | { readonly kind: 'jwks'; readonly url: string; readonly cooldownMs?: number };
+  readonly issuer: string;
+  readonly audience: string;
+  /** Names of claims; plain keys of the payload, whatever dots and slashes are in them. */
+  readonly tenantClaim: string;
+  readonly rolesClaim: string;
+}
+
+/** Checks an access token; the answer is who it speaks for. */
+export type VerifyToken = (token: string) => Promise<Viewer>;
+
+/** The token was good, and its time is over: a client should fetch another and come back. */
+export class TokenExpiredError extends UnauthenticatedError {
+  constructor() {
+    super('The access token has expired.');
+  }
+}
+
+/** Longer tokens are refused unread. */
+export const maxTokenBytes = 8192;
+const clockToleranceSeconds = 5;
+const claimPattern = /^\P{Cc}{1,255}$/u;
+const identifier = z.string().refine((value) => value.isWellFormed() && claimPattern.test(value));
+const roleList = z.union([identifier.transform((role) => [role]), z.array(identifier).max(100)]).optional();
+const lifetime = z.number().finite();
+
+/**
+ * Makes a verifier of access tokens (JWT, RFC 7519). Issuer, audience, exp and sub are required; clocks may differ by
+ * 5 seconds. Keys of a JWKS URL are cached for ten minutes; an unknown key id fetches them again, at most every 30
+ * seconds.
+ *
+ * The verifier throws {@link UnauthenticatedError}, and {@link TokenExpiredError} when only the time is up.
+ */
+export function createTokenVerifier(config: VerifierConfig): VerifyToken {
+  const options = {
+    issuer: config.issuer,
+    audience: config.audience,
+    requiredClaims: ['exp', 'sub'],
+    clockTolerance: clockToleranceSeconds,
+  };
+  const check = createSignatureCheck(config.key, options);
+  return async (token) => {
+    if (Buffer.byteLength(token) > maxTokenBytes) {
+      throw new UnauthenticatedError(`The access token is longer than ${maxTokenBytes} bytes.`);
+    }
+    let payload: JWTPayload;
+    try {
+      ({ payload } = await check(token));
+    } catch (error) {
+      throw explainRefusal(error);
+    }
+    return {
+      userId: readClaim(payload, 'sub', identifier),
+      tenantId: readClaim(payload, config.tenantClaim, identifier),
+      roles: readClaim(payload, config.rolesClaim, roleList) ?? [],
+      expiresAt: readClaim(payload, 'exp', lifetime) * 1000,
+    };
+  };
+}
+
+type CheckOptions = { issuer: string; audience: string; requiredClaims: string[]; clockTolerance: number };
+
+function createSignatureCheck(
+  key: VerifierConfig['key'],
+  options: CheckOptions,
+): (token: string) => Promise<JWTVerifyResult> {
+  if (key.kind === 'secret') {
+    return (token) => jwtVerify(token, key.secret, { ...options, algorithms: ['HS256'] });
+  }
+  const keys = createRemoteJWKSet(new URL(key.url), {
+    cacheMaxAge: 600_000,
+    cooldownDuration: key.cooldownMs ?? 30_000,
+    timeoutDuration: 5_000,
+  });
+  return (token) => jwtVerify(token, keys, { ...options, algorithms: ['RS256', 'ES256', 'EdDSA'] });
+}
+
+function readClaim<T>(payload: JWTPayload, name: string, schema: z.ZodType<T>): T {
+  const claim = schema.safeParse(Object.hasOwn(payload, name) ? payload[name] : undefined);
+  if (claim.success) return claim.data;
+  throw new UnauthenticatedError(
+    Object.hasOwn(payload, name)
+      ? `The ${name} claim of the access token must be 1 to 255 characters without control characters.`
+      : `The access token has no ${name} claim.`,
+  );
+}
+
+/** Says what is wrong with a token without repeating anything of it. */
+function explainRefusal(error: unknown): UnauthenticatedError {
+  if (error instanceof errors.JWTExpired) return new TokenExpiredError();
+  if (error instanceof errors.JWTClaimValidationFailed) return new UnauthenticatedError(explainClaim(error));
+  if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey) {
+    return new UnauthenticatedError('The signature of the access token does not match.');
+  }
+  if (error instanceof errors.JWKSMultipleMatchingKeys) {
+    return new UnauthenticatedError('The access token does not say which key signed it (kid).');
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return new UnauthenticatedError('The access token is signed with an algorithm that is not accepted here.');
+  }
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || !isAboutToken(error)) {
+    return new UnauthenticatedError(
+      'The access token cannot be checked at the moment: the keys of its issuer are out of reach.',
+    );
+  }
+  return new UnauthenticatedError('The access token is malformed.');
+}
+
+/** jose reports a failed download of the keys as a plain error, and everything about the token as one of its own. */
+function isAboutToken(error: unknown): boolean {
+  if (error instanceof errors.JOSEError) return error.code !== 'ERR_JOSE_GENERIC';
+  // A token of odd types, such as an array for a header, may surface as a TypeError.
+  return error instanceof TypeError && error.cause === undefined && error.message !== 'fetch failed';
+}
+
+function explainClaim(error: errors.JWTClaimValidationFailed): string {
+  if (error.reason === 'missing') return `The access token has no ${error.claim} claim.`;
+  switch (error.claim) {
+    case 'aud':
+      return 'The access token is meant for another audience.';
+    case 'iss':
+      return 'The access token is from another issuer.';
+    case 'nbf':
+      return 'The access token is not valid yet.';
+    default:
+      return `The ${error.claim} claim of the access token is not valid.`;
+  }
+}

@@ -1,0 +1,72 @@
+import DataLoader from 'dataloader';
+import type { LlmConfig } from './agents/provider-config.ts';
+import type { Viewer } from './auth/viewer.ts';
+import type { Database } from './db.ts';
+import { UnauthenticatedError } from './errors.ts';
+import type { Agent } from './generated/prisma/client.ts';
+import type { ConversationFeed } from './log/conversation-feed.ts';
+import type { RunHost } from './runs/host.ts';
+import { sumConversationUsage, sumRunUsage, type Usage } from './runs/usage.ts';
+
+/** What every resolver is handed: who asks, and the floors below. One per operation. */
+export interface Context {
+  /** Who asks. Reading it throws UNAUTHENTICATED where nobody does. */
+  readonly viewer: Viewer;
+  /** Whether somebody asks, for the scopes of the root types. */
+  readonly authenticated: boolean;
+  readonly db: Database;
+  /** Where turns run and are followed. */
+  readonly runs: RunHost;
+  /** Tells the readers of conversations what happens in them. */
+  readonly feed: ConversationFeed;
+  /** Which model answers for the agents that name none: the environment's. */
+  readonly defaultLlm: LlmConfig;
+  /** In the log line of the operation, and in masked errors. */
+  readonly requestId: string;
+  /** When the operation began, in milliseconds of performance.now. */
+  readonly startedAt: number;
+  /** Agents by row id, for events that name them. Batched and remembered for the operation. */
+  readonly agents: DataLoader<string, Agent | null>;
+  /** Usage by the row id of a run, batched. */
+  readonly usageOfRuns: DataLoader<string, Usage>;
+  /** Usage by the row id of a conversation, batched. */
+  readonly usageOfConversations: DataLoader<string, Usage>;
+  /** A context like this one with nothing remembered: for the next event of a subscription. */
+  readonly renew: () => Context;
+}
+
+/** Makes the context of one operation. */
+export function createContext(from: {
+  viewer: Viewer | null;
+  db: Database;
+  runs: RunHost;
+  feed: ConversationFeed;
+  defaultLlm: LlmConfig;
+  requestId: string;
+}): Context {
+  const { viewer, db, runs, feed, defaultLlm, requestId } = from;
+  const whoAsks = () => {
+    if (!viewer) throw new UnauthenticatedError();
+    return viewer;
+  };
+  return {
+    get viewer() {
+      return whoAsks();
+    },
+    authenticated: viewer !== null,
+    db,
+    runs,
+    feed,
+    defaultLlm,
+    requestId,
+    startedAt: performance.now(),
+    agents: new DataLoader(async (ids) => {
+      const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: whoAsks().tenantId } });
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      return ids.map((id) => byId.get(id) ?? null);
+    }),
+    usageOfRuns: new DataLoader((ids) => sumRunUsage(whoAsks(), db, ids)),
+    usageOfConversations: new DataLoader((ids) => sumConversationUsage(whoAsks(), db, ids)),
+    renew: () => createContext(from),
+  };
+}

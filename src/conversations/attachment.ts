@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { integer, list, text } from '../input.ts';
+
+const attachment = z.strictObject({
+  name: text(1, 255),
+  type: text(1, 255),
+  // Only what a browser can follow safely: a data: URL belongs into an upload, javascript: nowhere.
+  url: text(1, 2_048).refine(isWebUrl, 'must be an http or https URL'),
+  size: integer(0, 2_147_483_647),
+  knowledgeBaseId: text(1, 255)
+    .nullish()
+    .transform((value) => value ?? null),
+});
+
+/** The attachments of a message or a turn as clients give them. */
+export const attachmentsInput = list(attachment, 20);
+
+/** The attachments of a message as they are stored. */
+export const storedAttachments = z.array(
+  z.object({
+    name: z.string(),
+    type: z.string(),
+    url: z.string(),
+    size: z.int(),
+    knowledgeBaseId: z.string().nullable().default(null),
+  }),
+);
+export type Attachment = z.output<typeof storedAttachments>[number];
+/** An attachment that is to be stored. */
+export type AttachmentDraft = z.input<typeof storedAttachments>[number];
+
+function isWebUrl(value: string): boolean {
+  const url = URL.parse(value);
+  return url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
+}

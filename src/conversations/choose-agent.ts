@@ -1,0 +1,131 @@
+import { explainAbsence, visibleAgents } from '../access.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../db.ts';
+import { NotFoundError } from '../errors.ts';
+import { formatId, parseId } from '../ids.ts';
+import { badInput, type InputPath } from '../input.ts';
+
+/** The scenario of a conversation, and the agent that answers next in it, as row ids. */
+export interface Floor {
+  readonly scenarioId: string | null;
+  readonly activeAgentId: string | null;
+}
+
+/**
+ * The row ids of agents that the viewer may give the floor to: visible and active. One statement.
+ * @param ids public ids
+ * @param path where they stood; the place of the id is added for a list
+ * @throws {BadUserInputError} when an id is malformed, or its agent is not active
+ * @throws {NotFoundError | ForbiddenError} when one is not there, or is somebody else's
+ */
+export async function requireUsableAgents(
+  viewer: Viewer,
+  db: Db,
+  ids: readonly string[],
+  path: InputPath,
+): Promise<string[]> {
+  const wanted = new Map(ids.map((id, index) => [parseId('Agent', id, [...path, index]), index]));
+  if (wanted.size === 0) return [];
+  const rows = await db.agent.findMany({
+    where: { ...visibleAgents(viewer), id: { in: [...wanted.keys()] } },
+    select: { id: true, isActive: true },
+  });
+  const found = new Map(rows.map((row) => [row.id, row]));
+  for (const [row, index] of wanted) {
+    const agent = found.get(row);
+    if (agent === undefined) throw await explainMissingAgent(viewer, db, row);
+    if (!agent.isActive)
+      throw badInput([...path, index], `names an agent that is not active: ${formatId('Agent', row)}`);
+  }
+  return [...wanted.keys()];
+}
+
+/** Why an agent is not among the viewer's. */
+export async function explainMissingAgent(viewer: Viewer, db: Db, row: string) {
+  const other = await db.agent.findUnique({ where: { id: row }, select: { tenantId: true, ownerId: true } });
+  const owner = other && { tenantId: other.tenantId, userId: other.ownerId };
+  return explainAbsence(viewer, `agent ${formatId('Agent', row)}`, owner);
+}
+
+/**
+ * Where a conversation begins with an agent but no scenario, or with neither: the given agent, else the viewer's
+ * default, else the tenant's, else nobody.
+ */
+export async function chooseWithoutScenario(
+  viewer: Viewer,
+  db: Db,
+  agentId: string | null,
+  path: InputPath,
+): Promise<Floor> {
+  if (agentId !== null) {
+    const agent = await requireAgent(viewer, db, agentId, path);
+    return { scenarioId: null, activeAgentId: agent };
+  }
+  const agent = await db.agent.findFirst({
+    where: { ...visibleAgents(viewer), isDefault: true, isActive: true },
+    orderBy: { ownerId: { sort: 'asc', nulls: 'last' } },
+    select: { id: true },
+  });
+  return { scenarioId: null, activeAgentId: agent?.id ?? null };
+}
+
+/**
+ * Where a conversation stands in a scenario: at the given member, else at the root. One statement.
+ * @param by the scenario's key, or its row id
+ * @param path of the input that names both
+ * @throws {NotFoundError} when the tenant has no such scenario
+ * @throws {BadUserInputError} when the scenario or the agent is not active, or the agent is no member
+ */
+export async function chooseInScenario(
+  viewer: Viewer,
+  db: Db,
+  by: { readonly key: string } | { readonly id: string },
+  agentId: string | null,
+  path: InputPath,
+): Promise<Floor> {
+  const { tenantId } = viewer;
+  const agentRow = agentId === null ? null : parseId('Agent', agentId, [...path, 'agentId']);
+  const scenario = await db.scenario.findUnique({
+    where: 'key' in by ? { tenantId_key: { tenantId, key: by.key } } : { id: by.id, tenantId },
+    select: {
+      id: true,
+      key: true,
+      isActive: true,
+      agents: {
+        where: agentRow === null ? { isRoot: true } : { agentId: agentRow },
+        select: { agentId: true, agent: { select: { isActive: true, deletedAt: true } } },
+      },
+    },
+  });
+  if (scenario === null) {
+    const named = 'key' in by ? ` with the key ${JSON.stringify(by.key)}` : '';
+    throw new NotFoundError(`There is no scenario${named}.`);
+  }
+  if ('key' in by && !scenario.isActive)
+    throw badInput([...path, 'scenarioKey'], 'names a scenario that is not active');
+  const member = scenario.agents[0];
+  const usable = member?.agent.isActive === true && member.agent.deletedAt === null;
+  if (agentRow !== null && member === undefined) {
+    // Somebody else's agent is FORBIDDEN and an absent one NOT_FOUND, in a scenario or not.
+    await requireAgent(viewer, db, formatId('Agent', agentRow), [...path, 'agentId']);
+    throw badInput([...path, 'agentId'], `names an agent that is not in the scenario ${JSON.stringify(scenario.key)}`);
+  }
+  if (!usable) {
+    throw agentRow === null
+      ? badInput([...path, 'scenarioKey'], 'names a scenario whose root agent is not active')
+      : badInput([...path, 'agentId'], 'names an agent that is not active');
+  }
+  return { scenarioId: scenario.id, activeAgentId: member.agentId };
+}
+
+/** The row id of one agent that the viewer may give the floor to. */
+async function requireAgent(viewer: Viewer, db: Db, id: string, path: InputPath): Promise<string> {
+  const row = parseId('Agent', id, path);
+  const agent = await db.agent.findUnique({
+    where: { ...visibleAgents(viewer), id: row },
+    select: { id: true, isActive: true },
+  });
+  if (agent === null) throw await explainMissingAgent(viewer, db, row);
+  if (!agent.isActive) throw badInput(path, 'names an agent that is not active');
+  return agent.id;
+}

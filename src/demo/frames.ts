@@ -1,0 +1,21 @@
+/** An answer cut into what goes over the wire, piece by piece. */
+export interface AnswerFrames {
+  /** Sent with the headers. */
+  readonly head: string;
+  /** Paced, one by one. */
+  readonly tokens: readonly string[];
+  /** Sent with the last token. */
+  readonly tail: string;
+  /** The end of an answer that fails in the API's own words, in place of the tail. */
+  readonly failed: string;
+}
+
+/** One server-sent event without a name. */
+export function frameData(data: object): string {
+  return `data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** One server-sent event with a name. */
+export function frameEvent(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}

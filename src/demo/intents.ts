@@ -1,0 +1,96 @@
+import type { ReceivedRequest, ScriptedCall } from './steps.ts';
+
+/** What the demo model knows to talk about. */
+export type Topic = 'orders' | 'billing' | 'human';
+
+const words: Readonly<Record<Topic, RegExp>> = {
+  human: /\b(human|person|people|someone|representative|agent|operator|complain\w*)\b/iu,
+  orders: /\b(orders?|deliver\w*|shipp?\w*|parcels?|packages?|tracking|arriv\w*)\b|#?\b\d{4,6}\b/iu,
+  billing: /\b(invoices?|refund\w*|charg\w*|bill\w*|pay\w*|money|price)\b/iu,
+};
+
+/** Which agents are meant by a topic, by words in the names of their transfer tools. */
+const agentWords: Readonly<Record<Topic, RegExp>> = {
+  human: /human|escalat|person/iu,
+  orders: /order|shipping|delivery/iu,
+  billing: /bill|refund|payment|invoice/iu,
+};
+
+/** The topics of a text in the order in which they come up; somebody who asks for a human is not kept waiting. */
+export function topicsOf(text: string): Topic[] {
+  const topics: readonly Topic[] = ['human', 'orders', 'billing'];
+  const found = topics.map((topic) => ({ topic, at: topic === 'human' ? -1 : text.search(words[topic]) }));
+  return found
+    .filter(({ topic }) => words[topic].test(text))
+    .sort((a, b) => a.at - b.at)
+    .map(({ topic }) => topic);
+}
+
+/** The handoff that the text asks for, where one is offered and the agent at hand cannot do it with a tool. */
+export function chooseHandoff(request: ReceivedRequest, text: string): ScriptedCall | undefined {
+  for (const topic of topicsOf(text)) {
+    if (topic === 'orders' && request.tools.includes('lookup_order')) return undefined;
+    const name = request.tools.find((tool) => tool.startsWith('transfer_to_') && agentWords[topic].test(tool));
+    if (name !== undefined) {
+      return { name, arguments: fillArguments(request, name, { reason: `The user asks about ${topic}.` }) };
+    }
+  }
+  return undefined;
+}
+
+/** The tools that the text asks for, of those that are offered. Several are called at once. */
+export function chooseTools(request: ReceivedRequest, text: string): ScriptedCall[] {
+  const calls: ScriptedCall[] = [];
+  const offer = (name: string, values: Readonly<Record<string, string>>, fallback: string) => {
+    if (request.tools.includes(name)) calls.push({ name, arguments: fillArguments(request, name, values, fallback) });
+  };
+  const number = findOrderNumber(request, text);
+  if (number !== undefined) offer('lookup_order', {}, number);
+  if (/\b(time|date|day|clock)\b/iu.test(text)) {
+    const zone = /\b[A-Z]\w+\/[A-Z]\w+/u.exec(text)?.[0] ?? 'UTC';
+    offer('current_time', { timeZone: zone, timezone: zone, zone }, zone);
+  }
+  if (/\b(echo|context)\b/iu.test(text)) offer('echo_context', {}, text);
+  return calls;
+}
+
+/** The order number in the text, or, where it speaks of an order without one, the last one that was named. */
+function findOrderNumber(request: ReceivedRequest, text: string): string | undefined {
+  if (!words.orders.test(text)) return undefined;
+  const texts = request.messages.flatMap((message) => (message.role === 'user' ? [message.content] : []));
+  for (const candidate of [text, ...texts.reverse()]) {
+    const number = /\b\d{3,6}\b/u.exec(candidate)?.[0];
+    if (number !== undefined) return number;
+  }
+  return undefined;
+}
+
+/**
+ * Arguments that fit the tool's schema: the values that have a name in it, and the fallback for whatever else is
+ * required, or for the only one. A tool whose schema says nothing is given the values as they are.
+ */
+function fillArguments(
+  request: ReceivedRequest,
+  name: string,
+  values: Readonly<Record<string, string>>,
+  fallback?: string,
+): Record<string, unknown> {
+  const schema = asRecord(request.toolParameters.get(name));
+  const properties = asRecord(schema?.properties);
+  if (properties === undefined) return { ...values };
+  const required = Array.isArray(schema?.required) ? schema.required : [];
+  const filled: Record<string, unknown> = {};
+  const onlyOne = Object.keys(properties).length === 1;
+  for (const [property, description] of Object.entries(properties)) {
+    const value = values[property] ?? (onlyOne || required.includes(property) ? fallback : undefined);
+    if (value === undefined) continue;
+    const type = asRecord(description)?.type;
+    filled[property] = type === 'integer' || type === 'number' ? Number(value) : value;
+  }
+  return filled;
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return Object.fromEntries(Object.entries(value));
+}

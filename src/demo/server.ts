@@ -1,0 +1,130 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
+import { errorBody, misbehaveAtOnce, playStream, playWhole } from './playback.ts';
+import { readRequest } from './requests.ts';
+import { frameResponse, writeResponse } from './responses.ts';
+import type { DemoApi, ReceivedRequest, ScriptedStep } from './steps.ts';
+import { Ticker } from './ticker.ts';
+
+const maxBodyBytes = 16 * 1024 * 1024;
+
+const apis: Readonly<Record<string, DemoApi>> = {
+  '/v1/chat/completions': 'CHAT_COMPLETIONS',
+  '/v1/responses': 'RESPONSES',
+};
+
+export interface ModelServerOptions {
+  /**
+   * Says what to answer. `n` counts the requests from 0. What it throws is answered with status 500.
+   */
+  readonly respond: (request: ReceivedRequest, n: number) => ScriptedStep;
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** 127.0.0.1 unless said. */
+  readonly host?: string;
+  /** What GET /v1/models lists. */
+  readonly models?: readonly string[];
+}
+
+export interface ModelServer {
+  /** The base URL, ending in /v1. */
+  readonly url: string;
+  /** Closes it, with every stream that is open. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Starts an OpenAI-compatible server whose answers are scripted: POST /v1/chat/completions and POST /v1/responses,
+ * streamed or not, and GET /v1/models. It is strict where the real ones are: every tool call must have its output.
+ * @throws when the port is taken
+ */
+export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
+  const host = options.host ?? '127.0.0.1';
+  const ticker = new Ticker();
+  const models = options.models ?? ['demo'];
+  let count = 0;
+  const server = createServer((incoming, response) => {
+    response.on('error', () => {});
+    answer(incoming, response).catch((error: unknown) => {
+      if (response.headersSent) response.destroy();
+      else sendError(response, 500, describe(error));
+    });
+  });
+
+  async function answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = new URL(incoming.url ?? '/', 'http://model').pathname;
+    if (incoming.method === 'GET' && path === '/v1/models') {
+      const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'switchboard' }));
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ object: 'list', data }));
+      return;
+    }
+    const api = apis[path];
+    if (api === undefined) return sendError(response, 404, `There is no ${path} here.`);
+    if (incoming.method !== 'POST') return sendError(response, 405, 'Use POST.');
+    const text = await readBody(incoming);
+    if (text === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
+    const left = new AbortController();
+    response.on('close', () => {
+      if (!response.writableFinished) left.abort();
+    });
+    let request: ReceivedRequest;
+    try {
+      request = readRequest(api, JSON.parse(text), {
+        headers: incoming.headers,
+        signal: left.signal,
+      });
+    } catch (error) {
+      return sendError(response, 400, describe(error));
+    }
+    const n = count++;
+    const step = options.respond(request, n);
+    if (misbehaveAtOnce(response, step)) return;
+    const id = `demo${n}`;
+    const chat = api === 'CHAT_COMPLETIONS';
+    const frames = chat ? frameChatCompletion(step, request, id) : frameResponse(step, request, id);
+    if (request.stream) return await playStream(response, step, frames, api, ticker);
+    const whole = chat ? writeChatCompletion(step, request, id) : writeResponse(step, request, id);
+    await playWhole(response, step, whole, frames.tokens.length);
+  }
+
+  const listening = Promise.withResolvers<void>();
+  server.once('error', listening.reject);
+  server.listen(options.port ?? 0, host, listening.resolve);
+  await listening.promise;
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The model server listens on no port.');
+  // Longer than the clients' own, so that no request meets a socket that is being closed.
+  server.keepAliveTimeout = 60_000;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}/v1`,
+    close: async () => {
+      const closed = Promise.withResolvers<void>();
+      server.close(() => closed.resolve());
+      server.closeAllConnections();
+      await closed.promise;
+    },
+  };
+}
+
+/** The body as text, or undefined when it is longer than this server reads. */
+async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of incoming) {
+    const bytes = Buffer.from(chunk);
+    length += bytes.length;
+    if (length > maxBodyBytes) return undefined;
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function sendError(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(errorBody(status, message)));
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,33 @@
+import type { Failure } from './ports.ts';
+
+/** Why a turn was stopped from outside: the reason that its AbortSignal carries. */
+export class TurnAborted extends Error {
+  override readonly name = 'TurnAborted';
+  /** Null: somebody cancelled it. Otherwise what it failed of. */
+  readonly failure: Failure | null;
+
+  constructor(failure: Failure | null = null) {
+    super(failure?.message ?? 'The turn was cancelled.');
+    this.failure = failure;
+  }
+}
+
+/**
+ * Waits for a promise, or for the signal, whichever is first: for work that may not listen to its signal.
+ * @throws the signal's reason when it is aborted first
+ */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    if (stop) signal.removeEventListener('abort', stop);
+    // Whichever came second has nobody to tell.
+    work.catch(() => {});
+  }
+}

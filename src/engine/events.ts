@@ -1,0 +1,65 @@
+import type { Failure, TokenUsage } from './ports.ts';
+
+export type CallStatus = 'PENDING' | 'AWAITING_APPROVAL' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'DENIED' | 'CANCELLED';
+
+/** A tool call as it stood when the event happened. */
+export interface TurnToolCall {
+  readonly callId: string;
+  readonly step: number;
+  readonly index: number;
+  readonly name: string;
+  readonly arguments: string;
+  readonly result: unknown;
+  readonly status: CallStatus;
+  readonly error: string | null;
+  readonly agentId: string;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+}
+
+/** How many tokens a model call took, for the ledger. */
+export interface TurnModelCall {
+  readonly step: number;
+  readonly agentId: string;
+  readonly model: string;
+  /** Null where the model reported none. */
+  readonly usage: TokenUsage | null;
+  readonly durationMs: number;
+  readonly timeToFirstTokenMs: number | null;
+}
+
+/**
+ * What happens in a turn, in order. Each turn ends with exactly one of turnCompleted, turnFailed and turnCancelled.
+ * Before it, every open tool call has been completed and every open message closed.
+ */
+export type TurnEvent =
+  | { readonly type: 'messageStarted'; readonly messageId: string; readonly agentId: string; readonly step: number }
+  /** `offset` is where the delta starts in its message, in UTF-16 code units. */
+  | { readonly type: 'textDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
+  | { readonly type: 'reasoningDelta'; readonly delta: string }
+  /** The text of the message from `length` code units on is void. */
+  | { readonly type: 'textRetracted'; readonly messageId: string; readonly length: number }
+  | {
+      readonly type: 'messageCompleted';
+      readonly messageId: string;
+      readonly content: string;
+      /** PARTIAL where the turn failed or was cancelled while it was written. */
+      readonly status: 'COMPLETE' | 'PARTIAL';
+    }
+  | { readonly type: 'toolCallStarted'; readonly toolCall: TurnToolCall }
+  | { readonly type: 'toolCallCompleted'; readonly toolCall: TurnToolCall }
+  | {
+      readonly type: 'handoffOccurred';
+      readonly callId: string;
+      readonly step: number;
+      readonly fromAgentId: string;
+      readonly toAgentId: string;
+      readonly reason: string | null;
+      readonly at: Date;
+    }
+  /** For the ledger; readers of the run are not shown it. */
+  | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
+  | { readonly type: 'turnCompleted' }
+  /** `cause` is for the log of the server, never for readers. */
+  | { readonly type: 'turnFailed'; readonly failure: Failure; readonly cause?: unknown }
+  | { readonly type: 'turnCancelled' };

@@ -1,0 +1,124 @@
+import type { CallStatus } from './events.ts';
+import type { HistoryItem, RequestedCall } from './ports.ts';
+import { transferredOutput } from './tool-step.ts';
+
+/** A stored message, as history needs it. */
+export interface PastMessage {
+  readonly role: 'USER' | 'ASSISTANT' | 'SYSTEM';
+  readonly content: string;
+  /** The model step of its run that wrote it; null where no model did. */
+  readonly step: number | null;
+}
+
+/** A stored tool call. */
+export interface PastCall {
+  readonly callId: string;
+  readonly step: number;
+  readonly index: number;
+  readonly name: string;
+  readonly arguments: string;
+  readonly status: CallStatus;
+  readonly result: unknown;
+  readonly error: string | null;
+}
+
+/** A stored handoff. */
+export interface PastHandoff {
+  readonly callId: string;
+  readonly step: number;
+  readonly toolName: string;
+  readonly reason: string | null;
+}
+
+/** One turn of the past: messages in their order, and what happened between them. */
+export interface PastTurn {
+  readonly messages: readonly PastMessage[];
+  readonly calls: readonly PastCall[];
+  readonly handoffs: readonly PastHandoff[];
+}
+
+/**
+ * The history that a model is given: valid for every provider whatever happened before. Each call has a result, also
+ * where it was cut off; nothing is empty; arguments that are not JSON are wrapped.
+ *
+ * @param turns oldest first; the last is the one that begins, and is kept whole
+ * @param budgetTokens where the history is longer, turns are dropped from the oldest on, never part of one
+ */
+export function buildHistory(turns: readonly PastTurn[], budgetTokens: number): HistoryItem[] {
+  const kept: HistoryItem[][] = [];
+  let left = budgetTokens;
+  for (const [back, turn] of turns.toReversed().entries()) {
+    const items = itemsOf(turn);
+    left -= items.reduce((sum, item) => sum + estimateTokens(item), 0);
+    if (left < 0 && back > 0) break;
+    kept.push(items);
+  }
+  return kept.reverse().flat();
+}
+
+function itemsOf(turn: PastTurn): HistoryItem[] {
+  const items: HistoryItem[] = [];
+  for (const message of turn.messages) {
+    if (message.step !== null || message.content === '') continue;
+    if (message.role === 'ASSISTANT') items.push({ role: 'assistant', content: message.content, calls: [] });
+    else items.push({ role: message.role === 'USER' ? 'user' : 'system', content: message.content });
+  }
+  const written = turn.messages.filter((message) => message.step !== null);
+  const steps = new Set([...written, ...turn.calls, ...turn.handoffs].map((entry) => entry.step ?? 0));
+  for (const step of [...steps].sort((a, b) => a - b)) {
+    const content = written
+      .filter((message) => message.step === step)
+      .map((message) => message.content)
+      .join('');
+    const calls: RequestedCall[] = [];
+    const results: HistoryItem[] = [];
+    for (const call of turn.calls.filter((entry) => entry.step === step).sort((a, b) => a.index - b.index)) {
+      calls.push({ id: call.callId, name: call.name, arguments: validArguments(call.arguments) });
+      results.push({ role: 'tool', callId: call.callId, output: outputOf(call) });
+    }
+    for (const handoff of turn.handoffs.filter((entry) => entry.step === step)) {
+      const reason = handoff.reason === null ? {} : { reason: handoff.reason };
+      calls.push({ id: handoff.callId, name: handoff.toolName, arguments: JSON.stringify(reason) });
+      results.push({ role: 'tool', callId: handoff.callId, output: transferredOutput });
+    }
+    if (content !== '' || calls.length > 0) items.push({ role: 'assistant', content, calls }, ...results);
+  }
+  return items;
+}
+
+function outputOf(call: PastCall): string {
+  switch (call.status) {
+    case 'SUCCEEDED':
+      return JSON.stringify(call.result ?? null);
+    case 'FAILED':
+      return JSON.stringify({ error: call.error ?? 'The tool failed.' });
+    case 'DENIED':
+      return JSON.stringify({ error: call.error ?? 'A person denied this call.' });
+    default:
+      return JSON.stringify({ error: 'Cancelled: the turn was stopped before there was an answer.' });
+  }
+}
+
+function validArguments(written: string): string {
+  try {
+    const parsed: unknown = JSON.parse(written);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return written;
+  } catch {
+    // Kept as text below: the model sees what it wrote, the provider sees JSON.
+  }
+  return JSON.stringify({ invalid: written });
+}
+
+/**
+ * About how many tokens an item takes: a quarter of its UTF-8 bytes and a few for its frame. Tokenisers differ by
+ * model; this errs on the high side for languages that take several bytes a character.
+ */
+function estimateTokens(item: HistoryItem): number {
+  const text =
+    item.role === 'tool' ? item.output : item.role === 'assistant' ? item.content + callText(item.calls) : item.content;
+  return Math.ceil(Buffer.byteLength(text) / 4) + 4;
+}
+
+function callText(calls: readonly RequestedCall[]): string {
+  return calls.map((call) => call.name + call.arguments).join('');
+}

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TurnEvent } from './events.ts';
+import type { PlannedAgent, TurnLimits } from './plan.ts';
+import { type HistoryItem, ModelError, type ModelRequest, type RequestedCall, type TurnPorts } from './ports.ts';
+
+/** What a model step is given. */
+export interface ModelStepInput {
+  readonly agent: PlannedAgent;
+  readonly step: number;
+  readonly history: readonly HistoryItem[];
+  readonly limits: TurnLimits;
+  /** Call ids of earlier steps. Some providers begin again at call_0 in each step; ids are made unique in the run. */
+  readonly usedCallIds: Set<string>;
+}
+
+/** What a model step said. */
+export interface ModelStepAnswer {
+  readonly content: string;
+  readonly calls: readonly RequestedCall[];
+}
+
+/** The message that a step writes, from its first text on. */
+interface OpenMessage {
+  readonly id: string;
+  content: string;
+}
+
+const firstRetryDelayMs = 250;
+
+/**
+ * Runs one model step, tried again where its failure allows it: a step has no effects before its calls are run, so
+ * only its text has to be taken back (textRetracted).
+ *
+ * @throws {ModelError} when it failed for good; the message, if one is open, was closed as PARTIAL before
+ * @throws the signal's reason when it was stopped; likewise
+ */
+export async function* runModelStep(
+  input: ModelStepInput,
+  ports: TurnPorts,
+  signal: AbortSignal,
+): AsyncGenerator<TurnEvent, ModelStepAnswer, void> {
+  const { agent, step, limits } = input;
+  const request: ModelRequest = {
+    endpoint: agent.endpoint,
+    instructions: agent.instructions,
+    history: input.history,
+    tools: [
+      ...agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
+      ...agent.handoffs.map(({ toolName, description }) => ({
+        name: toolName,
+        description,
+        parameters: handoffSchema,
+      })),
+    ],
+    temperature: agent.temperature,
+    maxTokens: agent.maxTokens,
+  };
+
+  let message: OpenMessage | null = null;
+  for (let attempt = 0; ; attempt++) {
+    const calls: RequestedCall[] = [];
+    const begunAt = ports.now().getTime();
+    let firstTokenAt: number | null = null;
+    let finished = false;
+    const modelCalled = (usage: Parameters<typeof ledgerEvent>[2]) =>
+      ledgerEvent(input, ports.now().getTime() - begunAt, usage, firstTokenAt === null ? null : firstTokenAt - begunAt);
+
+    try {
+      signal.throwIfAborted();
+      for await (const event of ports.model.stream(request, signal)) {
+        if (event.type === 'text') {
+          firstTokenAt ??= ports.now().getTime();
+          if (message === null) {
+            message = { id: ports.newId(), content: '' };
+            yield { type: 'messageStarted', messageId: message.id, agentId: agent.id, step };
+          }
+          const offset = message.content.length;
+          message.content += event.delta;
+          yield { type: 'textDelta', messageId: message.id, offset, delta: event.delta };
+        } else if (event.type === 'reasoning') {
+          firstTokenAt ??= ports.now().getTime();
+          yield { type: 'reasoningDelta', delta: event.delta };
+        } else if (event.type === 'call') {
+          calls.push(withUniqueId(event.call, input.usedCallIds, ports));
+        } else {
+          finished = true;
+          yield modelCalled(event.usage);
+        }
+      }
+      signal.throwIfAborted();
+      if (!finished) throw truncated();
+      if (message)
+        yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'COMPLETE' };
+      return { content: message?.content ?? '', calls };
+    } catch (error) {
+      // A call that failed has cost tokens all the same; the ledger says that it does not know how many.
+      if (!finished && firstTokenAt !== null) yield modelCalled(null);
+
+      const retry =
+        !signal.aborted && error instanceof ModelError && error.failure.retryable && attempt < limits.maxRetries;
+      if (!retry) {
+        if (message)
+          yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'PARTIAL' };
+        throw error;
+      }
+      if (message && message.content !== '') {
+        message.content = '';
+        yield { type: 'textRetracted', messageId: message.id, length: 0 };
+      }
+      await sleep(firstRetryDelayMs * 2 ** attempt * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+/** The arguments of a transfer_to_<agent> tool. */
+const handoffSchema = {
+  type: 'object',
+  properties: { reason: { type: 'string', description: 'Why, in one sentence.' } },
+  additionalProperties: false,
+};
+
+function withUniqueId(call: RequestedCall, used: Set<string>, ports: TurnPorts): RequestedCall {
+  const id = call.id !== '' && !used.has(call.id) ? call.id : `call_${ports.newId()}`;
+  used.add(id);
+  return id === call.id ? call : { ...call, id };
+}
+
+function truncated(): ModelError {
+  return new ModelError({
+    code: 'MODEL_ERROR',
+    message: 'The model broke off in the middle of its answer.',
+    retryable: true,
+  });
+}
+
+function ledgerEvent(
+  { agent, step }: ModelStepInput,
+  durationMs: number,
+  usage: (TurnEvent & { type: 'modelCalled' })['call']['usage'],
+  timeToFirstTokenMs: number | null,
+): TurnEvent {
+  return {
+    type: 'modelCalled',
+    call: { step, agentId: agent.id, model: agent.endpoint.model, usage, durationMs, timeToFirstTokenMs },
+  };
+}

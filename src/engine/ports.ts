@@ -1,0 +1,137 @@
+/**
+ * What the engine needs from outside, as types. Floor 1: nothing here knows Prisma, GraphQL or openai.
+ */
+
+/** Why a run failed, as clients see it. */
+export type FailureCode =
+  | 'MODEL_ERROR'
+  | 'MODEL_TIMEOUT'
+  | 'MODEL_REFUSED'
+  | 'RATE_LIMITED'
+  | 'MAX_STEPS_EXCEEDED'
+  | 'GUARDRAIL_TRIPPED'
+  | 'INTERRUPTED'
+  | 'INTERNAL';
+
+/** A failure of a run: an event and a status, never a GraphQL error. The message is written for the user. */
+export interface Failure {
+  readonly code: FailureCode;
+  readonly message: string;
+  /** Whether the same turn may work when it is tried again. */
+  readonly retryable: boolean;
+}
+
+/** What a ModelPort throws. `retryable` is also the engine's leave to try the step again. */
+export class ModelError extends Error {
+  override readonly name = 'ModelError';
+  readonly failure: Failure;
+
+  constructor(failure: Failure, options?: ErrorOptions) {
+    super(failure.message, options);
+    this.failure = failure;
+  }
+}
+
+/** A call of a tool as a model asked for it. */
+export interface RequestedCall {
+  /** The model's call id. */
+  readonly id: string;
+  readonly name: string;
+  /** As the model wrote them: they may be invalid JSON. */
+  readonly arguments: string;
+}
+
+/** One entry of the history that a model is given. Valid for every provider: each call is followed by its result. */
+export type HistoryItem =
+  | { readonly role: 'user'; readonly content: string }
+  | { readonly role: 'system'; readonly content: string }
+  | { readonly role: 'assistant'; readonly content: string; readonly calls: readonly RequestedCall[] }
+  | { readonly role: 'tool'; readonly callId: string; readonly output: string };
+
+/** A tool as a model is told of it. */
+export interface ToolSpec {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of the arguments: an object schema. */
+  readonly parameters: Record<string, unknown>;
+}
+
+/** How to reach a model: the resolved LLM configuration of an agent. */
+export interface ModelEndpoint {
+  readonly api: 'RESPONSES' | 'CHAT_COMPLETIONS';
+  /** Base URL with the version, e.g. https://api.openai.com/v1 */
+  readonly apiUrl: string;
+  readonly apiKey: string;
+  readonly model: string;
+}
+
+/** What one model step sends. */
+export interface ModelRequest {
+  readonly endpoint: ModelEndpoint;
+  readonly instructions: string;
+  readonly history: readonly HistoryItem[];
+  readonly tools: readonly ToolSpec[];
+  /** 0 to 2. */
+  readonly temperature: number;
+  /** The most tokens of the answer. */
+  readonly maxTokens: number;
+}
+
+/** Tokens of one model call. The last three are parts of the totals. */
+export interface TokenUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly cacheWriteInputTokens: number;
+  readonly reasoningTokens: number;
+}
+
+/** What one model step answers, in order; `finished` comes exactly once and last. Text never splits a surrogate pair. */
+export type ModelEvent =
+  | { readonly type: 'text'; readonly delta: string }
+  | { readonly type: 'reasoning'; readonly delta: string }
+  | { readonly type: 'call'; readonly call: RequestedCall }
+  | {
+      readonly type: 'finished';
+      /** `length`: cut at maxTokens, which keeps what came. */
+      readonly reason: 'stop' | 'calls' | 'length';
+      /** Null where the provider reported none. */
+      readonly usage: TokenUsage | null;
+    };
+
+/** A model. */
+export interface ModelPort {
+  /**
+   * Runs one model step.
+   * @throws {ModelError} for every failure of the provider: refused, truncated, timed out, in-band error, garbage
+   * @throws the signal's reason when it is aborted
+   */
+  stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
+}
+
+/** What a tool answered. */
+export type ToolOutcome =
+  | { readonly ok: true; readonly result: unknown }
+  /** The error is told to the model, so that it can mend its call. */
+  | { readonly ok: false; readonly error: string };
+
+/** The tools of a run. */
+export interface ToolPort {
+  /**
+   * Runs one tool with the arguments that the model wrote, after JSON.parse.
+   * Arguments against the schema come back as `ok: false`, not as a throw.
+   */
+  call(
+    call: { readonly id: string; readonly name: string; readonly arguments: unknown },
+    context: { readonly agentId: string; readonly signal: AbortSignal },
+  ): Promise<ToolOutcome>;
+}
+
+/** What the world gives the engine; tests give it stand-ins. */
+export interface TurnPorts {
+  readonly model: ModelPort;
+  readonly tools: ToolPort;
+  /** A new row id. */
+  readonly newId: () => string;
+  readonly now: () => Date;
+}

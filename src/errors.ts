@@ -1,0 +1,113 @@
+/** The codes that an error can carry in `extensions.code`; clients branch on them. */
+export type ErrorCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'BAD_USER_INPUT'
+  | 'CONFLICT'
+  | 'RATE_LIMITED'
+  | 'QUERY_TOO_COMPLEX'
+  | 'INTERNAL';
+
+/** The HTTP status of an answer whose whole request failed with the code. */
+export const httpStatusOf: Readonly<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  BAD_USER_INPUT: 400,
+  CONFLICT: 409,
+  RATE_LIMITED: 429,
+  QUERY_TOO_COMPLEX: 400,
+  INTERNAL: 500,
+};
+
+/**
+ * An error whose message is written for the caller. Everything else that is thrown is masked as INTERNAL,
+ * once, at the edge (server/errors.ts).
+ */
+export abstract class SwitchboardError extends Error {
+  /** Stable; clients branch on it. */
+  abstract readonly code: ErrorCode;
+
+  /** What goes into `extensions` beside the code. */
+  get details(): Record<string, unknown> {
+    return {};
+  }
+}
+
+/** Nobody, or somebody whose token does not hold. */
+export class UnauthenticatedError extends SwitchboardError {
+  override readonly name = 'UnauthenticatedError';
+  readonly code = 'UNAUTHENTICATED';
+
+  constructor(message = 'This needs a valid access token.') {
+    super(message);
+  }
+}
+
+/** It exists, and it belongs to somebody else. */
+export class ForbiddenError extends SwitchboardError {
+  override readonly name = 'ForbiddenError';
+  readonly code = 'FORBIDDEN';
+}
+
+/** There is no such thing. */
+export class NotFoundError extends SwitchboardError {
+  override readonly name = 'NotFoundError';
+  readonly code = 'NOT_FOUND';
+}
+
+/** An argument is wrong; `argument` names it, e.g. `['input', 'content']`: `extensions.path` for clients. */
+export class BadUserInputError extends SwitchboardError {
+  override readonly name = 'BadUserInputError';
+  readonly code = 'BAD_USER_INPUT';
+  /** Not named `path`: graphql-js takes any error with an array there for one that it has located already. */
+  readonly argument: readonly (string | number)[];
+
+  constructor(message: string, argument: readonly (string | number)[]) {
+    super(message);
+    this.argument = argument;
+  }
+
+  override get details() {
+    return { path: this.argument };
+  }
+}
+
+/** It would contradict what is there; `runId` names the active run where one is in the way. */
+export class ConflictError extends SwitchboardError {
+  override readonly name = 'ConflictError';
+  readonly code = 'CONFLICT';
+  readonly runId: string | undefined;
+
+  constructor(message: string, runId?: string) {
+    super(message);
+    this.runId = runId;
+  }
+
+  override get details() {
+    return this.runId === undefined ? {} : { runId: this.runId };
+  }
+}
+
+/** Too often; try again after `retryAfterMs` milliseconds. */
+export class RateLimitedError extends SwitchboardError {
+  override readonly name = 'RateLimitedError';
+  readonly code = 'RATE_LIMITED';
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  override get details() {
+    return { retryAfterMs: this.retryAfterMs };
+  }
+}
+
+/** The document asks for more than one request may cost. */
+export class QueryTooComplexError extends SwitchboardError {
+  override readonly name = 'QueryTooComplexError';
+  readonly code = 'QUERY_TOO_COMPLEX';
+}

@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { BadUserInputError } from './errors.ts';
+
+/** Where in the arguments a value stood, e.g. `['input', 'attachments', 0, 'url']`. */
+export type InputPath = readonly (string | number)[];
+
+/**
+ * The value as the schema describes it.
+ * @param path where in the arguments the value stood
+ * @throws {BadUserInputError} naming the first field that is wrong and what it must be
+ */
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  path: InputPath,
+): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const at = [...path, ...(issue?.path ?? []).map((step) => (typeof step === 'number' ? step : String(step)))];
+  throw badInput(at, issue?.message ?? 'is invalid');
+}
+
+/** An error that names the field: `input.title must be …`. */
+export function badInput(path: InputPath, what: string): BadUserInputError {
+  const sentence = /^(must|is|has|cannot|names|needs)\b/.test(what)
+    ? `${path.join('.')} ${what}`
+    : `${path.join('.')}: ${what}`;
+  return new BadUserInputError(sentence.endsWith('.') ? sentence : `${sentence}.`, path);
+}
+
+/** How many characters (code points, as PostgreSQL's char_length counts them) a well-formed text has. */
+export function countCharacters(value: string): number {
+  let count = 0;
+  for (const _ of value) count += 1;
+  return count;
+}
+
+/**
+ * A text of `min` to `max` characters (code points). U+0000, which PostgreSQL cannot store, and lone surrogates,
+ * which UTF-8 cannot carry, are refused by name.
+ */
+export function text(min: number, max: number) {
+  return z.string({ error: 'must be a string' }).superRefine((value, context) => {
+    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+    if (value.includes('\u0000')) return refuse('must not contain the character U+0000');
+    if (!value.isWellFormed()) return refuse('must be well-formed Unicode: it contains a lone surrogate');
+    const length = countCharacters(value);
+    if (length < min || length > max)
+      refuse(`must be ${range(min, max)} characters long, and it has ${grouped(length)}`);
+  });
+}
+
+/** An integer from `min` to `max`. */
+export function integer(min: number, max: number) {
+  const message = `must be an integer from ${grouped(min)} to ${grouped(max)}`;
+  return z
+    .number({ error: message })
+    .refine((value) => Number.isInteger(value) && value >= min && value <= max, message);
+}
+
+/** A finite number from `min` to `max`. */
+export function decimal(min: number, max: number) {
+  const message = `must be a number from ${min} to ${max}`;
+  return z.number({ error: message }).refine((value) => value >= min && value <= max, message);
+}
+
+/** A list of at most `max` items. */
+export function list<Item extends z.ZodType>(item: Item, max: number) {
+  return z
+    .array(item, { error: 'must be a list' })
+    .max(max, { error: `must have at most ${grouped(max)} items`, abort: true });
+}
+
+function range(min: number, max: number): string {
+  return `${grouped(min)} to ${grouped(max)}`;
+}
+
+function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}

@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import type { RunEvent } from './event.ts';
+
+/*
+ * The archive of a finished run is one text: a JSON array of entries. Adjacent deltas of one message are one entry
+ * that holds the joined text and the boundaries (lengths and milliseconds), so a token costs a few bytes, and the
+ * events come out just as they went in.
+ */
+
+const toolCall = z.strictObject({
+  callId: z.string(),
+  step: z.int(),
+  index: z.int(),
+  name: z.string(),
+  arguments: z.string(),
+  result: z.unknown(),
+  status: z.enum(['PENDING', 'AWAITING_APPROVAL', 'RUNNING', 'SUCCEEDED', 'FAILED', 'DENIED', 'CANCELLED']),
+  error: z.string().nullable(),
+  agentId: z.string(),
+  startedAt: z.iso
+    .datetime()
+    .transform((at) => new Date(at))
+    .nullable(),
+  finishedAt: z.iso
+    .datetime()
+    .transform((at) => new Date(at))
+    .nullable(),
+});
+
+const failure = z.strictObject({
+  code: z.enum([
+    'MODEL_ERROR',
+    'MODEL_TIMEOUT',
+    'MODEL_REFUSED',
+    'RATE_LIMITED',
+    'MAX_STEPS_EXCEEDED',
+    'GUARDRAIL_TRIPPED',
+    'INTERRUPTED',
+    'INTERNAL',
+  ]),
+  message: z.string(),
+  retryable: z.boolean(),
+});
+
+const decision = z.strictObject({
+  rootAgentId: z.string().nullable(),
+  selectedAgentIds: z.array(z.string()),
+  selectedTools: z.array(z.string()),
+  confidence: z.number(),
+  reasoning: z.string(),
+  alternatives: z.array(z.string()),
+});
+
+const base = { seq: z.int(), at: z.number() };
+const deltas = { text: z.string(), lengths: z.array(z.int()), delays: z.array(z.number()) };
+const entry = z.discriminatedUnion('type', [
+  z.strictObject({ ...base, type: z.literal('RunStarted'), userMessageId: z.string() }),
+  z.strictObject({ ...base, type: z.literal('RoutingDecided'), decision }),
+  z.strictObject({ ...base, type: z.literal('MessageStarted'), messageId: z.string(), agentId: z.string() }),
+  z.strictObject({ ...base, type: z.literal('TextDelta'), messageId: z.string(), offset: z.int(), ...deltas }),
+  z.strictObject({ ...base, type: z.literal('ReasoningDelta'), ...deltas }),
+  z.strictObject({ ...base, type: z.literal('TextRetracted'), messageId: z.string(), length: z.int() }),
+  z.strictObject({ ...base, type: z.literal('ToolCallStarted'), toolCall }),
+  z.strictObject({ ...base, type: z.literal('ToolCallCompleted'), toolCall }),
+  z.strictObject({
+    ...base,
+    type: z.literal('HandoffOccurred'),
+    fromAgentId: z.string(),
+    toAgentId: z.string(),
+    reason: z.string().nullable(),
+    happenedAt: z.iso.datetime().transform((at) => new Date(at)),
+  }),
+  z.strictObject({ ...base, type: z.literal('MessageCompleted'), messageId: z.string() }),
+  z.strictObject({ ...base, type: z.literal('RunCompleted') }),
+  z.strictObject({ ...base, type: z.literal('RunFailed'), failure }),
+  z.strictObject({ ...base, type: z.literal('RunCancelled') }),
+]);
+const entries = z.array(entry);
+
+interface OpenDeltas {
+  type: 'TextDelta' | 'ReasoningDelta';
+  seq: number;
+  at: number;
+  messageId?: string;
+  offset?: number;
+  text: string[];
+  lengths: number[];
+  delays: number[];
+  /** What the next delta must begin with to belong here. */
+  nextSeq: number;
+  nextOffset: number;
+}
+
+/** Packs the events of a run, with the boundaries they had. */
+export function packEvents(events: readonly RunEvent[]): string {
+  const packed: unknown[] = [];
+  let open: OpenDeltas | null = null;
+  for (const event of events) {
+    if (event.type !== 'TextDelta' && event.type !== 'ReasoningDelta') {
+      if (open) packed.push(closeDeltas(open));
+      open = null;
+      const { runId: _runId, ...entry } = event;
+      packed.push(entry);
+      continue;
+    }
+    const place = event.type === 'TextDelta' ? { messageId: event.messageId, offset: event.offset } : {};
+    if (open && !follows(open, event)) {
+      packed.push(closeDeltas(open));
+      open = null;
+    }
+    const { type, seq, at, delta } = event;
+    open ??= {
+      type,
+      seq,
+      at,
+      ...place,
+      text: [],
+      lengths: [],
+      delays: [],
+      nextSeq: seq,
+      nextOffset: place.offset ?? 0,
+    };
+    open.text.push(delta);
+    open.lengths.push(delta.length);
+    open.delays.push(at - open.at);
+    open.nextSeq = seq + 1;
+    open.nextOffset += delta.length;
+  }
+  if (open) packed.push(closeDeltas(open));
+  return JSON.stringify(packed);
+}
+
+function follows(open: OpenDeltas, event: RunEvent & { type: 'TextDelta' | 'ReasoningDelta' }): boolean {
+  if (open.type !== event.type || open.nextSeq !== event.seq) return false;
+  return event.type === 'ReasoningDelta' || (open.messageId === event.messageId && open.nextOffset === event.offset);
+}
+
+function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknown {
+  return { ...rest, text: text.join('') };
+}
+
+/**
+ * The events of a run as they were.
+ * @throws {z.ZodError} when the text is not an archive
+ */
+export function unpackEvents(runId: string, archive: string): RunEvent[] {
+  const events: RunEvent[] = [];
+  for (const packed of entries.parse(JSON.parse(archive))) {
+    if (packed.type !== 'TextDelta' && packed.type !== 'ReasoningDelta') {
+      events.push({ ...packed, runId });
+      continue;
+    }
+    let start = 0;
+    for (const [index, length] of packed.lengths.entries()) {
+      const common = {
+        seq: packed.seq + index,
+        at: packed.at + (packed.delays[index] ?? 0),
+        runId,
+        delta: packed.text.slice(start, start + length),
+      };
+      if (packed.type === 'ReasoningDelta') events.push({ type: 'ReasoningDelta', ...common });
+      else events.push({ type: 'TextDelta', messageId: packed.messageId, offset: packed.offset + start, ...common });
+      start += length;
+    }
+  }
+  return events;
+}

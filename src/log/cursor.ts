@@ -1,0 +1,87 @@
+import { isTerminal, type RunEvent } from './event.ts';
+import type { RunTail } from './tail.ts';
+
+const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined };
+
+/**
+ * A reader of a run: a position in its tail. What has queued up behind it reaches it merged; the first event is never
+ * held back. Ends after the terminal event. An iterator with its own `return()`, not an async generator: a generator
+ * that waits on a promise cannot be stopped from outside.
+ */
+export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
+  readonly #tail: RunTail;
+  readonly #after: number;
+  readonly #onClose: (finished: boolean) => void;
+  /** The place in the tail of the next event; found when there is one. */
+  #index = 0;
+  #closed = false;
+  #sawTerminal = false;
+  #waiting: { resolve: (result: IteratorResult<RunEvent, undefined>) => void; forget: () => void } | null = null;
+
+  /**
+   * @param after only events with a higher seq
+   * @param onClose called once; `finished` says whether the terminal event was delivered
+   */
+  constructor(tail: RunTail, after: number, onClose: (finished: boolean) => void = () => {}) {
+    this.#tail = tail;
+    this.#after = after;
+    this.#onClose = onClose;
+    tail.readers++;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<RunEvent, undefined>> {
+    const result = this.#take();
+    if (result) return Promise.resolve(result);
+    if (this.#waiting) return Promise.reject(new Error('A cursor is read one event at a time.'));
+    return new Promise((resolve) => {
+      this.#waiting = { resolve, forget: this.#tail.onAppend(() => this.#deliver()) };
+    });
+  }
+
+  return(): Promise<IteratorResult<RunEvent, undefined>> {
+    this.#close();
+    return Promise.resolve(done);
+  }
+
+  #take(): IteratorResult<RunEvent, undefined> | null {
+    if (this.#closed) return done;
+    // Nothing was read yet. A tail can be empty now and be filled from its beginning later (remote.ts).
+    if (this.#index === 0) this.#index = this.#tail.indexAfter(this.#after);
+    const read = this.#tail.read(this.#index);
+    if (read) {
+      this.#index = read.next;
+      if (isTerminal(read.event)) this.#sawTerminal = true;
+      return { done: false, value: read.event };
+    }
+    if (!this.#tail.closed) return null;
+    this.#close();
+    return done;
+  }
+
+  #deliver(): void {
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    const result = this.#take();
+    if (!result) {
+      // What was appended is not after `after`.
+      waiting.forget = this.#tail.onAppend(() => this.#deliver());
+      return;
+    }
+    this.#waiting = null;
+    waiting.resolve(result);
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#tail.readers--;
+    this.#waiting?.forget();
+    this.#waiting?.resolve(done);
+    this.#waiting = null;
+    this.#onClose(this.#sawTerminal);
+  }
+}

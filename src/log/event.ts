@@ -1,0 +1,58 @@
+import type { TurnToolCall } from '../engine/events.ts';
+import type { Failure } from '../engine/ports.ts';
+
+/** A routing decision as it is stored; agents are row ids. */
+export interface RoutingDecided {
+  readonly rootAgentId: string | null;
+  readonly selectedAgentIds: string[];
+  readonly selectedTools: string[];
+  readonly confidence: number;
+  readonly reasoning: string;
+  readonly alternatives: string[];
+}
+
+/** What an event of the log says. Ids are row ids. */
+export type RunEventPayload =
+  | { readonly type: 'RunStarted'; readonly userMessageId: string }
+  /** `decision` is as runs store it. */
+  | { readonly type: 'RoutingDecided'; readonly decision: RoutingDecided }
+  | { readonly type: 'MessageStarted'; readonly messageId: string; readonly agentId: string }
+  | { readonly type: 'TextDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
+  | { readonly type: 'ReasoningDelta'; readonly delta: string }
+  | { readonly type: 'TextRetracted'; readonly messageId: string; readonly length: number }
+  | { readonly type: 'ToolCallStarted'; readonly toolCall: TurnToolCall }
+  | { readonly type: 'ToolCallCompleted'; readonly toolCall: TurnToolCall }
+  | {
+      readonly type: 'HandoffOccurred';
+      readonly fromAgentId: string;
+      readonly toAgentId: string;
+      readonly reason: string | null;
+      readonly happenedAt: Date;
+    }
+  | { readonly type: 'MessageCompleted'; readonly messageId: string }
+  | { readonly type: 'RunCompleted' }
+  | { readonly type: 'RunFailed'; readonly failure: Failure }
+  | { readonly type: 'RunCancelled' };
+
+/** An event in the log of a run. `at` is milliseconds since the epoch. */
+export type RunEvent = RunEventPayload & { readonly seq: number; readonly runId: string; readonly at: number };
+
+/** Whether it is the last event of its run. */
+export function isTerminal(event: RunEventPayload): boolean {
+  return event.type === 'RunCompleted' || event.type === 'RunFailed' || event.type === 'RunCancelled';
+}
+
+/**
+ * Two adjacent deltas as one, where they may be one: of the same message, or both of reasoning.
+ * @returns the merged event, with the seq and moment of the later one, or null
+ */
+export function mergeDeltas(first: RunEvent, second: RunEvent): RunEvent | null {
+  if (first.type === 'TextDelta' && second.type === 'TextDelta') {
+    if (first.messageId !== second.messageId || first.offset + first.delta.length !== second.offset) return null;
+    return { ...second, offset: first.offset, delta: first.delta + second.delta };
+  }
+  if (first.type === 'ReasoningDelta' && second.type === 'ReasoningDelta') {
+    return { ...second, delta: first.delta + second.delta };
+  }
+  return null;
+}

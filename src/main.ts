@@ -1,0 +1,64 @@
+import { type App, StartError, startApp } from './app.ts';
+import { FolderInUseError } from './database/folder-lock.ts';
+import { MigrationError } from './database/migrate.ts';
+import { EnvironmentError, loadEnv } from './env.ts';
+
+/** Ends the process after an orderly close; a second signal, or ten seconds, ends it at once. */
+function closeOnSignal(app: App): void {
+  let asked = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (asked) process.exit(1);
+    asked = true;
+    app.logger.info({ signal }, 'stopping');
+    setTimeout(() => process.exit(1), 10_000).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => fail(error),
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function welcome(app: App): void {
+  const lines = [
+    '',
+    `  Switchboard   ${app.url}/graphql`,
+    `  GraphiQL      open that address in a browser and press play`,
+    `  Model         ${app.modelDescription}`,
+    ...(app.developmentToken === null
+      ? []
+      : [
+          `  Token         for development, a week: ${app.developmentToken}`,
+          `                more: npm run -s token -- --sub alice --role admin`,
+        ]),
+    '',
+    '',
+  ];
+  process.stdout.write(lines.join('\n'));
+}
+
+function fail(error: unknown): never {
+  process.stderr.write(`${describeFailure(error)}\n`);
+  process.exit(1);
+}
+
+/** Foreseen failures in words; anything else with its stack. */
+function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const foreseen = [StartError, EnvironmentError, FolderInUseError, MigrationError].some(
+    (kind) => error instanceof kind,
+  );
+  if (!foreseen) return error.stack ?? error.message;
+  const cause = error.cause instanceof Error ? `\n  ${error.cause.message}` : '';
+  return `${error.message}${cause}`;
+}
+
+try {
+  const env = loadEnv();
+  const app = await startApp(env, { onDatabaseFailure: fail });
+  closeOnSignal(app);
+  if (!env.production) welcome(app);
+} catch (error) {
+  fail(error);
+}

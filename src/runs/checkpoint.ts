@@ -1,0 +1,46 @@
+import { TurnAborted } from '../engine/abort.ts';
+import { interrupted, leaseMs, type RunHost } from './host.ts';
+
+/**
+ * One round of the clockwork, in one statement for all runs of this process: the text that is being written goes into
+ * its rows, the seq up to which rows and log agree goes into the run, leases are renewed, and what others wish to be
+ * cancelled is learnt.
+ */
+export async function checkpointRuns(host: RunHost): Promise<void> {
+  const runs = [...host.active.values()].filter((active) => active.recorder !== null);
+  if (runs.length === 0) return;
+
+  const saved = runs.map(({ run, recorder }) => {
+    const text = recorder?.unsaved ?? null;
+    // Text and seq are taken in the same tick: what the row will hold is what the log holds up to that seq.
+    return { runId: run.id, text, seq: recorder?.savable ? (host.log.find(run.id)?.lastSeq ?? 0) : null };
+  });
+  const texts = saved.flatMap(({ text }) => text ?? []);
+  const rows = await host.db.$queryRaw<{ id: string; cancel: boolean }[]>`
+    WITH texts AS (
+      UPDATE messages SET content = t.content
+      FROM unnest(${texts.map((text) => text.messageId)}::uuid[], ${texts.map((text) => text.content)}::text[]) AS t (id, content)
+      WHERE messages.id = t.id AND messages.status = 'STREAMING'
+    )
+    UPDATE runs SET
+      last_seq = coalesce(s.seq, runs.last_seq),
+      lease_expires_at = now() + ${leaseMs} * interval '1 millisecond'
+    FROM unnest(${saved.map(({ runId }) => runId)}::uuid[], ${saved.map(({ seq }) => seq)}::int[]) AS s (id, seq)
+    WHERE runs.id = s.id AND runs.lease_owner = ${host.instanceId} AND runs.status IN ('RUNNING', 'REQUIRES_ACTION')
+    RETURNING runs.id::text, runs.cancel_requested_at IS NOT NULL AS cancel`;
+
+  const renewed = new Map(rows.map((row) => [row.id, row]));
+  for (const { runId, seq } of saved) {
+    const active = host.active.get(runId);
+    if (!active) continue;
+    const row = renewed.get(runId);
+    if (row) {
+      if (seq !== null) active.recorder?.noteCheckpoint(seq);
+      if (row.cancel) active.controller.abort(new TurnAborted());
+    } else if (!active.recorder?.closing) {
+      // Another process believed this one dead and ended the run: nothing more of it may be done.
+      host.logger.error({ runId }, 'lost the lease of a run');
+      active.controller.abort(new TurnAborted(interrupted));
+    }
+  }
+}

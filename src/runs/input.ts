@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
+import { parseId } from '../ids.ts';
+import { decimal, integer, parseInput, text } from '../input.ts';
+
+const turnInput = z.strictObject({
+  conversationId: z.string(),
+  content: text(1, 100_000).refine((content) => content.trim() !== '', 'must not be blank'),
+  idempotencyKey: text(1, 255),
+  after: integer(0, 2_147_483_647).nullish(),
+  agentId: z.string().nullish(),
+  attachments: attachmentsInput.nullish(),
+  ifBusy: z.enum(['REJECT', 'ENQUEUE', 'INTERRUPT']).nullish(),
+  onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
+  model: text(1, 200).nullish(),
+  temperature: decimal(0, 2).nullish(),
+  maxTokens: integer(1, 32_000).nullish(),
+});
+
+/** What one turn is asked for, checked. Ids are row ids. */
+export interface TurnInput {
+  readonly conversationId: string;
+  readonly content: string;
+  readonly idempotencyKey: string;
+  readonly after: number;
+  readonly agentId: string | null;
+  readonly attachments: readonly Attachment[];
+  readonly ifBusy: 'REJECT' | 'ENQUEUE' | 'INTERRUPT';
+  readonly onDisconnect: 'CONTINUE' | 'CANCEL';
+  readonly model: string | null;
+  readonly temperature: number | null;
+  readonly maxTokens: number | null;
+}
+
+/**
+ * Checks a ChatTurnInput.
+ * @throws {BadUserInputError} naming the field and its limit
+ */
+export function parseTurnInput(value: unknown): TurnInput {
+  const input = parseInput(turnInput, value, ['input']);
+  return {
+    conversationId: parseId('Conversation', input.conversationId, ['input', 'conversationId']),
+    content: input.content,
+    idempotencyKey: input.idempotencyKey,
+    after: input.after ?? 0,
+    agentId: input.agentId == null ? null : parseId('Agent', input.agentId, ['input', 'agentId']),
+    attachments: input.attachments ?? [],
+    ifBusy: input.ifBusy ?? 'REJECT',
+    onDisconnect: input.onDisconnect ?? 'CONTINUE',
+    model: input.model ?? null,
+    temperature: input.temperature ?? null,
+    maxTokens: input.maxTokens ?? null,
+  };
+}
+
+/**
+ * The SHA-256, in hexadecimal, of what a turn says: two requests with the same key must agree in it. How a client
+ * reads the stream (`after`), and what it wants of a busy conversation or a dropped socket, may differ between tries.
+ */
+export function hashPayload(input: TurnInput): string {
+  const { content, agentId, attachments, model, temperature, maxTokens } = input;
+  return createHash('sha256')
+    .update(JSON.stringify([content, agentId, attachments, model, temperature, maxTokens]))
+    .digest('hex');
+}
+
+/** What is kept of the input in the run's row, so that it can be started later and elsewhere. */
+export const storedTurn = z.strictObject({
+  agentId: z.string().nullable(),
+  onDisconnect: z.enum(['CONTINUE', 'CANCEL']),
+  model: z.string().nullable(),
+  temperature: z.number().nullable(),
+  maxTokens: z.number().nullable(),
+  roles: z.array(z.string()),
+});
+export type StoredTurn = z.output<typeof storedTurn>;

@@ -1,0 +1,146 @@
+import type { Prisma, Run } from '../generated/prisma/client.ts';
+import { packEvents } from '../log/archive.ts';
+import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { closeOpenRows, endedRow, launchPromoted, promoteNext, type RunEnd, terminalEvent } from './finish.ts';
+import { interrupted, type RunHost } from './host.ts';
+
+const batch = 100;
+
+/**
+ * The events of a run whose process died begin again here. No live run gets that far, so whatever a reader has seen of
+ * it, all of these come after it.
+ */
+const recoveredSeq = 1_000_000_000;
+
+/**
+ * Ends the runs that no process carries out any more: FAILED with INTERRUPTED, their text kept as PARTIAL, their open
+ * tool calls CANCELLED. Then the next in their queues go on, and those that wait for nobody any more.
+ * @param options.all also those whose lease still holds: at start, where no other process can be on the database
+ */
+export async function recoverRuns(host: RunHost, options: { readonly all: boolean }): Promise<void> {
+  let ended: number;
+  do {
+    const dead = await host.db.run.findMany({
+      where: {
+        status: { in: ['RUNNING', 'REQUIRES_ACTION'] },
+        ...(options.all ? {} : { leaseExpiresAt: { lt: new Date() } }),
+        id: { notIn: [...host.active.keys()] },
+      },
+      take: batch,
+    });
+    ended = 0;
+    for (const run of dead) if (await tryFor(host, run.id, () => endDeadRun(host, run))) ended++;
+    // A run that cannot be ended is tried again in the next round; it holds nobody up.
+    if (dead.length < batch) break;
+  } while (ended > 0);
+  await promoteStranded(host);
+}
+
+/** One row that makes trouble must not keep the others, or the server, from starting. */
+async function tryFor(host: RunHost, runId: string, work: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await work();
+  } catch (error) {
+    host.logger.error({ err: error, runId }, 'a run that was left behind could not be taken care of');
+    return false;
+  }
+}
+
+/** Starts the queues of conversations in which nothing runs: the process that ran the last turn stopped after it. */
+async function promoteStranded(host: RunHost): Promise<void> {
+  const stranded = await host.db.run.findMany({
+    where: {
+      status: 'QUEUED',
+      conversation: { runs: { none: { status: { in: ['RUNNING', 'REQUIRES_ACTION'] } } } },
+    },
+    orderBy: { number: 'asc' },
+    distinct: ['conversationId'],
+    take: batch,
+  });
+  for (const { id, conversationId } of stranded) {
+    await tryFor(host, id, async () => {
+      const next = await host.db.$transaction(async (tx) => {
+        await tx.$queryRaw`SELECT 1 FROM conversations WHERE id = ${conversationId}::uuid FOR UPDATE`;
+        const running = await tx.run.count({
+          where: { conversationId, status: { in: ['RUNNING', 'REQUIRES_ACTION'] } },
+        });
+        return running > 0 ? null : promoteNext(tx, host, conversationId);
+      });
+      if (next) launchPromoted(host, next);
+      return next !== null;
+    });
+  }
+}
+
+/** @returns whether it was ended; not where another process was faster */
+async function endDeadRun(host: RunHost, run: Run): Promise<boolean> {
+  const { closed, next } = await host.db.$transaction(async (tx) => {
+    // The same lock that startRun and finishRun take first; then a look whether somebody else was faster.
+    await tx.conversation.updateMany({ where: { id: run.conversationId }, data: { updatedAt: new Date() } });
+    const end: RunEnd = { status: 'FAILED', failure: interrupted };
+    const closed = await tx.run.updateMany({
+      where: { id: run.id, status: run.status, leaseOwner: run.leaseOwner, leaseExpiresAt: run.leaseExpiresAt },
+      data: endedRow(end, 0),
+    });
+    if (closed.count === 0) return { closed: false, next: null };
+    await closeOpenRows(tx, run.id, null);
+    const events = await rebuildEvents(tx, run);
+    const terminal = terminalEvent(run.id, (events.at(-1)?.seq ?? 0) + 1, end);
+    await tx.runArchive.createMany({ data: [{ runId: run.id, events: packEvents([...events, terminal]) }] });
+    await tx.run.updateMany({ where: { id: run.id }, data: { lastSeq: terminal.seq } });
+    return { closed: true, next: await promoteNext(tx, host, run.conversationId) };
+  });
+  if (!closed) return false;
+  host.logger.warn({ runId: run.id }, 'ended a run that its process left behind');
+  host.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+  if (next) launchPromoted(host, next);
+  return true;
+}
+
+/**
+ * The events of a run out of its rows. RunStarted is the first, as it was; all others come after anything that a
+ * reader may have seen. Applied over it they give what the rows hold: a TextDelta at offset 0 replaces the text.
+ */
+async function rebuildEvents(tx: Prisma.TransactionClient, run: Run): Promise<RunEvent[]> {
+  const where = { runId: run.id };
+  const messages = await tx.message.findMany({
+    where: { ...where, step: { not: null } },
+    orderBy: { position: 'asc' },
+  });
+  const calls = await tx.toolCall.findMany({ where, orderBy: [{ step: 'asc' }, { index: 'asc' }] });
+  const handoffs = await tx.handoff.findMany({ where, orderBy: { step: 'asc' } });
+
+  const payloads: { readonly step: number; readonly payload: RunEventPayload }[] = [];
+  const add = (step: number, ...list: RunEventPayload[]) =>
+    payloads.push(...list.map((payload) => ({ step, payload })));
+  for (const { id: messageId, step, agentId, content } of messages) {
+    if (agentId !== null) add(step ?? 0, { type: 'MessageStarted', messageId, agentId });
+    add(
+      step ?? 0,
+      { type: 'TextDelta', messageId, offset: 0, delta: content },
+      // A reader that has seen more than was saved takes it back.
+      { type: 'TextRetracted', messageId, length: content.length },
+      { type: 'MessageCompleted', messageId },
+    );
+  }
+  for (const call of calls) {
+    const { callId, step, index, name, agentId, startedAt } = call;
+    if (agentId === null) continue;
+    const begun = { callId, step, index, name, arguments: call.arguments, agentId, startedAt };
+    const started = { ...begun, status: 'RUNNING', result: null, error: null, finishedAt: null } as const;
+    const { status, result, error, finishedAt } = call;
+    add(step, { type: 'ToolCallStarted', toolCall: started });
+    add(step, { type: 'ToolCallCompleted', toolCall: { ...begun, status, result, error, finishedAt } });
+  }
+  for (const { step, fromAgentId, toAgentId, reason, at } of handoffs) {
+    add(step, { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at });
+  }
+  payloads.sort((a, b) => a.step - b.step);
+
+  const at = Date.now();
+  const started: RunEvent = { type: 'RunStarted', userMessageId: run.userMessageId, seq: 1, runId: run.id, at };
+  return [
+    started,
+    ...payloads.map(({ payload }, index) => ({ ...payload, seq: recoveredSeq + index, runId: run.id, at })),
+  ];
+}

@@ -1,0 +1,23 @@
+import type { Conversation, Run } from '../generated/prisma/client.ts';
+import type { Connection, PageArgs } from '../paging.ts';
+import { buildPlacePage, type PlaceList, selectPlaces } from '../place-page.ts';
+
+const runs: PlaceList = { name: 'runs', defaultSize: 50, maxSize: 100 };
+
+/** How many runs a page has unless the document says otherwise. */
+export const defaultRunPageSize = runs.defaultSize;
+
+/** What to load of a conversation's runs for a page: nested, so that it comes with the conversation. */
+export function selectRunPage(args: PageArgs) {
+  const { range, direction, take } = selectPlaces(runs, args);
+  return { where: { number: range }, orderBy: { number: direction }, take };
+}
+
+/** The page out of what selectRunPage loaded. */
+export function buildRunPage(
+  conversation: Pick<Conversation, 'id' | 'runCount'>,
+  loaded: readonly Run[],
+  args: PageArgs,
+): Connection<Run> {
+  return buildPlacePage(runs, args, { id: conversation.id, count: conversation.runCount }, loaded, (run) => run.number);
+}

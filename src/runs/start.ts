@@ -1,0 +1,161 @@
+import { explainAbsence } from '../access.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import { appendMessage } from '../conversations/append-message.ts';
+import { TurnAborted } from '../engine/abort.ts';
+import { ConflictError } from '../errors.ts';
+import type { Run } from '../generated/prisma/client.ts';
+import { formatId } from '../ids.ts';
+import { badInput } from '../input.ts';
+import { cancelRow } from './cancel.ts';
+import { type CompiledTurn, type ConversationForTurn, compileTurn, conversationForTurn } from './compile.ts';
+import { leaseMs, type RunHost } from './host.ts';
+import { hashPayload, parseTurnInput, type StoredTurn, type TurnInput } from './input.ts';
+import { type RunQuery, readRun } from './read.ts';
+
+/**
+ * Starts a turn exactly once, or finds the one that its idempotency key has started.
+ *
+ * One transaction holds the conversation's row while it looks at the key and at what is active, and writes the user
+ * message and the run; the model is called after it has committed.
+ *
+ * @param rawInput a ChatTurnInput
+ * @returns the run; it goes on by itself
+ * @throws {BadUserInputError} naming the field; {@link ConflictError} when the key came with another payload, or the
+ *   conversation is busy and `ifBusy` is REJECT; {@link ForbiddenError}, {@link NotFoundError} for the conversation
+ */
+export async function startRun(viewer: Viewer, host: RunHost, rawInput: unknown, query?: RunQuery): Promise<Run> {
+  const input = parseTurnInput(rawInput);
+  const { agentId, onDisconnect, model, temperature, maxTokens } = input;
+  const stored: StoredTurn = { agentId, onDisconnect, model, temperature, maxTokens, roles: [...viewer.roles] };
+
+  const conversation = await loadConversation(viewer, host, input.conversationId);
+  let turn: CompiledTurn;
+  try {
+    turn = await compileTurn(viewer, host.db, conversation, stored, host.endpoint);
+  } catch (error) {
+    // What a key has started can be attached to, also when its agent could not get the floor any more.
+    const { conversationId, idempotencyKey } = input;
+    const same = await host.db.run.findFirst({ where: { conversationId, idempotencyKey } });
+    if (!same) throw error;
+    assertSamePayload(same, hashPayload(input));
+    return query ? readRun(viewer, host.db, same.id, query) : same;
+  }
+  if (host.closing) throw new ConflictError('The server is stopping; try again.');
+  const { run, created, superseded } = await writeRun(viewer, host, input, stored, turn);
+
+  if (created && run.status === 'RUNNING') host.launch(viewer, run, stored, turn);
+  if (created && run.status === 'QUEUED') host.log.open(run.id);
+  if (created) announceRun(host, conversation, run, turn);
+  // Those in front are stopped, the last of the queue first; when the one that runs has ended, this one is next.
+  for (const id of superseded) await cancelRow(host, id, new TurnAborted());
+  // The row that is answered: as it is now, or with what a document selects.
+  return query || superseded.length > 0 ? readRun(viewer, host.db, run.id, query) : run;
+}
+
+/** Tells the readers of the conversation what starting the run has changed in it. */
+function announceRun(host: RunHost, conversation: ConversationForTurn, run: Run, turn: CompiledTurn): void {
+  const { id: conversationId, activeAgentId: fromAgentId } = conversation;
+  host.feed.publish({ type: 'MessageAdded', conversationId, messageId: run.userMessageId });
+  if (conversation.autoTitle) host.feed.publish({ type: 'ConversationUpdated', conversationId });
+  host.feed.publish({ type: 'RunChanged', conversationId, runId: run.id });
+  const toAgentId = turn.startAgentId;
+  if (run.status === 'RUNNING' && fromAgentId !== toAgentId) {
+    host.feed.publish({
+      type: 'AgentSwitched',
+      conversationId,
+      fromAgentId,
+      toAgentId,
+      reason: turn.routing.reasoning,
+    });
+  }
+}
+
+/** Reads all that a turn is compiled from; one statement. */
+async function loadConversation(viewer: Viewer, host: RunHost, id: string): Promise<ConversationForTurn> {
+  const conversation = await host.db.conversation.findUnique({ where: { id }, include: conversationForTurn });
+  if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId)
+    return conversation;
+  throw explainAbsence(viewer, `conversation ${formatId('Conversation', id)}`, conversation);
+}
+
+function assertSamePayload(run: Run, payloadHash: string): void {
+  if (run.payloadHash === payloadHash) return;
+  const message = 'This idempotencyKey has started a turn with another payload. Use a fresh key for a new turn.';
+  throw new ConflictError(message, formatId('Run', run.id));
+}
+
+interface Written {
+  readonly run: Run;
+  readonly created: boolean;
+  /** Runs that have to make room. */
+  readonly superseded: readonly string[];
+}
+
+function writeRun(
+  viewer: Viewer,
+  host: RunHost,
+  input: TurnInput,
+  stored: StoredTurn,
+  turn: CompiledTurn,
+): Promise<Written> {
+  const { conversationId, idempotencyKey } = input;
+  const payloadHash = hashPayload(input);
+  return host.db.$transaction(async (tx) => {
+    // The user message takes the conversation's row first: from here on nobody else starts or ends a run in it.
+    const userMessageDraft = { role: 'USER', content: input.content, attachments: [...input.attachments] } as const;
+    const lock = await tx.$queryRaw<{ next: number }[]>`
+      SELECT run_count + 1 AS next FROM conversations WHERE id = ${conversationId}::uuid FOR UPDATE`;
+    const number = lock[0]?.next;
+    if (number === undefined)
+      throw explainAbsence(viewer, `conversation ${formatId('Conversation', conversationId)}`, null);
+
+    const related = await tx.run.findMany({
+      where: { conversationId, OR: [{ idempotencyKey }, { status: { in: ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] } }] },
+      orderBy: { number: 'asc' },
+    });
+    const same = related.find((run) => run.idempotencyKey === idempotencyKey);
+    if (same) {
+      assertSamePayload(same, payloadHash);
+      return { run: same, created: false, superseded: [] };
+    }
+    if (input.after > 0)
+      throw badInput(['input', 'after'], 'must be 0 where the idempotencyKey has started no turn yet');
+    const inFront = related.at(0);
+    if (inFront && input.ifBusy === 'REJECT') {
+      throw new ConflictError('The conversation is busy with another turn.', formatId('Run', inFront.id));
+    }
+
+    const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft);
+    await tx.conversation.updateMany({
+      where: { id: conversationId },
+      data: { runCount: number, ...(inFront ? {} : { activeAgentId: turn.startAgentId }) },
+    });
+    const now = new Date();
+    const running = inFront
+      ? ({ status: 'QUEUED' } as const)
+      : ({
+          status: 'RUNNING',
+          startedAt: now,
+          leaseOwner: host.instanceId,
+          leaseExpiresAt: new Date(now.getTime() + leaseMs),
+          agentId: turn.startAgentId,
+          routingDecision: turn.routing,
+        } as const);
+    const run = await tx.run.create({
+      data: {
+        ...running,
+        tenantId: viewer.tenantId,
+        userId: viewer.userId,
+        conversationId,
+        number,
+        idempotencyKey,
+        payloadHash,
+        input: stored,
+        userMessageId: message.id,
+        createdAt: now,
+      },
+    });
+    const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
+    return { run, created: true, superseded };
+  });
+}

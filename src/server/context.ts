@@ -1,0 +1,25 @@
+import type { Plugin } from 'graphql-yoga';
+import type { Viewer } from '../auth/viewer.ts';
+import { createContext } from '../context.ts';
+import type { RequestContext } from './request-context.ts';
+
+/** What all operations of a process share. */
+export type Floors = Omit<Parameters<typeof createContext>[0], 'viewer' | 'requestId'>;
+
+/**
+ * Builds what resolvers are handed, after the document was found valid.
+ * @param meet sees each viewer before anything is done for them; on first sight it makes their rows
+ */
+export function useContext(floors: Floors, meet: (viewer: Viewer) => Promise<void>): Plugin<RequestContext> {
+  return {
+    async onContextBuilding({ context }) {
+      const { viewer, requestId } = context.operation;
+      if (viewer) await meet(viewer);
+      // By descriptor: copying the values would read `viewer`, which throws where nobody asks.
+      Object.defineProperties(
+        context,
+        Object.getOwnPropertyDescriptors(createContext({ ...floors, viewer, requestId })),
+      );
+    },
+  };
+}

@@ -1,0 +1,16 @@
+import type { GraphQLParams } from 'graphql-yoga';
+import type { Context } from '../context.ts';
+import type { Operation } from './operation.ts';
+
+/**
+ * What the plugins know of an operation before its context is built. `request` is there over HTTP only; a context for
+ * resolvers is laid over it by useContext.
+ */
+export interface RequestContext {
+  readonly operation: Operation;
+  readonly request?: Request;
+  readonly params?: GraphQLParams;
+}
+
+/** What resolvers are handed, in the end. */
+export type ResolverContext = RequestContext & Context;

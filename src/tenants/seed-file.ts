@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { list, text } from '../input.ts';
+
+const toolName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be the name of a tool: 1 to 64 letters, digits, _ or -');
+
+const llm = z.strictObject({
+  provider: text(1, 255),
+  model: text(1, 200),
+  api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']),
+  apiUrl: text(1, 2_048).optional(),
+  completionsPath: text(1, 2_048).optional(),
+});
+
+const agent = z.strictObject({
+  name: text(1, 255),
+  description: text(1, 2_000).optional(),
+  instructions: text(1, 100_000),
+  isDefault: z.boolean().default(false),
+  tools: list(toolName, 100).default([]),
+  llm: llm.optional(),
+});
+
+const member = z.strictObject({
+  agent: text(1, 255),
+  handoffs: list(z.strictObject({ to: text(1, 255), description: text(1, 2_000).optional() }), 100).default([]),
+});
+
+const scenario = z.strictObject({
+  key: text(1, 255),
+  name: text(1, 255),
+  description: text(1, 2_000).optional(),
+  root: text(1, 255),
+  agents: list(member, 100),
+});
+
+const order = z.strictObject({
+  number: text(1, 64),
+  item: text(1, 500),
+  status: text(1, 255),
+  total: text(1, 255),
+  eta: text(1, 255).optional(),
+});
+
+const seedFile = z
+  .strictObject({
+    agents: list(agent, 1_000),
+    scenarios: list(scenario, 1_000).default([]),
+    orders: list(order, 10_000).default([]),
+  })
+  .superRefine((seed, context) => {
+    for (const problem of findProblems(seed)) context.addIssue({ code: 'custom', ...problem });
+  });
+
+/** What every new tenant begins with: shared agents, scenarios, and orders for the tool lookup_order. */
+export interface Seed extends z.output<typeof seedFile> {
+  /** SHA-256 of the file, in hexadecimal. */
+  readonly checksum: string;
+}
+
+interface Problem {
+  readonly path: (string | number)[];
+  readonly message: string;
+}
+
+/**
+ * Reads and checks a seed file.
+ * @throws {Error} naming the file and the entry that is wrong: no JSON, an unknown field, a name used twice, a handoff
+ *   to an agent that is not in the scenario
+ */
+export async function readSeed(file: string): Promise<Seed> {
+  const content = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`The seed file ${file} cannot be read.`, { cause });
+  });
+  return { ...parseSeed(content, file), checksum: createHash('sha256').update(content).digest('hex') };
+}
+
+function parseSeed(content: string, file: string) {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch (cause) {
+    throw new Error(`The seed file ${file} is not JSON.`, { cause });
+  }
+  const parsed = seedFile.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `- ${issue.path.join('.') || 'the file'}: ${issue.message}`);
+  throw new Error(`The seed file ${file} is wrong:\n${problems.join('\n')}`);
+}
+
+function findProblems(seed: Omit<Seed, 'checksum'>): Problem[] {
+  const agents = seed.agents.map((entry) => entry.name);
+  const defaults = seed.agents.flatMap((entry, index) => (entry.isDefault ? [index] : []));
+  return [
+    ...findRepeats(agents, (index) => ['agents', index, 'name']),
+    ...defaults.slice(1).map((index) => ({
+      path: ['agents', index, 'isDefault'],
+      message: `only one agent can be the default, and ${agents[defaults[0] ?? 0]} is already`,
+    })),
+    ...findRepeats(
+      seed.scenarios.map((entry) => entry.key),
+      (index) => ['scenarios', index, 'key'],
+    ),
+    ...findRepeats(
+      seed.orders.map((entry) => entry.number),
+      (index) => ['orders', index, 'number'],
+    ),
+    ...seed.scenarios.flatMap((entry, index) => findGraphProblems(entry, ['scenarios', index], new Set(agents))),
+  ];
+}
+
+function findGraphProblems(graph: z.output<typeof scenario>, path: (string | number)[], known: Set<string>): Problem[] {
+  const names = graph.agents.map((entry) => entry.agent);
+  const members = new Set(names);
+  const inScenario = `of the scenario ${JSON.stringify(graph.key)}`;
+  const problems = findRepeats(names, (index) => [...path, 'agents', index, 'agent']);
+  if (!members.has(graph.root)) {
+    problems.push({ path: [...path, 'root'], message: `${JSON.stringify(graph.root)} is no agent ${inScenario}` });
+  }
+  for (const [index, entry] of graph.agents.entries()) {
+    const at = [...path, 'agents', index];
+    if (!known.has(entry.agent)) {
+      problems.push({ path: [...at, 'agent'], message: `there is no agent ${JSON.stringify(entry.agent)} in agents` });
+    }
+    const targets = entry.handoffs.map((handoff) => handoff.to);
+    problems.push(...findRepeats(targets, (place) => [...at, 'handoffs', place, 'to']));
+    for (const [place, to] of targets.entries()) {
+      const where = [...at, 'handoffs', place, 'to'];
+      const from = JSON.stringify(entry.agent);
+      if (to === entry.agent) problems.push({ path: where, message: `${from} cannot hand off to itself` });
+      else if (!members.has(to)) {
+        problems.push({
+          path: where,
+          message: `${from} hands off to ${JSON.stringify(to)}, which is no agent ${inScenario}`,
+        });
+      }
+    }
+  }
+  return problems;
+}
+
+function findRepeats(values: readonly string[], pathOf: (index: number) => (string | number)[]): Problem[] {
+  return values.flatMap((value, index) =>
+    values.indexOf(value) === index
+      ? []
+      : [{ path: pathOf(index), message: `${JSON.stringify(value)} is there twice` }],
+  );
+}

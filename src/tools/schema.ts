@@ -1,0 +1,40 @@
+import { builder } from '../builder.ts';
+import { describeTools, listTools, type ToolDescription } from './registry.ts';
+
+const ToolSource = builder.enumType('ToolSource', {
+  description: 'Where a tool comes from.',
+  values: {
+    BUILTIN: { description: 'It is part of the server.' },
+  } as const,
+});
+
+/** The GraphQL type Tool. */
+export const Tool = builder.objectRef<ToolDescription>('Tool').implement({
+  description: 'Something that an agent can do besides talking.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name, as models and settings call it.' }),
+    description: t.exposeString('description', { description: 'What it does, as the model is told.' }),
+    parameters: t.expose('parameters', { type: 'JSON', description: 'JSON Schema of its arguments.' }),
+    requiresApproval: t.exposeBoolean('requiresApproval', {
+      description: 'Whether a person has to approve each call.',
+    }),
+    source: t.expose('source', { type: ToolSource, description: 'Where it comes from.' }),
+  }),
+});
+
+builder.queryField('tools', (t) =>
+  t.field({
+    type: [Tool],
+    description: 'All tools that agents of the tenant can be given.',
+    resolve: () => listTools(),
+  }),
+);
+
+builder.prismaObjectField('Agent', 'tools', (t) =>
+  t.field({
+    type: [Tool],
+    description: 'The tools that it may use.',
+    select: { toolNames: true },
+    resolve: (agent) => describeTools(agent.toolNames),
+  }),
+);

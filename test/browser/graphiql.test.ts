@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+
+const root = join(import.meta.dirname, '../..');
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
+/** With UPDATE_SCREENSHOT=1 the picture of the README is taken again. */
+const screenshotPath = process.env.UPDATE_SCREENSHOT === '1' ? join(root, 'docs/images/graphiql-turn.png') : undefined;
+
+test('pressing play in GraphiQL streams a turn with a handoff and a tool call', async () => {
+  await using resources = new AsyncDisposableStack();
+  const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const url = await startAsItsUser(resources, folder);
+  const { page, troubles, frames } = await openPage(resources, url);
+
+  await page.getByRole('button', { name: /^Execute/ }).click();
+
+  const response = page.locator('.graphiql-response .view-lines');
+  // Monaco writes no-break spaces.
+  const shown = async () => (await response.innerText()).replaceAll('\u00a0', ' ');
+  await expect.poll(shown, { timeout: 30_000 }).toContain('"RunCompleted"');
+  await expect.poll(shown).toMatch(/"handoffs"[\s\S]*"supervisor"[\s\S]*"orders"/);
+  await expect.poll(shown).toMatch(/"toolCalls"[\s\S]*"lookup_order"[\s\S]*"SUCCEEDED"/);
+  await page.screenshot({ path: join(folder, 'turn.png') });
+  if (screenshotPath !== undefined) {
+    await mkdir(dirname(screenshotPath), { recursive: true });
+    await page.screenshot({ path: screenshotPath });
+  }
+
+  const events = frames.flatMap((frame) => nextFrame.safeParse(JSON.parse(frame)).data?.payload.data.chatTurn ?? []);
+  const types = events.map((event) => event.__typename);
+  const inOrder = [
+    'RunStarted',
+    'HandoffOccurred',
+    'ToolCallStarted',
+    'ToolCallCompleted',
+    'TextDelta',
+    'RunCompleted',
+  ];
+  const places = inOrder.map((type) => types.indexOf(type));
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(places[0]).toBe(0);
+  expect(types.filter((type) => type === 'TextDelta').length).toBeGreaterThan(1);
+  expect(events.flatMap((event) => event.delta ?? []).join('')).toContain('order 1042');
+  expect(troubles).toEqual([]);
+});
+
+test('a second visit begins anew, and its turn runs too', async () => {
+  await using resources = new AsyncDisposableStack();
+  const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const url = await startAsItsUser(resources, folder);
+  const { page, troubles } = await openPage(resources, url);
+  const variables = page.locator('.graphiql-editor-tool .view-lines').first();
+  const play = async () => {
+    await page.getByRole('button', { name: /^Execute/ }).click();
+    const response = page.locator('.graphiql-response .view-lines');
+    await expect.poll(() => response.innerText(), { timeout: 30_000 }).toContain('"RunCompleted"');
+  };
+
+  const first = await variables.innerText();
+  expect(first).toContain('conv_');
+  await play();
+  await page.reload();
+  await expect.poll(() => variables.innerText()).toContain('conv_');
+  expect(await variables.innerText()).not.toBe(first);
+  await play();
+  expect(troubles).toEqual([]);
+});
+
+const nextFrame = z.object({
+  type: z.literal('next'),
+  payload: z.object({
+    data: z.object({ chatTurn: z.object({ __typename: z.string(), delta: z.string().optional() }) }),
+  }),
+});
+
+/** npm start, in an empty folder and with nothing configured but a free port. @returns the address it prints */
+async function startAsItsUser(resources: AsyncDisposableStack, folder: string): Promise<string> {
+  const { PATH, HOME } = process.env;
+  const server = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
+    cwd: folder,
+    env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'warn' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  resources.defer(() => stop(server));
+  return await new Promise<string>((resolve, reject) => {
+    let printed = '';
+    const read = (chunk: unknown) => {
+      printed += String(chunk);
+      const [address] = /http:\/\/\S+\/graphql/.exec(printed) ?? [];
+      if (address !== undefined) resolve(address);
+    };
+    server.stdout.on('data', read);
+    server.stderr.on('data', read);
+    server.once('error', reject);
+    server.once('exit', (code) => reject(new Error(`The server ended with ${code}: ${printed}`)));
+  });
+}
+
+async function stop(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const ended = once(server, 'exit');
+  server.kill('SIGTERM');
+  await ended;
+}
+
+/** Opens GraphiQL and waits until it knows the schema. `troubles`: errors of the page, and requests to other hosts. */
+async function openPage(
+  resources: AsyncDisposableStack,
+  url: string,
+): Promise<{ page: Page; troubles: string[]; frames: string[] }> {
+  const browser: Browser = await chromium.launch({
+    executablePath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  resources.defer(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+
+  const { host } = new URL(url);
+  const troubles: string[] = [];
+  const frames: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') troubles.push(message.text());
+  });
+  page.on('pageerror', (error) => troubles.push(String(error)));
+  page.on('requestfailed', (request) => {
+    // A reload ends the workers that were still loading.
+    if (!request.url().startsWith('blob:')) troubles.push(`failed: ${request.url()}`);
+  });
+  page.on('request', (request) => {
+    const { protocol, host: asked } = new URL(request.url());
+    if (!['blob:', 'data:'].includes(protocol) && asked !== host) troubles.push(`elsewhere: ${request.url()}`);
+  });
+  page.on('websocket', (socket) => {
+    if (new URL(socket.url()).host !== host) troubles.push(`elsewhere: ${socket.url()}`);
+    socket.on('framereceived', ({ payload }) => frames.push(String(payload)));
+  });
+
+  const introspected = page.waitForResponse((response) => response.request().method() === 'POST');
+  await page.goto(url);
+  await introspected;
+  await page.locator('.graphiql-editor-tool .view-lines').first().waitFor();
+  return { page, troubles, frames };
+}

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import type { GraphQLSchema } from 'graphql';
+import { type Client, type ClientOptions, createClient } from 'graphql-ws';
+import { SignJWT } from 'jose';
+import { WebSocket } from 'ws';
+import { type App, startApp } from '../../src/app.ts';
+import { createScriptedModel, type ScriptedModel, type TestStep } from '../../src/demo/script.ts';
+import { readEnv } from '../../src/env.ts';
+import { createTestDatabase } from './database.ts';
+
+/** What a request was answered with. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: the documents of these tests are not generated; their answers are asserted.
+  readonly data: any;
+  readonly errors: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions: Readonly<Record<string, unknown>> & { readonly code: string };
+  }[];
+}
+
+/** A line of the log. */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
+
+/** Who a token speaks for. */
+export interface TokenClaims {
+  readonly sub?: string;
+  readonly tenant?: string;
+  readonly roles?: readonly string[];
+  /** Seconds; negative for a token that has expired. */
+  readonly ttl?: number;
+}
+
+/** A started app with a database of its own. */
+export interface TestApp extends AsyncDisposable {
+  readonly app: App;
+  readonly url: string;
+  /** `ws://…/graphql` */
+  readonly wsUrl: string;
+  /** The model that answers, if it was given steps. */
+  readonly model: ScriptedModel;
+  /** Every line that the app has logged. */
+  readonly logs: LogLine[];
+  token(claims?: TokenClaims): Promise<string>;
+  /** Sends an operation over HTTP. Without `token`: alice of acme; null: nobody. */
+  query(
+    document: string,
+    variables?: Record<string, unknown>,
+    options?: { token?: string | null; headers?: Record<string, string>; operationName?: string },
+  ): Promise<HttpAnswer>;
+  /** A graphql-ws client that does not come back by itself, unless told to; closed with the app. */
+  ws(token: string | null, options?: Partial<ClientOptions>): Client;
+}
+
+/** Issuer and audience of the test's tokens. */
+export const testIssuer = 'https://issuer.test';
+export const testAudience = 'switchboard';
+
+/**
+ * Starts the whole app on a free port, with a fresh database, an HS256 secret and a scripted model. Disposing of it
+ * closes everything and fails if the model was asked what was not in its script, or not asked what was.
+ */
+export async function startTestApp(
+  options: {
+    readonly env?: Record<string, string>;
+    readonly steps?: readonly TestStep[];
+    /** Instead of a database of its own, e.g. to start a second instance. */
+    readonly databaseUrl?: string;
+    readonly schema?: GraphQLSchema;
+  } = {},
+): Promise<TestApp> {
+  await using starting = new AsyncDisposableStack();
+  const model = starting.use(await createScriptedModel(options.steps));
+  const databaseUrl = options.databaseUrl ?? starting.use(await createTestDatabase()).url;
+  const secret = randomUUID() + randomUUID();
+  const env = readEnv({
+    PORT: '0',
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: secret,
+    JWT_ISSUER: testIssuer,
+    JWT_AUDIENCE: testAudience,
+    OPENAI_BASE_URL: model.url,
+    MODEL: 'test-model',
+    ...options.env,
+  });
+  const logs: LogLine[] = [];
+  const app = starting.use(
+    await startApp(env, {
+      logDestination: { write: (line) => void logs.push(JSON.parse(line)) },
+      ...(options.schema ? { schema: options.schema } : {}),
+    }),
+  );
+  const wsUrl = `${app.url.replace('http', 'ws')}/graphql`;
+  const clients = new Set<Client>();
+  starting.defer(async () => {
+    for (const client of clients) await client.dispose();
+  });
+
+  const token = ({ sub = 'alice', tenant = 'acme', roles = [], ttl = 3600 }: TokenClaims = {}) =>
+    new SignJWT({ tenant, roles: [...roles] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(sub)
+      .setIssuer(testIssuer)
+      .setAudience(testAudience)
+      .setExpirationTime(Math.floor(Date.now() / 1000) + ttl)
+      .sign(new TextEncoder().encode(secret));
+
+  const opened = starting.move();
+  return {
+    app,
+    url: app.url,
+    wsUrl,
+    model,
+    logs,
+    token,
+    async query(query, variables, { token: given, headers = {}, operationName } = {}) {
+      const bearer = given === undefined ? await token() : given;
+      const response = await fetch(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+          ...headers,
+        },
+        body: JSON.stringify({ query, variables, operationName }),
+      });
+      return readAnswer(response);
+    },
+    ws(bearer, given = {}) {
+      const client = createClient({
+        url: wsUrl,
+        webSocketImpl: WebSocket,
+        retryAttempts: 0,
+        ...(bearer === null ? {} : { connectionParams: { authorization: `Bearer ${bearer}` } }),
+        ...given,
+      });
+      clients.add(client);
+      return client;
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Reads a GraphQL answer. */
+export async function readAnswer(response: Response): Promise<HttpAnswer> {
+  const { data, errors = [] } = JSON.parse(await response.text());
+  return { status: response.status, headers: response.headers, data, errors };
+}

@@ -1,0 +1,182 @@
+import { GraphQLError, GraphQLInt, GraphQLNonNull, GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
+import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import type { Context } from '../../src/context.ts';
+import { ConflictError, NotFoundError } from '../../src/errors.ts';
+
+/** A client that speaks graphql-transport-ws by hand, to say what a library would not. */
+export interface RawSocket extends AsyncDisposable {
+  send(message: unknown): void;
+  /** The next message that came; also one that came before it was asked for. */
+  next(): Promise<{ type: string; id?: string | undefined; payload?: unknown }>;
+  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly socket: WebSocket;
+}
+
+/** Opens a socket and, unless `init` is null, gets it acknowledged with those connection parameters. */
+export async function openRawSocket(
+  wsUrl: string,
+  init: object | null = {},
+  options: { headers?: Record<string, string>; protocol?: string } = {},
+): Promise<RawSocket> {
+  const { headers = {}, protocol = GRAPHQL_TRANSPORT_WS_PROTOCOL } = options;
+  const socket = new WebSocket(wsUrl, protocol, { headers });
+  const came: string[] = [];
+  const waiting: ((text: string) => void)[] = [];
+  socket.on('message', (data) => {
+    const text = String(data);
+    const reader = waiting.shift();
+    if (reader) reader(text);
+    else came.push(text);
+  });
+  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    socket.once('close', (code, reason) => resolve({ code, reason: String(reason) }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('open', () => resolve());
+    socket.once('error', reject);
+  });
+  const raw: RawSocket = {
+    socket,
+    closed,
+    send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
+    async next() {
+      const text = came.shift() ?? (await new Promise<string>((resolve) => waiting.push(resolve)));
+      return z
+        .object({ type: z.string(), id: z.string().optional(), payload: z.unknown().optional() })
+        .parse(JSON.parse(text));
+    },
+    async [Symbol.asyncDispose]() {
+      socket.terminate();
+      await closed;
+    },
+  };
+  if (init !== null) {
+    raw.send({ type: 'connection_init', payload: init });
+    const ack = await Promise.race([raw.next(), closed]);
+    if (!('type' in ack) || ack.type !== 'connection_ack') throw new Error(`Not acknowledged: ${JSON.stringify(ack)}`);
+  }
+  return raw;
+}
+
+/** How many sources of `tick` are open, and how many were ever opened. */
+export const ticks = { open: 0, opened: 0 };
+
+/** A small schema for the edge itself: fields that fail in every way, and subscriptions that go on until they are left. */
+export const edgeSchema = new GraphQLSchema({
+  query: new GraphQLObjectType<unknown, Context>({
+    name: 'Query',
+    fields: {
+      user: { type: GraphQLString, resolve: (_root, _args, context) => context.viewer.userId },
+      boom: {
+        type: GraphQLString,
+        resolve: () => {
+          throw new Error('a secret of the inside');
+        },
+      },
+      wrongType: { type: GraphQLInt, resolve: () => 'a secret of the inside' },
+      neverNull: { type: new GraphQLNonNull(GraphQLString), resolve: () => null },
+      missing: {
+        type: GraphQLString,
+        resolve: () => {
+          throw new NotFoundError('There is no such thing.');
+        },
+      },
+      conflict: {
+        type: GraphQLString,
+        resolve: () => {
+          throw new ConflictError('One runs already.', 'run_1');
+        },
+      },
+      echo: {
+        type: GraphQLString,
+        args: { text: { type: GraphQLString }, count: { type: GraphQLInt } },
+        resolve: (_root, { text }) => text,
+      },
+      statements: {
+        type: GraphQLInt,
+        resolve: async (_root, _args, { db }) => {
+          await db.$queryRaw`SELECT 1`;
+          await db.$queryRaw`SELECT 2`;
+          return 2;
+        },
+      },
+      self: { type: GraphQLString, resolve: () => 'x' },
+    },
+  }),
+  mutation: new GraphQLObjectType({
+    name: 'Mutation',
+    fields: { act: { type: GraphQLString, resolve: () => 'done' } },
+  }),
+  subscription: new GraphQLObjectType<unknown, Context>({
+    name: 'Subscription',
+    fields: {
+      tick: {
+        type: GraphQLInt,
+        extensions: { complexity: { field: 1 } },
+        subscribe: () => openTicks(),
+        resolve: (count) => count,
+      },
+      refused: {
+        type: GraphQLInt,
+        subscribe: () => {
+          throw new NotFoundError('There is no such stream.');
+        },
+      },
+      breaks: {
+        type: GraphQLInt,
+        subscribe: () => countTo(2, new Error('a secret of the inside')),
+        resolve: (count) => count,
+      },
+      sometimes: {
+        type: GraphQLInt,
+        subscribe: () => countTo(2, null),
+        resolve: (count) => {
+          if (count === 1) throw new Error('a secret of the inside');
+          return count;
+        },
+      },
+      expensive: {
+        type: GraphQLInt,
+        extensions: { complexity: { field: 1_000_000 } },
+        subscribe: () => openTicks(),
+        resolve: (count) => count,
+      },
+      badly: {
+        type: GraphQLInt,
+        subscribe: () => {
+          throw new GraphQLError('a secret of the inside', { originalError: new Error('deeper') });
+        },
+      },
+    },
+  }),
+});
+
+/** 0 at once, and then nothing until it is left. */
+function openTicks(): AsyncIterableIterator<number> {
+  ticks.open += 1;
+  ticks.opened += 1;
+  let sent = false;
+  const left = Promise.withResolvers<IteratorResult<number>>();
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      if (sent) return left.promise;
+      sent = true;
+      return { done: false, value: 0 };
+    },
+    async return() {
+      ticks.open -= 1;
+      left.resolve({ done: true, value: undefined });
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+async function* countTo(end: number, failure: Error | null): AsyncGenerator<number> {
+  for (let count = 0; count < end; count += 1) yield count;
+  if (failure) throw failure;
+}

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { openEmbeddedPostgres } from '../../src/database/embedded.ts';
+import { applyMigrations, migrationsFolder } from '../../src/database/migrate.ts';
+
+/** What test/support/database.ts copies. The folder holds an embedded database in either case. */
+export type DatabaseTemplate =
+  | { readonly kind: 'embedded'; readonly folder: string }
+  | { readonly kind: 'server'; readonly folder: string; readonly adminUrl: string; readonly database: string };
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    databaseTemplate: DatabaseTemplate;
+  }
+}
+
+/** The global set-up of vitest: one migrated database, made once, of which each test takes a copy. */
+export default async function makeDatabaseTemplate(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'switchboard-template-'));
+  {
+    await using postgres = await openEmbeddedPostgres(folder);
+    await applyMigrations(postgres.url);
+  }
+  const adminUrl = process.env.TEST_DATABASE_URL;
+  if (adminUrl === undefined || adminUrl === '') {
+    project.provide('databaseTemplate', { kind: 'embedded', folder });
+  } else {
+    const database = await makeServerTemplate(adminUrl);
+    project.provide('databaseTemplate', { kind: 'server', folder, adminUrl, database });
+  }
+  return () => rm(folder, { recursive: true, force: true });
+}
+
+/** Kept between runs: its name changes with the migrations. */
+async function makeServerTemplate(adminUrl: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const entry of (await readdir(migrationsFolder)).sort()) {
+    if (entry.endsWith('.toml')) continue;
+    hash.update(entry).update(await readFile(join(migrationsFolder, entry, 'migration.sql')));
+  }
+  const database = `switchboard_template_${hash.digest('hex').slice(0, 16)}`;
+  const admin = new pg.Client({ connectionString: adminUrl });
+  await admin.connect();
+  try {
+    // Two runs of the tests may share the server.
+    await admin.query('SELECT pg_advisory_lock(hashtext($1))', [database]);
+    const found = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
+    if (found.rowCount !== 0) return database;
+    // It gets its name when it is whole. Nobody connects to it again: a template that is in use cannot be copied.
+    const unfinished = `${database}_unfinished`;
+    await admin.query(`DROP DATABASE IF EXISTS "${unfinished}" WITH (FORCE)`);
+    await admin.query(`CREATE DATABASE "${unfinished}" TEMPLATE template0`);
+    const url = new URL(adminUrl);
+    url.pathname = `/${unfinished}`;
+    await applyMigrations(url.href);
+    await admin.query(`ALTER DATABASE "${unfinished}" RENAME TO "${database}"`);
+    return database;
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+import config from './vitest.config.ts';
+
+// The suites that need a Chromium: npm run test:browser.
+export default defineConfig({
+  ...config,
+  test: {
+    ...config.test,
+    include: ['test/browser/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    maxWorkers: 1,
+  },
+});
