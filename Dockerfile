@@ -22,6 +22,7 @@ RUN install -d -o node -g node -m 0700 /data
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY prisma/migrations ./prisma/migrations
+COPY prisma/seed.json ./prisma/seed.json
 COPY scripts/migrate.ts ./scripts/migrate.ts
 COPY src ./src
 COPY --from=generated /app/src/generated ./src/generated

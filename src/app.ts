@@ -10,6 +10,7 @@ import type { Env } from './env.ts';
 import { ConversationFeed } from './log/conversation-feed.ts';
 import { openModel } from './model.ts';
 import { preparePlayground } from './playground.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { RunHost } from './runs/host.ts';
 import { schema } from './schema.ts';
 import { createGraphiqlPage } from './server/graphiql.ts';
@@ -77,7 +78,9 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const limits = { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength };
   const exclusive = env.databaseUrl === null;
   const feed = new ConversationFeed();
-  const runs = new RunHost({ db, feed, model, logger, endpoint, limits, historyTokens, exclusive });
+  const turnLimit = createRateLimit('turns', env.rateLimits.turns);
+  warnOfUnused(env, logger);
+  const runs = new RunHost({ db, feed, model, logger, endpoint, limits, historyTokens, turnLimit, exclusive });
   await runs.start();
   opening.defer(() => runs.close());
 
@@ -106,7 +109,12 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
       ? createGraphiqlPage(() => preparePlayground({ token: developmentToken, verifyToken, db, viewers }))
       : null,
   });
-  const sockets = serveSockets(server, { ...shared, verifyToken, socketsPerUser: env.socketsPerUser });
+  const sockets = serveSockets(server, {
+    ...shared,
+    verifyToken,
+    socketsPerUser: env.socketsPerUser,
+    socketLimit: createRateLimit('new sockets', env.rateLimits.sockets),
+  });
   const port = await listen(server, env);
 
   const opened = opening.move();
@@ -137,6 +145,18 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** An operator who sets what nothing reads yet should not believe in it. */
+function warnOfUnused(env: Env, logger: Logger): void {
+  const given = {
+    REDIS_URL: env.redisUrl,
+    MODEL_ALLOWED_HOSTS: env.modelAllowedHosts[0],
+    RATE_LIMIT_AGENT_OPERATIONS: env.rateLimits.agentOperations,
+    RATE_LIMIT_TOOLS: env.rateLimits.tools,
+  };
+  const unused = Object.entries(given).flatMap(([name, value]) => (value ? [name] : []));
+  if (unused.length > 0) logger.warn({ unused }, 'these variables are set, and this version makes no use of them yet');
 }
 
 async function openEmbedded(

@@ -15,7 +15,7 @@ const floors: readonly (readonly [pattern: RegExp, floor: number])[] = [
   [/^runs\//, 5],
   [/^(conversations|agents|scenarios|tools|tenants)\//, 4],
   [/^log\//, 3],
-  [/^(db|input|paging|place-page|access)\.ts$|^(database|auth|providers|demo)\//, 2],
+  [/^(db|input|paging|place-page|access|rate-limit)\.ts$|^(database|auth|providers|demo)\//, 2],
   [/^engine\//, 1],
   [/^(errors|env|ids)\.ts$/, 0],
 ];

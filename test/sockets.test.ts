@@ -2,7 +2,7 @@ import { type Client, createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startTestApp, type TestApp } from './support/app.ts';
-import { edgeSchema, openRawSocket, ticks } from './support/clients.ts';
+import { edgeSchema, flood, openRawSocket, ticks } from './support/clients.ts';
 
 let edge: TestApp;
 beforeAll(async () => {
@@ -271,6 +271,29 @@ test('the frames of one tick arrive whole and in order, however many streams the
     if (type === 'complete') completed += 1;
   }
   expect([...heard.values()]).toEqual(Array(30).fill(['next', 'next', 'complete']));
+});
+
+test('a reader that does not read holds up its own source, and nothing piles up', async () => {
+  await using socket = await openRawSocket(edge.wsUrl, await authorize());
+  socket.send(subscribe('subscription { flood }'));
+  await socket.next();
+  socket.socket.pause();
+  let before = -1;
+  await expect
+    .poll(
+      () => {
+        const still = flood.taken === before;
+        before = flood.taken;
+        return still;
+      },
+      { interval: 300, timeout: 15_000 },
+    )
+    .toBe(true);
+  await using other = await openRawSocket(edge.wsUrl, await authorize('gina'));
+  other.send(subscribe('{ user }'));
+  expect(await other.next()).toMatchObject({ payload: { data: { user: 'gina' } } });
+  socket.socket.resume();
+  await expect.poll(() => flood.taken).toBeGreaterThan(before);
 });
 
 test('a server that goes away says so, and clients come back by themselves to another', async () => {

@@ -8,6 +8,7 @@ import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { MemoryLog } from '../log/memory-log.ts';
+import type { RateLimit } from '../rate-limit.ts';
 import { checkpointRuns } from './checkpoint.ts';
 import type { CompiledTurn } from './compile.ts';
 import { executeRun } from './execute.ts';
@@ -27,6 +28,8 @@ export interface RunHostOptions {
   /** How much of the past a model is given, in tokens. */
   readonly historyTokens: number;
   readonly feed: ConversationFeed;
+  /** How often a user may start a turn. */
+  readonly turnLimit: RateLimit;
   /** Whether no other process can be on this database: whatever runs in it at start was left by a dead one. */
   readonly exclusive: boolean;
 }
@@ -61,6 +64,7 @@ export class RunHost {
   readonly limits: TurnLimits;
   readonly historyTokens: number;
   readonly exclusive: boolean;
+  readonly turnLimit: RateLimit;
   /** Names this process in the leases of its runs. */
   readonly instanceId = randomUUID();
   readonly log = new MemoryLog();
@@ -80,6 +84,7 @@ export class RunHost {
     this.historyTokens = options.historyTokens;
     this.exclusive = options.exclusive;
     this.feed = options.feed;
+    this.turnLimit = options.turnLimit;
   }
 
   /** Ends the runs that a dead process left, then starts the clockwork. Call it before serving. */

@@ -21,7 +21,8 @@ import { type RunQuery, readRun } from './read.ts';
  * @param rawInput a ChatTurnInput
  * @returns the run; it goes on by itself
  * @throws {BadUserInputError} naming the field; {@link ConflictError} when the key came with another payload, or the
- *   conversation is busy and `ifBusy` is REJECT; {@link ForbiddenError}, {@link NotFoundError} for the conversation
+ *   conversation is busy and `ifBusy` is REJECT; {@link RateLimitedError};
+ *   {@link ForbiddenError}, {@link NotFoundError} for the conversation
  */
 export async function startRun(viewer: Viewer, host: RunHost, rawInput: unknown, query?: RunQuery): Promise<Run> {
   const input = parseTurnInput(rawInput);
@@ -124,6 +125,9 @@ function writeRun(
     if (inFront && input.ifBusy === 'REJECT') {
       throw new ConflictError('The conversation is busy with another turn.', formatId('Run', inFront.id));
     }
+
+    // Only now: attaching again costs nothing, however often a client comes back.
+    await host.turnLimit.take(viewer);
 
     const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft);
     await tx.conversation.updateMany({

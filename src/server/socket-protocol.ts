@@ -81,7 +81,7 @@ export function createProtocol(config: ProtocolConfig) {
     const token = typeof header === 'string' ? readBearerToken(header) : null;
     if (token === null) return null;
     const viewer = await config.verifyToken(token);
-    session.admit(viewer);
+    await session.admit(viewer);
     return viewer;
   }
 
@@ -113,7 +113,7 @@ export function createProtocol(config: ProtocolConfig) {
         const token = readBearerToken(params?.authorization ?? params?.Authorization, 'bare');
         if (token !== null) {
           session.viewer = await config.verifyToken(token);
-          session.admit(session.viewer);
+          await session.admit(session.viewer);
         } else {
           // Nobody yet. An operation will say who asks; without one, the socket is not kept.
           setTimeout(() => session.occupied || close(CloseCode.Unauthorized, 'Nobody came'), initTimeoutMs).unref();

@@ -1,14 +1,18 @@
 import type { Viewer } from '../auth/viewer.ts';
 import { RateLimitedError } from '../errors.ts';
+import type { RateLimit } from '../rate-limit.ts';
 import { callAt } from './call-at.ts';
 
 /** How many sockets each user has open in this process. */
 export class SocketCensus {
   readonly #most: number;
   readonly #open = new Map<string, number>();
+  /** How often a user may open one. */
+  readonly limit: RateLimit;
 
-  constructor(mostPerUser: number) {
+  constructor(mostPerUser: number, limit: RateLimit) {
     this.#most = mostPerUser;
+    this.limit = limit;
   }
 
   /** @throws {RateLimitedError} when the user has as many as one may have */
@@ -49,12 +53,13 @@ export class SocketSession {
 
   /**
    * Lets somebody in whose token was good, until it expires.
-   * @throws {RateLimitedError} when they have too many sockets open
+   * @throws {RateLimitedError} when they have too many sockets open, or open them too often
    */
-  admit(viewer: Viewer): void {
+  async admit(viewer: Viewer): Promise<void> {
+    const user = JSON.stringify([viewer.tenantId, viewer.userId]);
+    if (!this.#users.has(user)) await this.#census.limit.take(viewer);
     // It may have closed while the token was checked; nobody would sign the user out again.
     if (this.#closed) return;
-    const user = JSON.stringify([viewer.tenantId, viewer.userId]);
     if (!this.#users.has(user)) {
       this.#census.enter(user);
       this.#users.add(user);

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { type StatementTally, tallyStatements } from '../database/statements.ts';
+import type { RateLimit } from '../rate-limit.ts';
 import { readPath } from './http.ts';
 import { isAllowedOrigin } from './origins.ts';
 import { createProtocol, type ProtocolConfig } from './socket-protocol.ts';
@@ -20,11 +21,15 @@ const goingAway = 1001;
  */
 export function serveSockets(
   server: Server,
-  config: ProtocolConfig & { readonly allowedOrigins: readonly string[]; readonly socketsPerUser: number },
+  config: ProtocolConfig & {
+    readonly allowedOrigins: readonly string[];
+    readonly socketsPerUser: number;
+    readonly socketLimit: RateLimit;
+  },
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: mostMessageBytes, handleProtocols });
   const protocol = createProtocol(config);
-  const census = new SocketCensus(config.socketsPerUser);
+  const census = new SocketCensus(config.socketsPerUser, config.socketLimit);
   let closing = false;
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {

@@ -63,6 +63,9 @@ export async function openRawSocket(
 /** How many sources of `tick` are open, and how many were ever opened. */
 export const ticks = { open: 0, opened: 0 };
 
+/** How many events of `flood` were taken from its source. */
+export const flood = { taken: 0 };
+
 /** A small schema for the edge itself: fields that fail in every way, and subscriptions that go on until they are left. */
 export const edgeSchema = new GraphQLSchema({
   query: new GraphQLObjectType<unknown, Context>({
@@ -136,6 +139,16 @@ export const edgeSchema = new GraphQLSchema({
           if (count === 1) throw new Error('a secret of the inside');
           return count;
         },
+      },
+      flood: {
+        type: GraphQLString,
+        subscribe: async function* () {
+          for (;;) {
+            flood.taken += 1;
+            yield 'x'.repeat(64 * 1024);
+          }
+        },
+        resolve: (text) => text,
       },
       expensive: {
         type: GraphQLInt,

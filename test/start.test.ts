@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { startApp } from '../src/app.ts';
+import { openDatabase } from '../src/db.ts';
+import { readEnv } from '../src/env.ts';
+import { startTestApp } from './support/app.ts';
+import { createTestDatabase, createTestDataFolder } from './support/database.ts';
+
+const root = join(import.meta.dirname, '..');
+const quiet = { LOG_LEVEL: 'silent', PORT: '0' };
+
+/** `npm start` without npm, in a process of its own. */
+function startProcess(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+  const child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: { PATH: process.env.PATH, ...env } });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)));
+  return { child, output: () => text };
+}
+
+describe('the process', () => {
+  test('prints where it is and a token that works, and ends in order on SIGTERM', async () => {
+    await using data = await createTestDataFolder();
+    const { child, output } = startProcess({ ...quiet, DATA_DIR: data.folder });
+    await expect.poll(output, { timeout: 15_000 }).toContain('npm run -s token');
+    const [, url = ''] = /(http:\/\/127\.0\.0\.1:\d+\/graphql)/.exec(output()) ?? [];
+    const [, token = ''] = /a week: (\S+)/.exec(output()) ?? [];
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: '{"query":"{ viewer { userId } }"}',
+    });
+    expect(await answer.json()).toEqual({ data: { viewer: { userId: 'developer' } } });
+
+    // A second process on the same folder is told why it may not.
+    const second = startProcess({ ...quiet, DATA_DIR: data.folder });
+    expect(await once(second.child, 'exit')).toEqual([1, null]);
+    expect(second.output()).toContain(data.folder);
+
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+
+    const third = startProcess({ ...quiet, DATA_DIR: data.folder });
+    await expect.poll(third.output, { timeout: 15_000 }).toContain('npm run -s token');
+    third.child.kill('SIGINT');
+    expect(await once(third.child, 'exit')).toEqual([0, null]);
+  });
+
+  test.each([
+    {
+      what: 'everything that is missing in production',
+      env: { NODE_ENV: 'production' },
+      says: /DATABASE_URL.*[\s\S]*JWT_ISSUER/,
+    },
+    {
+      what: 'a seed that cannot be read',
+      env: { SEED_FILE: '/nowhere/seed.json' },
+      says: /SEED_FILE \(\/nowhere\/seed\.json\)/,
+    },
+    {
+      what: 'a database out of reach',
+      env: { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' },
+      says: /DATABASE_URL cannot be used/,
+    },
+  ])('says in words and without a stack: $what', async ({ env, says }) => {
+    const { child, output } = startProcess({ ...quiet, ...env });
+    expect(await once(child, 'exit')).toEqual([1, null]);
+    expect(output()).toMatch(says);
+    expect(output()).not.toMatch(/\n\s+at |secret/);
+  });
+});
+
+test('a port that is taken is named', async () => {
+  await using database = await createTestDatabase();
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = z.object({ port: z.number() }).parse(other.address());
+  const env = readEnv({ DATABASE_URL: database.url, PORT: String(port), LOG_LEVEL: 'silent' });
+  await expect(startApp(env)).rejects.toThrow(`Port ${port} of 127.0.0.1 is taken`);
+  other.close();
+});
+
+test('a database that is behind is refused, and its missing migrations are named', async () => {
+  await using database = await createTestDatabase();
+  await using opened = openDatabase({ url: database.url, poolSize: 1 });
+  await opened.db.$executeRaw`DELETE FROM _prisma_migrations`;
+  const env = readEnv({ DATABASE_URL: database.url, ...quiet });
+  await expect(startApp(env)).rejects.toThrow(/behind.*npm run migrate: \d+_init/);
+});
+
+test('/ready says no, and why, while migrations are missing; /health still says yes', async () => {
+  await using app = await startTestApp();
+  await app.app.db.$executeRaw`DELETE FROM _prisma_migrations`;
+  const behind = await fetch(`${app.url}/ready`);
+  expect(behind.status).toBe(503);
+  expect(await behind.json()).toMatchObject({ ready: false, pendingMigrations: [expect.stringContaining('_init')] });
+  expect((await fetch(`${app.url}/health`)).status).toBe(200);
+});
+
+describe('GraphiQL', () => {
+  test('is filled in with a token and an unused conversation, for this machine under its own name only', async () => {
+    await using data = await createTestDataFolder();
+    await using app = await startApp(readEnv({ ...quiet, DATA_DIR: data.folder }));
+    const page = (host: string) =>
+      new Promise<string>((resolve, reject) => {
+        request(`${app.url}/graphql`, { headers: { accept: 'text/html', host } }, (response) => {
+          let text = '';
+          response.on('data', (chunk) => (text += String(chunk)));
+          response.on('end', () => resolve(text));
+        })
+          .on('error', reject)
+          .end();
+      });
+    const conversation = /conv_[0-9a-f-]{36}/;
+    const own = await page(`localhost:${app.port}`);
+    expect(own).toContain(app.developmentToken);
+    const [id = ''] = conversation.exec(own) ?? [];
+    expect(await page(`127.0.0.1:${app.port}`)).toContain(id);
+    for (const host of [`evil.test:${app.port}`, 'localhost.evil.test', '127.0.0.1.evil.test']) {
+      const foreign = await page(host);
+      expect(foreign).not.toContain('Bearer eyJ');
+      expect(foreign).not.toMatch(conversation);
+    }
+  });
+});
