@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
@@ -13,40 +13,64 @@ import { createTestDatabase, createTestDataFolder } from './support/database.ts'
 const root = join(import.meta.dirname, '..');
 const quiet = { LOG_LEVEL: 'silent', PORT: '0' };
 
-/** `npm start` without npm, in a process of its own. */
-function startProcess(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+/** `npm start` without npm, in a process of its own, which does not outlive the test. */
+function startProcess(env: Record<string, string>) {
   const child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: { PATH: process.env.PATH, ...env } });
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += String(chunk)));
-  return { child, output: () => text };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      text += String(chunk);
+    });
+  }
+  const exit = once(child, 'exit');
+  return {
+    output: () => text,
+    started: () => expect.poll(() => text, startPatience).toContain('npm run -s token'),
+    /** The exit code, and the signal that killed it if one did. */
+    exit,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exit;
+    },
+  };
 }
 
-describe('the process', () => {
-  test('prints where it is and a token that works, and ends in order on SIGTERM', async () => {
+// Whole processes start and stop here, next to other tests: this is room, not an expectation.
+const startPatience = { timeout: 40_000 };
+
+describe('the process', startPatience, () => {
+  test('prints where it is and a token that works', async () => {
     await using data = await createTestDataFolder();
-    const { child, output } = startProcess({ ...quiet, DATA_DIR: data.folder });
-    await expect.poll(output, { timeout: 15_000 }).toContain('npm run -s token');
-    const [, url = ''] = /(http:\/\/127\.0\.0\.1:\d+\/graphql)/.exec(output()) ?? [];
-    const [, token = ''] = /a week: (\S+)/.exec(output()) ?? [];
+    await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
+    await server.started();
+    const [, url = ''] = /(http:\/\/127\.0\.0\.1:\d+\/graphql)/.exec(server.output()) ?? [];
+    const [, token = ''] = /a week: (\S+)/.exec(server.output()) ?? [];
     const answer = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: '{"query":"{ viewer { userId } }"}',
     });
     expect(await answer.json()).toEqual({ data: { viewer: { userId: 'developer' } } });
+  });
 
-    // A second process on the same folder is told why it may not.
-    const second = startProcess({ ...quiet, DATA_DIR: data.folder });
-    expect(await once(second.child, 'exit')).toEqual([1, null]);
+  test('on a folder that is in use is told so', async () => {
+    await using data = await createTestDataFolder();
+    await using first = startProcess({ ...quiet, DATA_DIR: data.folder });
+    await first.started();
+    await using second = startProcess({ ...quiet, DATA_DIR: data.folder });
+    expect(await second.exit).toEqual([1, null]);
     expect(second.output()).toContain(data.folder);
+  });
 
-    child.kill('SIGTERM');
-    expect(await once(child, 'exit')).toEqual([0, null]);
-
-    const third = startProcess({ ...quiet, DATA_DIR: data.folder });
-    await expect.poll(third.output, { timeout: 15_000 }).toContain('npm run -s token');
-    third.child.kill('SIGINT');
-    expect(await once(third.child, 'exit')).toEqual([0, null]);
+  test.each(['SIGTERM', 'SIGINT'] as const)('ends in order on %s, and the folder is free again', async (signal) => {
+    await using data = await createTestDataFolder();
+    for (let round = 0; round < 2; round += 1) {
+      await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
+      await server.started();
+      server.kill(signal);
+      expect(await server.exit).toEqual([0, null]);
+    }
   });
 
   test.each([
@@ -66,10 +90,10 @@ describe('the process', () => {
       says: /DATABASE_URL cannot be used/,
     },
   ])('says in words and without a stack: $what', async ({ env, says }) => {
-    const { child, output } = startProcess({ ...quiet, ...env });
-    expect(await once(child, 'exit')).toEqual([1, null]);
-    expect(output()).toMatch(says);
-    expect(output()).not.toMatch(/\n\s+at |secret/);
+    await using server = startProcess({ ...quiet, ...env });
+    expect(await server.exit).toEqual([1, null]);
+    expect(server.output()).toMatch(says);
+    expect(server.output()).not.toMatch(/\n\s+at |secret/);
   });
 });
 

@@ -26,6 +26,8 @@ interface OpenMessage {
 }
 
 const firstRetryDelayMs = 250;
+/** A provider that asks for a longer pause than this has failed, as far as a person who waits is concerned. */
+const longestRetryDelayMs = 20_000;
 
 /**
  * Runs one model step, tried again where its failure allows it: a step has no effects before its calls are run, so
@@ -96,9 +98,8 @@ export async function* runModelStep(
       // A call that failed has cost tokens all the same; the ledger says that it does not know how many.
       if (!finished && firstTokenAt !== null) yield modelCalled(null);
 
-      const retry =
-        !signal.aborted && error instanceof ModelError && error.failure.retryable && attempt < limits.maxRetries;
-      if (!retry) {
+      const delayMs = signal.aborted || attempt >= limits.maxRetries ? null : retryDelayOf(error, attempt);
+      if (delayMs === null) {
         if (message)
           yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'PARTIAL' };
         throw error;
@@ -107,9 +108,20 @@ export async function* runModelStep(
         message.content = '';
         yield { type: 'textRetracted', messageId: message.id, length: 0 };
       }
-      await sleep(firstRetryDelayMs * 2 ** attempt * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+      await sleep(delayMs, undefined, { signal }).catch(() => {});
     }
   }
+}
+
+/**
+ * How long to wait before a step is tried again, in milliseconds: what the provider asks for, or else longer each time
+ * and a little at random, so that turns that failed together do not come back together. Null: it is not tried again.
+ */
+function retryDelayOf(error: unknown, attempt: number): number | null {
+  if (!(error instanceof ModelError) || !error.failure.retryable) return null;
+  const own = firstRetryDelayMs * 2 ** attempt * (0.5 + Math.random());
+  const delay = Math.max(own, error.retryAfterMs ?? 0);
+  return delay <= longestRetryDelayMs ? delay : null;
 }
 
 /** The arguments of a transfer_to_<agent> tool. */

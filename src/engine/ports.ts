@@ -25,10 +25,13 @@ export interface Failure {
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly failure: Failure;
+  /** How long the provider asks to wait before the next try, in milliseconds; null where it did not say. */
+  readonly retryAfterMs: number | null;
 
-  constructor(failure: Failure, options?: ErrorOptions) {
+  constructor(failure: Failure, options: ErrorOptions & { readonly retryAfterMs?: number | null } = {}) {
     super(failure.message, options);
     this.failure = failure;
+    this.retryAfterMs = options.retryAfterMs ?? null;
   }
 }
 

@@ -29,6 +29,11 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     tail.readers++;
   }
 
+  /** Whether all that it has to read is there. */
+  get ending(): boolean {
+    return this.#tail.closed;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -57,9 +57,21 @@ export function failureOfRequest(error: unknown, apiKey: string): ModelError {
     return modelError('The model provider could not be reached.', true, cause);
   }
   if (error instanceof APIError && typeof error.status === 'number') {
-    return new ModelError(failureOfStatus(error.status, error.code, error.param), { cause });
+    const retryAfterMs = readRetryAfter(error.headers);
+    return new ModelError(failureOfStatus(error.status, error.code, error.param), { cause, retryAfterMs });
   }
   return modelError('The request to the model provider could not be made: check its API URL and key.', false, cause);
+}
+
+/** The pause that a provider asks for, in milliseconds: `retry-after-ms`, or Retry-After (RFC 9110, section 10.2.3). */
+function readRetryAfter(headers: Headers | undefined): number | null {
+  const exact = Number(headers?.get('retry-after-ms') ?? Number.NaN);
+  if (Number.isFinite(exact)) return Math.max(0, exact);
+  const written = headers?.get('retry-after') ?? null;
+  if (written === null) return null;
+  const seconds = Number(written);
+  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(written) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
 /** The failure that a connection ended with in the middle of an answer. */

@@ -30,11 +30,12 @@ export async function checkpointRuns(host: RunHost): Promise<void> {
     RETURNING runs.id::text, runs.cancel_requested_at IS NOT NULL AS cancel`;
 
   const renewed = new Map(rows.map((row) => [row.id, row]));
-  for (const { runId, seq } of saved) {
+  for (const { runId, seq, text } of saved) {
     const active = host.active.get(runId);
     if (!active) continue;
     const row = renewed.get(runId);
     if (row) {
+      if (text) active.recorder?.noteSaved(text.messageId, text.content);
       if (seq !== null) active.recorder?.noteCheckpoint(seq);
       if (row.cancel) active.controller.abort(new TurnAborted());
     } else if (!active.recorder?.closing) {

@@ -79,16 +79,14 @@ async function compileQueued(host: RunHost, active: ActiveRun): Promise<Compiled
     include: conversationForTurn,
   });
   active.turn = await compileTurn(active.viewer, host.db, conversation, active.stored, host.endpoint);
-  const { startAgentId, routing } = active.turn;
-  await host.db.run.updateMany({
-    where: { id: active.run.id },
-    data: { agentId: startAgentId, routingDecision: routing },
-  });
+  const { startAgentId: toAgentId, routing } = active.turn;
+  await host.db.$transaction([
+    host.db.run.updateMany({ where: { id: active.run.id }, data: { agentId: toAgentId, routingDecision: routing } }),
+    host.db.conversation.updateMany({ where: { id: conversation.id }, data: { activeAgentId: toAgentId } }),
+  ]);
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
-  if (fromAgentId !== startAgentId) {
-    await host.db.conversation.updateMany({ where: { id: conversationId }, data: { activeAgentId: startAgentId } });
-    const switched = { fromAgentId, toAgentId: startAgentId, reason: routing.reasoning };
-    host.feed.publish({ type: 'AgentSwitched', conversationId, ...switched });
+  if (fromAgentId !== toAgentId) {
+    host.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason: routing.reasoning });
   }
   return active.turn;
 }

@@ -69,12 +69,15 @@ async function openCursor(host: RunHost, run: Run, after: number, path: readonly
   if ((tail.closed || running || run.status === 'QUEUED') && after > tail.lastSeq) {
     throw badInput(path, `must be at most ${tail.lastSeq}, the seq of the last event so far`);
   }
-  return new RunCursor(tail, after, (finished) => {
+  const cursor = new RunCursor(tail, after, (finished) => {
+    host.cursors.delete(cursor);
     if (finished || tail.closed || tail.readers > 0 || !cancelsOnDisconnect(host, run)) return;
     cancelRow(host, run.id, new TurnAborted()).catch((error: unknown) =>
       host.logger.error({ err: error, runId: run.id }, 'a run whose last reader has gone could not be cancelled'),
     );
   });
+  host.cursors.add(cursor);
+  return cursor;
 }
 
 /** Whether a run stops without readers. Of a run that another process carries out, that one sees to it. */

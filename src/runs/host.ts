@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../db.ts';
@@ -7,6 +8,7 @@ import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
+import type { RunCursor } from '../log/cursor.ts';
 import { MemoryLog } from '../log/memory-log.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import { checkpointRuns } from './checkpoint.ts';
@@ -54,6 +56,9 @@ const checkpointEveryMs = 500;
 export const leaseMs = 10_000;
 const recoverEveryMs = 5_000;
 const drainMs = 5_000;
+/** How long readers are given to take the end of their run when the server stops. */
+const farewellMs = 1_000;
+const farewellCheckMs = 10;
 
 /** Where turns run: the runs of this process, its hot log, and the clockwork that keeps them safe. */
 export class RunHost {
@@ -71,6 +76,8 @@ export class RunHost {
   /** Tells the readers of conversations what happens in them. */
   readonly feed: ConversationFeed;
   readonly active = new Map<string, ActiveRun>();
+  /** Who follows a run from here. */
+  readonly cursors = new Set<RunCursor>();
   #timers: NodeJS.Timeout[] = [];
   #working = new Set<Promise<void>>();
   #closing = false;
@@ -124,7 +131,7 @@ export class RunHost {
 
   /**
    * Stops: no new runs; those that are on their way get some seconds, then they fail as INTERRUPTED with what they
-   * have. Resolves when everything is written.
+   * have. Resolves when everything is written and the readers have been told.
    */
   async close(): Promise<void> {
     this.#closing = true;
@@ -146,6 +153,9 @@ export class RunHost {
     await Promise.all(this.#working);
     // A round of the clockwork that had begun before may have taken up one more.
     await interruptAll();
+    // The end of a run is in its log now; it is on its way to the readers until they have asked for more.
+    const last = performance.now() + farewellMs;
+    while ([...this.cursors].some((cursor) => cursor.ending) && performance.now() < last) await sleep(farewellCheckMs);
   }
 
   #every(ms: number, work: () => Promise<void>): void {

@@ -20,8 +20,8 @@ type EndEvent = Extract<TurnEvent, { type: 'turnCompleted' | 'turnFailed' | 'tur
 export class RunRecorder {
   readonly #host: RunHost;
   readonly #active: ActiveRun;
-  /** The message that is being written. `stored`: its row is there. */
-  #open: { readonly id: string; readonly chunks: string[]; stored: boolean } | null = null;
+  /** The message that is being written. `stored`: its row is there; `saved`: what is in it. */
+  #open: { readonly id: string; readonly chunks: string[]; stored: boolean; saved: string } | null = null;
   /** The last message, for the tool calls of its step. */
   #last: { readonly id: string; readonly step: number } | null = null;
   /** Whether tool calls wait for the next message of the run. */
@@ -60,12 +60,12 @@ export class RunRecorder {
     const { conversationId } = this.#active.run;
     switch (event.type) {
       case 'messageStarted':
-        this.#open = { id: event.messageId, chunks: [], stored: false };
+        this.#open = { id: event.messageId, chunks: [], stored: false, saved: '' };
         this.#last = { id: event.messageId, step: event.step };
         this.#writeBehind(() => this.#insertMessage(event.messageId, event.agentId, event.step));
         return { type: 'MessageStarted', messageId: event.messageId, agentId: event.agentId };
       case 'textRetracted':
-        if (this.#open) this.#open.chunks.splice(0, Infinity, this.#open.chunks.join('').slice(0, event.length));
+        this.#open?.chunks.splice(0, Infinity, this.#open.chunks.join('').slice(0, event.length));
         return { type: 'TextRetracted', messageId: event.messageId, length: event.length };
       case 'messageCompleted':
         await this.#completeMessage(event);
@@ -95,12 +95,18 @@ export class RunRecorder {
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** The text of the open message, for a checkpoint; null where none is open, or its row is not there yet. */
+  /** The text of the open message where its row is behind it; null where none is open, or its row is not there yet. */
   get unsaved(): { readonly messageId: string; readonly content: string } | null {
-    if (!this.#open?.stored) return null;
-    const content = this.#open.chunks.join('');
-    this.#open.chunks.splice(0, Infinity, content);
-    return { messageId: this.#open.id, content };
+    const open = this.#open;
+    if (!open?.stored) return null;
+    const content = open.chunks.join('');
+    open.chunks.splice(0, Infinity, content);
+    return content === open.saved ? null : { messageId: open.id, content };
+  }
+
+  /** Notes that a text of the open message is in its row. */
+  noteSaved(messageId: string, content: string): void {
+    if (this.#open?.id === messageId) this.#open.saved = content;
   }
 
   /** Whether the rows can be brought up to the log by a checkpoint: not while the open message has no row. */

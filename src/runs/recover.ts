@@ -3,6 +3,7 @@ import { packEvents } from '../log/archive.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
 import { closeOpenRows, endedRow, launchPromoted, promoteNext, type RunEnd, terminalEvent } from './finish.ts';
 import { interrupted, type RunHost } from './host.ts';
+import { readRoutingDecision } from './read.ts';
 
 const batch = 100;
 
@@ -85,7 +86,7 @@ async function endDeadRun(host: RunHost, run: Run): Promise<boolean> {
     if (closed.count === 0) return { closed: false, next: null };
     await closeOpenRows(tx, run.id, null);
     const events = await rebuildEvents(tx, run);
-    const terminal = terminalEvent(run.id, (events.at(-1)?.seq ?? 0) + 1, end);
+    const terminal = terminalEvent(run.id, Math.max(recoveredSeq, (events.at(-1)?.seq ?? 0) + 1), end);
     await tx.runArchive.createMany({ data: [{ runId: run.id, events: packEvents([...events, terminal]) }] });
     await tx.run.updateMany({ where: { id: run.id }, data: { lastSeq: terminal.seq } });
     return { closed: true, next: await promoteNext(tx, host, run.conversationId) };
@@ -98,8 +99,8 @@ async function endDeadRun(host: RunHost, run: Run): Promise<boolean> {
 }
 
 /**
- * The events of a run out of its rows. RunStarted is the first, as it was; all others come after anything that a
- * reader may have seen. Applied over it they give what the rows hold: a TextDelta at offset 0 replaces the text.
+ * The events of a run out of its rows. RunStarted and RoutingDecided are the first, as they were; all others come after
+ * anything that a reader may have seen. Applied over it they give what the rows hold: a TextDelta at offset 0 replaces the text.
  */
 async function rebuildEvents(tx: Prisma.TransactionClient, run: Run): Promise<RunEvent[]> {
   const where = { runId: run.id };
@@ -138,9 +139,11 @@ async function rebuildEvents(tx: Prisma.TransactionClient, run: Run): Promise<Ru
   payloads.sort((a, b) => a.step - b.step);
 
   const at = Date.now();
-  const started: RunEvent = { type: 'RunStarted', userMessageId: run.userMessageId, seq: 1, runId: run.id, at };
+  const began: RunEvent[] = [{ type: 'RunStarted', userMessageId: run.userMessageId, seq: 1, runId: run.id, at }];
+  const decision = readRoutingDecision(run.routingDecision);
+  if (decision) began.push({ type: 'RoutingDecided', decision, seq: 2, runId: run.id, at });
   return [
-    started,
+    ...began,
     ...payloads.map(({ payload }, index) => ({ ...payload, seq: recoveredSeq + index, runId: run.id, at })),
   ];
 }

@@ -1,4 +1,4 @@
-import type { Conversation, Run } from '../generated/prisma/client.ts';
+import type { Conversation, Prisma, Run } from '../generated/prisma/client.ts';
 import type { Connection, PageArgs } from '../paging.ts';
 import { buildPlacePage, type PlaceList, selectPlaces } from '../place-page.ts';
 
@@ -8,9 +8,16 @@ const runs: PlaceList = { name: 'runs', defaultSize: 50, maxSize: 100 };
 export const defaultRunPageSize = runs.defaultSize;
 
 /** What to load of a conversation's runs for a page: nested, so that it comes with the conversation. */
-export function selectRunPage(args: PageArgs) {
+export function selectRunPage(args: PageArgs): Pick<Prisma.Conversation$runsArgs, 'where' | 'orderBy' | 'take'> {
   const { range, direction, take } = selectPlaces(runs, args);
-  return { where: { number: range }, orderBy: { number: direction }, take };
+  const loading = {
+    where: { number: range },
+    orderBy: { number: direction },
+    take,
+    // Where the document asks for nodes, Pothos loads them whole; a page without still needs its cursors.
+    select: { number: true },
+  };
+  return loading;
 }
 
 /** The page out of what selectRunPage loaded. */

@@ -85,6 +85,9 @@ function assertSamePayload(run: Run, payloadHash: string): void {
   throw new ConflictError(message, formatId('Run', run.id));
 }
 
+/** Active and queued runs of one conversation. */
+const maxWaiting = 50;
+
 interface Written {
   readonly run: Run;
   readonly created: boolean;
@@ -124,6 +127,13 @@ function writeRun(
     const inFront = related.at(0);
     if (inFront && input.ifBusy === 'REJECT') {
       throw new ConflictError('The conversation is busy with another turn.', formatId('Run', inFront.id));
+    }
+
+    if (related.length >= maxWaiting) {
+      throw new ConflictError(
+        `At most ${maxWaiting} turns of a conversation may wait.`,
+        inFront && formatId('Run', inFront.id),
+      );
     }
 
     // Only now: attaching again costs nothing, however often a client comes back.

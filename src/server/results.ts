@@ -46,8 +46,10 @@ export function useResults(): Plugin<RequestContext, RequestContext> {
       const errors = presented.errors ?? [];
       if (!failedWhole(presented.data, errors)) return setResult(presented);
       const { status, headers } = shapeFailure(errors);
-      // A stream that begins and ends with an error is an answer: its readers look for the code inside.
-      const streamed = operation.subscribed && accepts(request, 'text/event-stream');
+      // A stream that begins and ends with an error is an answer: its readers look for the code inside. So it is for
+      // a client that runs queries over SSE too, as long as they were run.
+      const executed = operation.subscribed || (presented.data !== undefined && !accepts(request, 'json'));
+      const streamed = executed && accepts(request, 'text/event-stream');
       const http = streamed ? { status: 200 } : { status, headers };
       return setResult({ ...presented, extensions: { ...presented.extensions, http } });
     },

@@ -62,6 +62,7 @@ export function serveSockets(
         tally = counting;
         return onMessage(String(data));
       }).catch((error: unknown) => {
+        if (error instanceof SocketGone) return;
         const reason = error instanceof Error ? error.message : '';
         if (/^Unexpected message of type/.test(reason)) return close(CloseCode.BadRequest, 'Unexpected message type');
         config.logger.error({ err: error }, 'a socket message was not handled');
@@ -95,20 +96,25 @@ export function serveSockets(
   };
 }
 
+/** What ends the operations of a socket that can no longer be written to. */
+class SocketGone extends Error {
+  override readonly name = 'SocketGone';
+}
+
 /**
  * Sends a frame; resolves when it was handed to the system, so that a reader that does not read holds up its own
- * operations. The frames of one tick leave in one write: with many streams at once, most of the time went into
+ * operations. Rejects when the socket is closing or closed. The frames of one tick leave in one write: with many streams at once, most of the time went into
  * one system call per token.
  */
 function send(socket: WebSocket, raw: Duplex, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
+  return new Promise((resolve, reject) => {
+    // Were this taken for sent, a source with much to say would be read to its end for nobody, with no pause.
+    if (socket.readyState !== socket.OPEN) return reject(new SocketGone());
     if (raw.writableCorked === 0) {
       raw.cork();
       setImmediate(() => raw.uncork());
     }
-    // A socket that fails says so in its close event.
-    return socket.send(text, () => resolve());
+    return socket.send(text, (error) => (error ? reject(new SocketGone()) : resolve()));
   });
 }
 

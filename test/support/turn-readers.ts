@@ -62,10 +62,10 @@ export interface TurnReader extends AsyncDisposable {
 /** Opens a client. `retries`: how often it comes back by itself. */
 export type OpenReader = (url: string, token: string, retries: number) => TurnReader;
 
-export const openWsReader: OpenReader = (url, token, retries) => {
+export function openWsReader(url: string, token: string, retries: number, webSocketImpl = WebSocket): TurnReader {
   const client = createWsClient({
     url: url.replace('http', 'ws'),
-    webSocketImpl: WebSocket,
+    webSocketImpl,
     connectionParams: { authorization: `Bearer ${token}` },
     retryAttempts: retries,
     retryWait: async () => {},
@@ -74,7 +74,7 @@ export const openWsReader: OpenReader = (url, token, retries) => {
     follow: (stream, onEvent) => follow((request, sink) => client.subscribe<TurnData>(request, sink), stream, onEvent),
     [Symbol.asyncDispose]: async () => client.dispose(),
   };
-};
+}
 
 export const openSseReader: OpenReader = (url, token, retries) => {
   const client = createSseClient({
