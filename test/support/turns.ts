@@ -38,9 +38,7 @@ export type TurnEvent = z.output<typeof turnEvent>;
 
 const answer = z.object({
   data: z.record(z.string(), z.unknown()).nullish(),
-  errors: z
-    .array(z.looseObject({ message: z.string(), extensions: z.looseObject({ code: z.string() }) }))
-    .optional(),
+  errors: z.array(z.looseObject({ message: z.string(), extensions: z.looseObject({ code: z.string() }) })).optional(),
 });
 export type StreamError = NonNullable<z.output<typeof answer>['errors']>[number];
 
@@ -162,7 +160,12 @@ export function openStream(
 }
 
 /** Subscribes over SSE, as the GraphQL over SSE protocol has it in its distinct connections mode. */
-async function* readEventStream(url: string, token: string, body: object, signal: AbortSignal): AsyncGenerator<unknown> {
+async function* readEventStream(
+  url: string,
+  token: string,
+  body: object,
+  signal: AbortSignal,
+): AsyncGenerator<unknown> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: {
