@@ -21,14 +21,6 @@ afterAll(() => app[Symbol.asyncDispose]());
 
 async function createConversation(): Promise<string> {
   const created = await app.query(`mutation { createConversation(input: { scenarioKey: "support" }) { id } }`);
-  if (created.errors.length)
-    console.log(
-      JSON.stringify(
-        app.logs.filter((l) => l.err),
-        null,
-        1,
-      ),
-    );
   expect(created.errors).toEqual([]);
   return created.data.createConversation.id;
 }

@@ -1,6 +1,16 @@
 import type { Failure, TokenUsage } from './ports.ts';
 
-export type CallStatus = 'PENDING' | 'AWAITING_APPROVAL' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'DENIED' | 'CANCELLED';
+/** Where a tool call stands. */
+export const callStatuses = [
+  'PENDING',
+  'AWAITING_APPROVAL',
+  'RUNNING',
+  'SUCCEEDED',
+  'FAILED',
+  'DENIED',
+  'CANCELLED',
+] as const;
+export type CallStatus = (typeof callStatuses)[number];
 
 /** A tool call as it stood when the event happened. */
 export interface TurnToolCall {

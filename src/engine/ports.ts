@@ -3,15 +3,17 @@
  */
 
 /** Why a run failed, as clients see it. */
-export type FailureCode =
-  | 'MODEL_ERROR'
-  | 'MODEL_TIMEOUT'
-  | 'MODEL_REFUSED'
-  | 'RATE_LIMITED'
-  | 'MAX_STEPS_EXCEEDED'
-  | 'GUARDRAIL_TRIPPED'
-  | 'INTERRUPTED'
-  | 'INTERNAL';
+export const failureCodes = [
+  'MODEL_ERROR',
+  'MODEL_TIMEOUT',
+  'MODEL_REFUSED',
+  'RATE_LIMITED',
+  'MAX_STEPS_EXCEEDED',
+  'GUARDRAIL_TRIPPED',
+  'INTERRUPTED',
+  'INTERNAL',
+] as const;
+export type FailureCode = (typeof failureCodes)[number];
 
 /** A failure of a run: an event and a status, never a GraphQL error. The message is written for the user. */
 export interface Failure {

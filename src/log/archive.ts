@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { callStatuses } from '../engine/events.ts';
+import { failureCodes } from '../engine/ports.ts';
 import type { RunEvent } from './event.ts';
 
 /*
@@ -14,7 +16,7 @@ const toolCall = z.strictObject({
   name: z.string(),
   arguments: z.string(),
   result: z.unknown(),
-  status: z.enum(['PENDING', 'AWAITING_APPROVAL', 'RUNNING', 'SUCCEEDED', 'FAILED', 'DENIED', 'CANCELLED']),
+  status: z.enum(callStatuses),
   error: z.string().nullable(),
   agentId: z.string(),
   startedAt: z.iso
@@ -28,16 +30,7 @@ const toolCall = z.strictObject({
 });
 
 const failure = z.strictObject({
-  code: z.enum([
-    'MODEL_ERROR',
-    'MODEL_TIMEOUT',
-    'MODEL_REFUSED',
-    'RATE_LIMITED',
-    'MAX_STEPS_EXCEEDED',
-    'GUARDRAIL_TRIPPED',
-    'INTERRUPTED',
-    'INTERNAL',
-  ]),
+  code: z.enum(failureCodes),
   message: z.string(),
   retryable: z.boolean(),
 });

@@ -12,8 +12,9 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   readonly #tail: RunTail;
   readonly #after: number;
   readonly #onClose: (finished: boolean) => void;
-  /** The place in the tail of the next event; found when there is one. */
+  /** The place in the tail of the next event; before the first one, it is looked for each time. */
   #index = 0;
+  #begun = false;
   #closed = false;
   #sawTerminal = false;
   #waiting: { resolve: (result: IteratorResult<RunEvent, undefined>) => void; forget: () => void } | null = null;
@@ -54,10 +55,11 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
 
   #take(): IteratorResult<RunEvent, undefined> | null {
     if (this.#closed) return done;
-    // Nothing was read yet. A tail can be empty now and be filled from its beginning later (remote.ts).
-    if (this.#index === 0) this.#index = this.#tail.indexAfter(this.#after);
+    // A tail can be empty now, and be filled from its beginning later (remote.ts).
+    if (!this.#begun) this.#index = this.#tail.indexAfter(this.#after);
     const read = this.#tail.read(this.#index);
     if (read) {
+      this.#begun = true;
       this.#index = read.next;
       if (isTerminal(read.event)) this.#sawTerminal = true;
       return { done: false, value: read.event };

@@ -7,7 +7,7 @@ import type { RunEvent, RunEventPayload } from '../log/event.ts';
 import { type ActiveRun, leaseMs, type RunHost } from './host.ts';
 import { storedTurn } from './input.ts';
 import type { RunRecorder } from './record.ts';
-import { endTail } from './remote.ts';
+import { fillTail } from './remote.ts';
 
 /** How a run ends. */
 export type RunEnd =
@@ -31,12 +31,14 @@ export async function finishRun(host: RunHost, active: ActiveRun, recorder: RunR
       await recorder.settle().catch(() => {});
       const { written, next } = await host.db.$transaction(async (tx) => {
         const written = await closeRun(tx, host, run, recorder.agentId, [...tail.events, terminal], end);
-        if (written && recorder.broken) await closeOpenRows(tx, run.id, recorder.unsaved);
+        // Where another process has ended it, something may have been begun since.
+        if (!written || recorder.broken) await closeOpenRows(tx, run.id, written ? recorder.unsaved : null);
         return { written, next: written ? await promoteNext(tx, host, run.conversationId) : null };
       });
       if (written) tail.append(terminal);
-      else await endTail(host.db, tail);
-      host.log.drop(run.id);
+      else await fillTail(host.db, tail);
+      // Where another process has the run, or nobody, the clockwork sees to the readers (remote.ts).
+      if (tail.closed) host.log.drop(run.id);
       host.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
       if (next) launchPromoted(host, next);
       return;

@@ -4,7 +4,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { readConversation } from '../conversations/read-conversations.ts';
 import { type StoredRoutingDecision, storedRoutingDecision } from '../conversations/routing-decision.ts';
 import type { Db } from '../db.ts';
-import type { Failure } from '../engine/ports.ts';
+import { type Failure, failureCodes } from '../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../generated/prisma/client.ts';
 import { formatId, parseId } from '../ids.ts';
 import type { InputPath } from '../input.ts';
@@ -77,16 +77,7 @@ export function savedSeq(host: RunHost, run: Run, since: number): number {
 }
 
 const failureColumns = z.object({
-  errorCode: z.enum([
-    'MODEL_ERROR',
-    'MODEL_TIMEOUT',
-    'MODEL_REFUSED',
-    'RATE_LIMITED',
-    'MAX_STEPS_EXCEEDED',
-    'GUARDRAIL_TRIPPED',
-    'INTERRUPTED',
-    'INTERNAL',
-  ]),
+  errorCode: z.enum(failureCodes),
   errorMessage: z.string(),
   errorRetryable: z.boolean(),
 });

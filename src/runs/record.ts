@@ -153,7 +153,8 @@ export class RunRecorder {
     await this.settle();
     const { run } = this.#active;
     await this.#host.db.message.updateMany({
-      where: { id: event.messageId },
+      // Not where another process has closed it in the meantime: its readers were told what is in it.
+      where: { id: event.messageId, status: 'STREAMING' },
       data: { content: event.content, status: event.status },
     });
     this.#open = null;
@@ -186,7 +187,7 @@ export class RunRecorder {
 
   async #completeCall(call: TurnToolCall): Promise<void> {
     await this.#host.db.toolCall.updateMany({
-      where: { runId: this.#active.run.id, callId: call.callId },
+      where: { runId: this.#active.run.id, callId: call.callId, status: 'RUNNING' },
       data: {
         status: call.status,
         // The engine made it serialisable (tool-result.ts); null is kept as SQL's own.

@@ -30,7 +30,7 @@ export async function fillRemoteTails(host: RunHost): Promise<void> {
 }
 
 /** Ends the tail of a run that others have ended: as its archive says, or as cancelled where its conversation is gone. */
-export async function endTail(db: Database, tail: RunTail): Promise<void> {
+async function endTail(db: Database, tail: RunTail): Promise<void> {
   if ((await fillTail(db, tail)) || tail.closed) return;
   tail.append({ type: 'RunCancelled', seq: tail.lastSeq + 1, runId: tail.runId, at: Date.now() });
 }
