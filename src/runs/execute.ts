@@ -81,8 +81,9 @@ async function compileQueued(host: RunHost, active: ActiveRun): Promise<Compiled
   active.turn = await compileTurn(active.viewer, host.db, conversation, active.stored, host.endpoint);
   const { startAgentId: toAgentId, routing } = active.turn;
   await host.db.$transaction([
-    host.db.run.updateMany({ where: { id: active.run.id }, data: { agentId: toAgentId, routingDecision: routing } }),
+    // The conversation's row first, as everywhere.
     host.db.conversation.updateMany({ where: { id: conversation.id }, data: { activeAgentId: toAgentId } }),
+    host.db.run.updateMany({ where: { id: active.run.id }, data: { agentId: toAgentId, routingDecision: routing } }),
   ]);
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
   if (fromAgentId !== toAgentId) {
