@@ -70,13 +70,15 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
 
   const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, opening, logger, overrides));
   const onConnectionError = (error: Error) => logger.warn({ err: error }, 'a database connection failed');
-  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize: env.databasePoolSize, onConnectionError }));
+  const exclusive = env.databaseUrl === null;
+  // The embedded database does one thing after another: more connections would only wait inside it.
+  const poolSize = exclusive ? 1 : env.databasePoolSize;
+  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
   await assertMigrated(databaseUrl);
 
   const { endpoint, llm, model, description } = await openModel(env, opening);
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const limits = { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength };
-  const exclusive = env.databaseUrl === null;
   const feed = new ConversationFeed();
   const turnLimit = createRateLimit('turns', env.rateLimits.turns);
   warnOfUnused(env, logger);

@@ -28,19 +28,39 @@ class CountingPrismaPg extends PrismaPg {
  * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query.
  *
  * @param options.poolSize the most connections at once
+ * @param options.exclusive whether nobody else is on the database, and `poolSize` is 1: statements are then prepared once
+ *   and kept, by name. (The connections to an embedded database share one session, and with it the names.)
  * @param options.onQuery sees each statement as it is sent, for tests and for tracing
  * @param options.onConnectionError sees the failures of connections that nobody is using; the pool replaces them
  */
 export function openDatabase(options: {
   readonly url: string;
   readonly poolSize: number;
+  readonly exclusive?: boolean;
   readonly onQuery?: (statement: Statement) => void;
   readonly onConnectionError?: (error: Error) => void;
 }): { db: Database; close(): Promise<void>; [Symbol.asyncDispose](): Promise<void> } {
-  const onConnectionError = (error: Error) => options.onConnectionError?.(error);
+  const names = new StatementNames();
+  const onConnectionError = (error: Error) => {
+    names.renew();
+    options.onConnectionError?.(error);
+  };
   const adapter = new CountingPrismaPg(
-    { connectionString: options.url, max: options.poolSize, connectionTimeoutMillis: 10_000 },
-    { onPoolError: onConnectionError, onConnectionError },
+    {
+      connectionString: options.url,
+      max: options.poolSize,
+      // A queue in front of the one connection is no failure to connect.
+      connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
+      // A new connection would find the names of the old one taken.
+      ...(options.exclusive ? { idleTimeoutMillis: 0 } : {}),
+    },
+    {
+      onPoolError: onConnectionError,
+      onConnectionError,
+      ...(options.exclusive
+        ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) }
+        : {}),
+    },
     options.onQuery,
   );
   const db = new PrismaClient({
@@ -51,4 +71,27 @@ export function openDatabase(options: {
   });
   const close = () => db.$disconnect();
   return { db, close, [Symbol.asyncDispose]: close };
+}
+
+const mostNames = 500;
+
+/** Names statements by their SQL; beyond a number of different ones, new ones stay without a name and are not kept. */
+class StatementNames {
+  readonly #names = new Map<string, string>();
+  #epoch = 0;
+
+  /** The name of a statement; empty for none. */
+  nameOf(sql: string): string {
+    const known = this.#names.get(sql);
+    if (known !== undefined || this.#names.size >= mostNames) return known ?? '';
+    const name = `s${this.#epoch}_${this.#names.size}`;
+    this.#names.set(sql, name);
+    return name;
+  }
+
+  /** Begins anew: the connection that knew the names is gone, and the session that it shared still holds them. */
+  renew(): void {
+    this.#names.clear();
+    this.#epoch += 1;
+  }
 }

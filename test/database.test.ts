@@ -124,6 +124,27 @@ describe('a database that many connections ask at once', () => {
   });
 });
 
+describe('a database of one’s own', () => {
+  test('keeps prepared statements, and takes as many different ones as come', async () => {
+    await using database = await createTestDatabase();
+    await using opened = openDatabase({ url: database.url, poolSize: 1, exclusive: true });
+    const { db } = opened;
+    const prepared = () => db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count FROM pg_prepared_statements`;
+    for (let n = 0; n < 3; n++) await db.tenant.findMany({ where: { id: 'x' } });
+    const [first] = await prepared();
+    for (let n = 0; n < 3; n++) await db.tenant.findMany({ where: { id: 'y' } });
+    expect(await prepared()).toEqual([first]);
+    expect(first?.count).toBeGreaterThan(0);
+
+    for (let n = 0; n < 520; n++) await db.$queryRawUnsafe(`SELECT ${n} AS n`);
+    expect((await prepared())[0]?.count).toBeLessThan(510);
+
+    await db.$transaction([db.tenant.create({ data: { id: 'x' } }), db.tenant.create({ data: { id: 'y' } })]);
+    await expect(db.tenant.create({ data: { id: 'x' } })).rejects.toThrow();
+    expect(await db.tenant.count()).toBe(2);
+  });
+});
+
 describe('openEmbeddedPostgres', () => {
   test('makes a database in a long path with spaces, keeps its rows, and lets nobody else in', async () => {
     await using temporary = await makeFolder();

@@ -19,12 +19,15 @@ const recoveredSeq = 1_000_000_000;
  * @param options.all also those whose lease still holds: at start, where no other process can be on the database
  */
 export async function recoverRuns(host: RunHost, options: { readonly all: boolean }): Promise<void> {
+  // Leases are renewed by the database's clock, so they end by it.
+  const [clock] = await host.db.$queryRaw<{ now: Date }[]>`SELECT now() AS now`;
+  const now = clock?.now ?? new Date();
   let ended: number;
   do {
     const dead = await host.db.run.findMany({
       where: {
         status: { in: ['RUNNING', 'REQUIRES_ACTION'] },
-        ...(options.all ? {} : { leaseExpiresAt: { lt: new Date() } }),
+        ...(options.all ? {} : { leaseExpiresAt: { lt: now } }),
         id: { notIn: [...host.active.keys()] },
       },
       take: batch,
