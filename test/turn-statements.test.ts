@@ -12,11 +12,11 @@ import { createTestDatabase, type TestDatabase } from './support/database.ts';
 import { meetTalker, type Talker } from './support/turns.ts';
 
 /** Between the first statement of a turn and its model call. */
-const startStatements = 11;
+const startStatements = 9;
 /** Of a turn with one model step, from the request to the end, whatever its length. */
-const oneStepStatements = 20;
+const oneStepStatements = 18;
 /** Of a turn that hands off, then calls a tool, then answers. */
-const threeStepStatements = 32;
+const threeStepStatements = 30;
 
 let database: TestDatabase;
 let app: TestApp;

@@ -49,6 +49,7 @@ export interface ToolCallDraft {
  * whoever writes at the same time. Inside a transaction only: alone, a failure between the two would leave a gap.
  *
  * @param conversationId the row id
+ * @param options.startsRun the message begins a turn: run_count grows too, and the floor goes to `activeAgentId`, if any
  * @param options.userId refuses where the conversation is another user's
  * @throws {NotFoundError} when there is no such conversation
  */
@@ -57,13 +58,22 @@ export async function appendMessage(
   tenantId: string,
   conversationId: string,
   draft: MessageDraft,
-  options: { readonly userId?: string; readonly query?: MessageQuery } = {},
+  options: {
+    readonly userId?: string;
+    readonly startsRun?: { readonly activeAgentId: string | null };
+    readonly query?: MessageQuery;
+  } = {},
 ): Promise<Message> {
   const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
   const names = title !== untitled;
   const own = options.userId === undefined ? Prisma.empty : Prisma.sql`AND user_id = ${options.userId}`;
+  const { startsRun } = options;
+  const begins = startsRun
+    ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),`
+    : Prisma.empty;
   const [taken] = await tx.$queryRaw<{ position: number }[]>`
     UPDATE conversations SET
+      ${begins}
       message_count = message_count + 1,
       updated_at = greatest(updated_at, clock_timestamp()),
       title = CASE WHEN auto_title AND ${names} THEN ${title} ELSE title END,

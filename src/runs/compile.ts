@@ -10,10 +10,11 @@ import { describeTools } from '../tools/registry.ts';
 import { resolveEndpoint } from './endpoint.ts';
 import type { StoredTurn } from './input.ts';
 
-/** What a turn is compiled from, in two statements. */
+/** What a turn is compiled from, in one statement. */
 export const conversationForTurn = {
   scenario: { include: { agents: { include: { agent: true, handoffs: true } } } },
   activeAgent: true,
+  user: { select: { settings: { include: { enabledAgents: true } } } },
 } satisfies Prisma.ConversationInclude;
 
 export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
@@ -27,7 +28,7 @@ export interface CompiledTurn {
 
 /**
  * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings.
- * Reads two rows sets: the viewer's settings, and the default agent where the conversation names none.
+ * Reads no more than that, but the agent that was asked for or the default one where there is no scenario.
  *
  * @throws {BadUserInputError} when the agent that was asked for cannot have the floor
  * @throws {ConflictError} when there is no agent that could answer
@@ -39,10 +40,7 @@ export async function compileTurn(
   stored: StoredTurn,
   fallback: ModelEndpoint,
 ): Promise<CompiledTurn> {
-  const settings = await db.chatSettings.findUnique({
-    where: { tenantId_userId: { tenantId: viewer.tenantId, userId: viewer.userId } },
-    include: { enabledAgents: true },
-  });
+  const { settings } = conversation.user;
   const members = conversation.scenario?.agents ?? [];
   const usable = new Map<string, Agent>(
     members.map(({ agent }) => [agent.id, agent] as const).filter(([, agent]) => agent.isActive && !agent.deletedAt),

@@ -105,7 +105,7 @@ function writeRun(
   const { conversationId, idempotencyKey } = input;
   const payloadHash = hashPayload(input);
   return host.db.$transaction(async (tx) => {
-    // The user message takes the conversation's row first: from here on nobody else starts or ends a run in it.
+    // From here on nobody else starts or ends a run in the conversation.
     const userMessageDraft = { role: 'USER', content: input.content, attachments: [...input.attachments] } as const;
     const lock = await tx.$queryRaw<{ next: number }[]>`
       SELECT run_count + 1 AS next FROM conversations WHERE id = ${conversationId}::uuid FOR UPDATE`;
@@ -139,11 +139,8 @@ function writeRun(
     // Only now: attaching again costs nothing, however often a client comes back.
     await host.turnLimit.take(viewer);
 
-    const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft);
-    await tx.conversation.updateMany({
-      where: { id: conversationId },
-      data: { runCount: number, ...(inFront ? {} : { activeAgentId: turn.startAgentId }) },
-    });
+    const startsRun = { activeAgentId: inFront ? null : turn.startAgentId };
+    const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft, { startsRun });
     const now = new Date();
     const running = inFront
       ? ({ status: 'QUEUED' } as const)
