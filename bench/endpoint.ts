@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { z } from 'zod';
+import { type Ask, readAsk, tokenAt } from './answer.ts';
+import { listenOnLoopback } from './listen.ts';
+import { endWithParent } from './rpc.ts';
+
+// The fake model endpoint: Chat Completions, streamed, in a process of its own. Leaner than the demo model, so that
+// it keeps its pace with 500 streams at once on half a core.
+
+const chatRequest = z.object({ messages: z.array(z.object({ role: z.string(), content: z.string().nullable() })) });
+
+const tickMs = 2;
+/** Tokens that are written at once when nothing paces them. */
+const slice = 64;
+const goldenRatio = 0.618_033_988_75;
+
+const head = '"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1767225600,"model":"bench"';
+const chunk = (delta: string, finish: string) =>
+  `data: {${head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}\n\n`;
+const first = chunk('{"role":"assistant","content":"","refusal":null}', 'null');
+
+const frames: string[] = [];
+function frameAt(place: number): string {
+  frames[place] ??= chunk(JSON.stringify({ content: tokenAt(place) }), 'null');
+  return frames[place] ?? '';
+}
+
+function tailOf(tokens: number): string {
+  const usage = JSON.stringify({ prompt_tokens: 10, completion_tokens: tokens, total_tokens: tokens + 10 });
+  return `${chunk('{}', '"stop"')}data: {${head},"choices":[],"usage":${usage}}\n\ndata: [DONE]\n\n`;
+}
+
+interface PacedStream {
+  readonly response: ServerResponse;
+  readonly tokens: number;
+  readonly periodMs: number;
+  dueAt: number;
+  place: number;
+}
+
+const paced = new Set<PacedStream>();
+let count = 0;
+
+/** The first token at once; the others in the rhythm, each stream with a phase of its own. */
+function pace(response: ServerResponse, { tokens, perSecond }: Ask): void {
+  const periodMs = 1000 / perSecond;
+  const phase = (count++ * goldenRatio) % 1;
+  const stream = { response, tokens, periodMs, dueAt: performance.now() + (1 + phase) * periodMs, place: 1 };
+  response.write(first + frameAt(0));
+  response.on('close', () => paced.delete(stream));
+  paced.add(stream);
+}
+
+setInterval(() => {
+  const now = performance.now();
+  for (const stream of paced) {
+    let due = '';
+    for (; stream.dueAt <= now && stream.place < stream.tokens; stream.dueAt += stream.periodMs) {
+      due += frameAt(stream.place++);
+    }
+    if (stream.place < stream.tokens) {
+      if (due !== '') stream.response.write(due);
+      continue;
+    }
+    paced.delete(stream);
+    stream.response.end(due + tailOf(stream.tokens));
+  }
+}, tickMs);
+
+async function pour(response: ServerResponse, tokens: number): Promise<void> {
+  const closed = once(response, 'close');
+  response.write(first);
+  for (let place = 0; place < tokens && !response.destroyed; ) {
+    let text = '';
+    for (const end = Math.min(place + slice, tokens); place < end; place++) text += frameAt(place);
+    if (!response.write(text)) await Promise.race([once(response, 'drain'), closed]);
+  }
+  response.end(tailOf(tokens));
+}
+
+const server = createServer(async (request, response) => {
+  try {
+    const { messages } = chatRequest.parse(await json(request));
+    const asked = readAsk(messages.findLast((message) => message.role === 'user')?.content ?? '');
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    if (asked.perSecond > 0) pace(response, asked);
+    else await pour(response, asked.tokens);
+  } catch (error) {
+    response.writeHead(400, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ error: { message: String(error), type: 'invalid_request_error' } }));
+  }
+});
+server.keepAliveTimeout = 120_000;
+endWithParent();
+listenOnLoopback(server);

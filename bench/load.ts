@@ -1,0 +1,61 @@
+import { request } from 'node:http';
+import { z } from 'zod';
+import { ask, writeAsk } from './answer.ts';
+import type { Round } from './round.ts';
+import { answerCalls } from './rpc.ts';
+import { median, percentile } from './statistics.ts';
+import { seat, TurnClient } from './turn-client.ts';
+
+// The load client, in a process of its own: one socket per turn, every token checked.
+
+let clients: TurnClient[] = [];
+
+answerCalls({
+  /** Opens a socket for each seat. */
+  async connect(params) {
+    for (const client of clients) client.close();
+    clients = [];
+    const seats = z.array(seat).parse(params);
+    const batch = 50;
+    for (let from = 0; from < seats.length; from += batch) {
+      clients.push(...(await Promise.all(seats.slice(from, from + batch).map((one) => TurnClient.connect(one)))));
+    }
+    return clients.length;
+  },
+
+  /** Asks for a turn on every socket at once, and checks all that comes. */
+  async run(params): Promise<Round> {
+    const asked = ask.parse(params);
+    const seen = await Promise.all(clients.map((client) => client.run(asked)));
+    const late = seen.flatMap((turn) => turn.lateMs);
+    return {
+      turns: seen.length,
+      tokens: seen.length * asked.tokens,
+      deltas: seen.reduce((sum, turn) => sum + turn.deltas, 0),
+      firstTokenMs: median(seen.map((turn) => turn.firstTokenMs)),
+      totalMs: median(seen.map((turn) => turn.totalMs)),
+      lateMedianMs: late.length === 0 ? 0 : median(late),
+      late99Ms: late.length === 0 ? 0 : percentile(late, 0.99),
+    };
+  },
+
+  /** How long the endpoint by itself takes to its first token. */
+  async askEndpoint(params) {
+    const { url, asked } = z.object({ url: z.url(), asked: ask }).parse(params);
+    const body = JSON.stringify({ stream: true, messages: [{ role: 'user', content: writeAsk(asked) }] });
+    const askedAt = performance.now();
+    return new Promise((resolve, reject) => {
+      const call = request(`${url}/chat/completions`, { method: 'POST' }, (response) => {
+        let text = '';
+        let firstTokenMs = 0;
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+          if (firstTokenMs === 0 && text.includes('"content":" ')) firstTokenMs = performance.now() - askedAt;
+        });
+        response.on('end', () => (firstTokenMs > 0 ? resolve(firstTokenMs) : reject(new Error('No token came.'))));
+      });
+      call.on('error', reject);
+      call.end(body);
+    });
+  },
+});

@@ -1,0 +1,47 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Client } from 'pg';
+import { z } from 'zod';
+import type { cpu, memory } from './probe-figures.ts';
+import { answerCalls, type Methods } from './rpc.ts';
+
+// Loaded with --import into a server under test, which knows nothing of it: what it costs is told over IPC.
+
+const seconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
+
+let statements: string[] | null = null;
+
+/** Notes the SQL of every statement that leaves this process through pg, BEGIN and COMMIT included. */
+function watchStatements(): void {
+  const send = Client.prototype.query;
+  const sqlOf = z.union([z.string(), z.object({ text: z.string() }).transform(({ text }) => text)]);
+  Reflect.set(Client.prototype, 'query', function query(this: Client, ...args: unknown[]): unknown {
+    const sql = sqlOf.safeParse(args[0]);
+    if (sql.success) statements?.push(sql.data);
+    return Reflect.apply(send, this, args);
+  });
+}
+
+const methods: Methods = {
+  cpu: (): z.infer<typeof cpu> => ({
+    process: seconds(process.cpuUsage()),
+    mainThread: seconds(process.threadCpuUsage()),
+  }),
+  memory: (): z.infer<typeof memory> => {
+    setFlagsFromString('--expose-gc');
+    z.custom<() => void>((gc) => typeof gc === 'function').parse(runInNewContext('gc'))();
+    const { rss, heapUsed } = process.memoryUsage();
+    return { rss, heapUsed };
+  },
+  /** Begins a list of statements, and returns the one before. */
+  statements: (): string[] => {
+    if (statements === null) watchStatements();
+    const noted = statements ?? [];
+    statements = [];
+    return noted;
+  },
+};
+
+answerCalls(methods);
+// The server ends when it wants to, not when the bench lets go of it.
+process.channel?.unref();

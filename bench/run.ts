@@ -1,0 +1,58 @@
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { openLab, type Scenario } from './lab.ts';
+import { measureFirehose } from './scenarios/firehose.ts';
+import { measureFirstToken } from './scenarios/first-token.ts';
+import { measureFlood } from './scenarios/flood.ts';
+import { measureList } from './scenarios/list.ts';
+import { measurePaced } from './scenarios/paced.ts';
+import { measureStart } from './scenarios/start.ts';
+import { measureStatements } from './scenarios/statements.ts';
+import { writeTable } from './statistics.ts';
+
+// npm run bench -- [--only paced,list] [--quick] [--profile folder] [--set NAME=value]...
+// --set goes into the environment of Switchboard.
+// With DATABASE_URL of a PostgreSQL server on which databases may be created, that is measured as well.
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  paced: measurePaced,
+  firehose: measureFirehose,
+  'first-token': measureFirstToken,
+  flood: measureFlood,
+  list: measureList,
+  start: measureStart,
+  statements: measureStatements,
+};
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    profile: { type: 'string' },
+    set: { type: 'string', multiple: true, default: [] },
+  },
+});
+const chosen = values.only?.split(',') ?? Object.keys(scenarios);
+const unknown = chosen.filter((name) => !(name in scenarios));
+if (unknown.length > 0) {
+  console.error(`There is no ${unknown.join(', ')}. There are: ${Object.keys(scenarios).join(', ')}.`);
+  process.exit(2);
+}
+
+console.log(`Node ${process.version}, ${cpus().length} cores, ${process.platform}-${process.arch}`);
+await using lab = await openLab({
+  quick: values.quick,
+  databaseUrl: process.env.DATABASE_URL ?? null,
+  profileDir: values.profile ?? null,
+  settings: Object.fromEntries(values.set.map((setting) => setting.split(/=(.*)/s, 2))),
+});
+for (const [name, measure] of Object.entries(scenarios)) {
+  if (!chosen.includes(name)) continue;
+  try {
+    const { title, columns, rows, notes } = await measure(lab);
+    console.log(`\n${title}\n\n${writeTable(columns, rows)}\n\n${notes.join('\n')}`);
+  } catch (error) {
+    console.error(`\n${name} FAILED:`, error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { type Lab, type Report, startContestants } from '../lab.ts';
+import { round } from '../round.ts';
+import { median, percentile } from '../statistics.ts';
+
+const asked = { tokens: 5, perSecond: 50 };
+const warmUps = 10;
+
+/** One turn after another: how much later than from the endpoint itself the first token comes. */
+export async function measureFirstToken(lab: Lab): Promise<Report> {
+  await using stack = new AsyncDisposableStack();
+  const turns = lab.quick ? 20 : 100;
+  const contestants = await startContestants(lab, ['limit', 'day-one', ...lab.databases], stack);
+  const direct: number[] = [];
+  const measured = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
+  for (let turn = 0; turn < warmUps + turns; turn++) {
+    const own = await lab.load.call('askEndpoint', { url: lab.endpointUrl, asked }, z.number());
+    if (turn >= warmUps) direct.push(own);
+    for (const contestant of contestants) {
+      await lab.load.call('connect', await contestant.prepareSeats(1), z.int());
+      const { firstTokenMs } = await lab.load.call('run', asked, round);
+      if (turn >= warmUps) measured.get(contestant.name)?.push(firstTokenMs);
+    }
+  }
+  const base = median(direct);
+  const rows = [...measured].map(([name, list]) => [
+    name,
+    median(list).toFixed(2),
+    (median(list) - base).toFixed(2),
+    (percentile(list, 0.9) - base).toFixed(2),
+  ]);
+  return {
+    title: 'first token: one turn after another, each in a new conversation',
+    columns: ['', 'median ms', 'added ms', 'added p90 ms'],
+    rows: [['endpoint', base.toFixed(2), '', ''], ...rows],
+    notes: [`${turns} turns each, in turns. From the client's request to the first token, on a socket that is open.`],
+  };
+}

@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Contestant, takeStatements } from '../contestants.ts';
+import { type Lab, measureRound, type Report, startContestants } from '../lab.ts';
+
+const short = { tokens: 20, perSecond: 200 };
+const long = { tokens: 2_000, perSecond: 200 };
+/** Longer than the slowest of the clocks of a process. */
+const clockworkMs = 6_000;
+/** The search for runs whose process died: it names the runs that are alive, so its text is another with each. */
+const search = /"lease_expires_at" < \$/;
+const checkpoint = /^\s*WITH texts AS \(\s*UPDATE messages/;
+
+/** The SQL statements of a short turn and of a long one: as many. */
+export async function measureStatements(lab: Lab): Promise<Report> {
+  await using stack = new AsyncDisposableStack();
+  const rows: string[][] = [];
+  for (const contestant of await startContestants(lab, lab.databases, stack)) {
+    // The first turn of a tenant and of a user also makes their rows.
+    await measureRound(lab, contestant, 1, short);
+    await takeStatements(contestant);
+    await sleep(clockworkMs);
+    const clockwork = new Set(await takeStatements(contestant));
+    const few = await countTurn(lab, contestant, short, clockwork);
+    const many = await countTurn(lab, contestant, long, clockwork);
+    if (few.own.length !== many.own.length) {
+      const listed = (list: readonly string[]) => list.map((sql) => `\n  ${sql.replace(/\s+/g, ' ')}`).join('');
+      throw new Error(`${contestant.name}: not as many.\nshort:${listed(few.own)}\nlong:${listed(many.own)}`);
+    }
+    rows.push([`${contestant.name}, ${short.tokens} tokens`, String(few.own.length), String(few.checkpoints)]);
+    rows.push([`${contestant.name}, ${long.tokens} tokens`, String(many.own.length), String(many.checkpoints)]);
+  }
+  return {
+    title: 'statements: SQL of one turn, whatever its length',
+    columns: ['', 'of the turn', 'checkpoints'],
+    rows,
+    notes: [
+      'All that the process sent to the database from before the turn until after it, BEGIN and COMMIT included.',
+      'Not of the turn: checkpoints, which are one statement for all runs of the process twice a second, and the search for dead runs, which an idle process sends as well.',
+    ],
+  };
+}
+
+async function countTurn(lab: Lab, contestant: Contestant, asked: typeof short, clockwork: ReadonlySet<string>) {
+  const seats = await contestant.prepareSeats(1);
+  await takeStatements(contestant);
+  await measureRound(lab, { ...contestant, prepareSeats: async () => seats }, 1, asked);
+  const sent = await takeStatements(contestant);
+  const checkpoints = sent.filter((sql) => checkpoint.test(sql)).length;
+  const own = sent.filter((sql) => !checkpoint.test(sql) && !search.test(sql) && !clockwork.has(sql));
+  return { own, checkpoints };
+}

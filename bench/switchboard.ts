@@ -1,0 +1,125 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { z } from 'zod';
+import { mintDevelopmentToken } from '../src/auth/development.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { applyMigrations } from '../src/database/migrate.ts';
+import type { Contestant } from './contestants.ts';
+import type { Lab } from './lab.ts';
+import { Child } from './rpc.ts';
+import type { Seat } from './turn-client.ts';
+
+/** Where Switchboard keeps its rows: in its own process, or on the server of DATABASE_URL. */
+export type DatabaseKind = 'embedded' | 'postgresql';
+
+export interface Switchboard extends Contestant {
+  /** Asks over HTTP, as a user. @throws on any error in the answer */
+  ask<Schema extends z.ZodType>(
+    user: string,
+    document: string,
+    variables: object,
+    data: Schema,
+  ): Promise<z.output<Schema>>;
+}
+
+/** Users that turns are spread over. */
+const users = 50;
+const created = z.object({ createConversation: z.object({ id: z.string() }) });
+const answer = z.object({ data: z.unknown().optional(), errors: z.array(z.unknown()).optional() });
+
+/**
+ * Starts Switchboard by its own main.ts, with a data folder or a database of its own that goes when it ends.
+ * @param options.probe how its process is started, so that it can be asked what it costs
+ * @param options.fill fills the database before it is served
+ */
+export async function startSwitchboard(
+  kind: DatabaseKind,
+  lab: Lab,
+  options: { readonly probe: readonly string[]; readonly fill?: (databaseUrl: string) => Promise<void> },
+): Promise<Switchboard> {
+  await using opening = new AsyncDisposableStack();
+  const dataDir = await mkdtemp(join(tmpdir(), 'switchboard-bench-'));
+  opening.defer(() => rm(dataDir, { recursive: true, force: true }));
+  const databaseUrl = kind === 'postgresql' ? await createDatabase(lab, opening) : null;
+  if (options.fill) await fillDatabase(databaseUrl, dataDir, options.fill);
+
+  const child = opening.use(
+    new Child(`switchboard (${kind})`, new URL('../src/main.ts', import.meta.url), {
+      cwd: dataDir,
+      env: {
+        DATA_DIR: dataDir,
+        PORT: '0',
+        OPENAI_BASE_URL: lab.endpointUrl,
+        MODEL: 'bench',
+        ...lab.settings,
+        ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }),
+      },
+      execArgv: [...options.probe, ...lab.profileArguments],
+    }),
+  );
+  const address = new URL(await child.waitForOutput(/"url":"([^"]+)".*"listening"/));
+  const tokens = new Map<string, string>();
+  const tokenOf = async (sub: string) => {
+    const token =
+      tokens.get(sub) ?? (await mintDevelopmentToken(dataDir, { sub, tenant: 'bench', roles: [], ttlSeconds: 86_400 }));
+    tokens.set(sub, token);
+    return token;
+  };
+
+  const ask: Switchboard['ask'] = async (user, document, variables, data) => {
+    const response = await fetch(new URL('/graphql', address), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await tokenOf(user)}` },
+      body: JSON.stringify({ query: document, variables }),
+    });
+    const given = answer.parse(await response.json());
+    if (given.errors) throw new Error(`${child.name}: ${JSON.stringify(given.errors)}`);
+    return data.parse(given.data);
+  };
+
+  const opened = opening.move();
+  return {
+    name: child.name,
+    child,
+    ask,
+    async prepareSeats(turns) {
+      const seats: Seat[] = [];
+      for (let place = 0; place < turns; place++) {
+        const user = `user-${place % users}`;
+        const document = 'mutation { createConversation { id } }';
+        const { createConversation } = await ask(user, document, {}, created);
+        const url = `ws://${address.host}/graphql`;
+        seats.push({ protocol: 'graphql', url, token: await tokenOf(user), conversationId: createConversation.id });
+      }
+      return seats;
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** A new database on the server of DATABASE_URL, migrated, dropped in the end. */
+async function createDatabase({ databaseUrl }: Lab, opening: AsyncDisposableStack): Promise<string> {
+  if (databaseUrl === null) throw new Error('DATABASE_URL is not set.');
+  const name = `switchboard_bench_${crypto.randomUUID().replaceAll('-', '')}`;
+  const administer = async (sql: string) => {
+    const client = new Client({ connectionString: databaseUrl });
+    await client.connect();
+    await client.query(sql).finally(() => client.end());
+  };
+  await administer(`CREATE DATABASE ${name}`);
+  opening.defer(() => administer(`DROP DATABASE ${name} WITH (FORCE)`));
+  const url = new URL(databaseUrl);
+  url.pathname = name;
+  await applyMigrations(url.href);
+  return url.href;
+}
+
+async function fillDatabase(url: string | null, dataDir: string, fill: (url: string) => Promise<void>): Promise<void> {
+  if (url !== null) return fill(url);
+  await using embedded = await openEmbeddedPostgres(dataDir);
+  await applyMigrations(embedded.url);
+  // Awaited here, or the database would be closed under it.
+  await fill(embedded.url);
+}
