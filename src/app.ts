@@ -77,6 +77,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   await assertMigrated(databaseUrl);
 
   const { endpoint, llm, model, description } = await openModel(env, opening);
+  if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const limits = { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength };
   const feed = new ConversationFeed();

@@ -130,8 +130,17 @@ const rate = z
   })
   .optional();
 
+/** `kid:base64,…`, each key of 32 bytes for A256GCM; the first is the current one. */
+const keyRing = z
+  .string()
+  .refine(
+    (value) => value.split(',').every((entry) => /^[\w-]{1,64}:[A-Za-z0-9+/_-]{43}=?$/.test(entry.trim())),
+    'must be kid:base64,… with keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)',
+  )
+  .optional();
+
 const variables = z.object({
-  NODE_ENV: text,
+  NODE_ENV: z.enum(['production', 'development', 'test'], 'must be production, development or test').optional(),
   PORT: wholeNumber(0, 65_535, 4000),
   HOST: text,
   DATA_DIR: z.string().default('.data'),
@@ -147,7 +156,7 @@ const variables = z.object({
   JWT_AUDIENCE: text,
   JWT_TENANT_CLAIM: claimName('tenant'),
   JWT_ROLES_CLAIM: claimName('roles'),
-  ENCRYPTION_KEYS: text,
+  ENCRYPTION_KEYS: keyRing,
   ALLOWED_ORIGINS: origins,
   MODEL_ALLOWED_HOSTS: list,
   OPENAI_API_KEY: text,

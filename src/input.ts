@@ -79,3 +79,33 @@ function range(min: number, max: number): string {
 function grouped(value: number): string {
   return value.toLocaleString('en-US');
 }
+
+const deepestJson = 100;
+
+/**
+ * A JSON value as it comes in a variable, that PostgreSQL can hold: its texts and keys as `text` has them, nested at
+ * most 100 deep, and at most `max` characters long when it is written out.
+ */
+export function json(max: number) {
+  return z.unknown().superRefine((value, context) => {
+    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+    // By hand and not by recursion: what is nested a million deep is refused, it does not end the process.
+    const open: { readonly value: unknown; readonly depth: number }[] = [{ value, depth: 0 }];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (next.depth > deepestJson) return refuse(`must not be nested deeper than ${deepestJson}`);
+      const entry = next.value;
+      if (typeof entry === 'string') {
+        if (entry.includes('\u0000')) return refuse('must not contain the character U+0000');
+        if (!entry.isWellFormed()) return refuse('must be well-formed Unicode: it contains a lone surrogate');
+      } else if (typeof entry === 'number') {
+        if (!Number.isFinite(entry)) return refuse('must hold finite numbers only');
+      } else if (typeof entry === 'object' && entry !== null) {
+        const depth = next.depth + 1;
+        if (Array.isArray(entry)) for (const item of entry) open.push({ value: item, depth });
+        else for (const pair of Object.entries(entry)) for (const item of pair) open.push({ value: item, depth });
+      }
+    }
+    const length = JSON.stringify(value)?.length ?? 0;
+    if (length > max) refuse(`must be at most ${grouped(max)} characters long as JSON, and it has ${grouped(length)}`);
+  });
+}

@@ -120,3 +120,14 @@ test('a reader that stops reading is told so, and costs a bounded amount', async
   expect(await reader.next()).toEqual({ done: true, value: undefined });
   expect(feed.size).toBe(0);
 });
+
+test('the end of the conversation is the end of the stream', async () => {
+  const before = app.app.runs.feed.size;
+  const id = await createConversation();
+  const stream = app.ws(await app.token()).iterate({ query: document, variables: { id } });
+  const next = stream.next();
+  await expect.poll(() => app.app.runs.feed.size).toBe(before + 1);
+  await app.query('mutation ($id: ID!) { deleteConversation(id: $id) }', { id });
+  expect((await next).done).toBe(true);
+  expect(app.app.runs.feed.size).toBe(before);
+});

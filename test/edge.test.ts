@@ -287,7 +287,7 @@ describe('in production', () => {
     const env = {
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
-      ENCRYPTION_KEYS: 'k',
+      ENCRYPTION_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
       ALLOWED_ORIGINS: 'https://app.test',
     };
     await using live = await startTestApp({ env, schema: edgeSchema });

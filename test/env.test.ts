@@ -7,7 +7,7 @@ const production = {
   JWT_SECRET: 'a secret of at least thirty-two bytes',
   JWT_ISSUER: 'https://issuer.test',
   JWT_AUDIENCE: 'switchboard',
-  ENCRYPTION_KEYS: 'one:key',
+  ENCRYPTION_KEYS: `one:${Buffer.alloc(32).toString('base64')}`,
   ALLOWED_ORIGINS: 'https://app.test, https://other.test',
 };
 

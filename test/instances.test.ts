@@ -245,8 +245,13 @@ test('an instance that was taken for dead stops its turn, and its readers are to
   const reader = here.chatTurn('ws', { conversationId });
   await reader.untilText('A');
   const runId = reader.events[0]?.runId ?? '';
-  // As if it had slept for longer than its lease.
-  await recoverRuns(two.app.runs, { all: true });
+  // As if it had slept for longer than its lease. It has not: where it renews its lease just then, it is believed.
+  await expect
+    .poll(async () => {
+      await recoverRuns(two.app.runs, { all: true });
+      return (await there.ask(documents.run, { id: runId })).run.status;
+    })
+    .toBe('FAILED');
   const events = await reader.rest();
   expect(events.at(-1)).toMatchObject({ __typename: 'RunFailed', error: { code: 'INTERRUPTED' } });
   await expect.poll(() => one.model.requests[0]?.signal.aborted).toBe(true);

@@ -170,6 +170,20 @@ describe('createMessage', () => {
       },
       ['toolCalls', 1, 'id'],
     ],
+    ...[
+      ['U+0000 in a result', 'a\u0000b'],
+      ['a lone surrogate in a result', ['\ud800']],
+      ['a lone surrogate in a key of a result', { '\ud800': 1 }],
+      ['a result of 200 kB', 'x'.repeat(200_000)],
+      ['a result nested 300 deep', JSON.parse('['.repeat(300) + ']'.repeat(300))],
+    ].map(
+      ([what, result]) =>
+        [
+          String(what),
+          { role: 'ASSISTANT', toolCalls: [{ id: 'c', name: 'n', arguments: '', result }] },
+          ['toolCalls', 0, 'result'],
+        ] satisfies [string, Record<string, unknown>, (string | number)[]],
+    ),
     ['tool calls of a user', { toolCalls: [{ id: 'c', name: 'n', arguments: '' }] }, ['toolCalls']],
     ['a decision without a reason', { routingDecision: { confidence: 1 } }, ['routingDecision', 'reasoning']],
     ['a confidence of 2', { routingDecision: { confidence: 2, reasoning: '' } }, ['routingDecision', 'confidence']],

@@ -14,8 +14,11 @@ const root = join(import.meta.dirname, '..');
 const quiet = { LOG_LEVEL: 'silent', PORT: '0' };
 
 /** `npm start` without npm, in a process of its own, which does not outlive the test. */
-function startProcess(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['src/main.ts'], { cwd: root, env: { PATH: process.env.PATH, ...env } });
+function startProcess(env: Record<string, string>, flags: readonly string[] = []) {
+  const child = spawn(process.execPath, [...flags, 'src/main.ts'], {
+    cwd: root,
+    env: { PATH: process.env.PATH, ...env },
+  });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk) => {
@@ -52,6 +55,15 @@ describe('the process', startPatience, () => {
       body: '{"query":"{ viewer { userId } }"}',
     });
     expect(await answer.json()).toEqual({ data: { viewer: { userId: 'developer' } } });
+  });
+
+  test('starts under --watch, as npm run dev does it', async () => {
+    await using data = await createTestDataFolder();
+    await using server = startProcess({ ...quiet, DATA_DIR: data.folder }, ['--watch', '--watch-preserve-output']);
+    await server.started();
+    // The server itself is a child of the one that watches, which ends it with itself.
+    server.kill('SIGTERM');
+    await server.exit;
   });
 
   test('on a folder that is in use is told so', async () => {
@@ -125,6 +137,17 @@ test('/ready says no, and why, while migrations are missing; /health still says 
 });
 
 describe('GraphiQL', () => {
+  test('gives no token to whom a proxy on this machine lets in', async () => {
+    await using data = await createTestDataFolder();
+    await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
+    await server.started();
+    const [, url = ''] = /(http:\/\/127\.0\.0\.1:\d+\/graphql)/.exec(server.output()) ?? [];
+    const read = async (headers: Record<string, string>) =>
+      (await fetch(url, { headers: { accept: 'text/html', ...headers } })).text();
+    expect(await read({})).toContain('Bearer eyJ');
+    expect(await read({ 'x-forwarded-for': '203.0.113.9' })).not.toContain('Bearer eyJ');
+  });
+
   test('is filled in with a token and an unused conversation, for this machine under its own name only', async () => {
     await using data = await createTestDataFolder();
     await using app = await startApp(readEnv({ ...quiet, DATA_DIR: data.folder }));

@@ -44,7 +44,8 @@ async function timeStart(dataDir: string): Promise<number> {
     // A group of its own: npm does not hand signals on.
     detached: true,
   });
-  const exited = once(npm, 'exit');
+  // Not 'exit': the server may be at its end still when npm is, and then it holds the pipe.
+  const exited = once(npm, 'close');
   try {
     const url = await readUrl(npm.stdout);
     const ready = await fetch(`${url}/ready`);

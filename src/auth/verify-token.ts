@@ -95,6 +95,13 @@ function readClaim<T>(payload: JWTPayload, name: string, schema: z.ZodType<T>): 
   );
 }
 
+/** The token may be good: what it is checked with cannot be had at the moment. Worth another try. */
+export class KeysUnreachableError extends UnauthenticatedError {
+  constructor() {
+    super('The access token cannot be checked at the moment: the keys of its issuer are out of reach.');
+  }
+}
+
 /** Says what is wrong with a token without repeating anything of it. */
 function explainRefusal(error: unknown): UnauthenticatedError {
   if (error instanceof errors.JWTExpired) return new TokenExpiredError();
@@ -109,9 +116,7 @@ function explainRefusal(error: unknown): UnauthenticatedError {
     return new UnauthenticatedError('The access token is signed with an algorithm that is not accepted here.');
   }
   if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || !isAboutToken(error)) {
-    return new UnauthenticatedError(
-      'The access token cannot be checked at the moment: the keys of its issuer are out of reach.',
-    );
+    return new KeysUnreachableError();
   }
   return new UnauthenticatedError('The access token is malformed.');
 }

@@ -14,7 +14,7 @@ export interface Floor {
 /**
  * The row ids of agents that the viewer may give the floor to: visible and active. One statement.
  * @param ids public ids
- * @param path where they stood; the place of the id is added for a list
+ * @param pathOf where each of them stood
  * @throws {BadUserInputError} when an id is malformed, or its agent is not active
  * @throws {NotFoundError | ForbiddenError} when one is not there, or is somebody else's
  */
@@ -22,9 +22,9 @@ export async function requireUsableAgents(
   viewer: Viewer,
   db: Db,
   ids: readonly string[],
-  path: InputPath,
+  pathOf: (index: number) => InputPath,
 ): Promise<string[]> {
-  const wanted = new Map(ids.map((id, index) => [parseId('Agent', id, [...path, index]), index]));
+  const wanted = new Map(ids.map((id, index) => [parseId('Agent', id, pathOf(index)), index]));
   if (wanted.size === 0) return [];
   const rows = await db.agent.findMany({
     where: { ...visibleAgents(viewer), id: { in: [...wanted.keys()] } },
@@ -34,8 +34,7 @@ export async function requireUsableAgents(
   for (const [row, index] of wanted) {
     const agent = found.get(row);
     if (agent === undefined) throw await explainMissingAgent(viewer, db, row);
-    if (!agent.isActive)
-      throw badInput([...path, index], `names an agent that is not active: ${formatId('Agent', row)}`);
+    if (!agent.isActive) throw badInput(pathOf(index), `names an agent that is not active: ${formatId('Agent', row)}`);
   }
   return [...wanted.keys()];
 }

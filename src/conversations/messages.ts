@@ -5,7 +5,7 @@ import type { Database, Db } from '../db.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Message } from '../generated/prisma/client.ts';
 import { formatId, parseId } from '../ids.ts';
-import { badInput, list, parseInput, text } from '../input.ts';
+import { badInput, json, list, parseInput, text } from '../input.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { appendMessage, type MessageQuery, type ToolCallDraft } from './append-message.ts';
 import { attachmentsInput } from './attachment.ts';
@@ -19,7 +19,8 @@ const toolCall = z.strictObject({
   id: text(1, 255),
   name: text(1, 255),
   arguments: text(0, 100_000),
-  result: z.json().optional(),
+  // Judged before z.json: that one recurses.
+  result: json(100_000).pipe(z.json()).optional(),
   status: z
     .enum(['SUCCEEDED', 'FAILED', 'DENIED', 'CANCELLED'], {
       error: 'must be SUCCEEDED, FAILED, DENIED or CANCELLED: a stored call is over',

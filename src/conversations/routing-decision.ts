@@ -39,8 +39,12 @@ export async function parseRoutingDecision(
 ): Promise<StoredRoutingDecision> {
   const given = parseInput(routingDecisionInput, value, path);
   const root = typeof given.rootAgent === 'string' ? [given.rootAgent] : [];
-  const [rootAgentId = null] = await requireUsableAgents(viewer, db, root, [...path, 'rootAgent']);
-  const selectedAgentIds = await requireUsableAgents(viewer, db, given.selectedAgents, [...path, 'selectedAgents']);
+  const [rootAgentId = null] = await requireUsableAgents(viewer, db, root, () => [...path, 'rootAgent']);
+  const selectedAgentIds = await requireUsableAgents(viewer, db, given.selectedAgents, (index) => [
+    ...path,
+    'selectedAgents',
+    index,
+  ]);
   const { selectedTools, confidence, reasoning, alternatives } = given;
   return { rootAgentId, selectedAgentIds, selectedTools, confidence, reasoning, alternatives };
 }

@@ -69,7 +69,7 @@ export async function updateChatSettings(
   const agents =
     given.enabledAgents === undefined
       ? undefined
-      : await requireUsableAgents(viewer, db, given.enabledAgents ?? [], ['input', 'enabledAgents']);
+      : await requireUsableAgents(viewer, db, given.enabledAgents ?? [], (index) => ['input', 'enabledAgents', index]);
   return db.$transaction(async (tx) => {
     // The row is made first and then changed: its lock lets two who come at once both have their fields.
     await tx.chatSettings.createMany({ data: [{ id, tenantId, userId }], skipDuplicates: true });

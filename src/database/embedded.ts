@@ -126,12 +126,16 @@ async function removeSocketFolder(record: string): Promise<void> {
 
 const started = z.object({ listening: z.string() });
 
+/** Waits until the worker listens. Node's own messages come over the same port: under --watch, what it imports. */
 async function firstMessage(worker: Worker): Promise<z.infer<typeof started>> {
   return new Promise((fulfil, reject) => {
-    worker.once('message', (message) => {
+    const onMessage = (message: unknown) => {
+      const parsed = started.safeParse(message);
+      if (!parsed.success) return;
       worker.removeAllListeners();
-      fulfil(started.parse(message));
-    });
+      fulfil(parsed.data);
+    };
+    worker.on('message', onMessage);
     worker.once('error', (cause) => reject(new Error('The embedded PostgreSQL did not start.', { cause })));
     worker.once('exit', () => reject(new Error('The embedded PostgreSQL ended while it was starting.')));
   });

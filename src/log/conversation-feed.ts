@@ -30,6 +30,11 @@ export class ConversationFeed {
     for (const reader of this.#readers.get(change.conversationId) ?? []) reader.push(change);
   }
 
+  /** Ends everybody's reading of a conversation: it is gone. What they have not yet read they still get. */
+  end(conversationId: string): void {
+    for (const reader of [...(this.#readers.get(conversationId) ?? [])]) reader.end();
+  }
+
   /** Reads a conversation from now on. */
   follow(conversationId: string): ConversationReader {
     const readers = this.#readers.get(conversationId) ?? new Set();
@@ -80,6 +85,11 @@ export class ConversationReader implements AsyncIterableIterator<ConversationCha
     if (this.#pending.size <= mostPending) return;
     this.#failure = new ConflictError('This reader fell behind. Read the conversation again, and subscribe anew.');
     this.#pending.clear();
+    this.#close();
+  }
+
+  /** Takes no more. */
+  end(): void {
     this.#close();
   }
 

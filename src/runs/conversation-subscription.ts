@@ -77,7 +77,8 @@ const ConversationEvent = builder.unionType('ConversationEvent', {
 builder.subscriptionField('conversationEvents', (t) =>
   t.field({
     type: ConversationEvent,
-    description: 'What happens in a conversation, whoever causes it: messages, runs, agent switches, title changes.',
+    description:
+      'What happens in a conversation, whoever causes it: messages, runs, agent switches, title changes. It begins now, and ends when the conversation is deleted. Of what other instances do, it tells nothing yet.',
     args: { conversationId: t.arg.id({ required: true, description: 'The conversation’s id, conv_….' }) },
     subscribe: (_root, args, context) => followConversation(context.viewer, context.runs, args.conversationId),
     resolve: (change) => change,

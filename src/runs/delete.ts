@@ -20,5 +20,7 @@ export async function deleteWithRuns(viewer: Viewer, host: RunHost, rawId: strin
     select: { id: true },
   });
   for (const { id } of live) await cancelRow(host, id, new TurnAborted());
-  return deleteConversation(viewer, host.db, rawId);
+  const deleted = await deleteConversation(viewer, host.db, rawId);
+  host.feed.end(conversation.id);
+  return deleted;
 }

@@ -144,9 +144,13 @@ function writePolicy(nonce: string): string {
   ].join('; ');
 }
 
+const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
+
 function isLocal(request: IncomingMessage): boolean {
   const from = request.socket.remoteAddress ?? '';
   if (!/^(::1$|127\.|::ffff:127\.)/.test(from)) return false;
+  // A proxy on this machine passes on who knows whom.
+  if (proxyHeaders.some((name) => request.headers[name] !== undefined)) return false;
   const { host = '' } = request.headers;
   if (!URL.canParse(`http://${host}`)) return false;
   const name = new URL(`http://${host}`).hostname.replace(/^\[(.*)\]$/, '$1');

@@ -34,7 +34,10 @@ export function useResults(): Plugin<RequestContext, RequestContext> {
           context.operation.streaming = true;
           // A socket sees to its own expiry.
           const expiresAt = context.request ? (context.operation.viewer?.expiresAt ?? null) : null;
-          return setResult(watchStream(result, context.operation, expiresAt));
+          const stream = watchStream(result, context.operation, expiresAt);
+          // A client that left before the answer began leaves nothing that would be cancelled: it is heard of here.
+          if (context.request) leaveWith(context.request.signal, stream);
+          return setResult(stream);
         },
       };
     },
@@ -54,6 +57,12 @@ export function useResults(): Plugin<RequestContext, RequestContext> {
       return setResult({ ...presented, extensions: { ...presented.extensions, http } });
     },
   };
+}
+
+function leaveWith(signal: AbortSignal, stream: AsyncIterableIterator<unknown>): void {
+  const leave = () => void stream.return?.()?.catch(() => {});
+  if (signal.aborted) leave();
+  else signal.addEventListener('abort', leave, { once: true });
 }
 
 /** The result with its errors made fit to be seen. */

@@ -5,10 +5,10 @@ import { isAsyncIterable } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { readBearerToken } from '../auth/bearer.ts';
-import { TokenExpiredError, type VerifyToken } from '../auth/verify-token.ts';
+import { KeysUnreachableError, TokenExpiredError, type VerifyToken } from '../auth/verify-token.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { StatementTally } from '../database/statements.ts';
-import { BadUserInputError, RateLimitedError } from '../errors.ts';
+import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../errors.ts';
 import { Operation } from './operation.ts';
 import { presentResult } from './results.ts';
 import type { SocketSession } from './socket-session.ts';
@@ -31,6 +31,8 @@ export interface ProtocolConfig {
 }
 
 const mostOperations = 32;
+/** Unexpected condition (RFC 6455, section 7.4.1). */
+const unexpected = 1011;
 /** Try again later (IANA's registry of WebSocket close codes): clients do, with a growing pause. */
 const tryAgainLater = 1013;
 const initTimeoutMs = 10_000;
@@ -149,9 +151,10 @@ export function createProtocol(config: ProtocolConfig) {
 }
 
 function readRefusal(error: unknown): [code: number, reason: string] {
-  const reason = error instanceof Error ? error.message : '';
-  if (error instanceof RateLimitedError) return [tryAgainLater, reason];
-  // Clients come back after 4403 and give up on 4401: an expired token can be had anew, a bad one stays bad.
-  if (error instanceof TokenExpiredError) return [CloseCode.Forbidden, reason];
-  return [CloseCode.Unauthorized, reason];
+  // Clients come back after these, with a growing pause; what is wrong may be over by then.
+  if (error instanceof RateLimitedError || error instanceof KeysUnreachableError) return [tryAgainLater, error.message];
+  // They come back after 4403 and give up on 4401: an expired token can be had anew, a bad one stays bad.
+  if (error instanceof TokenExpiredError) return [CloseCode.Forbidden, error.message];
+  if (error instanceof UnauthenticatedError) return [CloseCode.Unauthorized, error.message];
+  return [unexpected, 'Something went wrong.'];
 }

@@ -27,7 +27,10 @@ export function useFastSubscribe(): Plugin {
   return { onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe) };
 }
 
-async function subscribe(args: ExecutionArgs): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+/** What graphql-js's subscribe does, with the same answers. */
+export async function subscribe(
+  args: ExecutionArgs,
+): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const source = await createSourceEventStream(args);
   if (!isAsyncIterable(source)) return source;
   const projections = new Map<string, Projection | null>();
@@ -35,7 +38,7 @@ async function subscribe(args: ExecutionArgs): Promise<AsyncIterableIterator<Exe
     if (isPlain(event)) {
       let projection = projections.get(event.type);
       if (projection === undefined) {
-        projection = compileProjection(args, event.type);
+        projection = tryCompile(args, event.type);
         projections.set(event.type, projection);
       }
       if (projection) return { data: projection(event) };
@@ -64,6 +67,15 @@ const readers: Readonly<Record<string, (event: PlainEvent) => unknown>> = {
   messageId: (event) => (event.type === 'TextDelta' ? formatId('Message', event.messageId) : undefined),
   offset: (event) => (event.type === 'TextDelta' ? event.offset : undefined),
 };
+
+/** What cannot be compiled, such as a directive whose variable is null, is the executor's: it has the error for it. */
+function tryCompile(args: ExecutionArgs, typeName: PlainEvent['type']): Projection | null {
+  try {
+    return compileProjection(args, typeName);
+  } catch {
+    return null;
+  }
+}
 
 /** The selection of a document on one type of event, as a function; null where it needs the executor. */
 function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): Projection | null {
@@ -95,10 +107,17 @@ function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): P
     entries.push([node.alias?.value ?? node.name.value, read]);
   }
   return (event) => {
-    const data: Record<string, unknown> = {};
+    const data = emptyRecord();
     for (const [key, read] of entries) data[key] = read(event);
-    return { [rootKey]: data };
+    const answer = emptyRecord();
+    answer[rootKey] = data;
+    return answer;
   };
+}
+
+/** Without a prototype, as graphql-js has them: an alias may be any name. */
+function emptyRecord(): Record<string, unknown> {
+  return Object.create(null);
 }
 
 function readVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, args: ExecutionArgs) {

@@ -42,10 +42,15 @@ async function makeServerTemplate(adminUrl: string): Promise<string> {
     if (entry.endsWith('.toml')) continue;
     hash.update(entry).update(await readFile(join(migrationsFolder, entry, 'migration.sql')));
   }
-  const database = `switchboard_template_${hash.digest('hex').slice(0, 16)}`;
   const admin = new pg.Client({ connectionString: adminUrl });
   await admin.connect();
   try {
+    // Another role's template cannot be copied, so each has its own.
+    const { rows } = await admin.query<{ role: string }>('SELECT current_user AS role');
+    const database = `switchboard_template_${hash
+      .update(rows[0]?.role ?? '')
+      .digest('hex')
+      .slice(0, 16)}`;
     // Two runs of the tests may share the server.
     await admin.query('SELECT pg_advisory_lock(hashtext($1))', [database]);
     const found = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
