@@ -12,11 +12,11 @@ import { createTestDatabase, type TestDatabase } from './support/database.ts';
 import { meetTalker, type Talker } from './support/turns.ts';
 
 /** Between the first statement of a turn and its model call. */
-const startStatements = 9;
+const startStatements = 8;
 /** Of a turn with one model step, from the request to the end, whatever its length. */
-const oneStepStatements = 18;
+const oneStepStatements = 17;
 /** Of a turn that hands off, then calls a tool, then answers. */
-const threeStepStatements = 30;
+const threeStepStatements = 29;
 
 let database: TestDatabase;
 let app: TestApp;

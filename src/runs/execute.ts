@@ -7,7 +7,7 @@ import { SwitchboardError } from '../errors.ts';
 import { callTool } from '../tools/registry.ts';
 import { type CompiledTurn, compileTurn, conversationForTurn } from './compile.ts';
 import { finishRun, type RunEnd } from './finish.ts';
-import { loadHistory } from './history.ts';
+import { historyOfFirst, loadHistory } from './history.ts';
 import type { ActiveRun, RunHost } from './host.ts';
 import { RunRecorder } from './record.ts';
 
@@ -36,7 +36,9 @@ async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder)
     const plan: RunPlan = {
       agents: turn.agents,
       startAgentId: turn.startAgentId,
-      history: await loadHistory(host.db, run, host.historyTokens),
+      history: active.first
+        ? historyOfFirst(active.first, host.historyTokens)
+        : await loadHistory(host.db, run, host.historyTokens),
       limits: host.limits,
     };
     for await (const event of runTurn(plan, portsOf(host, active, turn), controller.signal)) {

@@ -151,6 +151,6 @@ export async function promoteNext(
 export function launchPromoted(host: RunHost, run: Run): void {
   const stored = storedTurn.parse(run.input);
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-  host.launch(viewer, run, stored, null);
+  host.launch(viewer, run, stored);
   host.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
 }

@@ -65,6 +65,12 @@ export async function loadHistory(db: Db, run: Run, budgetTokens: number): Promi
   return buildHistory(own ? [...past, own] : past, budgetTokens);
 }
 
+/** What the model is given in a conversation that begins with this message. */
+export function historyOfFirst(message: Message, budgetTokens: number): HistoryItem[] {
+  const messages = [{ ...message, content: withAttachments(message) }];
+  return buildHistory([{ messages, calls: [], handoffs: [] }], budgetTokens);
+}
+
 /** The text, and under it what was attached: a model is told name, type and address. */
 function withAttachments(message: Message): string {
   if (!Array.isArray(message.attachments) || message.attachments.length === 0) return message.content;

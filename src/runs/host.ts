@@ -6,7 +6,7 @@ import type { Database } from '../db.ts';
 import { TurnAborted } from '../engine/abort.ts';
 import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
-import type { Run } from '../generated/prisma/client.ts';
+import type { Message, Run } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import type { RunCursor } from '../log/cursor.ts';
 import { MemoryLog } from '../log/memory-log.ts';
@@ -43,6 +43,8 @@ export interface ActiveRun {
   readonly stored: StoredTurn;
   /** Null until it is compiled: a run that comes out of the queue takes the agents and settings as they are then. */
   turn: CompiledTurn | null;
+  /** The user message, where the conversation begins with it: then there is no past to read. */
+  readonly first: Message | null;
   readonly controller: AbortController;
   readonly cancelOnDisconnect: boolean;
   /** Set once its execution has begun. */
@@ -108,12 +110,18 @@ export class RunHost {
   }
 
   /** Carries out a run, detached from whoever asked for it. Its row says RUNNING, with the lease of this process. */
-  launch(viewer: Viewer, run: Run, stored: StoredTurn, turn: CompiledTurn | null): ActiveRun {
+  launch(
+    viewer: Viewer,
+    run: Run,
+    stored: StoredTurn,
+    known: { readonly turn: CompiledTurn; readonly first: Message | null } | null = null,
+  ): ActiveRun {
     const active: ActiveRun = {
       viewer,
       run,
       stored,
-      turn,
+      turn: known?.turn ?? null,
+      first: known?.first ?? null,
       controller: new AbortController(),
       cancelOnDisconnect: stored.onDisconnect === 'CANCEL',
       recorder: null,

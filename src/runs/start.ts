@@ -3,7 +3,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { appendMessage } from '../conversations/append-message.ts';
 import { TurnAborted } from '../engine/abort.ts';
 import { ConflictError } from '../errors.ts';
-import type { Run } from '../generated/prisma/client.ts';
+import type { Message, Run } from '../generated/prisma/client.ts';
 import { formatId } from '../ids.ts';
 import { badInput } from '../input.ts';
 import { cancelRow } from './cancel.ts';
@@ -42,9 +42,9 @@ export async function startRun(viewer: Viewer, host: RunHost, rawInput: unknown,
     return query ? readRun(viewer, host.db, same.id, query) : same;
   }
   if (host.closing) throw new ConflictError('The server is stopping; try again.');
-  const { run, created, superseded } = await writeRun(viewer, host, input, stored, turn);
+  const { run, created, first, superseded } = await writeRun(viewer, host, input, stored, turn);
 
-  if (created && run.status === 'RUNNING') host.launch(viewer, run, stored, turn);
+  if (created && run.status === 'RUNNING') host.launch(viewer, run, stored, { turn, first });
   if (created && run.status === 'QUEUED') host.log.open(run.id);
   if (created) announceRun(host, conversation, run, turn);
   // Those in front are stopped, the last of the queue first; when the one that runs has ended, this one is next.
@@ -91,6 +91,8 @@ const maxWaiting = 50;
 interface Written {
   readonly run: Run;
   readonly created: boolean;
+  /** The user message, where the conversation begins with it. */
+  readonly first: Message | null;
   /** Runs that have to make room. */
   readonly superseded: readonly string[];
 }
@@ -120,7 +122,7 @@ function writeRun(
     const same = related.find((run) => run.idempotencyKey === idempotencyKey);
     if (same) {
       assertSamePayload(same, payloadHash);
-      return { run: same, created: false, superseded: [] };
+      return { run: same, created: false, first: null, superseded: [] };
     }
     if (input.after > 0)
       throw badInput(['input', 'after'], 'must be 0 where the idempotencyKey has started no turn yet');
@@ -167,6 +169,6 @@ function writeRun(
       },
     });
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
-    return { run, created: true, superseded };
+    return { run, created: true, first: message.position === 1 ? message : null, superseded };
   });
 }
