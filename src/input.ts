@@ -43,12 +43,18 @@ export function countCharacters(value: string): number {
 export function text(min: number, max: number) {
   return z.string({ error: 'must be a string' }).superRefine((value, context) => {
     const refuse = (message: string) => context.addIssue({ code: 'custom', message });
-    if (value.includes('\u0000')) return refuse('must not contain the character U+0000');
-    if (!value.isWellFormed()) return refuse('must be well-formed Unicode: it contains a lone surrogate');
+    const unfit = findUnfit(value);
+    if (unfit !== null) return refuse(unfit);
     const length = countCharacters(value);
     if (length < min || length > max)
       refuse(`must be ${range(min, max)} characters long, and it has ${grouped(length)}`);
   });
+}
+
+/** What PostgreSQL could not store of a text; null where it can. */
+function findUnfit(value: string): string | null {
+  if (value.includes('\u0000')) return 'must not contain the character U+0000';
+  return value.isWellFormed() ? null : 'must be well-formed Unicode: it contains a lone surrogate';
 }
 
 /** An integer from `min` to `max`. */
@@ -95,8 +101,8 @@ export function json(max: number) {
       if (next.depth > deepestJson) return refuse(`must not be nested deeper than ${deepestJson}`);
       const entry = next.value;
       if (typeof entry === 'string') {
-        if (entry.includes('\u0000')) return refuse('must not contain the character U+0000');
-        if (!entry.isWellFormed()) return refuse('must be well-formed Unicode: it contains a lone surrogate');
+        const unfit = findUnfit(entry);
+        if (unfit !== null) return refuse(unfit);
       } else if (typeof entry === 'number') {
         if (!Number.isFinite(entry)) return refuse('must hold finite numbers only');
       } else if (typeof entry === 'object' && entry !== null) {

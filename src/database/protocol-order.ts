@@ -14,7 +14,7 @@ const startUp = 0;
  * connection go first only while a transaction is open. But Parse, Bind and Execute share one unnamed portal: mixed
  * with another connection's they fail (34000), or answer with the other's rows. This says "in a transaction" between
  * them too. (PostgreSQL's manual, "Extended Query": a sequence ends with Sync; nothing has to be answered before it
- * but after a Flush.) Five messages that go in together also cost about a third of five that go in by themselves.
+ * but after a Flush.) Together they also take about a third less CPU than one by one.
  */
 export function keepSequencesWhole(postgres: PGlite): PGlite {
   let waiting: Uint8Array[] = [];
