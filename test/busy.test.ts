@@ -306,3 +306,18 @@ describe('INTERRUPT', () => {
     }
   });
 });
+
+test('a queue has an end: beyond fifty turns the next is refused, and nothing of it is written', async () => {
+  const { talker, conversationId, gate, reader, runId } = await beBusy();
+  app.model.add(...Array.from({ length: 49 }, () => ({ text: 'Yes.' })));
+  for (let n = 0; n < 49; n++) await enqueue(talker, conversationId, `waiting ${n}`);
+  const input = { conversationId, content: 'one too many', idempotencyKey: 'too many', ifBusy: 'ENQUEUE' };
+  const refused = await app.query(documents.startRun, { input }, { token: talker.token });
+  expect(refused).toMatchObject({ status: 409, errors: [{ extensions: { code: 'CONFLICT', runId } }] });
+  expect(await statusesIn(talker, conversationId)).toHaveLength(50);
+  gate.open();
+  await reader.rest();
+  await expect
+    .poll(async () => new Set(await statusesIn(talker, conversationId)), { timeout: 15_000 })
+    .toEqual(new Set(['COMPLETED']));
+});

@@ -225,6 +225,19 @@ describe('a model that fails', () => {
     expect(events.filter((event) => event.type === 'modelCalled')).toHaveLength(2);
   });
 
+  test.each([
+    ['after the pause that its provider asks for', 500, 1],
+    ['not at all where that is longer than a person waits', 60_000, 0],
+  ])('is asked again %s', async (_what, retryAfterMs, retries) => {
+    const busy = new ModelError({ code: 'RATE_LIMITED', message: 'busy', retryable: true }, { retryAfterMs });
+    const setting = setUp([[busy], say('Hello')]);
+    const events = await drain(setting);
+    expect(setting.requests).toHaveLength(1 + retries);
+    expect(events.at(-1)).toMatchObject(
+      retries > 0 ? { type: 'turnCompleted' } : { type: 'turnFailed', failure: { code: 'RATE_LIMITED' } },
+    );
+  });
+
   test('keeps the text as PARTIAL when no retry is left', async () => {
     const step: Step = [...say('Hel').slice(0, -1), broken(true)];
     const events = await drain(setUp([step, step, step]));

@@ -103,7 +103,8 @@ async function endDeadRun(host: RunHost, run: Run): Promise<boolean> {
 
 /**
  * The events of a run out of its rows. RunStarted and RoutingDecided are the first, as they were; all others come after
- * anything that a reader may have seen. Applied over it they give what the rows hold: a TextDelta at offset 0 replaces the text.
+ * anything that a reader may have seen. Applied over it they give what the rows hold: a TextDelta at
+ * offset 0 replaces the text.
  */
 async function rebuildEvents(tx: Prisma.TransactionClient, run: Run): Promise<RunEvent[]> {
   const where = { runId: run.id };

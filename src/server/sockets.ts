@@ -103,8 +103,8 @@ class SocketGone extends Error {
 
 /**
  * Sends a frame; resolves when it was handed to the system, so that a reader that does not read holds up its own
- * operations. Rejects when the socket is closing or closed. The frames of one tick leave in one write: with many streams at once, most of the time went into
- * one system call per token.
+ * operations. Rejects when the socket is closing or closed. The frames of one tick leave in one write: with many streams
+ * at once, most of the time went into one system call per token.
  */
 function send(socket: WebSocket, raw: Duplex, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
