@@ -8,8 +8,8 @@ export default defineConfig({
     include: ['test/*.test.ts'],
     globalSetup: ['test/support/database-template.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
     passWithNoTests: false,

@@ -17,6 +17,23 @@ export function readAsk(message: string): Ask {
   return ask.parse({ tokens: Number(tokens), perSecond: Number(perSecond) });
 }
 
+/** What a turn with tools is asked for: model steps in all, and tool calls in each of them but the last. */
+export const plan = z.strictObject({ steps: z.int().positive(), calls: z.int().positive() });
+export type Plan = z.infer<typeof plan>;
+
+const planned = /^Take (\d+) steps of (\d+) calls\.$/;
+
+/** The user message that makes the endpoint go through a plan. */
+export function writePlan({ steps, calls }: Plan): string {
+  return `Take ${steps} steps of ${calls} calls.`;
+}
+
+/** @returns null when the message is none of writePlan's */
+export function readPlan(message: string): Plan | null {
+  const [, steps, calls] = planned.exec(message) ?? [];
+  return steps === undefined ? null : plan.parse({ steps: Number(steps), calls: Number(calls) });
+}
+
 /** The token in a place of every answer: all differ, so that a lost, doubled or swapped one is seen. */
 export function tokenAt(place: number): string {
   return ` ${place.toString(36)}`;

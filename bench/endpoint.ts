@@ -2,14 +2,16 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { z } from 'zod';
-import { type Ask, readAsk, tokenAt } from './answer.ts';
+import { type Ask, readAsk, readPlan, tokenAt } from './answer.ts';
 import { listenOnLoopback } from './listen.ts';
 import { endWithParent } from './rpc.ts';
 
 // The fake model endpoint: Chat Completions, streamed, in a process of its own. Leaner than the demo model, so that
 // it keeps its pace with 500 streams at once on half a core.
 
-const chatRequest = z.object({ messages: z.array(z.object({ role: z.string(), content: z.string().nullable() })) });
+const chatRequest = z.object({
+  messages: z.array(z.object({ role: z.string(), content: z.string().nullish() })),
+});
 
 const tickMs = 2;
 /** Tokens that are written at once when nothing paces them. */
@@ -27,9 +29,9 @@ function frameAt(place: number): string {
   return frames[place] ?? '';
 }
 
-function tailOf(tokens: number): string {
+function tailOf(tokens: number, finish = 'stop'): string {
   const usage = JSON.stringify({ prompt_tokens: 10, completion_tokens: tokens, total_tokens: tokens + 10 });
-  return `${chunk('{}', '"stop"')}data: {${head},"choices":[],"usage":${usage}}\n\ndata: [DONE]\n\n`;
+  return `${chunk('{}', JSON.stringify(finish))}data: {${head},"choices":[],"usage":${usage}}\n\ndata: [DONE]\n\n`;
 }
 
 interface PacedStream {
@@ -80,12 +82,32 @@ async function pour(response: ServerResponse, tokens: number): Promise<void> {
   response.end(tailOf(tokens));
 }
 
+/** Calls of a tool that takes next to no time. */
+function call(response: ServerResponse, calls: number): void {
+  let text = first;
+  for (let index = 0; index < calls; index++) {
+    const named = {
+      index,
+      id: `call_${count++}`,
+      type: 'function',
+      function: { name: 'current_time', arguments: '{}' },
+    };
+    text += chunk(JSON.stringify({ tool_calls: [named] }), 'null');
+  }
+  response.end(text + tailOf(calls, 'tool_calls'));
+}
+
 const server = createServer(async (request, response) => {
   try {
     const { messages } = chatRequest.parse(await json(request));
-    const asked = readAsk(messages.findLast((message) => message.role === 'user')?.content ?? '');
+    const last = messages.findLastIndex((message) => message.role === 'user');
+    const said = messages[last]?.content ?? '';
+    const plan = readPlan(said);
+    const taken = messages.slice(last).filter((message) => message.role === 'assistant').length;
+    const asked = plan ? { tokens: 1, perSecond: 0 } : readAsk(said);
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    if (asked.perSecond > 0) pace(response, asked);
+    if (plan && taken < plan.steps - 1) call(response, plan.calls);
+    else if (asked.perSecond > 0) pace(response, asked);
     else await pour(response, asked.tokens);
   } catch (error) {
     response.writeHead(400, { 'content-type': 'application/json' });

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { openLab, type Scenario } from './lab.ts';
+import { measureAgents } from './scenarios/agents.ts';
 import { measureFirehose } from './scenarios/firehose.ts';
 import { measureFirstToken } from './scenarios/first-token.ts';
 import { measureFlood } from './scenarios/flood.ts';
@@ -8,6 +9,7 @@ import { measureList } from './scenarios/list.ts';
 import { measurePaced } from './scenarios/paced.ts';
 import { measureStart } from './scenarios/start.ts';
 import { measureStatements } from './scenarios/statements.ts';
+import { measureSteps } from './scenarios/steps.ts';
 import { writeTable } from './statistics.ts';
 
 // npm run bench -- [--only paced,list] [--quick] [--profile folder] [--set NAME=value]...
@@ -22,6 +24,8 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   list: measureList,
   start: measureStart,
   statements: measureStatements,
+  steps: measureSteps,
+  agents: measureAgents,
 };
 
 const { values } = parseArgs({

@@ -1,5 +1,7 @@
 import type { Viewer } from './auth/viewer.ts';
+import type { Db } from './db.ts';
 import { ForbiddenError, NotFoundError } from './errors.ts';
+import { formatId } from './ids.ts';
 
 /** Who a row belongs to; `userId` null: the whole tenant. */
 export interface Owner {
@@ -28,5 +30,40 @@ export function visibleAgents(viewer: Viewer) {
     tenantId: viewer.tenantId,
     deletedAt: null,
     OR: [{ ownerId: null }, { ownerId: viewer.userId }],
+  };
+}
+
+/**
+ * Why an agent was not among those of `visibleAgents`.
+ * @param row its row id
+ */
+export async function explainMissingAgent(viewer: Viewer, db: Db, row: string) {
+  const agent = await db.agent.findUnique({ where: { id: row }, select: { tenantId: true, ownerId: true } });
+  const owner = agent && { tenantId: agent.tenantId, userId: agent.ownerId };
+  return explainAbsence(viewer, `agent ${formatId('Agent', row)}`, owner);
+}
+
+/** Whether the viewer manages what the tenant shares. */
+export function isAdmin(viewer: Viewer): boolean {
+  return viewer.roles.includes('admin');
+}
+
+/**
+ * Lets admins of the tenant pass.
+ * @param what that only they may do: `change shared agents`
+ * @throws {ForbiddenError} for anybody else
+ */
+export function requireAdmin(viewer: Viewer, what: string): void {
+  if (!isAdmin(viewer)) throw new ForbiddenError(`Only an admin of your tenant may ${what}.`);
+}
+
+/**
+ * Which agent answers where nothing else was chosen, as the first row of a query: the viewer's own default, else the
+ * tenant's, else the development agent; only active ones.
+ */
+export function defaultAgentFirst(viewer: Viewer) {
+  return {
+    where: { AND: [visibleAgents(viewer), { isActive: true, OR: [{ isDefault: true }, { isDevelopment: true }] }] },
+    orderBy: [{ isDefault: 'desc' as const }, { ownerId: { sort: 'asc' as const, nulls: 'last' as const } }],
   };
 }

@@ -1,18 +1,29 @@
 import type { Server } from 'node:http';
 import type { GraphQLSchema } from 'graphql';
 import type { DestinationStream, Logger } from 'pino';
+import { addDevelopmentAgent, readEnvironmentProviders } from './agents/development-agent.ts';
+import type { AgentHost } from './agents/host.ts';
 import { mintDevelopmentToken, readDevelopmentRules } from './auth/development.ts';
 import { createTokenVerifier, type VerifierConfig } from './auth/verify-token.ts';
-import { openEmbeddedPostgres } from './database/embedded.ts';
+import { ConfigCache } from './config-cache.ts';
+import { type ChangeListener, listenForChanges } from './database/changes.ts';
+import { type EmbeddedPostgres, openEmbeddedPostgres } from './database/embedded.ts';
 import { applyMigrations, pendingMigrations } from './database/migrate.ts';
 import { type Database, openDatabase } from './db.ts';
 import type { Env } from './env.ts';
+import { StartError } from './errors.ts';
 import { ConversationFeed } from './log/conversation-feed.ts';
 import { openModel } from './model.ts';
 import { preparePlayground } from './playground.ts';
+import { AddressGuard } from './providers/guard.ts';
 import { createRateLimit } from './rate-limit.ts';
+import { openRedis } from './redis.ts';
 import { RunHost } from './runs/host.ts';
+import { ScenarioFileError } from './scenario-files/scenario-file.ts';
+import { ScenarioFolder } from './scenario-files/scenario-folder.ts';
 import { schema } from './schema.ts';
+import { openKeyRing } from './secrets/open-key-ring.ts';
+import { createClipRoute, isClipPath } from './server/clips.ts';
 import { createGraphiqlPage } from './server/graphiql.ts';
 import { createReadinessCheck } from './server/health.ts';
 import { createHttpServer } from './server/http.ts';
@@ -20,8 +31,11 @@ import { createLogger } from './server/logging.ts';
 import type { Operation } from './server/operation.ts';
 import { serveSockets } from './server/sockets.ts';
 import { createGraphql } from './server/yoga.ts';
+import { SpeechHost } from './speech/host.ts';
 import { KnownViewers } from './tenants/known-viewers.ts';
 import { readSeed } from './tenants/seed.ts';
+import { ToolRegistry } from './tools/registry.ts';
+import { type OperatorTools, readToolsFile } from './tools/tools-file.ts';
 
 /** A server that is up. */
 export interface App extends AsyncDisposable {
@@ -30,6 +44,7 @@ export interface App extends AsyncDisposable {
   readonly port: number;
   readonly db: Database;
   readonly runs: RunHost;
+  readonly speech: SpeechHost;
   readonly logger: Logger;
   /** Which model answers, in words. */
   readonly modelDescription: string;
@@ -43,13 +58,10 @@ export interface App extends AsyncDisposable {
 export interface AppOverrides {
   readonly schema?: GraphQLSchema;
   readonly logDestination?: DestinationStream;
+  /** The embedded database of the data folder, where somebody has begun to open it before: then it is closed here. */
+  readonly embedded?: Promise<EmbeddedPostgres>;
   /** Told when the embedded database ends by itself: nothing works any more. */
   readonly onDatabaseFailure?: (error: Error) => void;
-}
-
-/** Why it did not start, in words for the one who started it. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
 }
 
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
@@ -76,27 +88,68 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
   await assertMigrated(databaseUrl);
 
-  const { endpoint, llm, model, description } = await openModel(env, opening);
+  const guard = new AddressGuard(env.modelAllowedHosts);
+  const { model, defaults, description } = await openModel(env, guard, opening);
   if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const limits = { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength };
   const feed = new ConversationFeed();
-  const turnLimit = createRateLimit('turns', env.rateLimits.turns);
-  warnOfUnused(env, logger);
-  const runs = new RunHost({ db, feed, model, logger, endpoint, limits, historyTokens, turnLimit, exclusive });
+  const onOutage = (error: Error) =>
+    logger.warn({ err: error }, 'Redis is out of reach: this process counts by itself');
+  const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
+  const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
+  const config = new ConfigCache();
+  if (!exclusive) opening.use(await listenForConfiguration(databaseUrl, config, logger));
+  const keys = await openKeyRing(env);
+  const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
+  const callLimit = limitOf('tool calls', env.rateLimits.tools);
+  const operator = await readOperatorTools(env);
+  const tools = opening.use(
+    new ToolRegistry({ db, keys, config, guard, logger, callLimit, changeLimit: operationLimit, operator }),
+  );
+  const ending = new AbortController();
+  const agents: AgentHost = {
+    db,
+    keys,
+    config,
+    defaults,
+    guard,
+    model,
+    logger,
+    operationLimit,
+    testLimit: limitOf('tests of agents', env.rateLimits.agentTests),
+    testTimeoutMs: env.agentTestTimeoutSeconds * 1000,
+    closing: ending.signal,
+    tests: new Set(),
+    toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
+  };
+  const turnLimit = limitOf('turns', env.rateLimits.turns);
+  const { approvalTtlSeconds } = env;
+  const turning = { model, logger, agents, tools, limits, historyTokens, turnLimit, approvalTtlSeconds };
+  const runs = new RunHost({ db, feed, exclusive, ...turning });
   await runs.start();
   opening.defer(() => runs.close());
+
+  const speechLimit = limitOf('speech requests', env.rateLimits.speech);
+  const speech = new SpeechHost({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
+  speech.start();
+  opening.defer(() => speech.close());
 
   const verifyToken = createTokenVerifier(await readVerifierConfig(env));
   const developmentToken =
     env.tokens.kind === 'development'
       ? await mintDevelopmentToken(env.dataDir, { ...developer, ttlSeconds: developmentTokenSeconds })
       : null;
-  const viewers = new KnownViewers(db, seed);
+  const providers = readEnvironmentProviders(env);
+  const scenarioFiles = await loadScenarioFiles(env, agents, operator);
+  const viewers = new KnownViewers(db, seed, async (tenantId) => {
+    await addDevelopmentAgent(agents, tenantId, providers);
+    await scenarioFiles.load(tenantId);
+  });
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const yoga = createGraphql({
     schema: overrides.schema ?? schema,
-    floors: { db, runs, feed, defaultLlm: llm },
+    floors: { db, runs, feed, speech },
     verifyToken,
     meet: (viewer) => viewers.meet(viewer),
     production: env.production,
@@ -104,6 +157,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const shared = { yoga, allowedOrigins: env.allowedOrigins, logger, onMasked };
   const server = createHttpServer({
     ...shared,
+    clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
     checkReadiness: createReadinessCheck({
       reachDatabase: () => db.$queryRaw`SELECT 1`,
       listPendingMigrations: () => pendingMigrations(databaseUrl),
@@ -116,7 +170,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     ...shared,
     verifyToken,
     socketsPerUser: env.socketsPerUser,
-    socketLimit: createRateLimit('new sockets', env.rateLimits.sockets),
+    socketLimit: limitOf('new sockets', env.rateLimits.sockets),
   });
   const port = await listen(server, env);
 
@@ -125,6 +179,9 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const close = () => {
     closing ??= (async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Tests of agents end, and are written down.
+      ending.abort();
+      await Promise.allSettled(agents.tests);
       // Readers stay until the turns are over: each hears how its own ended.
       await runs.close();
       await sockets.close();
@@ -142,6 +199,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     port,
     db,
     runs,
+    speech,
     logger,
     modelDescription: description,
     developmentToken,
@@ -150,29 +208,39 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   };
 }
 
-/** An operator who sets what nothing reads yet should not believe in it. */
-function warnOfUnused(env: Env, logger: Logger): void {
-  const given = {
-    REDIS_URL: env.redisUrl,
-    MODEL_ALLOWED_HOSTS: env.modelAllowedHosts[0],
-    RATE_LIMIT_AGENT_OPERATIONS: env.rateLimits.agentOperations,
-    RATE_LIMIT_TOOLS: env.rateLimits.tools,
-  };
-  const unused = Object.entries(given).flatMap(([name, value]) => (value ? [name] : []));
-  if (unused.length > 0) logger.warn({ unused }, 'these variables are set, and this version makes no use of them yet');
+/** The files of SCENARIOS_DIR, loaded for the tenants that there are. */
+async function loadScenarioFiles(env: Env, agents: AgentHost, givenTools: OperatorTools): Promise<ScenarioFolder> {
+  try {
+    const files = await ScenarioFolder.open({ ...agents, givenTools }, env.scenariosDir);
+    await files.loadAll();
+    return files;
+  } catch (cause) {
+    if (!(cause instanceof ScenarioFileError)) throw cause;
+    throw new StartError(`The scenarios of SCENARIOS_DIR (${env.scenariosDir}) cannot be loaded.`, { cause });
+  }
+}
+
+/** What is remembered of tenants is dropped when the database says that it has changed. */
+function listenForConfiguration(url: string, config: ConfigCache, logger: Logger): Promise<ChangeListener> {
+  return listenForChanges(url, {
+    change: (tenantId) => config.drop(tenantId),
+    gap: () => config.clear(),
+    error: (error) => logger.warn({ err: error }, 'the connection that listens for changes was lost'),
+  });
 }
 
 async function openEmbedded(
   env: Env,
   opening: AsyncDisposableStack,
   logger: Logger,
-  { onDatabaseFailure }: AppOverrides,
+  overrides: AppOverrides,
 ): Promise<string> {
   const postgres = opening.use(
-    await openEmbeddedPostgres(env.dataDir, (error) => {
-      logger.fatal({ err: error }, 'the embedded database ended');
-      onDatabaseFailure?.(error);
-    }),
+    await (overrides.embedded ??
+      openEmbeddedPostgres(env.dataDir, (error) => {
+        logger.fatal({ err: error }, 'the embedded database ended');
+        overrides.onDatabaseFailure?.(error);
+      })),
   );
   const applied = await applyMigrations(postgres.url);
   if (applied.length > 0) logger.info({ migrations: applied }, 'migrations were applied');
@@ -185,6 +253,13 @@ async function assertMigrated(databaseUrl: string): Promise<void> {
   });
   if (pending.length === 0) return;
   throw new StartError(`The database is behind. Apply its migrations with npm run migrate: ${pending.join(', ')}`);
+}
+
+/** The tools that the operator gives to every tenant. */
+function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
+  return readToolsFile(toolsFile).catch((cause: unknown) => {
+    throw new StartError('The tools of TOOLS_FILE cannot be used.', { cause });
+  });
 }
 
 async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierConfig> {

@@ -9,6 +9,7 @@ import { BadUserInputError, UnauthenticatedError } from './errors.ts';
 import type PrismaTypes from './generated/pothos-types.ts';
 import { getDatamodel } from './generated/pothos-types.ts';
 import { formatId, type IdKind, parseAnyId } from './ids.ts';
+import type { UploadedFile } from './multipart.ts';
 
 /** The schema builder. Every noun's schema.ts adds its types to it; schema.ts at floor 8 builds it. */
 export const builder = new SchemaBuilder<{
@@ -22,6 +23,7 @@ export const builder = new SchemaBuilder<{
     ID: { Input: string; Output: string };
     DateTime: { Input: Date; Output: Date };
     JSON: { Input: unknown; Output: unknown };
+    File: { Input: UploadedFile; Output: never };
   };
   Connection: { totalCount: () => number | Promise<number> };
 }>({

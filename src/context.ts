@@ -1,12 +1,15 @@
 import DataLoader from 'dataloader';
-import type { LlmConfig } from './agents/provider-config.ts';
+import type { AgentHost } from './agents/host.ts';
 import type { Viewer } from './auth/viewer.ts';
 import type { Database } from './db.ts';
 import { UnauthenticatedError } from './errors.ts';
 import type { Agent } from './generated/prisma/client.ts';
 import type { ConversationFeed } from './log/conversation-feed.ts';
+import { type ConversationFloor, findActiveAgents } from './runs/active-agent.ts';
 import type { RunHost } from './runs/host.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from './runs/usage.ts';
+import type { SpeechHost } from './speech/host.ts';
+import type { ToolRegistry } from './tools/registry.ts';
 
 /** What every resolver is handed: who asks, and the floors below. One per operation. */
 export interface Context {
@@ -19,14 +22,22 @@ export interface Context {
   readonly runs: RunHost;
   /** Tells the readers of conversations what happens in them. */
   readonly feed: ConversationFeed;
-  /** Which model answers for the agents that name none: the environment's. */
-  readonly defaultLlm: LlmConfig;
+  /** Where agents are kept and their providers reached. */
+  readonly agentHost: AgentHost;
+  /** Where speech is made and written down. */
+  readonly speech: SpeechHost;
+  /** All tools that there are. */
+  readonly tools: ToolRegistry;
   /** In the log line of the operation, and in masked errors. */
   readonly requestId: string;
+  /** Aborts when the client leaves before it was answered. Null over sockets: what was begun there is finished. */
+  readonly signal: AbortSignal | null;
   /** When the operation began, in milliseconds of performance.now. */
   readonly startedAt: number;
   /** Agents by row id, for events that name them. Batched and remembered for the operation. */
   readonly agents: DataLoader<string, Agent | null>;
+  /** Who answers next in a conversation, by row id, batched. */
+  readonly activeAgents: DataLoader<ConversationFloor, string | null, string>;
   /** Usage by the row id of a run, batched. */
   readonly usageOfRuns: DataLoader<string, Usage>;
   /** Usage by the row id of a conversation, batched. */
@@ -41,10 +52,11 @@ export function createContext(from: {
   db: Database;
   runs: RunHost;
   feed: ConversationFeed;
-  defaultLlm: LlmConfig;
+  speech: SpeechHost;
   requestId: string;
+  signal?: AbortSignal | null;
 }): Context {
-  const { viewer, db, runs, feed, defaultLlm, requestId } = from;
+  const { viewer, db, runs, feed, speech, requestId, signal = null } = from;
   const whoAsks = () => {
     if (!viewer) throw new UnauthenticatedError();
     return viewer;
@@ -57,13 +69,19 @@ export function createContext(from: {
     db,
     runs,
     feed,
-    defaultLlm,
+    speech,
+    agentHost: runs.agents,
+    tools: runs.tools,
     requestId,
+    signal,
     startedAt: performance.now(),
     agents: new DataLoader(async (ids) => {
       const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: whoAsks().tenantId } });
       const byId = new Map(rows.map((row) => [row.id, row]));
       return ids.map((id) => byId.get(id) ?? null);
+    }),
+    activeAgents: new DataLoader((conversations) => findActiveAgents(whoAsks(), runs, conversations), {
+      cacheKeyFn: ({ id }) => id,
     }),
     usageOfRuns: new DataLoader((ids) => sumRunUsage(whoAsks(), db, ids)),
     usageOfConversations: new DataLoader((ids) => sumConversationUsage(whoAsks(), db, ids)),

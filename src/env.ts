@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { z } from 'zod';
+import { type LogLevel, openaiUrl, type Variables, variables } from './env-variables.ts';
 
 /** How access tokens are checked. */
 export type TokenRules =
@@ -21,6 +20,34 @@ export interface Rate {
   readonly seconds: number;
 }
 
+/** How often something may be done: by one user, and by all users of a tenant together. */
+export interface Limits {
+  /** Null: no limit but that of the tenant. */
+  readonly user: Rate | null;
+  /** Null: no limit but those of its users. */
+  readonly tenant: Rate | null;
+}
+
+/** The speech provider of agents that have none of their own. */
+export interface SpeechEnv {
+  readonly provider: string;
+  readonly apiUrl: string | null;
+  readonly apiKey: string | null;
+  readonly model: string | null;
+  readonly voice: string | null;
+  readonly sampleRate: number | null;
+}
+
+/** The transcription provider of agents that have none of their own. */
+export interface TranscriptionEnv {
+  readonly provider: string;
+  readonly apiUrl: string | null;
+  readonly apiKey: string | null;
+  readonly model: string | null;
+  readonly path: string | null;
+  readonly language: string | null;
+}
+
 /** What the process was told by its environment, checked. Null: not given. */
 export interface Env {
   readonly production: boolean;
@@ -32,6 +59,8 @@ export interface Env {
   /** The most connections to the database at once. */
   readonly databasePoolSize: number;
   readonly redisUrl: string | null;
+  /** What the keys in Redis begin with. */
+  readonly redisPrefix: string;
   readonly tokens: TokenRules;
   /** The key ring for secrets at rest, as it was written. */
   readonly encryptionKeys: string | null;
@@ -45,26 +74,38 @@ export interface Env {
   readonly model: string;
   readonly modelApi: 'RESPONSES' | 'CHAT_COMPLETIONS';
   readonly logLevel: LogLevel;
+  /** Null: no limit. */
   readonly rateLimits: {
-    readonly turns: Rate | null;
-    readonly agentOperations: Rate | null;
-    readonly tools: Rate | null;
-    readonly sockets: Rate | null;
+    readonly turns: Limits | null;
+    readonly agentOperations: Limits | null;
+    readonly agentTests: Limits | null;
+    readonly speech: Limits | null;
+    readonly tools: Limits | null;
+    readonly sockets: Limits | null;
   };
+  readonly tts: SpeechEnv | null;
+  readonly stt: TranscriptionEnv | null;
+  /** How long the result of synthesizeSpeech can be fetched. */
+  readonly speechTtlSeconds: number;
+  /** How long a run waits for an approval before it is cancelled. */
+  readonly approvalTtlSeconds: number;
+  /** HTTP tools and MCP servers that the operator gives to every tenant. */
+  readonly toolsFile: string | null;
+  /** A folder of scenario files that are loaded at start. */
+  readonly scenariosDir: string | null;
   /** The agents, scenarios and orders that a new tenant begins with. */
   readonly seedFile: string;
   /** The most model steps of one turn. */
   readonly maxSteps: number;
   /** The longest that one turn may take. */
   readonly runTimeoutSeconds: number;
+  /** The longest that a test of an agent may take. */
+  readonly agentTestTimeoutSeconds: number;
   /** How many sockets one user may have open at once. */
   readonly socketsPerUser: number;
   /** Whether GraphiQL is served at /graphql. */
   readonly graphiql: boolean;
 }
-
-const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** Every problem of the environment at once; each line names its variable. */
 export class EnvironmentError extends Error {
@@ -74,107 +115,6 @@ export class EnvironmentError extends Error {
     super(`The environment is not right:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
 }
-
-const openaiUrl = 'https://api.openai.com/v1';
-const text = z.string().optional();
-const claimName = (fallback: string) => z.string().max(255, 'must be at most 255 characters').default(fallback);
-
-function wholeNumber(least: number, most: number, fallback: number) {
-  const message = `must be a whole number from ${least} to ${most}`;
-  return z
-    .string()
-    .regex(/^\d{1,10}$/, message)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, message)
-    .default(fallback);
-}
-
-function urlOf(...protocols: readonly string[]) {
-  return z
-    .string()
-    .refine(
-      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol.slice(0, -1)),
-      `must be a URL that begins with ${protocols.map((protocol) => `${protocol}://`).join(' or ')}`,
-    )
-    .optional();
-}
-
-const list = z
-  .string()
-  .default('')
-  .transform((value) =>
-    value
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== ''),
-  );
-
-const origins = list.superRefine((values, context) => {
-  for (const value of values) {
-    if (!URL.canParse(value) || new URL(value).origin !== value) {
-      context.addIssue({
-        code: 'custom',
-        message: `holds "${value}", which is no origin like https://app.example.com`,
-      });
-    }
-  }
-});
-
-/** `points/seconds`; 0 for no limit. */
-const rate = z
-  .string()
-  .regex(/^(0|[1-9]\d{0,8}\/[1-9]\d{0,5})$/, 'must be points/seconds, like 20/60, or 0 for no limit')
-  .transform((value): Rate | null => {
-    const [points, seconds] = value.split('/').map(Number);
-    return points && seconds ? { points, seconds } : null;
-  })
-  .optional();
-
-/** `kid:base64,…`, each key of 32 bytes for A256GCM; the first is the current one. */
-const keyRing = z
-  .string()
-  .refine(
-    (value) => value.split(',').every((entry) => /^[\w-]{1,64}:[A-Za-z0-9+/_-]{43}=?$/.test(entry.trim())),
-    'must be kid:base64,… with keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)',
-  )
-  .optional();
-
-const variables = z.object({
-  NODE_ENV: z.enum(['production', 'development', 'test'], 'must be production, development or test').optional(),
-  PORT: wholeNumber(0, 65_535, 4000),
-  HOST: text,
-  DATA_DIR: z.string().default('.data'),
-  DATABASE_URL: urlOf('postgres', 'postgresql'),
-  DATABASE_POOL_SIZE: wholeNumber(1, 1000, 10),
-  REDIS_URL: urlOf('redis', 'rediss'),
-  JWT_SECRET: z
-    .string()
-    .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes long')
-    .optional(),
-  JWT_JWKS_URL: urlOf('https', 'http'),
-  JWT_ISSUER: text,
-  JWT_AUDIENCE: text,
-  JWT_TENANT_CLAIM: claimName('tenant'),
-  JWT_ROLES_CLAIM: claimName('roles'),
-  ENCRYPTION_KEYS: keyRing,
-  ALLOWED_ORIGINS: origins,
-  MODEL_ALLOWED_HOSTS: list,
-  OPENAI_API_KEY: text,
-  OPENAI_BASE_URL: urlOf('https', 'http'),
-  MODEL: z.string().max(200, 'must be at most 200 characters').optional(),
-  MODEL_API: z.enum(['responses', 'chat_completions'], 'must be responses or chat_completions').optional(),
-  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
-  RATE_LIMIT_TURNS: rate,
-  RATE_LIMIT_AGENT_OPERATIONS: rate,
-  RATE_LIMIT_TOOLS: rate,
-  RATE_LIMIT_SOCKETS: rate,
-  SEED_FILE: z.string().default(join(import.meta.dirname, '../prisma/seed.json')),
-  MAX_STEPS: wholeNumber(1, 100, 16),
-  RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
-  SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),
-  GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
-});
-type Variables = z.infer<typeof variables>;
 
 /**
  * Reads the environment.
@@ -203,6 +143,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     databaseUrl: read.DATABASE_URL ?? null,
     databasePoolSize: read.DATABASE_POOL_SIZE,
     redisUrl: read.REDIS_URL ?? null,
+    redisPrefix: read.REDIS_PREFIX,
     tokens: readTokenRules(read),
     encryptionKeys: read.ENCRYPTION_KEYS ?? null,
     allowedOrigins: read.ALLOWED_ORIGINS,
@@ -214,12 +155,21 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     rateLimits: {
       turns: read.RATE_LIMIT_TURNS ?? null,
       agentOperations: read.RATE_LIMIT_AGENT_OPERATIONS ?? null,
+      agentTests: read.RATE_LIMIT_AGENT_TESTS ?? null,
+      speech: read.RATE_LIMIT_SPEECH ?? null,
       tools: read.RATE_LIMIT_TOOLS ?? null,
       sockets: read.RATE_LIMIT_SOCKETS ?? null,
     },
+    tts: readSpeech(read),
+    stt: readTranscription(read),
+    speechTtlSeconds: read.SPEECH_TTL_SECONDS,
+    approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
+    toolsFile: read.TOOLS_FILE ?? null,
+    scenariosDir: read.SCENARIOS_DIR ?? null,
     seedFile: read.SEED_FILE,
     maxSteps: read.MAX_STEPS,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
+    agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
     socketsPerUser: read.SOCKETS_PER_USER,
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
   };
@@ -257,6 +207,36 @@ function findContradictions(given: Readonly<Record<string, string | undefined>>)
   const baseUrl = given.OPENAI_BASE_URL;
   if (baseUrl !== undefined && baseUrl !== openaiUrl) missing('MODEL', 'the models of OPENAI_BASE_URL are not known');
   return problems;
+}
+
+/** Any of the TTS_ variables makes a provider; the key alone means OpenAI. */
+function readSpeech(read: Variables): SpeechEnv | null {
+  const { TTS_PROVIDER: provider, TTS_API_URL: apiUrl, TTS_API_KEY: apiKey, TTS_MODEL: model } = read;
+  const { TTS_VOICE: voice, TTS_SAMPLE_RATE: sampleRate } = read;
+  if ([provider, apiUrl, apiKey, model, voice, sampleRate].every((value) => value === undefined)) return null;
+  return {
+    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
+    apiUrl: apiUrl ?? null,
+    apiKey: apiKey ?? null,
+    model: model ?? null,
+    voice: voice ?? null,
+    sampleRate: sampleRate ?? null,
+  };
+}
+
+/** Any of the STT_ variables makes a provider; the key alone means OpenAI. */
+function readTranscription(read: Variables): TranscriptionEnv | null {
+  const { STT_PROVIDER: provider, STT_API_URL: apiUrl, STT_API_KEY: apiKey, STT_MODEL: model } = read;
+  const { STT_PATH: path, STT_LANGUAGE: language } = read;
+  if ([provider, apiUrl, apiKey, model, path, language].every((value) => value === undefined)) return null;
+  return {
+    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
+    apiUrl: apiUrl ?? null,
+    apiKey: apiKey ?? null,
+    model: model ?? null,
+    path: path ?? null,
+    language: language ?? null,
+  };
 }
 
 function readTokenRules(read: Variables): TokenRules {

@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'CONFLICT'
   | 'RATE_LIMITED'
   | 'QUERY_TOO_COMPLEX'
+  | 'PROVIDER_FAILED'
   | 'INTERNAL';
 
 /** The HTTP status of an answer whose whole request failed with the code. */
@@ -18,6 +19,7 @@ export const httpStatusOf: Readonly<Record<ErrorCode, number>> = {
   CONFLICT: 409,
   RATE_LIMITED: 429,
   QUERY_TOO_COMPLEX: 400,
+  PROVIDER_FAILED: 502,
   INTERNAL: 500,
 };
 
@@ -110,4 +112,42 @@ export class RateLimitedError extends SwitchboardError {
 export class QueryTooComplexError extends SwitchboardError {
   override readonly name = 'QueryTooComplexError';
   readonly code = 'QUERY_TOO_COMPLEX';
+}
+
+/** What was wrong with a provider of speech, told apart for clients. */
+export type ProviderProblem =
+  | 'INVALID_KEY'
+  | 'UNKNOWN_MODEL'
+  | 'UNREACHABLE'
+  | 'ADDRESS_NOT_ALLOWED'
+  | 'TIMEOUT'
+  | 'RATE_LIMITED'
+  | 'BAD_ANSWER'
+  | 'OTHER';
+
+/**
+ * A provider that the answer takes did not do its part. (That a turn's model failed is an event of its run, and no error.)
+ * `cause` is for the log: what the provider said is not repeated to clients.
+ */
+export class ProviderError extends SwitchboardError {
+  override readonly name = 'ProviderError';
+  readonly code = 'PROVIDER_FAILED';
+  readonly problem: ProviderProblem;
+  /** Whether the same request may work when it is tried again. */
+  readonly retryable: boolean;
+
+  constructor(message: string, from: { problem: ProviderProblem; retryable: boolean; cause?: unknown }) {
+    super(message, from.cause === undefined ? {} : { cause: from.cause });
+    this.problem = from.problem;
+    this.retryable = from.retryable;
+  }
+
+  override get details() {
+    return { problem: this.problem, retryable: this.retryable };
+  }
+}
+
+/** Why the server did not start, in words for the one who started it. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
 }

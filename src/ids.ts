@@ -8,6 +8,8 @@ export const idPrefixes = {
   Agent: 'agt',
   Scenario: 'scn',
   ChatSettings: 'set',
+  HttpTool: 'tool',
+  McpServer: 'mcp',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;
@@ -28,7 +30,7 @@ export function parseId(kind: IdKind, id: string, path: readonly (string | numbe
   const prefix = `${idPrefixes[kind]}_`;
   const row = id.slice(prefix.length);
   if (!id.startsWith(prefix) || !uuid.test(row)) {
-    throw new BadUserInputError(`${path.join('.')} is not the id of a ${kind}: it must be ${prefix}<uuid>.`, path);
+    throw new BadUserInputError(`${path.join('.')} is not an id of type ${kind}: it must be ${prefix}<uuid>.`, path);
   }
   return row;
 }

@@ -51,6 +51,9 @@ export function text(min: number, max: number) {
   });
 }
 
+/** The name of a model. Some providers have it in the path of the URL, where . and .. would lead elsewhere. */
+export const modelName = text(1, 200).refine((name) => !/^\.{1,2}$/.test(name), 'must not be . or ..');
+
 /** What PostgreSQL could not store of a text; null where it can. */
 function findUnfit(value: string): string | null {
   if (value.includes('\u0000')) return 'must not contain the character U+0000';

@@ -1,7 +1,9 @@
-import { type App, StartError, startApp } from './app.ts';
+import type { App } from './app.ts';
+import { openEmbeddedPostgres } from './database/embedded.ts';
 import { FolderInUseError } from './database/folder-lock.ts';
 import { MigrationError } from './database/migrate.ts';
 import { EnvironmentError, loadEnv } from './env.ts';
+import { StartError } from './errors.ts';
 
 /** Ends the process after an orderly close; a second signal, or ten seconds, ends it at once. */
 function closeOnSignal(app: App): void {
@@ -56,7 +58,12 @@ function describeFailure(error: unknown): string {
 
 try {
   const env = loadEnv();
-  const app = await startApp(env, { onDatabaseFailure: fail });
+  // The database has a thread of its own: it opens while this one loads the rest, which takes as long.
+  const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, fail) : undefined;
+  // Its failure is told when it is waited for.
+  embedded?.catch(() => {});
+  const { startApp } = await import('./app.ts');
+  const app = await startApp(env, { onDatabaseFailure: fail, ...(embedded ? { embedded } : {}) });
   closeOnSignal(app);
   if (!env.production) welcome(app);
 } catch (error) {

@@ -28,12 +28,13 @@ async function ask(viewer: TestViewer, document: string, variables: Record<strin
 const names = (connection: { edges: { node: { name: string } }[] }) => connection.edges.map((edge) => edge.node.name);
 
 describe('agents', () => {
-  test('every new tenant has the seed’s, in the order of the file', async () => {
+  test('every new tenant has the seed’s, in the order of the file, and one of the environment', async () => {
     const document = '{ agents { totalCount edges { node { name isShared isActive isDefault } } } }';
     for (const viewer of [bob, stranger]) {
       const { agents } = await ask(viewer, document);
-      expect(names(agents)).toEqual(['assistant', 'supervisor', 'billing', 'orders', 'human_escalation']);
-      expect(agents.totalCount).toBe(5);
+      const seeded = ['assistant', 'supervisor', 'billing', 'orders', 'human_escalation'];
+      expect(names(agents)).toEqual([...seeded, 'development']);
+      expect(agents.totalCount).toBe(6);
       expect(agents.edges[0].node).toMatchObject({ isShared: true, isActive: true, isDefault: true });
     }
   });
@@ -52,10 +53,10 @@ describe('agents', () => {
       (await ask(viewer, `{ agents${args} { totalCount edges { node { name } } } }`)).agents;
     expect(names(await list(alice))).toContain('hers');
     expect(names(await list(alice))).not.toContain('off');
-    expect((await list(alice)).totalCount).toBe(6);
+    expect((await list(alice)).totalCount).toBe(7);
     expect(names(await list(alice, '(includeInactive: true)'))).toContain('off');
     expect(names(await list(alice, '(includeInactive: true)'))).not.toContain('gone');
-    expect((await list(alice, '(includeInactive: true)')).totalCount).toBe(7);
+    expect((await list(alice, '(includeInactive: true)')).totalCount).toBe(8);
     expect(names(await list(bob))).not.toContain('hers');
 
     const one = 'query ($id: ID!) { agent(id: $id) { name isShared isActive } }';
@@ -98,7 +99,7 @@ describe('agents', () => {
     expect(back.agents.pageInfo).toEqual({ hasPreviousPage: true, hasNextPage: false });
   });
 
-  test('the current one is the viewer’s default, else the tenant’s', async () => {
+  test('the current one is the viewer’s default, else the tenant’s, else the development agent', async () => {
     const carol = await graph.viewer('carol');
     expect((await ask(carol, '{ currentAgent { name } }')).currentAgent).toEqual({ name: 'assistant' });
     await graph.db.agent.create({
@@ -107,6 +108,8 @@ describe('agents', () => {
     expect((await ask(carol, '{ currentAgent { name } }')).currentAgent).toEqual({ name: 'carols' });
     const lone = await graph.viewer('lone', 'bare');
     await graph.db.agent.updateMany({ where: { tenantId: 'bare' }, data: { isDefault: false } });
+    expect((await ask(lone, '{ currentAgent { name } }')).currentAgent).toEqual({ name: 'development' });
+    await graph.db.agent.updateMany({ where: { tenantId: 'bare', isDevelopment: true }, data: { isActive: false } });
     expect((await graph.query(lone, '{ currentAgent { name } }')).errors[0]?.code).toBe('NOT_FOUND');
   });
 

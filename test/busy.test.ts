@@ -201,6 +201,8 @@ describe('ENQUEUE', () => {
     const { startRun } = await talker.ask(documents.startRun, { input });
     const third = await enqueue(talker, conversationId, 'third');
     await app.app.db.agent.update({ where: { id: id.slice(4) }, data: { isActive: false } });
+    // As the database tells it where it can; the embedded one does not.
+    app.app.runs.agents.config.clear();
     try {
       app.model.add({ text: 'Third answer' });
       gate.open();
@@ -213,6 +215,7 @@ describe('ENQUEUE', () => {
       expect(again.startRun).toEqual({ id: startRun.id, status: 'FAILED' });
     } finally {
       await app.app.db.agent.update({ where: { id: id.slice(4) }, data: { isActive: true } });
+      app.app.runs.agents.config.clear();
     }
   });
 

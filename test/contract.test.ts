@@ -36,31 +36,7 @@ const pending = new Set([
   'ModerationCategory',
   'Mutation.moderate',
   'ModerateInput',
-  'Mutation.approveToolCall',
-  'ApprovalRequested',
   // Agents, scenarios and their tools
-  'Mutation.createAgent',
-  'Mutation.updateAgent',
-  'Mutation.deleteAgent',
-  'Mutation.setDefaultAgent',
-  'Mutation.testAgent',
-  'LlmProviderConfigInput',
-  'TtsProviderConfigInput',
-  'SttProviderConfigInput',
-  'CreateAgentInput',
-  'UpdateAgentInput',
-  'AgentTestResult',
-  'Mutation.createScenario',
-  'Mutation.updateScenario',
-  'Mutation.deleteScenario',
-  'ScenarioInput',
-  'ScenarioAgentInput',
-  'HandoffEdgeInput',
-  'Mutation.executeTool',
-  'ExecuteToolInput',
-  'ToolResult',
-  'ToolSource.HTTP',
-  'ToolSource.MCP',
   'Mutation.orchestrate',
   'OrchestrateInput',
   'OrchestrationDecision',
@@ -70,11 +46,6 @@ const pending = new Set([
   'ContextSnapshot',
   'ChatTurnInput.contextSnapshotId',
   // Speech and realtime
-  'File',
-  'Mutation.synthesizeSpeech',
-  'Mutation.transcribeAudio',
-  'SpeechResult',
-  'TranscriptionResult',
   'Query.realtimeSession',
   'Mutation.startRealtimeSession',
   'Mutation.recordRealtimeItems',
@@ -129,7 +100,10 @@ describe('the schema holds the contract', () => {
       }
     }
     const promised = new Set(promises.filter(({ wanted }) => wanted.endsWith('!')).map(({ at }) => at));
-    expect(required.filter((at) => !promised.has(at))).toEqual([]);
+    // Inputs and mutations that are not in the contract may require what they need.
+    const known = new Set(promises.map(({ at }) => at));
+    const isOurs = (at: string) => !known.has(at.includes('(') ? at.replace(/\(.*/, '') : at.replace(/\..*/, ''));
+    expect(required.filter((at) => !promised.has(at) && !isOurs(at))).toEqual([]);
   });
 });
 

@@ -354,16 +354,6 @@ describe('conversations', () => {
   });
 });
 
-const defaultLlm = {
-  provider: 'test',
-  model: 'test',
-  api: 'RESPONSES' as const,
-  apiUrl: null,
-  completionsPath: null,
-  apiKeyHint: null,
-  options: null,
-};
-
 /** Runs documents on the app's own schema and database, and hands out the SQL that they take. */
 async function recordStatements() {
   const stack = new AsyncDisposableStack();
@@ -377,8 +367,8 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const { runs } = graph.app.app;
-      const contextValue = createContext({ viewer, db, runs, feed: runs.feed, defaultLlm, requestId: 'test' });
+      const { runs, speech } = graph.app.app;
+      const contextValue = createContext({ viewer, db, runs, feed: runs.feed, speech, requestId: 'test' });
       const { errors } = await graphql({ schema, source, variableValues, contextValue });
       expect(errors).toBeUndefined();
       expect(statements.length).toBeGreaterThan(0);

@@ -7,9 +7,9 @@ import type { HistoryItem, RequestedCall, ToolSpec } from '../src/engine/ports.t
 import { createOpenAiModel } from '../src/providers/openai.ts';
 import { type Api, collect, requestFor } from './support/model-step.ts';
 
-function tool(name: string, property: string): ToolSpec {
+function tool(name: string, property: string, description = name): ToolSpec {
   const parameters = { type: 'object', properties: { [property]: { type: 'string' } }, required: [property] };
-  return { name, description: name, parameters };
+  return { name, description, parameters };
 }
 
 const transfers = ['orders', 'billing', 'human_escalation'].map((agent) => tool(`transfer_to_${agent}`, 'reason'));
@@ -74,6 +74,37 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     const step = await openDemo(api);
     const { calls } = await step([ask(question)], transfers);
     expect(calls.map((call) => call.name)).toEqual([expected]);
+  });
+
+  const handTo = (agent: string, purpose: string) =>
+    tool(`transfer_to_${agent}`, 'reason', `Hands the conversation over to ${agent}. ${purpose}`);
+  const desk = [
+    handTo('access', 'Passwords, accounts and permissions.'),
+    handTo('hardware', 'Laptops, screens, printers and their delivery.'),
+    handTo('front_desk', 'Anything else, neither a printer nor a password.'),
+  ];
+
+  test.each([
+    ['Where is order 1042?', 'transfer_to_hardware'],
+    ['I forgot my password', 'transfer_to_access'],
+    ['The printer ate my laptop, says my account', 'transfer_to_hardware'],
+    ['Let me talk to the hardware people', 'transfer_to_hardware'],
+    ['What time is it on my laptop?', 'current_time'],
+    ['Please hand the conversation over', undefined],
+    ['Hello there, what else do they have?', undefined],
+  ])('by what others are for: %s', async (question, expected) => {
+    const step = await openDemo(api);
+    const { calls } = await step([ask(question)], [...desk, tool('current_time', 'timeZone')]);
+    expect(calls.map((call) => call.name)).toEqual(expected === undefined ? [] : [expected]);
+  });
+
+  test('says so where it was given a number and nobody can look it up', async () => {
+    const step = await openDemo(api);
+    const asking = [ask('Where is order 1042?')];
+    const { text } = await step(asking, []);
+    expect(text).toContain('You ask about order 1042: the agent that I speak for has no tool to look it up');
+    expect(text).not.toContain('Give me an order number');
+    expect((await step([ask('Where is my order?')], [lookupOrder])).text).toContain('Give me an order number');
   });
 
   test('calls several tools at once and reports each', async () => {

@@ -166,8 +166,8 @@ describe('requests', () => {
       status: 400,
     },
     {
-      what: 'a body over 1 MB',
-      init: { body: JSON.stringify({ query: '{ user }', x: 'x'.repeat(1_000_001) }) },
+      what: 'a body over 2 MB',
+      init: { body: JSON.stringify({ query: '{ user }', x: 'x'.repeat(2_000_001) }) },
       path: '/graphql',
       status: 413,
     },
@@ -179,7 +179,7 @@ describe('requests', () => {
     expect(text).not.toContain('"data"');
   });
 
-  test('over 1 MB are refused also when they come in chunks and do not say how long they are', async () => {
+  test('over 2 MB are refused also when they come in chunks and do not say how long they are', async () => {
     const authorization = `Bearer ${await edge.token()}`;
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const request = sendRequest(`${edge.url}/graphql`, {
@@ -189,7 +189,7 @@ describe('requests', () => {
       request.on('response', (response) => resolve(response.statusCode));
       request.on('error', reject);
       request.write('{"query":"{ user }","variables":{"x":"');
-      for (let count = 0; count < 12; count += 1) request.write('x'.repeat(100_000));
+      for (let count = 0; count < 22; count += 1) request.write('x'.repeat(100_000));
       request.end('"}}');
     });
     expect(status).toBe(413);

@@ -29,7 +29,8 @@ type Step = readonly (ModelEvent | Error | 'hang')[];
 
 function agent(name: string, over: Partial<PlannedAgent> = {}): PlannedAgent {
   const endpoint = { api: 'RESPONSES', apiUrl: 'http://localhost', apiKey: '', model: 'm' } as const;
-  const tool = { name: 'work', description: '', parameters: {}, timeoutMs: 50 };
+  const bounds = { timeoutMs: 50, maxResultLength: 200, requiresApproval: false };
+  const tool = { name: 'work', description: '', parameters: {}, ...bounds };
   return {
     id: name,
     name,
@@ -54,6 +55,7 @@ function setUp(steps: readonly Step[], work: ToolPort['call'] = async () => ({ o
     startAgentId: 'a',
     history: [{ role: 'user', content: 'hi' }],
     limits,
+    resumed: null,
   };
   let ids = 0;
   const ports: TurnPorts = {

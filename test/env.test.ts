@@ -75,7 +75,21 @@ describe('wrong variables are named, all at once, without their values where the
     { given: { ALLOWED_ORIGINS: '*' }, says: 'ALLOWED_ORIGINS' },
     { given: { MODEL_API: 'other' }, says: 'MODEL_API must be responses or chat_completions' },
     { given: { OPENAI_BASE_URL: 'http://localhost:11434/v1' }, says: 'MODEL is missing' },
+    {
+      given: { OPENAI_BASE_URL: 'http://svc:secret@host/v1', MODEL: 'm' },
+      says: 'OPENAI_BASE_URL must not have a user',
+    },
+    {
+      given: { ENCRYPTION_KEYS: `${production.ENCRYPTION_KEYS}, ${production.ENCRYPTION_KEYS}` },
+      says: 'ENCRYPTION_KEYS has two keys with the same kid',
+    },
+    { given: { TTS_API_URL: 'https://host/v1?key=secret' }, says: 'TTS_API_URL must not have a query' },
+    { given: { STT_API_URL: 'wss://host/v1#secret' }, says: 'STT_API_URL must not have a fragment' },
     { given: { RATE_LIMIT_TURNS: '10' }, says: 'RATE_LIMIT_TURNS must be points/seconds' },
+    { given: { MODEL_ALLOWED_HOSTS: 'ok.test, http://x.test' }, says: 'MODEL_ALLOWED_HOSTS holds "http://x.test"' },
+    { given: { MODEL_ALLOWED_HOSTS: '*.x.test' }, says: 'MODEL_ALLOWED_HOSTS holds "*.x.test"' },
+    { given: { MODEL_ALLOWED_HOSTS: '10.0.0.0/8' }, says: 'MODEL_ALLOWED_HOSTS holds "10.0.0.0/8"' },
+    { given: { MODEL_ALLOWED_HOSTS: 'x.test:99999' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test:99999"' },
   ])('$says', ({ given, says }) => {
     const failure = problemsOf(given);
     expect(failure).toContain(says);
@@ -90,9 +104,18 @@ test.each([
   { given: { OPENAI_BASE_URL: 'http://localhost:11434/v1', MODEL: 'm', MODEL_API: 'responses' }, api: 'RESPONSES' },
 ])('$given speaks $api', ({ given, api }) => expect(readEnv(given).modelApi).toBe(api));
 
+test('hosts are names and addresses, with a port or without', () => {
+  const hosts = ['localhost:11434', 'gpu.lan', '10.0.0.7', '[::1]:8000', '[fd00::7]', 'fd00::8'];
+  expect(readEnv({ MODEL_ALLOWED_HOSTS: hosts.join(', ') }).modelAllowedHosts).toEqual(hosts);
+});
+
 test('limits of rates are points in seconds, and 0 is none', () => {
-  const { rateLimits } = readEnv({ RATE_LIMIT_TURNS: '20/60', RATE_LIMIT_TOOLS: '0' });
-  expect(rateLimits).toMatchObject({ turns: { points: 20, seconds: 60 }, tools: null });
+  const { rateLimits } = readEnv({ RATE_LIMIT_TURNS: '20/60', RATE_LIMIT_SPEECH: '5/1,50/2', RATE_LIMIT_TOOLS: '0' });
+  expect(rateLimits).toMatchObject({
+    turns: { user: { points: 20, seconds: 60 }, tenant: null },
+    speech: { user: { points: 5, seconds: 1 }, tenant: { points: 50, seconds: 2 } },
+    tools: null,
+  });
 });
 
 function problemsOf(source: Record<string, string>): string {

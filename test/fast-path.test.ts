@@ -17,11 +17,9 @@ beforeAll(async () => {
 afterAll(() => app[Symbol.asyncDispose]());
 
 function makeContext() {
-  const { db, runs } = app.app;
+  const { db, runs, speech } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const none = { apiUrl: null, completionsPath: null, apiKeyHint: null, options: null };
-  const defaultLlm = { provider: 'p', model: 'm', api: 'RESPONSES', ...none } as const;
-  return createContext({ viewer, db, runs, feed: runs.feed, defaultLlm, requestId: 'test' });
+  return createContext({ viewer, db, runs, feed: runs.feed, speech, requestId: 'test' });
 }
 
 async function drain(

@@ -9,6 +9,7 @@ const call = (over: Partial<PastCall> = {}): PastCall => ({
   index: 0,
   name: 'lookup_order',
   arguments: '{"orderNumber":"1"}',
+  editedArguments: null,
   status: 'SUCCEEDED',
   result: { ok: true },
   error: null,

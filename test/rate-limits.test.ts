@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { createGate } from '../src/demo/steps.ts';
 import { startTestApp } from './support/app.ts';
 
 const startRun = `mutation ($input: ChatTurnInput!) { startRun(input: $input) { id } }`;
@@ -34,6 +36,28 @@ test('turns: beyond the limit nothing is written, attaching again is free, and o
   await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(3);
 });
 
+test('turns: what was refused or attached to costs nothing, also while the conversation is busy', async () => {
+  const gate = createGate();
+  await using app = await startTestApp({
+    env: { RATE_LIMIT_TURNS: '2/60' },
+    steps: [{ text: ['on', 'e'], afterTokens: 1, gate }, { text: 'two' }],
+  });
+  const created = await app.query('mutation { createConversation { id } }');
+  const conversationId: string = created.data.createConversation.id;
+  const start = (idempotencyKey: string, ifBusy = 'REJECT') =>
+    app.query(startRun, { input: { conversationId, content: 'hi', idempotencyKey, ifBusy } });
+  expect((await start('a')).errors).toEqual([]);
+  await gate.reached;
+  for (let count = 0; count < 3; count++) {
+    expect((await start('b')).errors[0]?.extensions.code).toBe('CONFLICT');
+    expect((await start('a')).errors).toEqual([]);
+  }
+  expect((await start('b', 'ENQUEUE')).errors).toEqual([]);
+  expect((await start('c', 'ENQUEUE')).errors[0]?.extensions.code).toBe('RATE_LIMITED');
+  gate.open();
+  await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(2);
+});
+
 test('sockets: a user who opens them too often is refused, with the time to wait', async () => {
   await using app = await startTestApp({ env: { RATE_LIMIT_SOCKETS: '1/60' } });
   const token = await app.token();
@@ -41,4 +65,65 @@ test('sockets: a user who opens them too often is refused, with the time to wait
   expect((await ask(token)).value?.data).toEqual({ viewer: { userId: 'alice' } });
   await expect(ask(token)).rejects.toMatchObject({ reason: expect.stringContaining('Too many new sockets') });
   expect((await ask(await app.token({ sub: 'bob' }))).value?.data).toEqual({ viewer: { userId: 'bob' } });
+});
+
+const updateAgent = 'mutation ($input: UpdateAgentInput!, $id: ID!) { updateAgent(id: $id, input: $input) { id } }';
+
+test('a tenant’s limit counts all its users, and no other tenant', async () => {
+  await using app = await startTestApp({
+    env: { RATE_LIMIT_TURNS: '10/60,2/60' },
+    steps: [{ text: 'one' }, { text: 'two' }, { text: 'three' }],
+  });
+  const start = async (claims: { sub: string; tenant?: string }) => {
+    const token = await app.token(claims);
+    const created = await app.query('mutation { createConversation { id } }', {}, { token });
+    const input = { conversationId: created.data.createConversation.id, content: 'hi', idempotencyKey: 'k' };
+    return app.query(startRun, { input }, { token });
+  };
+  expect((await start({ sub: 'alice' })).errors).toEqual([]);
+  expect((await start({ sub: 'bob' })).errors).toEqual([]);
+  const third = await start({ sub: 'carol' });
+  expect(third.errors[0]).toMatchObject({
+    message: expect.stringContaining('your organisation'),
+    extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) },
+  });
+  expect((await start({ sub: 'carol', tenant: 'other' })).errors).toEqual([]);
+  await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(3);
+});
+
+test('a tenant can be limited without its users', async () => {
+  await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '0,1/60' } });
+  const variables = { id: (await app.query('{ currentAgent { id } }')).data.currentAgent.id, input: { name: 'mine' } };
+  expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('FORBIDDEN');
+  const bob = await app.token({ sub: 'bob' });
+  expect((await app.query(updateAgent, variables, { token: bob })).errors[0]?.extensions.code).toBe('RATE_LIMITED');
+});
+
+test('while Redis is out of reach each process counts for itself, and says so once', async () => {
+  await using app = await startTestApp({
+    env: { RATE_LIMIT_AGENT_OPERATIONS: '1/60', REDIS_URL: 'redis://127.0.0.1:1' },
+  });
+  const variables = { id: (await app.query('{ currentAgent { id } }')).data.currentAgent.id, input: { name: 'mine' } };
+  // Not alice's to change: what counts is that the second try is not even looked at.
+  expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('FORBIDDEN');
+  expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('RATE_LIMITED');
+  expect(app.logs.filter(({ msg }) => msg.startsWith('Redis is out of reach'))).toHaveLength(1);
+});
+
+const redisUrl = process.env.TEST_REDIS_URL;
+
+test.runIf(redisUrl)('two instances count together in Redis', async () => {
+  const env = { RATE_LIMIT_AGENT_OPERATIONS: '1/60', REDIS_URL: redisUrl ?? '', REDIS_PREFIX: `test-${randomUUID()}:` };
+  await using first = await startTestApp({ env });
+  await using second = await startTestApp({ env });
+  const tryOn = async (app: typeof first) => {
+    const variables = {
+      id: (await app.query('{ currentAgent { id } }')).data.currentAgent.id,
+      input: { name: 'mine' },
+    };
+    return (await app.query(updateAgent, variables)).errors[0]?.extensions.code;
+  };
+  expect(await tryOn(first)).toBe('FORBIDDEN');
+  expect(await tryOn(second)).toBe('RATE_LIMITED');
+  expect([...first.logs, ...second.logs].filter(({ msg }) => msg.startsWith('Redis'))).toEqual([]);
 });

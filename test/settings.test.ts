@@ -76,7 +76,13 @@ describe('settings', () => {
   test('null goes back to the default', async () => {
     const viewer = await graph.viewer('resetter');
     const { billing } = await agentIds(viewer);
-    await change(viewer, { temperature: 2, model: 'm', maxTokens: 1, enabledTools: ['x'], enabledAgents: [billing] });
+    await change(viewer, {
+      temperature: 2,
+      model: 'm',
+      maxTokens: 1,
+      enabledTools: ['current_time'],
+      enabledAgents: [billing],
+    });
     const nothing = { temperature: null, model: null, maxTokens: null, enabledTools: null, enabledAgents: null };
     expect(await change(viewer, nothing)).toMatchObject(defaults);
     expect(await read(viewer)).toMatchObject(defaults);
@@ -122,6 +128,7 @@ describe('settings', () => {
     ['a long model', { model: 'm'.repeat(201) }, ['model']],
     ['101 tools', { enabledTools: Array.from({ length: 101 }, (_, index) => `t${index}`) }, ['enabledTools']],
     ['a tool with a blank', { enabledTools: ['ok', 'not ok'] }, ['enabledTools', 1]],
+    ['a tool that there is not', { enabledTools: ['current_time', 'no_such_tool'] }, ['enabledTools', 1]],
     ['an agent id that is none', { enabledAgents: ['x'] }, ['enabledAgents', 0]],
   ])('refuse %s and change nothing', async (_what, input, path) => {
     const viewer = await graph.viewer('wrong');

@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type Client, createClient } from 'graphql-ws';
+import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { startTestApp, type TestApp } from './support/app.ts';
+import { startTestApp, type TestApp, testAudience, testIssuer } from './support/app.ts';
 import { edgeSchema, flood, openRawSocket, ticks } from './support/clients.ts';
 
 let edge: TestApp;
@@ -325,4 +329,21 @@ test('a server that goes away says so, and clients come back by themselves to an
   expect(problems).toEqual([]);
   stop();
   await client.dispose();
+});
+
+test('keys that are out of reach are no verdict on the token: the socket is closed so that clients come back', async () => {
+  await using outage = createServer((_request, response) => response.writeHead(503).end());
+  await once(outage.listen(0, '127.0.0.1'), 'listening');
+  const { port } = outage.address() as AddressInfo;
+  await using app = await startTestApp({ env: { JWT_SECRET: '', JWT_JWKS_URL: `http://127.0.0.1:${port}/keys` } });
+  const { privateKey } = await generateKeyPair('ES256');
+  const token = await new SignJWT({ tenant: 'acme' })
+    .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+    .setSubject('alice')
+    .setIssuer(testIssuer)
+    .setAudience(testAudience)
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  await expect(app.ws(token).iterate({ query: '{ __typename }' }).next()).rejects.toMatchObject({ code: 1013 });
+  expect((await app.query('{ viewer { userId } }', {}, { token })).status).toBe(401);
 });

@@ -132,7 +132,10 @@ test('/ready says no, and why, while migrations are missing; /health still says 
   await app.app.db.$executeRaw`DELETE FROM _prisma_migrations`;
   const behind = await fetch(`${app.url}/ready`);
   expect(behind.status).toBe(503);
-  expect(await behind.json()).toMatchObject({ ready: false, pendingMigrations: [expect.stringContaining('_init')] });
+  expect(await behind.json()).toMatchObject({
+    ready: false,
+    pendingMigrations: expect.arrayContaining([expect.stringContaining('_init')]),
+  });
   expect((await fetch(`${app.url}/health`)).status).toBe(200);
 });
 

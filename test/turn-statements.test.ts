@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Viewer } from '../src/auth/viewer.ts';
+import { ConfigCache } from '../src/config-cache.ts';
 import type { Statement } from '../src/database/statements.ts';
 import { openDatabase } from '../src/db.ts';
 import { createGate, type ScriptedStep } from '../src/demo/steps.ts';
@@ -12,11 +13,11 @@ import { createTestDatabase, type TestDatabase } from './support/database.ts';
 import { meetTalker, type Talker } from './support/turns.ts';
 
 /** Between the first statement of a turn and its model call. */
-const startStatements = 8;
+const startStatements = 2;
 /** Of a turn with one model step, from the request to the end, whatever its length. */
-const oneStepStatements = 17;
+const oneStepStatements = 11;
 /** Of a turn that hands off, then calls a tool, then answers. */
-const threeStepStatements = 29;
+const threeStepStatements = 23;
 
 let database: TestDatabase;
 let app: TestApp;
@@ -27,32 +28,42 @@ beforeAll(async () => {
   database = await createTestDatabase();
   app = await startTestApp({ databaseUrl: database.url });
   alice = await meetTalker(app, 'alice');
+  for (const scenarioKey of ['assistant', 'support']) await countTurn(scenarioKey, { text: 'Yes.' });
 });
 afterAll(async () => {
   await app[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();
 });
 
+/** What the tenant's configuration is remembered in; warm after the first turns. */
+const warm = new ConfigCache();
+
 /**
  * A host whose every statement is noted. Its clockwork stands still: checkpoints are one statement of the process
  * every half second, for all of its turns together, and no part of what a turn costs.
  */
-function openCounted() {
+function openCounted(config = warm) {
   const statements: Statement[] = [];
   const opened = openDatabase({ url: database.url, poolSize: 5, onQuery: (statement) => statements.push(statement) });
-  const { db, model, feed, logger, endpoint, limits, historyTokens, exclusive, turnLimit } = {
-    ...app.app.runs,
-    db: opened.db,
-  };
-  const host = new RunHost({ db, model, feed, logger, endpoint, limits, historyTokens, exclusive, turnLimit });
+  const { db } = opened;
+  const { agents, tools, model, feed, logger, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds } =
+    app.app.runs;
+  const host = new RunHost({
+    ...{ db, model, feed, logger, tools, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds },
+    agents: { ...agents, db, config },
+  });
   return { host, statements, [Symbol.asyncDispose]: () => opened.close() };
 }
 
 /** Runs a turn on a counted host. */
 async function countTurn(scenarioKey: string, ...steps: ScriptedStep[]) {
+  return countTurnOf(warm, scenarioKey, ...steps);
+}
+
+async function countTurnOf(config: ConfigCache, scenarioKey: string, ...steps: ScriptedStep[]) {
   const conversationId = await alice.createConversation(scenarioKey);
   app.model.add(...steps);
-  await using counted = openCounted();
+  await using counted = openCounted(config);
   const events: RunEvent[] = [];
   for await (const event of await chatTurn(viewer, counted.host, {
     conversationId,
@@ -84,6 +95,12 @@ test('each step more costs a few, and a call and a handoff a few each', async ()
     { text: 'It is shipped.' },
   );
   expect(sql).toHaveLength(threeStepStatements);
+});
+
+test('agents and scenario cost one statement each where they are not remembered', async () => {
+  const cold = await countTurnOf(new ConfigCache(), 'support', { text: 'Yes.' });
+  const remembered = await countTurn('support', { text: 'Yes.' });
+  expect(cold.sql.length - remembered.sql.length).toBe(2);
 });
 
 test('a long past costs as many statements as none', async () => {
@@ -126,7 +143,6 @@ test('no transaction is open, and no connection is held, while the model is aske
   const first = await start('first');
   await head.reached;
   expect(statements.length).toBe(startStatements);
-  expect(statements.filter(({ sql }) => sql === 'BEGIN').length).toBeGreaterThan(0);
   expect({ open: open(), busy: await busy() }).toEqual({ open: 0, busy: 0 });
   // Whoever wants the conversation's row gets it.
   await app.app.db.conversation.updateMany({ where: { id: conversationId.slice(5) }, data: { projectId: 'free' } });
@@ -140,4 +156,6 @@ test('no transaction is open, and no connection is held, while the model is aske
   middle.open();
   for await (const _ of second);
   await host.close();
+  // They are counted: the end of a turn is a transaction.
+  expect(statements.filter(({ sql }) => sql === 'BEGIN').length).toBeGreaterThan(0);
 });

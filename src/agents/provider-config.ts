@@ -4,6 +4,8 @@ const optionalText = z
   .string()
   .nullish()
   .transform((value) => value ?? null);
+/** Whether its key was dropped because it moved to another host, and it was given none since. */
+const keyDropped = z.boolean().optional();
 const options = z
   .json()
   .nullish()
@@ -17,6 +19,7 @@ export const llmConfig = z.object({
   api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']),
   completionsPath: optionalText,
   apiKeyHint: optionalText,
+  keyDropped,
   options,
 });
 export type LlmConfig = z.output<typeof llmConfig>;
@@ -32,6 +35,7 @@ export const ttsConfig = z.object({
     .nullish()
     .transform((value) => value ?? null),
   apiKeyHint: optionalText,
+  keyDropped,
   options,
 });
 export type TtsConfig = z.output<typeof ttsConfig>;
@@ -44,6 +48,7 @@ export const sttConfig = z.object({
   path: optionalText,
   language: optionalText,
   apiKeyHint: optionalText,
+  keyDropped,
   options,
 });
 export type SttConfig = z.output<typeof sttConfig>;

@@ -1,4 +1,4 @@
-import { explainAbsence, visibleAgents } from '../access.ts';
+import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
 import type { Db } from '../db.ts';
@@ -25,22 +25,22 @@ const rules: PageRules<RowKey> = { list: 'agents', key: byAge.key, defaultSize: 
 export async function readAgent(viewer: Viewer, db: Db, id: string, query: AgentQuery = {}): Promise<Agent> {
   const row = parseId('Agent', id, ['id']);
   const agent = await db.agent.findUnique({ where: { ...visibleAgents(viewer), id: row }, ...query });
-  if (agent !== null) return agent;
-  const other = await db.agent.findUnique({ where: { id: row }, select: { tenantId: true, ownerId: true } });
-  throw explainAbsence(viewer, `agent ${id}`, other && { tenantId: other.tenantId, userId: other.ownerId });
+  if (agent === null) throw await explainMissingAgent(viewer, db, row);
+  return agent;
 }
 
 /**
- * The agent that answers where nothing else was chosen: the viewer's own default, else the tenant's.
- * @throws {NotFoundError} when neither is there
+ * The agent that answers where nothing else was chosen: the viewer's own default, else the tenant's, else the
+ * development agent.
+ * @throws {NotFoundError} when none of them is there and active
  */
 export async function readCurrentAgent(viewer: Viewer, db: Db, query: AgentQuery = {}): Promise<Agent> {
-  const agent = await db.agent.findFirst({
-    where: { ...visibleAgents(viewer), isDefault: true, isActive: true },
-    orderBy: { ownerId: { sort: 'asc', nulls: 'last' } },
-    ...query,
-  });
-  if (agent === null) throw new NotFoundError('There is no default agent, neither yours nor your tenant’s.');
+  const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), ...query });
+  if (agent === null) {
+    throw new NotFoundError(
+      'There is no active default agent, neither yours nor your tenant’s, and no development agent.',
+    );
+  }
   return agent;
 }
 
@@ -56,20 +56,18 @@ export async function listAgents(
   query: AgentQuery = {},
 ): Promise<Connection<Agent>> {
   const page = parsePage(options, rules);
-  const inactiveToo = options.includeInactive === true;
-  const where = { ...visibleAgents(viewer), ...(inactiveToo ? {} : { isActive: true }) };
-  const found = await readKeyPage(
-    db,
-    {
-      table: Prisma.sql`agents`,
-      where: Prisma.sql`tenant_id = ${viewer.tenantId} AND deleted_at IS NULL
-        AND (owner_id IS NULL OR owner_id = ${viewer.userId}) AND (is_active OR ${inactiveToo})`,
-      sort: byAge,
-      descending: false,
-    },
-    page,
-  );
+  const { tenantId, userId } = viewer;
+  const where = Prisma.sql`tenant_id = ${tenantId} AND deleted_at IS NULL AND (owner_id IS NULL OR owner_id = ${userId})
+    AND (is_active OR ${options.includeInactive === true})`;
+  const found = await readKeyPage(db, { table: Prisma.sql`agents`, where, sort: byAge, descending: false }, page);
   const ids = found.rows.map((key) => key[1]);
-  const rows = ids.length === 0 ? [] : await db.agent.findMany({ where: { ...where, id: { in: ids } }, ...query });
-  return buildConnection(page, arrangeByKey(found, rows), () => db.agent.count({ where }));
+  const rows =
+    ids.length === 0
+      ? []
+      : await db.agent.findMany({ where: { tenantId, deletedAt: null, id: { in: ids } }, ...query });
+  return buildConnection(page, arrangeByKey(found, rows), async () => {
+    const [counted] = await db.$queryRaw<{ count: number }[]>`
+      SELECT count(*)::integer AS count FROM agents WHERE ${where}`;
+    return counted?.count ?? 0;
+  });
 }

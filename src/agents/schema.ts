@@ -6,13 +6,26 @@ import { includeUnder, settleNode, toNodes } from '../selection.ts';
 import { type LlmConfig, llmConfig, type SttConfig, sttConfig, type TtsConfig, ttsConfig } from './provider-config.ts';
 import { listAgents, readAgent, readCurrentAgent } from './read-agents.ts';
 
-const LlmApi = builder.enumType('LlmApi', {
+/** Which API a provider speaks, in the graph. */
+export const LlmApi = builder.enumType('LlmApi', {
   description: 'Which of the two APIs of OpenAI-compatible providers is spoken.',
   values: {
     RESPONSES: { description: 'POST /responses.' },
     CHAT_COMPLETIONS: { description: 'POST /chat/completions: what most compatible providers have.' },
   } as const,
 });
+
+const apiKeyHint = {
+  nullable: true,
+  description:
+    'The last four characters of its key; empty where it is too short to show any. Null: it has no key of its own.',
+} as const;
+const keyDropped = {
+  description:
+    'Whether its key was dropped because apiUrl moved to another host: it has to be given one again. Says so until it is.',
+  resolve: (config: LlmConfig | TtsConfig | SttConfig) => config.keyDropped === true,
+};
+const options = { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' } as const;
 
 const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').implement({
   description:
@@ -29,11 +42,9 @@ const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').impl
       nullable: true,
       description: 'The path under apiUrl, where it is not the usual one.',
     }),
-    apiKeyHint: t.exposeString('apiKeyHint', {
-      nullable: true,
-      description: 'The last four characters of its key. Null: it has no key of its own.',
-    }),
-    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+    apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
+    keyDropped: t.boolean(keyDropped),
+    options: t.expose('options', options),
   }),
 });
 
@@ -45,8 +56,9 @@ const TtsProviderConfig = builder.objectRef<TtsConfig>('TtsProviderConfig').impl
     voice: t.exposeString('voice', { nullable: true, description: 'The voice.' }),
     apiUrl: t.exposeString('apiUrl', { nullable: true, description: 'The base URL of its API.' }),
     sampleRate: t.exposeInt('sampleRate', { nullable: true, description: 'Samples per second of the audio.' }),
-    apiKeyHint: t.exposeString('apiKeyHint', { nullable: true, description: 'The last four characters of its key.' }),
-    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+    apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
+    keyDropped: t.boolean(keyDropped),
+    options: t.expose('options', options),
   }),
 });
 
@@ -61,10 +73,18 @@ const SttProviderConfig = builder.objectRef<SttConfig>('SttProviderConfig').impl
       description: 'The path under apiUrl, where it is not the usual one.',
     }),
     language: t.exposeString('language', { nullable: true, description: 'The language that it expects, as BCP 47.' }),
-    apiKeyHint: t.exposeString('apiKeyHint', { nullable: true, description: 'The last four characters of its key.' }),
-    options: t.expose('options', { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' }),
+    apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
+    keyDropped: t.boolean(keyDropped),
+    options: t.expose('options', options),
   }),
 });
+
+/** What is read of an agent's keys: alike for all its providers, so that it comes in one statement with the agent. */
+const withHints = { secrets: { select: { name: true, hint: true } } } as const;
+
+function hintFor(kind: string, secrets: readonly { readonly name: string; readonly hint: string }[]) {
+  return { apiKeyHint: secrets.find((secret) => secret.name === kind)?.hint ?? null };
+}
 
 builder.prismaObjectFields(AgentRef, (t) => ({
   name: t.exposeString('name', {}),
@@ -78,20 +98,30 @@ builder.prismaObjectFields(AgentRef, (t) => ({
   }),
   llm: t.field({
     type: LlmProviderConfig,
-    description: 'Which model answers for it.',
-    resolve: (agent, _args, context) => (agent.llm === null ? context.defaultLlm : llmConfig.parse(agent.llm)),
+    description: 'Which model answers for it: its own configuration, or else the environment’s.',
+    select: withHints,
+    resolve: ({ llm, secrets }, _args, context) =>
+      llm === null ? context.agentHost.defaults.llm.config : { ...llmConfig.parse(llm), ...hintFor('llm', secrets) },
   }),
   tts: t.field({
     type: TtsProviderConfig,
     nullable: true,
-    description: 'What speaks for it. Null: it does not speak.',
-    resolve: (agent) => (agent.tts === null ? null : ttsConfig.parse(agent.tts)),
+    description: 'What speaks for it: its own configuration, or else the environment’s. Null: it does not speak.',
+    select: withHints,
+    resolve: ({ tts, secrets }, _args, context) =>
+      tts === null
+        ? (context.agentHost.defaults.tts?.config ?? null)
+        : { ...ttsConfig.parse(tts), ...hintFor('tts', secrets) },
   }),
   stt: t.field({
     type: SttProviderConfig,
     nullable: true,
-    description: 'What listens for it. Null: it does not listen.',
-    resolve: (agent) => (agent.stt === null ? null : sttConfig.parse(agent.stt)),
+    description: 'What listens for it: its own configuration, or else the environment’s. Null: it does not listen.',
+    select: withHints,
+    resolve: ({ stt, secrets }, _args, context) =>
+      stt === null
+        ? (context.agentHost.defaults.stt?.config ?? null)
+        : { ...sttConfig.parse(stt), ...hintFor('stt', secrets) },
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
   updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
@@ -127,7 +157,8 @@ builder.queryFields((t) => ({
   }),
   currentAgent: t.prismaField({
     type: AgentRef,
-    description: 'Who answers where nothing else was chosen: the viewer’s default agent, else the tenant’s.',
+    description:
+      'Who answers where nothing else was chosen: the viewer’s default agent, else the tenant’s, else the development agent.',
     resolve: (query, _root, _args, context) => readCurrentAgent(context.viewer, context.db, query),
   }),
 }));

@@ -41,6 +41,29 @@ export interface ToolCallDraft {
   readonly error: string | null;
 }
 
+/** What a message that begins a turn does to its conversation. */
+export interface StartsRun {
+  /** Who gets the floor; null: nobody yet. */
+  readonly activeAgentId: string | null;
+  /** Whether that agent was asked for: the conversation then does not follow the default agent any more. */
+  readonly asked: boolean;
+}
+
+/** What changes in the row of a conversation that is given a message: the part of an UPDATE after SET. */
+export function takesPlace(draft: Pick<MessageDraft, 'role' | 'content'>, startsRun?: StartsRun): Prisma.Sql {
+  const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
+  const names = title !== untitled;
+  const begins = startsRun
+    ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),
+      follows_default = follows_default AND NOT ${startsRun.asked},`
+    : Prisma.empty;
+  return Prisma.sql`${begins}
+    message_count = message_count + 1,
+    updated_at = greatest(updated_at, clock_timestamp()),
+    title = CASE WHEN auto_title AND ${names} THEN ${title} ELSE title END,
+    auto_title = auto_title AND NOT ${names}`;
+}
+
 /**
  * Puts a message at the end of a conversation, and names an untitled conversation after its first user message.
  *
@@ -49,7 +72,7 @@ export interface ToolCallDraft {
  * whoever writes at the same time. Inside a transaction only: alone, a failure between the two would leave a gap.
  *
  * @param conversationId the row id
- * @param options.startsRun the message begins a turn: run_count grows too, and the floor goes to `activeAgentId`, if any
+ * @param options.startsRun the message begins a turn
  * @param options.userId refuses where the conversation is another user's
  * @throws {NotFoundError} when there is no such conversation
  */
@@ -60,24 +83,13 @@ export async function appendMessage(
   draft: MessageDraft,
   options: {
     readonly userId?: string;
-    readonly startsRun?: { readonly activeAgentId: string | null };
+    readonly startsRun?: StartsRun;
     readonly query?: MessageQuery;
   } = {},
 ): Promise<Message> {
-  const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
-  const names = title !== untitled;
   const own = options.userId === undefined ? Prisma.empty : Prisma.sql`AND user_id = ${options.userId}`;
-  const { startsRun } = options;
-  const begins = startsRun
-    ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),`
-    : Prisma.empty;
   const [taken] = await tx.$queryRaw<{ position: number }[]>`
-    UPDATE conversations SET
-      ${begins}
-      message_count = message_count + 1,
-      updated_at = greatest(updated_at, clock_timestamp()),
-      title = CASE WHEN auto_title AND ${names} THEN ${title} ELSE title END,
-      auto_title = auto_title AND NOT ${names}
+    UPDATE conversations SET ${takesPlace(draft, options.startsRun)}
     WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} ${own}
     RETURNING message_count AS position`;
   if (taken === undefined)

@@ -1,4 +1,4 @@
-import { explainAbsence, visibleAgents } from '../access.ts';
+import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../db.ts';
 import { NotFoundError } from '../errors.ts';
@@ -9,6 +9,14 @@ import { badInput, type InputPath } from '../input.ts';
 export interface Floor {
   readonly scenarioId: string | null;
   readonly activeAgentId: string | null;
+  /** Whether neither was chosen: then whoever is the default agent answers, also when that becomes another one. */
+  readonly followsDefault: boolean;
+}
+
+/** A scenario as a conversation names it: by its key, in its project where it has one. */
+export interface ScenarioName {
+  readonly key: string;
+  readonly projectId: string | null;
 }
 
 /**
@@ -39,16 +47,9 @@ export async function requireUsableAgents(
   return [...wanted.keys()];
 }
 
-/** Why an agent is not among the viewer's. */
-export async function explainMissingAgent(viewer: Viewer, db: Db, row: string) {
-  const other = await db.agent.findUnique({ where: { id: row }, select: { tenantId: true, ownerId: true } });
-  const owner = other && { tenantId: other.tenantId, userId: other.ownerId };
-  return explainAbsence(viewer, `agent ${formatId('Agent', row)}`, owner);
-}
-
 /**
  * Where a conversation begins with an agent but no scenario, or with neither: the given agent, else the viewer's
- * default, else the tenant's, else nobody.
+ * default, else the tenant's, else the development agent, else nobody.
  */
 export async function chooseWithoutScenario(
   viewer: Viewer,
@@ -58,19 +59,15 @@ export async function chooseWithoutScenario(
 ): Promise<Floor> {
   if (agentId !== null) {
     const agent = await requireAgent(viewer, db, agentId, path);
-    return { scenarioId: null, activeAgentId: agent };
+    return { scenarioId: null, activeAgentId: agent, followsDefault: false };
   }
-  const agent = await db.agent.findFirst({
-    where: { ...visibleAgents(viewer), isDefault: true, isActive: true },
-    orderBy: { ownerId: { sort: 'asc', nulls: 'last' } },
-    select: { id: true },
-  });
-  return { scenarioId: null, activeAgentId: agent?.id ?? null };
+  const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), select: { id: true } });
+  return { scenarioId: null, activeAgentId: agent?.id ?? null, followsDefault: true };
 }
 
 /**
  * Where a conversation stands in a scenario: at the given member, else at the root. One statement.
- * @param by the scenario's key, or its row id
+ * @param by the scenario's key, or its row id; of two with the key, the project's own goes before the tenant's
  * @param path of the input that names both
  * @throws {NotFoundError} when the tenant has no such scenario
  * @throws {BadUserInputError} when the scenario or the agent is not active, or the agent is no member
@@ -78,14 +75,15 @@ export async function chooseWithoutScenario(
 export async function chooseInScenario(
   viewer: Viewer,
   db: Db,
-  by: { readonly key: string } | { readonly id: string },
+  by: ScenarioName | { readonly id: string },
   agentId: string | null,
   path: InputPath,
 ): Promise<Floor> {
   const { tenantId } = viewer;
   const agentRow = agentId === null ? null : parseId('Agent', agentId, [...path, 'agentId']);
-  const scenario = await db.scenario.findUnique({
-    where: 'key' in by ? { tenantId_key: { tenantId, key: by.key } } : { id: by.id, tenantId },
+  const scenario = await db.scenario.findFirst({
+    where: 'key' in by ? { tenantId, key: by.key, OR: projectsOf(by) } : { id: by.id, tenantId },
+    orderBy: { projectId: { sort: 'asc', nulls: 'last' } },
     select: {
       id: true,
       key: true,
@@ -114,7 +112,12 @@ export async function chooseInScenario(
       ? badInput([...path, 'scenarioKey'], 'names a scenario whose root agent is not active')
       : badInput([...path, 'agentId'], 'names an agent that is not active');
   }
-  return { scenarioId: scenario.id, activeAgentId: member.agentId };
+  return { scenarioId: scenario.id, activeAgentId: member.agentId, followsDefault: false };
+}
+
+/** Which scenarios of a key are looked at: the tenant's, and the project's own. */
+function projectsOf({ projectId }: ScenarioName) {
+  return [{ projectId: null }, ...(projectId === null ? [] : [{ projectId }])];
 }
 
 /** The row id of one agent that the viewer may give the floor to. */

@@ -38,10 +38,6 @@ export const ConversationRef = builder.prismaObject('Conversation', {
     title: t.exposeString('title', {}),
     userId: t.exposeString('userId', {}),
     scenario: t.relation('scenario', { nullable: true, description: 'The agents that take part, and their handoffs.' }),
-    activeAgent: t.relation('activeAgent', {
-      nullable: true,
-      description: 'Who answers next. A handoff moves it, and it stays there.',
-    }),
     messageCount: t.exposeInt('messageCount', { description: 'How many messages it has.' }),
     lastMessage: t.field({
       type: MessageRef,

@@ -26,7 +26,9 @@ const ChatSettings = builder.prismaObject('ChatSettings', {
 const UpdateChatSettingsInput = builder.inputType('UpdateChatSettingsInput', {
   description: 'What to change. What is absent stays; null goes back to the default.',
   fields: (t) => ({
-    enabledTools: t.stringList({ description: 'Names of tools, at most 100. Empty: all that the agent has.' }),
+    enabledTools: t.stringList({
+      description: 'Names of tools that there are, at most 100. Empty: all that the agent has.',
+    }),
     enabledAgents: t.idList({ description: 'Ids of agents, at most 100. Empty: all that the scenario has.' }),
     model: t.string({ description: 'A model that overrides the agent’s: 1 to 200 characters. Null: the agent’s own.' }),
     temperature: t.float({ description: '0.0 to 2.0.' }),
@@ -47,6 +49,7 @@ builder.mutationField('updateChatSettings', (t) =>
     type: ChatSettings,
     description: 'Changes what the viewer prefers.',
     args: { input: t.arg({ type: UpdateChatSettingsInput, required: true, description: 'What to change.' }) },
-    resolve: (query, _root, args, context) => updateChatSettings(context.viewer, context.db, args.input, query),
+    resolve: (query, _root, args, context) =>
+      updateChatSettings(context.viewer, context.db, context.agentHost.toolNames, args.input, query),
   }),
 );

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../db.ts';
 import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
-import { decimal, integer, list, parseInput, text } from '../input.ts';
+import { badInput, decimal, integer, list, modelName, parseInput } from '../input.ts';
 import { requireUsableAgents } from './choose-agent.ts';
 
 /** What to load beside the row: what a document selects. */
@@ -20,7 +20,7 @@ const toolName = z
 
 /** The model settings of a viewer and of a turn, with their ranges. */
 export const modelSettings = {
-  model: text(1, 200),
+  model: modelName,
   temperature: decimal(0, 2),
   maxTokens: integer(1, 32_000),
 };
@@ -53,17 +53,21 @@ export async function readChatSettings(
 /**
  * Changes what is given, leaves what is absent, and takes null as "back to the default". Two of them at once are both
  * applied, one after the other.
+ * @param toolNames the names of the tools that there are for the viewer's tenant
  * @param input UpdateChatSettingsInput
- * @throws {BadUserInputError} naming the field and its range; also for an agent that is not active
+ * @throws {BadUserInputError} naming the field and its range; also for an agent that is not active, and a tool that there
+ *   is not
  * @throws {NotFoundError | ForbiddenError} for an agent
  */
 export async function updateChatSettings(
   viewer: Viewer,
   db: Database,
+  toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>,
   input: unknown,
   query: SettingsQuery = {},
 ): Promise<ChatSettings> {
   const given = parseInput(updateInput, input, ['input']);
+  await requireTools(viewer, toolNames, given.enabledTools ?? []);
   const { tenantId, userId } = viewer;
   const id = settingsId(viewer);
   const agents =
@@ -91,6 +95,17 @@ export async function updateChatSettings(
       ...query,
     });
   });
+}
+
+async function requireTools(
+  viewer: Viewer,
+  toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length === 0) return;
+  const there = await toolNames(viewer);
+  const missing = names.findIndex((name) => !there.has(name));
+  if (missing >= 0) throw badInput(['input', 'enabledTools', missing], `names no tool: there is no ${names[missing]}`);
 }
 
 /** The row id of a viewer's settings: made from who they are, so that it is the same before the row is there. */

@@ -29,8 +29,8 @@ const updateInput = z.strictObject({
 /**
  * Begins a conversation of the viewer.
  *
- * The floor goes to the given agent, else to the scenario's root, else to the viewer's default agent, else to the
- * tenant's. Without a title it is named after its first user message.
+ * The floor goes to the given agent, else to the scenario's root, else to whoever is the default agent at the time.
+ * Without a title it is named after its first user message.
  * @param input CreateConversationInput
  * @throws {BadUserInputError} naming the field; also for an agent outside the scenario, and for what is not active
  * @throws {NotFoundError | ForbiddenError} for the scenario and the agent
@@ -43,13 +43,13 @@ export async function createConversation(
 ): Promise<Conversation> {
   const given = parseInput(createInput, input ?? {}, ['input']);
   const { tenantId, userId } = viewer;
-  const agentId = given.agentId ?? null;
+  const { agentId = null, projectId = null } = given;
   const floor =
     typeof given.scenarioKey === 'string'
-      ? await chooseInScenario(viewer, db, { key: given.scenarioKey }, agentId, ['input'])
+      ? await chooseInScenario(viewer, db, { key: given.scenarioKey, projectId }, agentId, ['input'])
       : await chooseWithoutScenario(viewer, db, agentId, ['input', 'agentId']);
   // The count moves with the row, in one transaction, so that totalCount never counts rows.
-  const [, conversation] = await db.$transaction([
+  const writing = db.$transaction([
     db.$executeRaw`
       UPDATE users SET conversation_count = conversation_count + 1 WHERE tenant_id = ${tenantId} AND id = ${userId}`,
     db.conversation.create({
@@ -57,14 +57,22 @@ export async function createConversation(
         tenantId,
         userId,
         ...floor,
-        projectId: given.projectId ?? null,
+        projectId,
         title: given.title ?? untitled,
         autoTitle: given.title == null,
       },
       ...query,
     }),
   ]);
+  const [, conversation] = await writing.catch((error: unknown) => {
+    throw isDangling(error) ? new ConflictError('The scenario was deleted meanwhile. Try again.') : error;
+  });
   return conversation;
+}
+
+/** Whether a row points to one that is gone: the scenario, which was there a moment ago. */
+function isDangling(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003';
 }
 
 /**
@@ -87,9 +95,9 @@ export async function updateConversation(
   const row = parseId('Conversation', id, ['id']);
   const given = parseInput(updateInput, input, ['input']);
   const own = { id: row, tenantId: viewer.tenantId, userId: viewer.userId };
-  const before = await db.conversation.findUnique({ where: own, select: { scenarioId: true, activeAgentId: true } });
+  const before = await db.conversation.findUnique({ where: own, select: forFloor });
   if (before === null) throw await explainMissingConversation(viewer, db, row);
-  const floor = await chooseNextFloor(viewer, db, before.scenarioId, given);
+  const floor = await chooseNextFloor(viewer, db, before, given);
   const naming = given.title === undefined ? {} : await chooseTitle(viewer, db, row, given.title);
   try {
     const updated = await db.conversation.update({
@@ -105,6 +113,7 @@ export async function updateConversation(
     }
     return updated;
   } catch (error) {
+    if (isDangling(error)) throw new ConflictError('The scenario was deleted meanwhile. Try again.');
     if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2025') throw error;
     if ((await db.conversation.findUnique({ where: own, select: { id: true } })) === null) {
       throw await explainMissingConversation(viewer, db, row);
@@ -132,17 +141,20 @@ export async function deleteConversation(viewer: Viewer, db: Db, id: string): Pr
   return formatId('Conversation', row);
 }
 
+/** What of a conversation says where the floor may go. */
+const forFloor = { scenarioId: true, activeAgentId: true, projectId: true } as const;
+
 /** Where the floor goes; null: it stays. */
 async function chooseNextFloor(
   viewer: Viewer,
   db: Db,
-  scenarioId: string | null,
+  { scenarioId, projectId }: { readonly scenarioId: string | null; readonly projectId: string | null },
   given: z.output<typeof updateInput>,
 ): Promise<Floor | null> {
   if (given.scenarioKey === undefined && given.agentId === undefined) return null;
   const agentId = given.agentId ?? null;
   if (typeof given.scenarioKey === 'string') {
-    return chooseInScenario(viewer, db, { key: given.scenarioKey }, agentId, ['input']);
+    return chooseInScenario(viewer, db, { key: given.scenarioKey, projectId }, agentId, ['input']);
   }
   if (given.scenarioKey === undefined && scenarioId !== null) {
     return chooseInScenario(viewer, db, { id: scenarioId }, agentId, ['input']);

@@ -26,16 +26,58 @@ export function topicsOf(text: string): Topic[] {
     .map(({ topic }) => topic);
 }
 
-/** The handoff that the text asks for, where one is offered and the agent at hand cannot do it with a tool. */
+/**
+ * The handoff that the text asks for, where one is offered and the agent at hand cannot do it with a tool: by its topic,
+ * else by a word that it has in common with what the other agent is called, or is for.
+ */
 export function chooseHandoff(request: ReceivedRequest, text: string): ScriptedCall | undefined {
+  const transfers = request.tools.filter((tool) => tool.startsWith(transferPrefix));
+  const call = (name: string, subject: string): ScriptedCall => ({
+    name,
+    arguments: fillArguments(request, name, { reason: `The user asks about ${subject}.` }),
+  });
   for (const topic of topicsOf(text)) {
     if (topic === 'orders' && request.tools.includes('lookup_order')) return undefined;
-    const name = request.tools.find((tool) => tool.startsWith('transfer_to_') && agentWords[topic].test(tool));
-    if (name !== undefined) {
-      return { name, arguments: fillArguments(request, name, { reason: `The user asks about ${topic}.` }) };
-    }
+    const fits = (words: string) => agentWords[topic].test(words);
+    const name = transfers.find(fits) ?? transfers.find((tool) => fits(purposeOf(request, tool)));
+    if (name !== undefined) return call(name, topic);
   }
-  return undefined;
+  if (chooseTools(request, text).length > 0) return undefined;
+  const asked = stemsOf(text);
+  const matches = transfers.map((name) => {
+    const known = stemsOf(`${name.slice(transferPrefix.length).replaceAll('_', ' ')} ${purposeOf(request, name)}`);
+    return { name, shared: [...asked.keys()].filter((stem) => known.has(stem)) };
+  });
+  // Of equally good ones the first: sorting keeps their order.
+  const [best] = matches.sort((a, b) => b.shared.length - a.shared.length);
+  const subject = best?.shared[0] === undefined ? undefined : asked.get(best.shared[0]);
+  return best === undefined || subject === undefined ? undefined : call(best.name, subject);
+}
+
+const transferPrefix = 'transfer_to_';
+
+/** What a handoff is for. Nothing where it is said what it is not for: "Anything else.", "neither … nor …". */
+function purposeOf(request: ReceivedRequest, tool: string): string {
+  const description = request.toolDescriptions.get(tool) ?? '';
+  return /\b(no|not|neither|nor|anything|else)\b/iu.test(description) ? '' : description;
+}
+
+/** Words that say nothing of what somebody is for. */
+const commonWords = new Set(
+  (
+    'about after agent also asks been before conversation customer does done dont find from give hands have hello help ' +
+    'here into just know like make more need needs other over please question questions said says some something tell ' +
+    'than thank thanks that their them then there they thing things this user users want wants what when where which ' +
+    'while will with would your'
+  ).split(' '),
+);
+
+/** The words of a text that say something, by what is left of them without their endings. */
+function stemsOf(text: string): Map<string, string> {
+  const said = text.toLowerCase().match(/\p{L}{4,}/gu) ?? [];
+  return new Map(
+    said.filter((word) => !commonWords.has(word)).map((word) => [word.replace(/s$/u, '').slice(0, 7), word]),
+  );
 }
 
 /** The tools that the text asks for, of those that are offered. Several are called at once. */
@@ -45,7 +87,10 @@ export function chooseTools(request: ReceivedRequest, text: string): ScriptedCal
     if (request.tools.includes(name)) calls.push({ name, arguments: fillArguments(request, name, values, fallback) });
   };
   const number = findOrderNumber(request, text);
-  if (number !== undefined) offer('lookup_order', {}, number);
+  if (number !== undefined) {
+    offer('lookup_order', {}, number);
+    if (/\brefund\w*|\bmoney back\b/iu.test(text)) offer('refund_order', {}, number);
+  }
   if (/\b(time|date|day|clock)\b/iu.test(text)) {
     const zone = /\b[A-Z]\w+\/[A-Z]\w+/u.exec(text)?.[0] ?? 'UTC';
     offer('current_time', { timeZone: zone, timezone: zone, zone }, zone);
@@ -55,7 +100,7 @@ export function chooseTools(request: ReceivedRequest, text: string): ScriptedCal
 }
 
 /** The order number in the text, or, where it speaks of an order without one, the last one that was named. */
-function findOrderNumber(request: ReceivedRequest, text: string): string | undefined {
+export function findOrderNumber(request: ReceivedRequest, text: string): string | undefined {
   if (!words.orders.test(text)) return undefined;
   const texts = request.messages.flatMap((message) => (message.role === 'user' ? [message.content] : []));
   for (const candidate of [text, ...texts.reverse()]) {

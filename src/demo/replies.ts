@@ -1,5 +1,5 @@
 import type { HistoryItem, RequestedCall } from '../engine/ports.ts';
-import { chooseHandoff, chooseTools, type Topic, topicsOf } from './intents.ts';
+import { chooseHandoff, chooseTools, findOrderNumber, type Topic, topicsOf } from './intents.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 
 const signature = "I am Switchboard's demo model, a script that stands in for a real one.";
@@ -60,6 +60,11 @@ function describeResult({ call, output }: AnsweredCall): string {
       '.',
     ].join('');
   }
+  if (call.name === 'refund_order' && fields !== undefined) {
+    const { number, total, error } = fields;
+    if (error !== undefined) return `The refund did not happen: ${error}`;
+    return `Order ${number} is refunded${total === undefined ? '' : `: ${total}`}.`;
+  }
   const flat = output.replaceAll(/\s+/gu, ' ').trim();
   const shown = flat.length > 300 ? `${flat.slice(0, 300).toWellFormed()}…` : flat;
   if (call.name === 'current_time') return `The clock says: ${shown}.`;
@@ -86,8 +91,17 @@ const remarks: Readonly<Record<Topic, string>> = {
 };
 
 function describeTopics(request: ReceivedRequest, text: string, results: readonly AnsweredCall[]): string[] {
-  const topics = topicsOf(text).filter((topic) => topic !== 'orders' || results.length === 0);
-  if (topics.length > 0) return topics.map((topic) => remarks[topic]);
+  const refunded = results.some(({ call }) => call.name === 'refund_order');
+  const topics = topicsOf(text).filter((topic) =>
+    topic === 'orders' ? results.length === 0 : topic !== 'billing' || !refunded,
+  );
+  const number = findOrderNumber(request, text);
+  // It was given a number, and has called nothing.
+  const ordersRemark =
+    number === undefined
+      ? remarks.orders
+      : `You ask about order ${number}: the agent that I speak for has no tool to look it up, and hands it to nobody.`;
+  if (topics.length > 0) return topics.map((topic) => (topic === 'orders' ? ordersRemark : remarks[topic]));
   if (results.length > 0) return [];
   const turn = request.messages.filter((message) => message.role === 'user').length;
   const said = text.trim() === '' ? 'You said nothing.' : `You said: "${shorten(text.trim())}"`;

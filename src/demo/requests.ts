@@ -27,11 +27,17 @@ const settings = {
   temperature: z.number().min(0).max(2).nullish(),
 };
 
+const offeredTool = z.looseObject({
+  name: z.string(),
+  description: z.string().nullish(),
+  parameters: z.unknown().optional(),
+});
+
 const chatBody = z.looseObject({
   ...settings,
   messages: z.array(chatMessage).min(1),
   tools: z
-    .array(z.looseObject({ function: z.looseObject({ name: z.string(), parameters: z.unknown().optional() }) }))
+    .array(z.looseObject({ function: offeredTool }))
     .min(1)
     .optional(),
   stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
@@ -53,10 +59,7 @@ const responsesBody = z.looseObject({
   ...settings,
   instructions: z.string().nullish(),
   input: z.union([z.string().transform((text) => [{ role: 'user' as const, content: text }]), z.array(responsesItem)]),
-  tools: z
-    .array(z.looseObject({ name: z.string(), parameters: z.unknown().optional() }))
-    .min(1)
-    .optional(),
+  tools: z.array(offeredTool).min(1).optional(),
   max_output_tokens: z.int().min(1).nullish(),
 });
 
@@ -150,9 +153,10 @@ function readResponses(raw: unknown, around: RequestSurroundings): ReceivedReque
   };
 }
 
-function readTools(tools: readonly { readonly name: string; readonly parameters?: unknown }[]) {
+function readTools(tools: readonly z.output<typeof offeredTool>[]) {
   return {
     tools: tools.map((tool) => tool.name),
+    toolDescriptions: new Map(tools.map((tool): [string, string] => [tool.name, tool.description ?? ''])),
     toolParameters: new Map(tools.map((tool): [string, unknown] => [tool.name, tool.parameters])),
   };
 }

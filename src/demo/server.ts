@@ -1,12 +1,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
+import { createListener } from './listening.ts';
 import { errorBody, misbehaveAtOnce, playStream, playWhole } from './playback.ts';
 import { readRequest } from './requests.ts';
 import { frameResponse, writeResponse } from './responses.ts';
+import { speechRoutes } from './speech.ts';
 import type { DemoApi, ReceivedRequest, ScriptedStep } from './steps.ts';
 import { Ticker } from './ticker.ts';
 
-const maxBodyBytes = 16 * 1024 * 1024;
+const maxBodyBytes = 32 * 1024 * 1024;
 
 const apis: Readonly<Record<string, DemoApi>> = {
   '/v1/chat/completions': 'CHAT_COMPLETIONS',
@@ -35,7 +37,8 @@ export interface ModelServer {
 
 /**
  * Starts an OpenAI-compatible server whose answers are scripted: POST /v1/chat/completions and POST /v1/responses,
- * streamed or not, and GET /v1/models. It is strict where the real ones are: every tool call must have its output.
+ * streamed or not, and GET /v1/models. Beside these it speaks and listens, POST /v1/audio/speech and
+ * /v1/audio/transcriptions, and a WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
  * @throws when the port is taken
  */
 export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
@@ -60,17 +63,19 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
       return;
     }
     const api = apis[path];
-    if (api === undefined) return sendError(response, 404, `There is no ${path} here.`);
+    const speech = speechRoutes[path];
+    if (api === undefined && speech === undefined) return sendError(response, 404, `There is no ${path} here.`);
     if (incoming.method !== 'POST') return sendError(response, 405, 'Use POST.');
-    const text = await readBody(incoming);
-    if (text === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
+    const body = await readBody(incoming);
+    if (body === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
+    if (api === undefined) return await speech?.(body, incoming, response);
     const left = new AbortController();
     response.on('close', () => {
       if (!response.writableFinished) left.abort();
     });
     let request: ReceivedRequest;
     try {
-      request = readRequest(api, JSON.parse(text), {
+      request = readRequest(api, JSON.parse(body.toString('utf8')), {
         headers: incoming.headers,
         signal: left.signal,
       });
@@ -88,6 +93,8 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     await playWhole(response, step, whole, frames.tokens.length);
   }
 
+  const listener = createListener();
+  server.on('upgrade', listener.upgrade);
   const listening = Promise.withResolvers<void>();
   server.once('error', listening.reject);
   server.listen(options.port ?? 0, host, listening.resolve);
@@ -100,6 +107,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}/v1`,
     close: async () => {
       const closed = Promise.withResolvers<void>();
+      listener.close();
       server.close(() => closed.resolve());
       server.closeAllConnections();
       await closed.promise;
@@ -107,8 +115,8 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   };
 }
 
-/** The body as text, or undefined when it is longer than this server reads. */
-async function readBody(incoming: IncomingMessage): Promise<string | undefined> {
+/** The body, or undefined when it is longer than this server reads. */
+async function readBody(incoming: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of incoming) {
@@ -117,7 +125,7 @@ async function readBody(incoming: IncomingMessage): Promise<string | undefined> 
     if (length > maxBodyBytes) return undefined;
     chunks.push(bytes);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {

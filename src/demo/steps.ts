@@ -12,6 +12,8 @@ export interface ReceivedRequest {
   readonly messages: readonly HistoryItem[];
   /** The names of the offered tools. */
   readonly tools: readonly string[];
+  /** What each offered tool is said to be for. */
+  readonly toolDescriptions: ReadonlyMap<string, string>;
   /** The JSON Schema of each offered tool's arguments. */
   readonly toolParameters: ReadonlyMap<string, unknown>;
   readonly temperature: number | null;

@@ -1,3 +1,4 @@
+import type { PausedTurn } from './paused-turn.ts';
 import type { Failure, TokenUsage } from './ports.ts';
 
 /** Where a tool call stands. */
@@ -18,7 +19,12 @@ export interface TurnToolCall {
   readonly step: number;
   readonly index: number;
   readonly name: string;
+  /** As the model wrote them. */
   readonly arguments: string;
+  /** What a person approved instead; null: nothing else. */
+  readonly editedArguments: string | null;
+  /** The id of the user who approved or denied it; null: nobody was asked, or nobody has answered yet. */
+  readonly decidedBy: string | null;
   readonly result: unknown;
   readonly status: CallStatus;
   readonly error: string | null;
@@ -39,8 +45,8 @@ export interface TurnModelCall {
 }
 
 /**
- * What happens in a turn, in order. Each turn ends with exactly one of turnCompleted, turnFailed and turnCancelled.
- * Before it, every open tool call has been completed and every open message closed.
+ * What happens in a turn, in order. Each turn ends with exactly one of turnCompleted, turnFailed, turnCancelled and
+ * turnPaused. Before it, every tool call that was started has been completed and every open message closed.
  */
 export type TurnEvent =
   | { readonly type: 'messageStarted'; readonly messageId: string; readonly agentId: string; readonly step: number }
@@ -70,6 +76,8 @@ export type TurnEvent =
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }
+  /** `waiting` are the calls that a person has to decide on, never none; everything else of their step is done. */
+  | { readonly type: 'turnPaused'; readonly waiting: readonly TurnToolCall[]; readonly paused: PausedTurn }
   /** `cause` is for the log of the server, never for readers. */
   | { readonly type: 'turnFailed'; readonly failure: Failure; readonly cause?: unknown }
   | { readonly type: 'turnCancelled' };

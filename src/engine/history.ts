@@ -1,6 +1,6 @@
 import type { CallStatus } from './events.ts';
 import type { HistoryItem, RequestedCall } from './ports.ts';
-import { transferredOutput } from './tool-step.ts';
+import { deniedNote, transferredOutput } from './tool-step.ts';
 
 /** A stored message, as history needs it. */
 export interface PastMessage {
@@ -17,6 +17,8 @@ export interface PastCall {
   readonly index: number;
   readonly name: string;
   readonly arguments: string;
+  /** What a person approved instead; null: nothing else. */
+  readonly editedArguments: string | null;
   readonly status: CallStatus;
   readonly result: unknown;
   readonly error: string | null;
@@ -73,7 +75,9 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
     const calls: RequestedCall[] = [];
     const results: HistoryItem[] = [];
     for (const call of turn.calls.filter((entry) => entry.step === step).sort((a, b) => a.index - b.index)) {
-      calls.push({ id: call.callId, name: call.name, arguments: validArguments(call.arguments) });
+      // What was done is what the model is shown: the arguments as a person has changed them.
+      const written = call.editedArguments ?? call.arguments;
+      calls.push({ id: call.callId, name: call.name, arguments: validArguments(written) });
       results.push({ role: 'tool', callId: call.callId, output: outputOf(call) });
     }
     for (const handoff of turn.handoffs.filter((entry) => entry.step === step)) {
@@ -93,7 +97,7 @@ function outputOf(call: PastCall): string {
     case 'FAILED':
       return JSON.stringify({ error: call.error ?? 'The tool failed.' });
     case 'DENIED':
-      return JSON.stringify({ error: call.error ?? 'A person denied this call.' });
+      return JSON.stringify({ error: call.error ?? deniedNote });
     default:
       return JSON.stringify({ error: 'Cancelled: the turn was stopped before there was an answer.' });
   }

@@ -1,4 +1,15 @@
+import type { ResumedTurn } from './paused-turn.ts';
 import type { HistoryItem, ModelEndpoint, ToolSpec } from './ports.ts';
+
+/** A tool as a run sees it. */
+export interface PlannedTool extends ToolSpec {
+  /** Milliseconds after which a call is given up. */
+  readonly timeoutMs: number;
+  /** The most characters of a result that the model is given. */
+  readonly maxResultLength: number;
+  /** Whether a person has to approve each call. */
+  readonly requiresApproval: boolean;
+}
 
 /** A handoff that an agent may make. */
 export interface PlannedHandoff {
@@ -16,7 +27,7 @@ export interface PlannedAgent {
   readonly endpoint: ModelEndpoint;
   readonly temperature: number;
   readonly maxTokens: number;
-  readonly tools: readonly (ToolSpec & { readonly timeoutMs: number })[];
+  readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];
 }
 
@@ -24,7 +35,7 @@ export interface PlannedAgent {
 export interface TurnLimits {
   /** Model steps of one run. */
   readonly maxSteps: number;
-  /** The whole run, in milliseconds. */
+  /** The whole run, in milliseconds; waiting for a person does not count. */
   readonly runTimeoutMs: number;
   /** Retries of one model step. */
   readonly maxRetries: number;
@@ -38,5 +49,7 @@ export interface RunPlan {
   readonly startAgentId: string;
   /** Past turns and the user's message, oldest first. */
   readonly history: readonly HistoryItem[];
+  /** Where the turn goes on after its pause; null: it begins. Then its history is that of the pause. */
+  readonly resumed: ResumedTurn | null;
   readonly limits: TurnLimits;
 }

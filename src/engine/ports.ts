@@ -23,17 +23,37 @@ export interface Failure {
   readonly retryable: boolean;
 }
 
+/** What is wrong between a model's provider and its configuration, as far as the failure tells. */
+export const modelProblems = [
+  'INVALID_KEY',
+  'UNKNOWN_MODEL',
+  'UNREACHABLE',
+  'TIMEOUT',
+  'ADDRESS_NOT_ALLOWED',
+  'RATE_LIMITED',
+  'REFUSED',
+  'BAD_ANSWER',
+  'OTHER',
+] as const;
+export type ModelProblem = (typeof modelProblems)[number];
+
 /** What a ModelPort throws. `retryable` is also the engine's leave to try the step again. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly failure: Failure;
   /** How long the provider asks to wait before the next try, in milliseconds; null where it did not say. */
   readonly retryAfterMs: number | null;
+  /** What somebody who sets up an agent wants to know. */
+  readonly problem: ModelProblem;
 
-  constructor(failure: Failure, options: ErrorOptions & { readonly retryAfterMs?: number | null } = {}) {
+  constructor(
+    failure: Failure,
+    options: ErrorOptions & { readonly retryAfterMs?: number | null; readonly problem?: ModelProblem } = {},
+  ) {
     super(failure.message, options);
     this.failure = failure;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.problem = options.problem ?? 'OTHER';
   }
 }
 
@@ -66,8 +86,19 @@ export interface ModelEndpoint {
   readonly api: 'RESPONSES' | 'CHAT_COMPLETIONS';
   /** Base URL with the version, e.g. https://api.openai.com/v1 */
   readonly apiUrl: string;
+  /** Empty: none is sent. */
   readonly apiKey: string;
   readonly model: string;
+  /** The path under `apiUrl`, where it is not the usual one of the API. */
+  readonly path?: string;
+  /** Added to the URL, e.g. Azure's api-version. */
+  readonly query?: Readonly<Record<string, string>>;
+  /** How the key is sent: `Authorization: Bearer` unless set. */
+  readonly keyStyle?: 'bearer' | 'api-key';
+  /** What else is sent in the request's body. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Whether a user wrote the address: it is then dialled through a guard. */
+  readonly guarded?: boolean;
 }
 
 /** What one model step sends. */
@@ -130,6 +161,12 @@ export interface ToolPort {
     call: { readonly id: string; readonly name: string; readonly arguments: unknown },
     context: { readonly agentId: string; readonly signal: AbortSignal },
   ): Promise<ToolOutcome>;
+  /**
+   * Whether the arguments fit, as far as that can be told without calling: nobody is asked to approve a call that
+   * cannot work.
+   * @returns what is wrong with them, for the model; null: nothing
+   */
+  check?(call: { readonly name: string; readonly arguments: unknown }): string | null;
 }
 
 /** What the world gives the engine; tests give it stand-ins. */

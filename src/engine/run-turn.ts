@@ -1,44 +1,54 @@
 import { TurnAborted } from './abort.ts';
-import type { TurnEvent } from './events.ts';
+import type { TurnEvent, TurnToolCall } from './events.ts';
 import { runModelStep } from './model-step.ts';
+import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
 import { runToolStep } from './tool-step.ts';
 
 /** What comes after a model step. Closed: a new kind of step is a new member here. */
-type NextStep = { readonly kind: 'end' } | { readonly kind: 'step'; readonly agent: PlannedAgent };
+type NextStep =
+  | { readonly kind: 'end' }
+  | { readonly kind: 'step'; readonly agent: PlannedAgent }
+  | { readonly kind: 'wait'; readonly waiting: readonly TurnToolCall[]; readonly paused: PausedTurn };
 
 /**
  * Runs one turn: model step, tool calls, next step, until an answer without calls. The one loop there is: callers
- * that do not stream drain it.
+ * that do not stream drain it, and a turn that was paused goes on in it.
  *
  * @param plan what the turn knows, frozen
  * @param ports the model, the tools, ids and the clock
  * @param signal stops the turn; with a TurnAborted as its reason it says what the turn ends as
- * @returns the events of the turn. The last is turnCompleted, turnFailed or turnCancelled, whatever happens: the
- *   generator does not throw.
+ * @returns the events of the turn. The last is turnCompleted, turnFailed, turnCancelled or turnPaused, whatever
+ *   happens: the generator does not throw.
  */
 export async function* runTurn(
   plan: RunPlan,
   ports: TurnPorts,
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, void, void> {
+  const { runTimeoutMs } = plan.limits;
+  const spentMs = plan.resumed?.paused.elapsedMs ?? 0;
+  const begunAt = ports.now().getTime();
   const deadline = new AbortController();
-  const timer = setTimeout(() => {
-    const seconds = plan.limits.runTimeoutMs / 1000;
-    deadline.abort(
-      new TurnAborted({
-        code: 'MODEL_TIMEOUT',
-        message: `The turn took longer than ${seconds} seconds.`,
-        retryable: true,
-      }),
-    );
-  }, plan.limits.runTimeoutMs);
+  const timer = setTimeout(
+    () => {
+      const message = `The turn took longer than ${runTimeoutMs / 1000} seconds.`;
+      deadline.abort(new TurnAborted({ code: 'MODEL_TIMEOUT', message, retryable: true }));
+    },
+    Math.max(runTimeoutMs - spentMs, 0),
+  );
   const stop = AbortSignal.any([signal, deadline.signal]);
 
   try {
-    yield* runSteps(plan, ports, stop);
-    yield { type: 'turnCompleted' };
+    const last = yield* runSteps(plan, ports, stop);
+    if (last.kind === 'wait') {
+      stop.throwIfAborted();
+      const elapsedMs = spentMs + ports.now().getTime() - begunAt;
+      yield { type: 'turnPaused', waiting: last.waiting, paused: { ...last.paused, elapsedMs } };
+    } else {
+      yield { type: 'turnCompleted' };
+    }
   } catch (error) {
     yield endOf(stop.aborted ? stop.reason : error);
   } finally {
@@ -46,27 +56,43 @@ export async function* runTurn(
   }
 }
 
-async function* runSteps(plan: RunPlan, ports: TurnPorts, signal: AbortSignal): AsyncGenerator<TurnEvent, void, void> {
-  const history: HistoryItem[] = [...plan.history];
-  const usedCallIds = new Set<string>();
-  let agent = agentOf(plan, plan.startAgentId);
+async function* runSteps(
+  plan: RunPlan,
+  ports: TurnPorts,
+  signal: AbortSignal,
+): AsyncGenerator<TurnEvent, Exclude<NextStep, { kind: 'step' }>, void> {
+  const { limits, resumed } = plan;
+  const history: HistoryItem[] = [...(resumed?.paused.history ?? plan.history)];
+  const usedCallIds = new Set(resumed?.paused.usedCallIds);
+  const firstStep = resumed?.paused.step ?? 0;
+  let agent = agentOf(plan, resumed?.paused.agentId ?? plan.startAgentId);
 
-  for (let step = 0; step < plan.limits.maxSteps; step++) {
-    const answer = yield* runModelStep({ agent, step, history, limits: plan.limits, usedCallIds }, ports, signal);
-    history.push({ role: 'assistant', content: answer.content, calls: answer.calls });
+  for (let step = firstStep; step < limits.maxSteps; step++) {
+    // The step that was paused has its answer; what is left of it are its calls.
+    const since = resumed && step === firstStep ? resumed : null;
+    const answer = since
+      ? since.paused
+      : yield* runModelStep({ agent, step, history, limits, usedCallIds }, ports, signal);
 
     let next: NextStep = { kind: 'end' };
     if (answer.calls.length > 0) {
-      const outcome = yield* runToolStep({ agent, step, calls: answer.calls, limits: plan.limits }, ports, signal);
-      history.push(...outcome.results);
-      next = { kind: 'step', agent: outcome.handoffTo ? agentOf(plan, outcome.handoffTo) : agent };
+      const { content, calls } = answer;
+      const outcome = yield* runToolStep({ agent, step, calls, limits, resumed: since }, ports, signal);
+      if (outcome.kind === 'waiting') {
+        const { waiting, outputs } = outcome;
+        const state = { agentId: agent.id, step, history, content, calls, outputs, usedCallIds: [...usedCallIds] };
+        next = { kind: 'wait', waiting, paused: { ...state, elapsedMs: 0 } };
+      } else {
+        history.push({ role: 'assistant', content, calls: outcome.calls }, ...outcome.results);
+        next = { kind: 'step', agent: outcome.handoffTo ? agentOf(plan, outcome.handoffTo) : agent };
+      }
     }
-    if (next.kind === 'end') return;
+    if (next.kind !== 'step') return next;
     agent = next.agent;
   }
   throw new ModelError({
     code: 'MAX_STEPS_EXCEEDED',
-    message: `The turn was still calling tools after ${plan.limits.maxSteps} model steps.`,
+    message: `The turn was still calling tools after ${limits.maxSteps} model steps.`,
     retryable: false,
   });
 }

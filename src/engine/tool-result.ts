@@ -1,8 +1,8 @@
 import { cleanText } from './text.ts';
 
 /**
- * Makes a tool's result fit for the model and for a JSON column: serialisable, without what PostgreSQL cannot hold,
- * and no longer than `maxLength` characters.
+ * Makes a tool's result fit for the model and for a JSON column: serialisable, without what PostgreSQL cannot hold, no
+ * longer than `maxLength` characters, and not nested deeper than 100: beyond either it is given as text, cut.
  * @returns `output` for the model, `result` for people
  */
 export function boundResult(value: unknown, maxLength: number): { output: string; result: unknown } {
@@ -13,15 +13,47 @@ export function boundResult(value: unknown, maxLength: number): { output: string
     const note = 'The tool answered something that is not JSON.';
     return { output: JSON.stringify({ error: note }), result: { error: note } };
   }
-  // JSON.stringify writes a lone surrogate and U+0000 as escapes, which jsonb refuses; whole text passes unchanged.
-  const hasUnfit = /\\u(?:0000|d[89a-f][0-9a-f]{2})/i.test(json);
-  if (json.length <= maxLength && !hasUnfit) return { output: json, result: JSON.parse(json) };
-  const clean: unknown = JSON.parse(json, hasUnfit ? cleanEntry : undefined);
+  if (isNestedTooDeep(json)) return asText(json, maxLength);
+  if (json.length <= maxLength && !unfit.test(json)) return { output: json, result: JSON.parse(json) };
+  const clean = cleanJson(json);
   const output = JSON.stringify(clean);
-  if (output.length <= maxLength) return { output, result: clean };
-  const cut = cleanText(output.slice(0, maxLength));
-  const result = { truncated: true, characters: output.length, text: cut };
+  return output.length <= maxLength ? { output, result: clean } : asText(output, maxLength);
+}
+
+function asText(json: string, maxLength: number): { output: string; result: unknown } {
+  const result = { truncated: true, characters: json.length, text: cleanText(json.slice(0, maxLength)) };
   return { output: JSON.stringify(result), result };
+}
+
+const deepest = 100;
+
+/** Whether lists and objects stand deeper in each other than anything that walks them should have to go. */
+function isNestedTooDeep(json: string): boolean {
+  let depth = 0;
+  let inText = false;
+  for (let at = 0; at < json.length; at++) {
+    const character = json[at];
+    if (inText) {
+      if (character === '\\') at += 1;
+      else if (character === '"') inText = false;
+    } else if (character === '"') inText = true;
+    else if (character === '[' || character === '{') {
+      depth += 1;
+      if (depth > deepest) return true;
+    } else if (character === ']' || character === '}') depth -= 1;
+  }
+  return false;
+}
+
+/** What JSON.stringify writes as escapes and jsonb refuses: lone surrogates and U+0000. */
+const unfit = /\\u(?:0000|d[89a-f][0-9a-f]{2})/i;
+
+/**
+ * Parses JSON into what a JSON column can hold.
+ * @throws {SyntaxError} when it is not JSON
+ */
+export function cleanJson(json: string): unknown {
+  return JSON.parse(json, unfit.test(json) ? cleanEntry : undefined);
 }
 
 function cleanEntry(_key: string, entry: unknown): unknown {

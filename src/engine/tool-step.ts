@@ -1,7 +1,9 @@
 import { orAborted } from './abort.ts';
 import type { CallStatus, TurnEvent, TurnToolCall } from './events.ts';
+import type { ResumedTurn } from './paused-turn.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
-import type { HistoryItem, RequestedCall, ToolOutcome, TurnPorts } from './ports.ts';
+import type { HistoryItem, RequestedCall, TurnPorts } from './ports.ts';
+import { needsApproval, runCall } from './run-call.ts';
 import { boundResult } from './tool-result.ts';
 
 /** What a tool step is given. */
@@ -10,20 +12,39 @@ export interface ToolStepInput {
   readonly step: number;
   readonly calls: readonly RequestedCall[];
   readonly limits: TurnLimits;
+  /** Where the step goes on after its pause; null: it begins. */
+  readonly resumed: ResumedTurn | null;
 }
 
-/** What a tool step leaves: a result for every call, in the order of the calls, and where the floor goes. */
-export interface ToolStepOutcome {
-  readonly results: readonly HistoryItem[];
-  readonly handoffTo: string | null;
-}
+/** What a tool step leaves. */
+export type ToolStepOutcome =
+  | {
+      readonly kind: 'done';
+      /** The calls as they were carried out: with the arguments that a person has changed. */
+      readonly calls: readonly RequestedCall[];
+      /** A result for every call, in the order of the calls. */
+      readonly results: readonly HistoryItem[];
+      /** Where the floor goes; null: it stays. */
+      readonly handoffTo: string | null;
+    }
+  | {
+      readonly kind: 'waiting';
+      /** The calls that a person has to decide on. */
+      readonly waiting: readonly TurnToolCall[];
+      /** What the others answered. */
+      readonly outputs: readonly (readonly [callId: string, output: string])[];
+    };
 
-/** A model that asks for more at once is told so; nothing of the surplus is run. */
-const maxParallelCalls = 32;
+/** The result of a transfer tool, as the model reads it. */
+export const transferredOutput = JSON.stringify({ ok: true, note: 'You have the floor now. Answer the user.' });
+
+/** What the model is told of a call that a person has denied. */
+export const deniedNote = 'A person denied this call.';
 
 /**
  * Runs the calls of one model step side by side, each with its timeout; then the handoff, if one was asked for. A
- * call that fails is told to the model as its result. Each call is announced before any of them is begun.
+ * call that fails is told to the model as its result. Each call is announced before any of them is begun. Where a
+ * person has to approve some, the others are run, and the step waits: with the decisions it goes on from there.
  *
  * @throws the signal's reason when the turn is stopped; every open call was closed as CANCELLED before
  */
@@ -32,19 +53,11 @@ export async function* runToolStep(
   ports: TurnPorts,
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, ToolStepOutcome, void> {
-  const { agent, step, calls, limits } = input;
+  const { agent, step, limits, resumed } = input;
   const handoffs = new Map(agent.handoffs.map((handoff) => [handoff.toolName, handoff]));
-  const outputs = new Map<string, string>();
-
+  const outputs = new Map<string, string>(resumed?.paused.outputs);
   const open = new Map<string, TurnToolCall>();
-  for (const [index, call] of calls.entries()) {
-    if (handoffs.has(call.name)) continue;
-    const { id: callId, name, arguments: written } = call;
-    const begun = { callId, step, index, name, arguments: written, agentId: agent.id, startedAt: ports.now() };
-    const toolCall: TurnToolCall = { ...begun, result: null, status: 'RUNNING', error: null, finishedAt: null };
-    open.set(callId, toolCall);
-    yield { type: 'toolCallStarted', toolCall };
-  }
+  const waiting: TurnToolCall[] = [];
 
   const close = (toolCall: TurnToolCall, status: CallStatus, result: unknown, error: string | null): TurnEvent => {
     open.delete(toolCall.callId);
@@ -52,6 +65,24 @@ export async function* runToolStep(
   };
 
   try {
+    for (const [index, call] of input.calls.entries()) {
+      if (handoffs.has(call.name) || outputs.has(call.id)) continue;
+      const toolCall = describeCall(call, index, input);
+      const decision = resumed?.decisions.get(call.id);
+      if (resumed && !decision) throw new Error(`Nobody has decided on the call ${call.id}.`);
+      if (decision?.approved === false) {
+        outputs.set(call.id, JSON.stringify({ error: deniedNote }));
+        const denied = { ...toolCall, status: 'DENIED', error: deniedNote, finishedAt: decision.decidedAt } as const;
+        yield { type: 'toolCallCompleted', toolCall: denied };
+      } else if (!decision && needsApproval(call, index, agent, ports)) {
+        waiting.push(toolCall);
+      } else {
+        const begun: TurnToolCall = { ...toolCall, status: 'RUNNING', startedAt: ports.now() };
+        open.set(call.id, begun);
+        yield { type: 'toolCallStarted', toolCall: begun };
+      }
+    }
+
     const running = new Map(
       [...open.values()].map((toolCall) => [toolCall.callId, runCall(toolCall, agent, ports, limits, signal)]),
     );
@@ -60,8 +91,9 @@ export async function* runToolStep(
       running.delete(callId);
       const toolCall = open.get(callId);
       if (!toolCall) continue;
+      const tool = agent.tools.find(({ name }) => name === toolCall.name);
       if (outcome.ok) {
-        const { output, result } = boundResult(outcome.result, limits.maxResultLength);
+        const { output, result } = boundResult(outcome.result, tool?.maxResultLength ?? limits.maxResultLength);
         outputs.set(callId, output);
         yield close(toolCall, 'SUCCEEDED', result, null);
       } else {
@@ -73,9 +105,10 @@ export async function* runToolStep(
     for (const toolCall of [...open.values()]) yield close(toolCall, 'CANCELLED', null, 'The turn was stopped.');
     throw error;
   }
+  if (waiting.length > 0) return { kind: 'waiting', waiting, outputs: [...outputs] };
 
   let handoffTo: string | null = null;
-  for (const call of calls) {
+  for (const call of input.calls) {
     const handoff = handoffs.get(call.name);
     if (!handoff) continue;
     if (handoffTo !== null) {
@@ -88,55 +121,34 @@ export async function* runToolStep(
     yield { type: 'handoffOccurred', ...edge, reason: reasonOf(call.arguments), at: ports.now() };
   }
 
+  const calls = input.calls.map((call) => {
+    const edited = resumed?.decisions.get(call.id)?.editedArguments ?? null;
+    return edited === null ? call : { ...call, arguments: edited };
+  });
   const results = calls.map(
     (call): HistoryItem => ({ role: 'tool', callId: call.id, output: outputs.get(call.id) ?? '' }),
   );
-  return { results, handoffTo };
+  return { kind: 'done', calls, results, handoffTo };
 }
 
-/** The result of a transfer tool, as the model reads it. */
-export const transferredOutput = JSON.stringify({ ok: true, note: 'You have the floor now. Answer the user.' });
-
-interface Finished {
-  readonly callId: string;
-  readonly outcome: ToolOutcome;
-}
-
-/** Never throws: what goes wrong with a tool is an outcome. */
-async function runCall(
-  toolCall: TurnToolCall,
-  agent: PlannedAgent,
-  ports: TurnPorts,
-  limits: TurnLimits,
-  signal: AbortSignal,
-): Promise<Finished> {
-  const { callId, name, index } = toolCall;
-  const failed = (error: string): Finished => ({ callId, outcome: { ok: false, error } });
-
-  const tool = agent.tools.find((candidate) => candidate.name === name);
-  if (!tool) {
-    const known = agent.tools.map((candidate) => candidate.name).join(', ');
-    return failed(`There is no tool named ${name}. The tools are: ${known || 'none'}.`);
-  }
-  if (index >= maxParallelCalls) return failed(`Not run: at most ${maxParallelCalls} calls at once.`);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(toolCall.arguments);
-  } catch {
-    return failed('The arguments are not valid JSON. Send one JSON object that fits the schema.');
-  }
-
-  const timeout = AbortSignal.timeout(tool.timeoutMs);
-  const stop = AbortSignal.any([signal, timeout]);
-  try {
-    const work = ports.tools.call({ id: callId, name, arguments: parsed }, { agentId: agent.id, signal: stop });
-    const outcome = await orAborted(work, stop);
-    if (!outcome.ok) return failed(outcome.error.slice(0, limits.maxResultLength));
-    return { callId, outcome };
-  } catch {
-    // What a tool throws may hold secrets of its system: the model is told no more than that it failed.
-    return failed(timeout.aborted ? `No answer within ${tool.timeoutMs / 1000} seconds.` : 'The tool failed.');
-  }
+/** A call that has not begun, with what was decided on it. */
+function describeCall(call: RequestedCall, index: number, { agent, step, resumed }: ToolStepInput): TurnToolCall {
+  const decision = resumed?.decisions.get(call.id);
+  return {
+    callId: call.id,
+    step,
+    index,
+    name: call.name,
+    arguments: call.arguments,
+    editedArguments: decision?.editedArguments ?? null,
+    decidedBy: decision?.decidedBy ?? null,
+    result: null,
+    status: 'AWAITING_APPROVAL',
+    error: null,
+    agentId: agent.id,
+    startedAt: null,
+    finishedAt: null,
+  };
 }
 
 function reasonOf(written: string): string | null {

@@ -4,7 +4,7 @@ import { failureCodes } from '../engine/ports.ts';
 import type { RunEvent } from './event.ts';
 
 /*
- * The archive of a finished run is one text: a JSON array of entries. Adjacent deltas of one message are one entry
+ * The archive of a run that has ended, or waits for a person, is one text: a JSON array of entries. Adjacent deltas of one message are one entry
  * that holds the joined text and the boundaries (lengths and milliseconds), so a token costs a few bytes, and the
  * events come out just as they went in.
  */
@@ -15,6 +15,9 @@ const toolCall = z.strictObject({
   index: z.int(),
   name: z.string(),
   arguments: z.string(),
+  // Archives of before there were approvals have neither.
+  editedArguments: z.string().nullable().default(null),
+  decidedBy: z.string().nullable().default(null),
   result: z.unknown(),
   status: z.enum(callStatuses),
   error: z.string().nullable(),
@@ -55,6 +58,7 @@ const entry = z.discriminatedUnion('type', [
   z.strictObject({ ...base, type: z.literal('TextRetracted'), messageId: z.string(), length: z.int() }),
   z.strictObject({ ...base, type: z.literal('ToolCallStarted'), toolCall }),
   z.strictObject({ ...base, type: z.literal('ToolCallCompleted'), toolCall }),
+  z.strictObject({ ...base, type: z.literal('ApprovalRequested'), toolCall }),
   z.strictObject({
     ...base,
     type: z.literal('HandoffOccurred'),

@@ -11,6 +11,7 @@ const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined
 export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   readonly #tail: RunTail;
   readonly #after: number;
+  readonly #onEnd: (terminal: RunEvent) => void;
   readonly #onClose: (finished: boolean) => void;
   /** The place in the tail of the next event; before the first one, it is looked for each time. */
   #index = 0;
@@ -22,10 +23,17 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   /**
    * @param after only events with a higher seq
    * @param onClose called once; `finished` says whether the terminal event was delivered
+   * @param onEnd called with the terminal event before it is delivered
    */
-  constructor(tail: RunTail, after: number, onClose: (finished: boolean) => void = () => {}) {
+  constructor(
+    tail: RunTail,
+    after: number,
+    onClose: (finished: boolean) => void = () => {},
+    onEnd: (terminal: RunEvent) => void = () => {},
+  ) {
     this.#tail = tail;
     this.#after = after;
+    this.#onEnd = onEnd;
     this.#onClose = onClose;
     tail.readers++;
   }
@@ -61,7 +69,10 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     if (read) {
       this.#begun = true;
       this.#index = read.next;
-      if (isTerminal(read.event)) this.#sawTerminal = true;
+      if (isTerminal(read.event)) {
+        this.#sawTerminal = true;
+        this.#onEnd(read.event);
+      }
       return { done: false, value: read.event };
     }
     if (!this.#tail.closed) return null;

@@ -22,6 +22,7 @@ export type RunEventPayload =
   | { readonly type: 'TextRetracted'; readonly messageId: string; readonly length: number }
   | { readonly type: 'ToolCallStarted'; readonly toolCall: TurnToolCall }
   | { readonly type: 'ToolCallCompleted'; readonly toolCall: TurnToolCall }
+  | { readonly type: 'ApprovalRequested'; readonly toolCall: TurnToolCall }
   | {
       readonly type: 'HandoffOccurred';
       readonly fromAgentId: string;

@@ -12,6 +12,8 @@ type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam;
 export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming {
   const { endpoint, instructions, tools, maxTokens } = request;
   const openai = isOpenAiHost(endpoint.apiUrl);
+  // Obfuscation pads every token, and is known to nobody but OpenAI; Azure's dated versions refuse what they do not know.
+  const obfuscates = openai && endpoint.query?.['api-version'] === undefined;
   const system: Message[] = instructions === '' ? [] : [{ role: 'system', content: instructions }];
   return {
     model: endpoint.model,
@@ -28,8 +30,7 @@ export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions
     // OpenAI's newer models refuse the old name; Ollama, llama.cpp and others pass over the new one in silence.
     ...(openai ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
     stream: true,
-    // Obfuscation pads every token, and is known to nobody but OpenAI.
-    stream_options: openai ? { include_usage: true, include_obfuscation: false } : { include_usage: true },
+    stream_options: obfuscates ? { include_usage: true, include_obfuscation: false } : { include_usage: true },
   };
 }
 

@@ -1,42 +1,51 @@
 import { createHash } from 'node:crypto';
 import OpenAI from 'openai';
 import type { ModelEndpoint } from '../engine/ports.ts';
-import { createDial } from './dial.ts';
+import { readBody } from './read-body.ts';
 
 /** Clients that are kept. Each is some objects and no socket: they share one dial. */
 const maxClients = 100;
 
-/** Characters of an error body that are read: it only serves the log. */
+/** Bytes of an error body that are read: it only serves the log. */
 const maxErrorBytes = 64 * 1024;
 const maxErrorWaitMs = 5_000;
 
 /** What a provider needs to be told. The client would add a fingerprint and whatever OPENAI_CUSTOM_HEADERS says. */
-const sentHeaders = ['accept', 'authorization', 'content-type', 'user-agent'];
+const sentHeaders = ['accept', 'api-key', 'authorization', 'content-type', 'user-agent'];
 
 export interface ClientOptions {
-  /** How to dial, if not by dial.ts: a guard against private addresses goes in here. Redirects are never followed. */
-  readonly fetch?: typeof fetch;
+  /** How to dial the operator's own addresses. Redirects are never followed. */
+  readonly fetch: typeof fetch;
+  /** How to dial those that users wrote. */
+  readonly guardedFetch: typeof fetch;
   /** Until the headers of the answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly maxRetries: number;
 }
 
-/** A pool of openai clients: one for each base URL and key, the least recently used dropped. */
+/**
+ * A pool of openai clients: one for each base URL and key, the least recently used dropped. Their connections are kept
+ * by the two dials, by host, and end by themselves when they are idle (dial.ts).
+ */
 export class ClientPool {
   readonly #clients = new Map<string, OpenAI>();
   readonly #options: ClientOptions;
-  readonly #fetch: typeof fetch;
 
-  constructor(options: ClientOptions) {
-    this.#options = options;
-    this.#fetch = boundFetch(options.fetch ?? createDial());
+  constructor({ fetch, guardedFetch, ...options }: ClientOptions) {
+    this.#options = { ...options, fetch: boundFetch(fetch), guardedFetch: boundFetch(guardedFetch) };
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#clients.size;
   }
 
   /** @throws {TypeError} when the key cannot be sent */
-  get({ apiUrl, apiKey }: ModelEndpoint): OpenAI {
-    const name = `${createHash('sha256').update(apiKey).digest('base64')} ${apiUrl}`;
-    const known = this.#clients.get(name);
-    const client = known ?? this.#create(apiUrl, apiKey);
+  get(endpoint: ModelEndpoint): OpenAI {
+    const { apiUrl, apiKey, keyStyle = 'bearer', guarded = false } = endpoint;
+    const hashed = createHash('sha256').update(apiKey).digest('base64');
+    const name = JSON.stringify([apiUrl, hashed, keyStyle, guarded]);
+    const client = this.#clients.get(name) ?? this.#create(endpoint);
     this.#clients.delete(name);
     this.#clients.set(name, client);
     const [oldest] = this.#clients.keys();
@@ -44,19 +53,22 @@ export class ClientPool {
     return client;
   }
 
-  #create(baseURL: string, apiKey: string): OpenAI {
-    const { timeoutMs, maxRetries } = this.#options;
+  #create({ apiUrl: baseURL, apiKey, keyStyle, guarded }: ModelEndpoint): OpenAI {
+    const { timeoutMs, maxRetries, fetch, guardedFetch } = this.#options;
+    // Null takes out what the client would send by itself.
+    const byName = keyStyle === 'api-key' && apiKey !== '' ? { 'api-key': apiKey, authorization: null } : null;
+    const defaultHeaders = apiKey === '' ? { authorization: null } : byName;
     return new OpenAI({
       baseURL,
       // Ollama and others want no key, but the client insists on one.
       apiKey: apiKey === '' ? 'none' : apiKey,
-      ...(apiKey === '' ? { defaultHeaders: { authorization: null } } : {}),
+      ...(defaultHeaders ? { defaultHeaders } : {}),
       // Null, not absent: absent means that the client takes the operator's own from the environment.
       organization: null,
       project: null,
       adminAPIKey: null,
       webhookSecret: null,
-      fetch: this.#fetch,
+      fetch: guarded ? guardedFetch : fetch,
       fetchOptions: { redirect: 'manual' },
       timeout: timeoutMs,
       maxRetries,
@@ -76,35 +88,16 @@ function boundFetch(dial: typeof fetch): typeof fetch {
     }
     const response = await dial(input, { ...init, headers });
     if (response.ok) return response;
-    const text = await readSome(response);
+    // The client itself would wait for the body's end for ever.
+    const { bytes } = await readBody(response, { maxBytes: maxErrorBytes, timeoutMs: maxErrorWaitMs });
     const kept = new Headers();
     for (const name of ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry']) {
       const value = response.headers.get(name);
       if (value !== null) kept.set(name, value);
     }
-    return new Response(response.status === 304 ? null : text, { status: response.status, headers: kept });
+    return new Response(response.status === 304 ? null : bytes.toString('utf8'), {
+      status: response.status,
+      headers: kept,
+    });
   };
-}
-
-/** The beginning of a body, as far as it comes soon: the client itself would wait for its end for ever. */
-async function readSome(response: Response): Promise<string> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return '';
-  const timer = setTimeout(() => void reader.cancel().catch(() => {}), maxErrorWaitMs);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    while (length < maxErrorBytes) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      chunks.push(value);
-      length += value.length;
-    }
-  } catch {
-    // The status says enough.
-  } finally {
-    clearTimeout(timer);
-    void reader.cancel().catch(() => {});
-  }
-  return Buffer.concat(chunks).toString('utf8', 0, maxErrorBytes);
 }

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { AddressGuard } from './guard.ts';
 
 /** How long a connection may take to come about, in milliseconds. */
 const connectTimeoutMs = 10_000;
@@ -10,22 +11,41 @@ const idleMs = 30_000;
 /** Chunks of a body that are read ahead. */
 const chunksAhead = 16;
 
-type Dial = (url: URL, init: RequestInit, retry: boolean) => Promise<Response>;
+export interface DialOptions {
+  /** Which addresses may be dialled: for URLs that users write. Unset: all, for the operator's own. */
+  readonly guard?: AddressGuard;
+  /**
+   * Whether connections are kept and used again. True unless set. On a kept one that turns out to be closed the request
+   * is sent once more: what must not be done twice goes without.
+   */
+  readonly keepAlive?: boolean;
+  /** How long a connection is kept for the next request, in milliseconds, unless the server says less. 30,000 unless set. */
+  readonly idleMs?: number;
+}
+
+type Dial = (url: URL, init: RequestInit, body: string | Uint8Array | null, retry: boolean) => Promise<Response>;
 
 /**
- * Creates a fetch for model providers over node:http. It follows no redirects and asks for no compression, and a
- * stream of tokens costs it less CPU time than the fetch of Node.
+ * Creates a fetch over node:http for providers of models and speech, and for tools. It follows no redirects and asks for
+ * no compression, and a stream of tokens costs it less CPU time than the fetch of Node. Bodies are text or bytes; those
+ * of answers are read no faster than the caller reads them, however large they are (read-body.ts bounds them).
+ *
+ * Its connections are its own: a guarded one never goes out over a connection that was made without its guard.
+ * @throws {AddressRefusedError} (the promise) when the guard does not let the address be dialled; nothing was sent
  */
-export function createDial(): typeof fetch {
-  const options = { keepAlive: true, timeout: idleMs };
+export function createDial(given: DialOptions = {}): typeof fetch {
+  const { guard, keepAlive = true } = given;
+  const options = { keepAlive, timeout: given.idleMs ?? idleMs };
   const agents = { 'http:': new HttpAgent(options), 'https:': new HttpsAgent(options) };
 
-  const dial: Dial = (url, init, retry) => {
+  const dial: Dial = (url, init, body, retry) => {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const settings = {
       method: init.method ?? 'GET',
       headers: Object.fromEntries(new Headers(init.headers)),
       ...(init.signal ? { signal: init.signal } : {}),
+      // Checks what it is written like now, and where it leads when the connection is made.
+      ...(guard ? { lookup: guard.lookupFor(url) } : {}),
     };
     const secure = url.protocol === 'https:';
     const request = secure
@@ -39,11 +59,22 @@ export function createDial(): typeof fetch {
         reject(error);
       }
     });
+    // Whatever an answer of this kind would lead to: nothing here speaks another protocol.
+    request.once('upgrade', (_incoming, socket) => {
+      socket.destroy();
+      reject(new Error('The server switches to another protocol.'));
+    });
+    let sentAgain = false;
     request.on('error', (error) => {
       // The server closed an idle connection just as it was taken up again: the request has not been seen.
       const stale = request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
-      if (retry && stale && !init.signal?.aborted) dial(url, init, false).then(resolve, reject);
+      sentAgain = retry && stale && !init.signal?.aborted;
+      if (sentAgain) dial(url, init, body, false).then(resolve, reject);
       else reject(error);
+    });
+    // Nothing can come any more. Without effect where there has been an answer or an error.
+    request.once('close', () => {
+      if (!sentAgain) reject(new Error('The connection closed without an answer.'));
     });
     request.once('socket', (socket) => {
       if (!socket.connecting) return;
@@ -51,17 +82,18 @@ export function createDial(): typeof fetch {
       for (const event of [secure ? 'secureConnect' : 'connect', 'close'])
         socket.once(event, () => clearTimeout(timer));
     });
-    request.end(init.body ?? undefined);
+    request.end(body ?? undefined);
     return promise;
   };
 
   return async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);
     if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError('Only http and https are dialled.');
-    if (init.body !== undefined && init.body !== null && typeof init.body !== 'string') {
-      throw new TypeError('Only text is sent.');
+    const body = init.body ?? null;
+    if (body !== null && typeof body !== 'string' && !(body instanceof Uint8Array)) {
+      throw new TypeError('Only text and bytes are sent.');
     }
-    return await dial(url, init, true);
+    return await dial(url, init, body, true);
   };
 }
 

@@ -17,7 +17,9 @@ export type OnEvent = (name: string, data: string) => void;
  */
 export class EventStreamDecoder {
   readonly #onEvent: OnEvent;
-  #rest: Buffer = Buffer.alloc(0);
+  /** The beginning of a line, as its pieces came: joined once, or a long line in small pieces would be copied for each. */
+  #rest: Buffer[] = [];
+  #restLength = 0;
   #started = false;
   #name = '';
   #data: string | undefined;
@@ -32,18 +34,27 @@ export class EventStreamDecoder {
    */
   push(chunk: Uint8Array): void {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     // Whole lines only: a character may be split between chunks, but never at a line feed.
-    const end = all.lastIndexOf(lineFeed) + 1;
-    this.#rest = all.subarray(end);
-    if (this.#rest.length > maxLineBytes) throw malformedAnswer();
-    if (end > 0) this.#readLines(all.toString('utf8', 0, end));
+    const end = bytes.lastIndexOf(lineFeed) + 1;
+    if (end > 0) this.#readLines(this.#takeRest(bytes.subarray(0, end)));
+    if (end === bytes.length) return;
+    this.#rest.push(bytes.subarray(end));
+    this.#restLength += bytes.length - end;
+    if (this.#restLength > maxLineBytes) throw malformedAnswer();
   }
 
   /** Takes the end: an event that lacks only its blank line still counts, as servers forget it. */
   end(): void {
-    this.#readLines(`${this.#rest.toString('utf8')}\n\n`);
-    this.#rest = Buffer.alloc(0);
+    this.#readLines(`${this.#takeRest()}\n\n`);
+  }
+
+  /** The line that has begun, and what follows it, as text. */
+  #takeRest(following: Buffer = Buffer.alloc(0)): string {
+    if (this.#rest.length === 0) return following.toString('utf8');
+    const all = Buffer.concat([...this.#rest, following]);
+    this.#rest = [];
+    this.#restLength = 0;
+    return all.toString('utf8');
   }
 
   #readLines(text: string): void {

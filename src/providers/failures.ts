@@ -1,45 +1,40 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { z } from 'zod';
-import { type Failure, ModelError } from '../engine/ports.ts';
+import { ModelError, type ModelProblem } from '../engine/ports.ts';
+import { AddressRefusedError } from './guard.ts';
+import { failureOfStatus, refused, timedOut } from './status.ts';
 
 /** Characters of what the provider said that are kept for the log. */
 const maxCauseLength = 500;
 
-/** What providers call a refusal by policy. Azure, OpenAI and the Responses API each have their own. */
-const refusalCodes: ReadonlySet<unknown> = new Set([
-  'content_filter',
-  'content_policy_violation',
-  'responsible_ai_policy_violation',
-  'moderation_blocked',
-  'cyber_policy_violation',
-]);
-
-const refused: Failure = { code: 'MODEL_REFUSED', message: 'The model refused to answer this.', retryable: false };
-const timedOut: Failure = { code: 'MODEL_TIMEOUT', message: 'The model took too long to answer.', retryable: true };
-
 /** The model said no, or a filter of its provider did. */
 export function refusal(): ModelError {
-  return new ModelError(refused);
+  return new ModelError(refused, { problem: 'REFUSED' });
 }
 
 /** Nothing came for longer than is waited. */
 export function timeout(): ModelError {
-  return new ModelError(timedOut);
+  return new ModelError(timedOut, { problem: 'TIMEOUT' });
 }
 
 /** The stream ended, cleanly or not, before the answer did. */
 export function brokenOff(cause?: unknown): ModelError {
-  return modelError('The answer of the model broke off before its end.', true, cause);
+  return modelError('The answer of the model broke off before its end.', true, 'BAD_ANSWER', cause);
 }
 
 /** The answer is not what the API promises. */
 export function malformedAnswer(cause?: unknown): ModelError {
-  return modelError('The model provider sent an answer that cannot be read.', true, cause);
+  return modelError('The model provider sent an answer that cannot be read.', true, 'BAD_ANSWER', cause);
+}
+
+/** The path to the model would lead elsewhere with this name in it. */
+export function unusableModelName(): ModelError {
+  return modelError('The model cannot be named . or .. at this provider.', false, 'UNKNOWN_MODEL');
 }
 
 /** The answer is larger than one step may be. */
 export function oversizedAnswer(): ModelError {
-  return modelError('The answer of the model is too large.', false);
+  return modelError('The answer of the model is too large.', false, 'BAD_ANSWER');
 }
 
 /**
@@ -50,17 +45,35 @@ export function failureOfRequest(error: unknown, apiKey: string): ModelError {
   // What guards the dialling may refuse in its own words.
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at instanceof ModelError) return at;
+    if (at instanceof AddressRefusedError) return refusedAddress(at);
   }
   const cause = describeCause(error, apiKey);
-  if (error instanceof APIConnectionTimeoutError) return new ModelError(timedOut, { cause });
+  if (error instanceof APIConnectionTimeoutError) return new ModelError(timedOut, { problem: 'TIMEOUT', cause });
   if (error instanceof APIConnectionError) {
-    return modelError('The model provider could not be reached.', true, cause);
+    return modelError('The model provider could not be reached.', true, 'UNREACHABLE', cause);
   }
   if (error instanceof APIError && typeof error.status === 'number') {
     const retryAfterMs = readRetryAfter(error.headers);
-    return new ModelError(failureOfStatus(error.status, error.code, error.param), { cause, retryAfterMs });
+    const { code, param } = error;
+    const message = error.message.slice(0, maxCauseLength);
+    const { failure, problem } = failureOfStatus(error.status, {
+      code,
+      param,
+      message,
+      isReport: isObject(error.error),
+    });
+    return new ModelError(failure, { problem, cause, retryAfterMs });
   }
-  return modelError('The request to the model provider could not be made: check its API URL and key.', false, cause);
+  const message = 'The request to the model provider could not be made: check its API URL and key.';
+  return modelError(message, false, 'OTHER', cause);
+}
+
+function refusedAddress({ why }: AddressRefusedError): ModelError {
+  return modelError(`The address of the model provider is not allowed: it ${why}.`, false, 'ADDRESS_NOT_ALLOWED');
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 /** The pause that a provider asks for, in milliseconds: `retry-after-ms`, or Retry-After (RFC 9110, section 10.2.3). */
@@ -76,10 +89,7 @@ function readRetryAfter(headers: Headers | undefined): number | null {
 
 /** The failure that a connection ended with in the middle of an answer. */
 export function failureOfConnection(error: unknown, apiKey: string): ModelError {
-  const code = error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code;
-  const cause = describeCause(error, apiKey);
-  if (code === 'UND_ERR_BODY_TIMEOUT') return new ModelError(timedOut, { cause });
-  return brokenOff(cause);
+  return brokenOff(describeCause(error, apiKey));
 }
 
 const reportedError = z.object({
@@ -97,7 +107,14 @@ export function failureOfReport(value: unknown, apiKey: string): ModelError {
   const code = report?.code ?? null;
   const status =
     report?.status ?? (typeof code === 'number' ? code : (statusOfWord(code) ?? statusOfWord(report?.type)));
-  return new ModelError(failureOfStatus(status ?? 500, code, report?.param), { cause });
+  const told = {
+    code,
+    param: report?.param,
+    message: (report?.message ?? '').slice(0, maxCauseLength),
+    isReport: true,
+  };
+  const { failure, problem } = failureOfStatus(status ?? 500, told);
+  return new ModelError(failure, { problem, cause });
 }
 
 /** The status that would have gone with a code or type, had the error come before the answer. */
@@ -113,37 +130,15 @@ function statusOfWord(word: unknown): number | undefined {
   return undefined;
 }
 
-function failureOfStatus(status: number, code: unknown, param: unknown): Failure {
-  if (refusalCodes.has(code)) return refused;
-  if (code === 'insufficient_quota') {
-    return { code: 'RATE_LIMITED', message: 'The quota at the model provider is used up.', retryable: false };
-  }
-  if (status === 429) {
-    return { code: 'RATE_LIMITED', message: 'The model provider is busy: try again in a moment.', retryable: true };
-  }
-  if (status === 408 || status === 504) return timedOut;
-  const retryable = status === 409 || status === 425 || status >= 500;
-  return { code: 'MODEL_ERROR', message: messageOfStatus(status, code, param), retryable };
-}
-
-function messageOfStatus(status: number, code: unknown, param: unknown): string {
-  if (code === 'context_length_exceeded' || status === 413) return 'The conversation is too long for the model.';
-  if (param === 'temperature') return 'The model does not accept this temperature.';
-  if (status === 401) return 'The model provider does not accept the API key.';
-  if (status === 402) return 'The account at the model provider has to be paid first.';
-  if (status === 403) return 'The API key may not use this model.';
-  if (status === 404) return 'The model provider knows no such model or address: check the model and its API URL.';
-  if (status >= 300 && status < 400) return 'The model provider redirects to another address: check its API URL.';
-  if (status >= 500) return `The model provider failed (status ${status}).`;
-  return `The model provider rejected the request (status ${status}): check the model and its settings.`;
-}
-
-function modelError(message: string, retryable: boolean, cause?: unknown): ModelError {
-  return new ModelError({ code: 'MODEL_ERROR', message, retryable }, cause === undefined ? {} : { cause });
+function modelError(message: string, retryable: boolean, problem: ModelProblem, cause?: unknown): ModelError {
+  return new ModelError(
+    { code: 'MODEL_ERROR', message, retryable },
+    { problem, ...(cause === undefined ? {} : { cause }) },
+  );
 }
 
 /** What an error says, in few words and without the API key, which providers and URL parsers like to repeat. */
-function describeCause(error: unknown, apiKey: string): Error {
+export function describeCause(error: unknown, apiKey: string): Error {
   const parts: string[] = [];
   for (let at = error; at instanceof Error && parts.length < 3; at = at.cause) parts.push(`${at.name}: ${at.message}`);
   const text = parts.length === 0 ? String(error) : parts.join('; ');

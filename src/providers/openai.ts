@@ -1,13 +1,20 @@
-import type { ModelEvent, ModelPort, ModelRequest } from '../engine/ports.ts';
+import { orAborted } from '../engine/abort.ts';
+import type { ModelEndpoint, ModelEvent, ModelPort, ModelRequest } from '../engine/ports.ts';
 import { readAnswer } from './answer.ts';
+import { putModelInPath } from './azure.ts';
 import { ChatCompletionsReader, writeChatRequest } from './chat-completions.ts';
 import { ClientPool } from './clients.ts';
-import { failureOfRequest } from './failures.ts';
+import { createDial } from './dial.ts';
+import { failureOfRequest, unusableModelName } from './failures.ts';
+import { AddressGuard } from './guard.ts';
+import { reservedLlmOptions } from './presets.ts';
 import { ResponsesReader, writeResponsesRequest } from './responses.ts';
 import { StepGatherer } from './step.ts';
 
 export interface OpenAiModelOptions {
-  /** How to dial, if not by dial.ts. A ModelError that it throws reaches the caller as it is. */
+  /** Which addresses of users may be dialled. One that allows nothing private unless set. */
+  readonly guard?: AddressGuard;
+  /** How to dial all addresses, if not by dial.ts. A ModelError that it throws reaches the caller as it is. */
   readonly fetch?: typeof fetch;
   /** How long nothing may come: until the headers, and then from chunk to chunk. In milliseconds; 120,000 unless set. */
   readonly timeoutMs?: number;
@@ -19,7 +26,8 @@ export interface OpenAiModelOptions {
 export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
   const timeoutMs = options.timeoutMs ?? 120_000;
   const clients = new ClientPool({
-    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    fetch: options.fetch ?? createDial(),
+    guardedFetch: options.fetch ?? createDial({ guard: options.guard ?? new AddressGuard() }),
     timeoutMs,
     maxRetries: options.maxRetries ?? 0,
   });
@@ -28,9 +36,15 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
     const { endpoint } = request;
     try {
       const client = clients.get(endpoint);
-      return endpoint.api === 'RESPONSES'
-        ? await client.responses.create(writeResponsesRequest(request), { signal }).asResponse()
-        : await client.chat.completions.create(writeChatRequest(request), { signal }).asResponse();
+      const responses = endpoint.api === 'RESPONSES';
+      const written = responses ? writeResponsesRequest(request) : writeChatRequest(request);
+      const usual = responses ? '/responses' : '/chat/completions';
+      const path = putModelInPath(endpoint.path ?? usual, endpoint.model);
+      if (path === null) throw unusableModelName();
+      const body = addOptions(written, endpoint.options);
+      const query = { ...endpoint.query };
+      // Whether or not what dials listens to the signal.
+      return await orAborted(client.post(path, { body, query, stream: true, signal }).asResponse(), signal);
     } catch (error) {
       signal.throwIfAborted();
       throw failureOfRequest(error, endpoint.apiKey);
@@ -56,4 +70,12 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
       }
     },
   };
+}
+
+/** The body with what an agent's options put over it; null takes a parameter out. */
+function addOptions(body: object, options: ModelEndpoint['options']): object {
+  const given = Object.entries(options ?? {}).filter(([name]) => !reservedLlmOptions.has(name));
+  if (given.length === 0) return body;
+  const changed = { ...body, ...Object.fromEntries(given) };
+  return Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null));
 }

@@ -33,8 +33,10 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
     max_output_tokens: openai ? Math.max(maxTokens, minOutputTokens) : maxTokens,
     store: false,
     stream: true,
-    // Obfuscation pads every token.
-    ...(openai ? { stream_options: { include_obfuscation: false } } : {}),
+    // Obfuscation pads every token; Azure's dated versions do not know it.
+    ...(openai && endpoint.query?.['api-version'] === undefined
+      ? { stream_options: { include_obfuscation: false } }
+      : {}),
   };
 }
 

@@ -10,10 +10,11 @@ export async function checkpointRuns(host: RunHost): Promise<void> {
   const runs = [...host.active.values()].filter((active) => active.recorder !== null);
   if (runs.length === 0) return;
 
-  const saved = runs.map(({ run, recorder }) => {
+  const saved = runs.map((active) => {
+    const { run, recorder } = active;
     const text = recorder?.unsaved ?? null;
     // Text and seq are taken in the same tick: what the row will hold is what the log holds up to that seq.
-    return { runId: run.id, text, seq: recorder?.savable ? (host.log.find(run.id)?.lastSeq ?? 0) : null };
+    return { active, runId: run.id, text, seq: recorder?.savable ? (host.log.find(run.id)?.lastSeq ?? 0) : null };
   });
   const texts = saved.flatMap(({ text }) => text ?? []);
   const rows = await host.db.$queryRaw<{ id: string; cancel: boolean }[]>`
@@ -23,16 +24,17 @@ export async function checkpointRuns(host: RunHost): Promise<void> {
       WHERE messages.id = t.id AND messages.status = 'STREAMING'
     )
     UPDATE runs SET
-      last_seq = coalesce(s.seq, runs.last_seq),
+      -- A statement that had to wait may come when the run has got further: never back.
+      last_seq = greatest(runs.last_seq, s.seq),
       lease_expires_at = now() + ${leaseMs} * interval '1 millisecond'
     FROM unnest(${saved.map(({ runId }) => runId)}::uuid[], ${saved.map(({ seq }) => seq)}::int[]) AS s (id, seq)
     WHERE runs.id = s.id AND runs.lease_owner = ${host.instanceId} AND runs.status IN ('RUNNING', 'REQUIRES_ACTION')
     RETURNING runs.id::text, runs.cancel_requested_at IS NOT NULL AS cancel`;
 
   const renewed = new Map(rows.map((row) => [row.id, row]));
-  for (const { runId, seq, text } of saved) {
-    const active = host.active.get(runId);
-    if (!active) continue;
+  for (const { active, runId, seq, text } of saved) {
+    // Since the statement began it can have ended, or have waited and gone on as another one.
+    if (host.active.get(runId) !== active) continue;
     const row = renewed.get(runId);
     if (row) {
       if (text) active.recorder?.noteSaved(text.messageId, text.content);

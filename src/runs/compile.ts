@@ -1,92 +1,123 @@
-import { visibleAgents } from '../access.ts';
+import { belongsTo } from '../access.ts';
+import { findDefaultAgent, type ResolvedAgent, resolveAgents } from '../agents/resolve-agents.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
-import type { Db } from '../db.ts';
+import { defaultSettings } from '../conversations/settings.ts';
 import type { PlannedAgent, PlannedHandoff } from '../engine/plan.ts';
-import type { ModelEndpoint } from '../engine/ports.ts';
 import { BadUserInputError, ConflictError } from '../errors.ts';
-import type { Agent, Prisma } from '../generated/prisma/client.ts';
-import { describeTools } from '../tools/registry.ts';
-import { resolveEndpoint } from './endpoint.ts';
+import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
+import { type GivenSettings, putSettingsOver } from '../providers/turn-settings.ts';
+import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../scenarios/load-graph.ts';
+import type { Tool } from '../tools/tool.ts';
+import type { RunHost } from './host.ts';
 import type { StoredTurn } from './input.ts';
 
-/** What a turn is compiled from, in one statement. */
+/** What a turn is compiled from, beside what is remembered of the tenant's configuration; in one statement. */
 export const conversationForTurn = {
-  scenario: { include: { agents: { include: { agent: true, handoffs: true } } } },
-  activeAgent: true,
   user: { select: { settings: { include: { enabledAgents: true } } } },
 } satisfies Prisma.ConversationInclude;
 
 export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
 
-/** The rows that a turn needs, frozen: edits do not reach a turn that is running. */
-export interface CompiledTurn {
+/** What a turn is carried out with, frozen: edits do not reach a turn that is running. */
+export interface PlannedTurn {
   readonly agents: ReadonlyMap<string, PlannedAgent>;
+  /** Who has the floor. */
   readonly startAgentId: string;
+  /** The tools of all its agents, by name. */
+  readonly tools: ReadonlyMap<string, Tool>;
+}
+
+/** A turn that begins. */
+export interface CompiledTurn extends PlannedTurn {
   readonly routing: StoredRoutingDecision;
 }
 
 /**
- * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings.
- * Reads no more than that, but the agent that was asked for or the default one where there is no scenario.
+ * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings. All but
+ * the conversation comes out of the cache, where it was there.
  *
  * @throws {BadUserInputError} when the agent that was asked for cannot have the floor
  * @throws {ConflictError} when there is no agent that could answer
  */
 export async function compileTurn(
   viewer: Viewer,
-  db: Db,
+  host: RunHost,
   conversation: ConversationForTurn,
   stored: StoredTurn,
-  fallback: ModelEndpoint,
 ): Promise<CompiledTurn> {
   const { settings } = conversation.user;
-  const members = conversation.scenario?.agents ?? [];
-  const usable = new Map<string, Agent>(
-    members.map(({ agent }) => [agent.id, agent] as const).filter(([, agent]) => agent.isActive && !agent.deletedAt),
-  );
-  const root = members.find((member) => member.isRoot)?.agent ?? null;
-  const floor = await chooseFloor(viewer, db, conversation, stored, usable, root);
-  usable.set(floor.agent.id, floor.agent);
+  const scenario = conversation.scenarioId
+    ? await loadScenarioGraph(viewer, host.db, host.agents.config, conversation.scenarioId)
+    : null;
+  const members = await resolveAgents(viewer, host.agents, [...(scenario?.members.keys() ?? [])]);
+  const usable = new Map([...members].filter(([, { agent }]) => agent.isActive));
+  const floor = await chooseFloor(viewer, host, conversation, stored, scenario, usable);
+  usable.set(floor.resolved.agent.id, floor.resolved);
 
   const enabled = new Set(settings?.enabledAgents.map((entry) => entry.agentId) ?? []);
   const reachable = (id: string) => usable.has(id) && (enabled.size === 0 || enabled.has(id));
   const enabledTools = new Set(settings?.enabledTools ?? []);
+  const named = [...usable.values()].flatMap(({ agent }) => agent.toolNames);
+  const tools = new Map((await host.tools.findTools(viewer, [...new Set(named)])).map((tool) => [tool.name, tool]));
 
+  const given = findGivenSettings(stored, settings);
   const agents = new Map<string, PlannedAgent>();
-  for (const agent of usable.values()) {
-    const edges = members.find((member) => member.agentId === agent.id)?.handoffs ?? [];
-    const endpoint = resolveEndpoint(agent.llm, fallback);
-    const model = stored.model ?? settings?.model ?? endpoint.model;
+  for (const { agent, llm } of usable.values()) {
+    const edges = scenario?.members.get(agent.id)?.handoffs ?? [];
+    const model = stored.model ?? settings?.model ?? llm.model;
     agents.set(agent.id, {
       id: agent.id,
       name: agent.name,
       instructions: agent.instructions,
-      endpoint: { ...endpoint, model },
-      temperature: stored.temperature ?? settings?.temperature ?? 0.7,
-      maxTokens: stored.maxTokens ?? settings?.maxTokens ?? 2_000,
-      tools: describeTools(agent.toolNames).filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name)),
+      endpoint: { ...llm, model, ...(llm.options && { options: putSettingsOver(llm.options, given) }) },
+      temperature: given.temperature ?? defaultSettings.temperature,
+      maxTokens: given.maxTokens ?? defaultSettings.maxTokens,
+      tools: agent.toolNames
+        .flatMap((name) => tools.get(name) ?? [])
+        .filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name))
+        .map(planTool),
       handoffs: planHandoffs(
-        edges.filter((edge) => reachable(edge.toAgentId)).sort((a, b) => a.position - b.position),
+        edges.filter((edge) => reachable(edge.toAgentId)),
         usable,
       ),
     });
   }
 
-  const start = agents.get(floor.agent.id);
+  const start = agents.get(floor.resolved.agent.id);
   if (!start) throw new Error('The agent with the floor is not in its own plan.');
   return {
     agents,
+    tools,
     startAgentId: start.id,
     routing: {
-      rootAgentId: root?.id ?? start.id,
+      rootAgentId: scenario?.rootAgentId ?? start.id,
       selectedAgentIds: [start.id],
       selectedTools: start.tools.map((tool) => tool.name),
       confidence: 1,
       reasoning: floor.reasoning,
-      alternatives: start.handoffs.flatMap((handoff) => usable.get(handoff.toAgentId)?.name ?? []),
+      alternatives: start.handoffs.flatMap((handoff) => usable.get(handoff.toAgentId)?.agent.name ?? []),
     },
   };
+}
+
+/**
+ * The settings that come before the agent's own `options`: those of the turn, else those of the viewer's chatSettings
+ * that differ from the defaults. The rows have defaults and no null, so a default there counts as not set.
+ */
+function findGivenSettings(stored: StoredTurn, settings: ChatSettings | null): GivenSettings {
+  const changed = (name: 'temperature' | 'maxTokens') => {
+    const value = settings?.[name] ?? defaultSettings[name];
+    return value === defaultSettings[name] ? null : value;
+  };
+  return {
+    temperature: stored.temperature ?? changed('temperature'),
+    maxTokens: stored.maxTokens ?? changed('maxTokens'),
+  };
+}
+
+function planTool({ name, description, parameters, timeoutMs, maxResultLength, requiresApproval }: Tool) {
+  return { name, description, parameters, timeoutMs, maxResultLength, requiresApproval };
 }
 
 /** The name of the transfer tool to an agent: `transfer_to_` and its name in snake case. */
@@ -100,13 +131,10 @@ export function handoffToolName(agentName: string): string {
   return `transfer_to_${slug || 'agent'}`.slice(0, 60);
 }
 
-function planHandoffs(
-  edges: readonly { toAgentId: string; description: string | null }[],
-  agents: ReadonlyMap<string, Agent>,
-): PlannedHandoff[] {
+function planHandoffs(edges: readonly GraphEdge[], agents: ReadonlyMap<string, ResolvedAgent>): PlannedHandoff[] {
   const taken = new Set<string>();
   return edges.flatMap((edge) => {
-    const to = agents.get(edge.toAgentId);
+    const to = agents.get(edge.toAgentId)?.agent;
     if (!to) return [];
     const name = handoffToolName(to.name);
     let toolName = name;
@@ -119,43 +147,50 @@ function planHandoffs(
 }
 
 interface Floor {
-  readonly agent: Agent;
+  readonly resolved: ResolvedAgent;
   readonly reasoning: string;
 }
 
 async function chooseFloor(
   viewer: Viewer,
-  db: Db,
+  host: RunHost,
   conversation: ConversationForTurn,
   stored: StoredTurn,
-  members: ReadonlyMap<string, Agent>,
-  root: Agent | null,
+  scenario: ScenarioGraph | null,
+  members: ReadonlyMap<string, ResolvedAgent>,
 ): Promise<Floor> {
+  const findUsable = async (id: string | null) => {
+    if (id === null) return null;
+    const resolved = members.get(id) ?? (await resolveAgents(viewer, host.agents, [id])).get(id);
+    if (!resolved?.agent.isActive) return null;
+    const { tenantId, ownerId } = resolved.agent;
+    return belongsTo(viewer, { tenantId, userId: ownerId }) ? resolved : null;
+  };
   if (stored.agentId !== null) {
-    const asked =
-      members.get(stored.agentId) ??
-      (conversation.scenarioId === null
-        ? await db.agent.findFirst({ where: { ...visibleAgents(viewer), id: stored.agentId, isActive: true } })
-        : null);
+    const asked = scenario ? members.get(stored.agentId) : await findUsable(stored.agentId);
     if (!asked) {
-      const where =
-        conversation.scenarioId === null
-          ? 'an active agent of yours'
-          : "an active agent of the conversation's scenario";
+      const where = scenario ? "an active agent of the conversation's scenario" : 'an active agent of yours';
       throw new BadUserInputError(`input.agentId is not ${where}.`, ['input', 'agentId']);
     }
-    return { agent: asked, reasoning: 'The request gave the floor to this agent.' };
+    return { resolved: asked, reasoning: 'The request gave the floor to this agent.' };
   }
-  const current = conversation.activeAgent;
-  if (current?.isActive && !current.deletedAt && (conversation.scenarioId === null || members.has(current.id))) {
-    return { agent: current, reasoning: 'The agent had the floor already.' };
+  const { activeAgentId, followsDefault } = conversation;
+  const current = scenario
+    ? activeAgentId === null
+      ? null
+      : members.get(activeAgentId)
+    : followsDefault
+      ? null
+      : await findUsable(activeAgentId);
+  if (current) return { resolved: current, reasoning: 'The agent had the floor already.' };
+  const root = scenario?.rootAgentId ? members.get(scenario.rootAgentId) : null;
+  if (root) return { resolved: root, reasoning: 'The root of the scenario begins.' };
+  if (scenario) {
+    throw new ConflictError(
+      "The root agent of the conversation's scenario is not active. Give the floor to another member (agentId), or ask an admin.",
+    );
   }
-  if (root && members.has(root.id)) return { agent: root, reasoning: 'The root of the scenario begins.' };
-  const fallback = await db.agent.findFirst({
-    where: { ...visibleAgents(viewer), isActive: true, isDefault: true },
-    // The viewer's own default before the tenant's: nulls come last in ascending order.
-    orderBy: { ownerId: { sort: 'asc', nulls: 'last' } },
-  });
-  if (!fallback) throw new ConflictError('There is no active agent that could answer.');
-  return { agent: fallback, reasoning: 'The default agent answers where nothing else was chosen.' };
+  const fallback = await findUsable(await findDefaultAgent(viewer, host.agents));
+  if (fallback) return { resolved: fallback, reasoning: 'The default agent answers where nothing else was chosen.' };
+  throw new ConflictError('There is no active agent that could answer.');
 }

@@ -33,7 +33,7 @@ const MessageAdded = builder.objectRef<ChangeOf<'MessageAdded'>>('MessageAdded')
 });
 
 const RunChanged = builder.objectRef<ChangeOf<'RunChanged'>>('RunChanged').implement({
-  description: 'A run was asked for, began or ended.',
+  description: 'A run was asked for, began, came to wait for a person, went on or ended.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,

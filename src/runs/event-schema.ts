@@ -3,6 +3,7 @@ import { MessageRef } from '../conversations/message-schema.ts';
 import { formatId } from '../ids.ts';
 import type { RunEvent as LogEvent } from '../log/event.ts';
 import { AgentRef } from '../refs.ts';
+import { readEndedRun } from './deleted-run.ts';
 import { loadAgent, readRun, readRunMessage } from './read.ts';
 import { Handoff, RoutingDecision, RunError, ToolCall } from './record-schema.ts';
 import { RunRef } from './run-ref.ts';
@@ -97,6 +98,13 @@ builder.objectRef<EventOf<'ToolCallCompleted'>>('ToolCallCompleted').implement({
   fields: (t) => ({ toolCall: t.expose('toolCall', { type: ToolCall, description: 'The call with its result.' }) }),
 });
 
+builder.objectRef<EventOf<'ApprovalRequested'>>('ApprovalRequested').implement({
+  interfaces: [RunEvent],
+  description:
+    'A tool call waits for a person: answer with approveToolCall. The run is REQUIRES_ACTION until all of its calls that wait have their answer, and no process holds it; the stream stays open. What follows is ToolCallStarted where it was approved, ToolCallCompleted where it was denied or nobody decided in time.',
+  fields: (t) => ({ toolCall: t.expose('toolCall', { type: ToolCall, description: 'The call, as it waits.' }) }),
+});
+
 builder.objectRef<EventOf<'HandoffOccurred'>>('HandoffOccurred').implement({
   interfaces: [RunEvent],
   description: 'One agent gave the floor to another.',
@@ -128,7 +136,7 @@ builder.objectRef<EventOf<'RunCompleted'>>('RunCompleted').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The run as it ended.',
-      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
   }),
 });
@@ -140,7 +148,7 @@ builder.objectRef<EventOf<'RunFailed'>>('RunFailed').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The run as it ended.',
-      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
     error: t.expose('failure', { type: RunError, description: 'Why.' }),
   }),
@@ -153,7 +161,7 @@ builder.objectRef<EventOf<'RunCancelled'>>('RunCancelled').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The run as it ended.',
-      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
   }),
 });

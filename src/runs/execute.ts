@@ -4,49 +4,62 @@ import type { RunPlan } from '../engine/plan.ts';
 import type { TurnPorts } from '../engine/ports.ts';
 import { runTurn } from '../engine/run-turn.ts';
 import { SwitchboardError } from '../errors.ts';
-import { callTool } from '../tools/registry.ts';
-import { type CompiledTurn, compileTurn, conversationForTurn } from './compile.ts';
+import { lazyCheck } from '../tools/parameters.ts';
+import { type CompiledTurn, compileTurn, conversationForTurn, type PlannedTurn } from './compile.ts';
 import { finishRun, type RunEnd } from './finish.ts';
 import { historyOfFirst, loadHistory } from './history.ts';
 import type { ActiveRun, RunHost } from './host.ts';
+import { type Pause, pauseRun } from './pause.ts';
 import { RunRecorder } from './record.ts';
+import { resumeTurn } from './resume.ts';
 
 /**
- * Carries out a run from its first event to its last: the engine's events are written down, then given to the log.
- * Detached: nothing of it hangs on a socket or on the operation that started it.
- * @returns when the rows are written and every reader can read the terminal event
+ * Carries out a run from its first event, or from its pause, to its last or to its next pause: the engine's events are
+ * written down, then given to the log. Detached: nothing of it hangs on a socket or on the operation that started it.
+ * @returns when the rows are written and every reader can read the last event
  */
 export function executeRun(host: RunHost, active: ActiveRun): Promise<void> {
   return withoutTally(async () => {
     const recorder = new RunRecorder(host, active);
     active.recorder = recorder;
-    const end = await carryOut(host, active, recorder);
-    await finishRun(host, active, recorder, end);
+    // What was before a pause is in the rows as it is in the log. Said before anything is awaited: it is asked for at once.
+    if (active.resumed) recorder.noteCheckpoint(host.log.open(active.run.id).lastSeq);
+    const came = await carryOut(host, active, recorder);
+    if (!('waiting' in came)) return finishRun(host, active, recorder, came);
+    const end = await tryPause(host, active, recorder, came);
+    if (end) await finishRun(host, active, recorder, end);
   });
 }
 
-async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder): Promise<RunEnd> {
+/** Lets a run wait. @returns null, or how it ends instead */
+async function tryPause(host: RunHost, active: ActiveRun, recorder: RunRecorder, pause: Pause): Promise<RunEnd | null> {
+  try {
+    // Where it may not wait, somebody has asked for its end.
+    return (await pauseRun(host, active, recorder, pause)) ? null : { status: 'CANCELLED', failure: null };
+  } catch (error) {
+    host.logger.error({ err: error, runId: active.run.id }, 'a run could not be paused');
+    recorder.broken = true;
+    const failure = { code: 'INTERNAL', message: 'The turn could not be saved.', retryable: true } as const;
+    return { status: 'FAILED', failure };
+  }
+}
+
+async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder): Promise<RunEnd | Pause> {
   const { run, controller } = active;
   const { log } = host;
   try {
-    const turn = active.turn ?? (await compileQueued(host, active));
+    const { turn, plan } = active.resumed
+      ? await resumeTurn(host, active.viewer, active.resumed)
+      : await beginTurn(host, active);
     recorder.agentId = turn.startAgentId;
-    log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
-    log.append(run.id, { type: 'RoutingDecided', decision: turn.routing });
-    const plan: RunPlan = {
-      agents: turn.agents,
-      startAgentId: turn.startAgentId,
-      history: active.first
-        ? historyOfFirst(active.first, host.historyTokens)
-        : await loadHistory(host.db, run, host.historyTokens),
-      limits: host.limits,
-    };
     for await (const event of runTurn(plan, portsOf(host, active, turn), controller.signal)) {
       switch (event.type) {
         case 'textDelta':
         case 'reasoningDelta':
           log.append(run.id, recorder.recordDelta(event));
           break;
+        case 'turnPaused':
+          return { turn, waiting: event.waiting, paused: event.paused };
         case 'turnCompleted':
           return { status: 'COMPLETED', failure: null };
         case 'turnCancelled':
@@ -75,16 +88,32 @@ async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder)
   }
 }
 
+/** Tells the readers that the turn begins, and reads what it begins with. */
+async function beginTurn(host: RunHost, active: ActiveRun): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
+  const { run, first } = active;
+  const turn = active.turn ?? (await compileQueued(host, active));
+  const { agents, startAgentId, routing } = turn;
+  host.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
+  host.log.append(run.id, { type: 'RoutingDecided', decision: routing });
+  const history = first
+    ? historyOfFirst(first, host.historyTokens)
+    : await loadHistory(host.db, run, host.historyTokens);
+  return { turn, plan: { agents, startAgentId, history, limits: host.limits, resumed: null } };
+}
+
 async function compileQueued(host: RunHost, active: ActiveRun): Promise<CompiledTurn> {
   const conversation = await host.db.conversation.findUniqueOrThrow({
     where: { id: active.run.conversationId },
     include: conversationForTurn,
   });
-  active.turn = await compileTurn(active.viewer, host.db, conversation, active.stored, host.endpoint);
+  active.turn = await compileTurn(active.viewer, host, conversation, active.stored);
   const { startAgentId: toAgentId, routing } = active.turn;
   await host.db.$transaction([
     // The conversation's row first, as everywhere.
-    host.db.conversation.updateMany({ where: { id: conversation.id }, data: { activeAgentId: toAgentId } }),
+    host.db.conversation.updateMany({
+      where: { id: conversation.id },
+      data: { activeAgentId: toAgentId, ...(active.stored.agentId !== null && { followsDefault: false }) },
+    }),
     host.db.run.updateMany({ where: { id: active.run.id }, data: { agentId: toAgentId, routingDecision: routing } }),
   ]);
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
@@ -94,18 +123,27 @@ async function compileQueued(host: RunHost, active: ActiveRun): Promise<Compiled
   return active.turn;
 }
 
-function portsOf(host: RunHost, { viewer, run }: ActiveRun, turn: CompiledTurn): TurnPorts {
+function portsOf(host: RunHost, { viewer, run }: ActiveRun, turn: PlannedTurn): TurnPorts {
   return {
     model: host.model,
     tools: {
-      call: (call, { agentId, signal }) =>
-        callTool(call.name, call.arguments, {
+      check: ({ name, arguments: args }) => {
+        const tool = turn.tools.get(name);
+        return tool ? lazyCheck(tool.parameters, () => {})(args) : `There is no tool named ${name}.`;
+      },
+      call: async (call, { agentId, signal }) => {
+        const tool = turn.tools.get(call.name);
+        if (!tool) return { ok: false, error: `There is no tool named ${call.name}.` };
+        return tool.call(call.arguments, {
           viewer,
           db: host.db,
           conversationId: run.conversationId,
+          runId: run.id,
+          callId: call.id,
           agentName: turn.agents.get(agentId)?.name ?? null,
           signal,
-        }),
+        });
+      },
     },
     newId: () => randomUUIDv7(),
     now: () => new Date(),

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Failure } from '../engine/ports.ts';
 import type { Prisma, Run } from '../generated/prisma/client.ts';
-import { packEvents } from '../log/archive.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { saveArchive } from './archive.ts';
 import { type ActiveRun, leaseMs, type RunHost } from './host.ts';
 import { storedTurn } from './input.ts';
 import type { RunRecorder } from './record.ts';
@@ -31,8 +31,12 @@ export async function finishRun(host: RunHost, active: ActiveRun, recorder: RunR
       await recorder.settle().catch(() => {});
       const { written, next } = await host.db.$transaction(async (tx) => {
         const written = await closeRun(tx, host, run, recorder.agentId, [...tail.events, terminal], end);
-        // Where another process has ended it, something may have been begun since.
-        if (!written || recorder.broken) await closeOpenRows(tx, run.id, written ? recorder.unsaved : null);
+        // Where another process has ended it, something may have been begun since. Where it lives on without this one,
+        // because it waits for a person, its rows are not this one's to close.
+        active.paused = !written && (await isLive(tx, run.id));
+        if (!active.paused && (!written || recorder.broken)) {
+          await closeOpenRows(tx, run.id, written ? recorder.unsaved : null);
+        }
         return { written, next: written ? await promoteNext(tx, host, run.conversationId) : null };
       });
       if (written) tail.append(terminal);
@@ -51,6 +55,10 @@ export async function finishRun(host: RunHost, active: ActiveRun, recorder: RunR
   const failure: Failure = { code: 'INTERNAL', message: 'The turn could not be saved.', retryable: true };
   tail.append(terminalEvent(run.id, terminal.seq, { status: 'FAILED', failure }));
   host.log.drop(run.id);
+}
+
+async function isLive(tx: Prisma.TransactionClient, runId: string): Promise<boolean> {
+  return (await tx.run.count({ where: { id: runId, status: { in: ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] } } })) > 0;
 }
 
 /** The last event of a run. */
@@ -77,22 +85,24 @@ async function closeRun(
 ): Promise<boolean> {
   await tx.conversation.updateMany({ where: { id: run.conversationId }, data: { updatedAt: new Date() } });
   const closed = await tx.run.updateMany({
-    where: { id: run.id, leaseOwner: host.instanceId, status: { in: ['RUNNING', 'REQUIRES_ACTION'] } },
+    where: { id: run.id, leaseOwner: host.instanceId, status: 'RUNNING' },
     data: { ...endedRow(end, events.at(-1)?.seq ?? 0), agentId },
   });
   if (closed.count === 0) return false;
-  await tx.runArchive.createMany({ data: [{ runId: run.id, events: packEvents(events) }] });
+  await saveArchive(tx, run.id, events);
   return true;
 }
 
 /**
  * Closes what a run has left open: its text is kept as PARTIAL, its tool calls are CANCELLED.
  * @param unsaved text that is newer than its row
+ * @param why what is said of its tool calls
  */
 export async function closeOpenRows(
   tx: Prisma.TransactionClient,
   runId: string,
   unsaved: { readonly messageId: string; readonly content: string } | null,
+  why = 'The turn was stopped.',
 ): Promise<void> {
   if (unsaved) {
     await tx.message.updateMany({
@@ -103,7 +113,7 @@ export async function closeOpenRows(
   await tx.message.updateMany({ where: { runId, status: 'STREAMING' }, data: { status: 'PARTIAL' } });
   await tx.toolCall.updateMany({
     where: { runId, status: { in: ['PENDING', 'AWAITING_APPROVAL', 'RUNNING'] } },
-    data: { status: 'CANCELLED', error: 'The turn was stopped.', finishedAt: new Date() },
+    data: { status: 'CANCELLED', error: why, finishedAt: new Date() },
   });
 }
 
@@ -118,6 +128,7 @@ export function endedRow(end: RunEnd, lastSeq: number) {
     finishedAt: new Date(),
     leaseOwner: null,
     leaseExpiresAt: null,
+    actionExpiresAt: null,
   };
 }
 
@@ -151,6 +162,6 @@ export async function promoteNext(
 export function launchPromoted(host: RunHost, run: Run): void {
   const stored = storedTurn.parse(run.input);
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-  host.launch(viewer, run, stored);
+  host.launch({ viewer, run, stored });
   host.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
 }

@@ -1,20 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { AgentHost } from '../agents/host.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../db.ts';
 import { TurnAborted } from '../engine/abort.ts';
+import type { CallDecision } from '../engine/paused-turn.ts';
 import type { TurnLimits } from '../engine/plan.ts';
-import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
+import type { ModelPort } from '../engine/ports.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import type { RunCursor } from '../log/cursor.ts';
 import { MemoryLog } from '../log/memory-log.ts';
 import type { RateLimit } from '../rate-limit.ts';
+import type { ToolRegistry } from '../tools/registry.ts';
 import { checkpointRuns } from './checkpoint.ts';
 import type { CompiledTurn } from './compile.ts';
 import { executeRun } from './execute.ts';
 import type { StoredTurn } from './input.ts';
+import type { PauseState } from './pause-state.ts';
 import type { RunRecorder } from './record.ts';
 import { recoverRuns } from './recover.ts';
 import { fillRemoteTails } from './remote.ts';
@@ -24,14 +28,17 @@ export interface RunHostOptions {
   readonly db: Database;
   readonly model: ModelPort;
   readonly logger: Logger;
-  /** The model of agents that name none of their own. */
-  readonly endpoint: ModelEndpoint;
+  /** Where agents are kept and their providers reached. */
+  readonly agents: AgentHost;
+  readonly tools: ToolRegistry;
   readonly limits: TurnLimits;
   /** How much of the past a model is given, in tokens. */
   readonly historyTokens: number;
   readonly feed: ConversationFeed;
   /** How often a user may start a turn. */
   readonly turnLimit: RateLimit;
+  /** How long a run waits for a person before it is cancelled. */
+  readonly approvalTtlSeconds: number;
   /** Whether no other process can be on this database: whatever runs in it at start was left by a dead one. */
   readonly exclusive: boolean;
 }
@@ -45,12 +52,30 @@ export interface ActiveRun {
   turn: CompiledTurn | null;
   /** The user message, where the conversation begins with it: then there is no past to read. */
   readonly first: Message | null;
+  /** Where it goes on after its pause; null: it begins. */
+  readonly resumed: ResumedRun | null;
   readonly controller: AbortController;
   readonly cancelOnDisconnect: boolean;
   /** Set once its execution has begun. */
   recorder: RunRecorder | null;
-  /** Resolves when its rows are written and its log is closed; never rejects. */
+  /** Whether it waits for a person now, and is carried out no more. */
+  paused: boolean;
+  /** Resolves when its rows are written and its log is closed, or when it waits for a person; never rejects. */
   done: Promise<void>;
+}
+
+/** A run that goes on after a person has decided. */
+export interface ResumedRun {
+  readonly state: PauseState;
+  /** By the model's call ids. */
+  readonly decisions: ReadonlyMap<string, CallDecision>;
+}
+
+/** What a run is carried out with. */
+export interface Launch extends Pick<ActiveRun, 'viewer' | 'run' | 'stored'> {
+  readonly turn?: CompiledTurn;
+  readonly first?: Message | null;
+  readonly resumed?: ResumedRun;
 }
 
 const checkpointEveryMs = 500;
@@ -67,11 +92,13 @@ export class RunHost {
   readonly db: Database;
   readonly model: ModelPort;
   readonly logger: Logger;
-  readonly endpoint: ModelEndpoint;
+  readonly agents: AgentHost;
+  readonly tools: ToolRegistry;
   readonly limits: TurnLimits;
   readonly historyTokens: number;
   readonly exclusive: boolean;
   readonly turnLimit: RateLimit;
+  readonly approvalTtlSeconds: number;
   /** Names this process in the leases of its runs. */
   readonly instanceId = randomUUID();
   readonly log = new MemoryLog();
@@ -88,12 +115,14 @@ export class RunHost {
     this.db = options.db;
     this.model = options.model;
     this.logger = options.logger;
-    this.endpoint = options.endpoint;
+    this.agents = options.agents;
+    this.tools = options.tools;
     this.limits = options.limits;
     this.historyTokens = options.historyTokens;
     this.exclusive = options.exclusive;
     this.feed = options.feed;
     this.turnLimit = options.turnLimit;
+    this.approvalTtlSeconds = options.approvalTtlSeconds;
   }
 
   /** Ends the runs that a dead process left, then starts the clockwork. Call it before serving. */
@@ -110,21 +139,18 @@ export class RunHost {
   }
 
   /** Carries out a run, detached from whoever asked for it. Its row says RUNNING, with the lease of this process. */
-  launch(
-    viewer: Viewer,
-    run: Run,
-    stored: StoredTurn,
-    known: { readonly turn: CompiledTurn; readonly first: Message | null } | null = null,
-  ): ActiveRun {
+  launch({ viewer, run, stored, turn, first, resumed }: Launch): ActiveRun {
     const active: ActiveRun = {
       viewer,
       run,
       stored,
-      turn: known?.turn ?? null,
-      first: known?.first ?? null,
+      turn: turn ?? null,
+      first: first ?? null,
+      resumed: resumed ?? null,
       controller: new AbortController(),
       cancelOnDisconnect: stored.onDisconnect === 'CANCEL',
       recorder: null,
+      paused: false,
       done: Promise.resolve(),
     };
     // Whoever was on the way in when the server began to stop is told so, and can try again elsewhere.
@@ -133,7 +159,10 @@ export class RunHost {
     this.log.open(run.id);
     active.done = executeRun(this, active)
       .catch((error: unknown) => this.logger.error({ err: error, runId: run.id }, 'a run ended without its rows'))
-      .finally(() => this.active.delete(run.id));
+      .finally(() => {
+        // One that was paused can have been taken up again before this.
+        if (this.active.get(run.id) === active) this.active.delete(run.id);
+      });
     return active;
   }
 

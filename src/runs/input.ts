@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
 import { parseId } from '../ids.ts';
-import { decimal, integer, parseInput, text } from '../input.ts';
+import { decimal, integer, modelName, parseInput, text } from '../input.ts';
 
 const turnInput = z.strictObject({
   conversationId: z.string(),
@@ -13,7 +13,7 @@ const turnInput = z.strictObject({
   attachments: attachmentsInput.nullish(),
   ifBusy: z.enum(['REJECT', 'ENQUEUE', 'INTERRUPT']).nullish(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
-  model: text(1, 200).nullish(),
+  model: modelName.nullish(),
   temperature: decimal(0, 2).nullish(),
   maxTokens: integer(1, 32_000).nullish(),
 });

@@ -1,16 +1,15 @@
 import { builder } from '../builder.ts';
 import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
 import type { CallStatus } from '../engine/events.ts';
-import type { Failure } from '../engine/ports.ts';
-import { AgentRef } from '../refs.ts';
+import { AgentRef, RunErrorRef } from '../refs.ts';
 import { loadAgent, loadAgents, readRun } from './read.ts';
 import { RunRef } from './run-ref.ts';
 
 const ToolCallStatus = builder.enumType('ToolCallStatus', {
   description: 'Where a tool call stands.',
   values: {
-    PENDING: { description: 'It has not begun.' },
-    AWAITING_APPROVAL: { description: 'It waits for a person to approve it.' },
+    PENDING: { description: 'It has not begun; where a person was asked, it is approved.' },
+    AWAITING_APPROVAL: { description: 'It waits for a person to approve it, with approveToolCall.' },
     RUNNING: { description: 'It is being carried out.' },
     SUCCEEDED: { description: 'It has a result.' },
     FAILED: { description: 'It went wrong; the model was told.' },
@@ -24,6 +23,8 @@ interface ToolCallShape {
   readonly callId: string;
   readonly name: string;
   readonly arguments: string;
+  readonly editedArguments: string | null;
+  readonly decidedBy: string | null;
   readonly result: unknown;
   readonly status: CallStatus;
   readonly error: string | null;
@@ -40,6 +41,14 @@ export const ToolCall = builder.objectRef<ToolCallShape>('ToolCall').implement({
     name: t.exposeString('name', { description: 'The tool’s name.' }),
     arguments: t.exposeString('arguments', {
       description: 'The arguments as the model wrote them: JSON, unless the model made a mistake.',
+    }),
+    editedArguments: t.exposeString('editedArguments', {
+      nullable: true,
+      description: 'The arguments that a person approved instead of the model’s: the tool was run with these.',
+    }),
+    decidedBy: t.exposeID('decidedBy', {
+      nullable: true,
+      description: 'The id of the user who approved or denied it, where somebody did.',
     }),
     result: t.expose('result', { type: 'JSON', nullable: true, description: 'What the tool answered.' }),
     status: t.expose('status', { type: ToolCallStatus, description: 'Where it stands.' }),
@@ -126,7 +135,7 @@ const RunErrorCode = builder.enumType('RunErrorCode', {
 });
 
 /** Failures of runs in the graph. */
-export const RunError = builder.objectRef<Failure>('RunError').implement({
+export const RunError = RunErrorRef.implement({
   description: 'Why a run failed. The text so far is kept.',
   fields: (t) => ({
     code: t.expose('code', { type: RunErrorCode, description: 'What clients branch on.' }),

@@ -11,7 +11,7 @@ interface Checkpoint {
 }
 
 type DeltaEvent = Extract<TurnEvent, { type: 'textDelta' | 'reasoningDelta' }>;
-type EndEvent = Extract<TurnEvent, { type: 'turnCompleted' | 'turnFailed' | 'turnCancelled' }>;
+type EndEvent = Extract<TurnEvent, { type: 'turnCompleted' | 'turnFailed' | 'turnCancelled' | 'turnPaused' }>;
 
 /**
  * Writes what happens in a run into rows, before its readers hear of it. The text of a message that is being written
@@ -40,7 +40,9 @@ export class RunRecorder {
   constructor(host: RunHost, active: ActiveRun) {
     this.#host = host;
     this.#active = active;
-    this.agentId = active.turn?.startAgentId ?? null;
+    this.agentId = active.turn?.startAgentId ?? active.run.agentId;
+    // Its calls may still be waiting for the message that comes of them.
+    this.#orphans = active.resumed !== null;
   }
 
   /** Takes a delta, at once: it is in memory until the next checkpoint. @returns what readers are shown of it */
@@ -72,7 +74,7 @@ export class RunRecorder {
         this.#host.feed.publish({ type: 'MessageAdded', conversationId, messageId: event.messageId });
         return { type: 'MessageCompleted', messageId: event.messageId };
       case 'toolCallStarted':
-        await this.#insertCall(event.toolCall);
+        await this.#beginCall(event.toolCall);
         return { type: 'ToolCallStarted', toolCall: event.toolCall };
       case 'toolCallCompleted':
         await this.#completeCall(event.toolCall);
@@ -167,25 +169,29 @@ export class RunRecorder {
     this.#orphans = false;
   }
 
-  async #insertCall(call: TurnToolCall): Promise<void> {
-    const { run } = this.#active;
+  /** The row of a tool call that has none yet. */
+  rowOf(call: TurnToolCall): Prisma.ToolCallCreateManyInput {
+    const { id: runId, tenantId, conversationId } = this.#active.run;
     const messageId = this.#last?.step === call.step ? this.#last.id : null;
     if (messageId === null) this.#orphans = true;
-    await this.#host.db.toolCall.createMany({
-      data: [
-        {
-          ...call,
-          result: Prisma.DbNull,
-          messageId,
-          runId: run.id,
-          tenantId: run.tenantId,
-          conversationId: run.conversationId,
-        },
-      ],
+    return { ...call, result: Prisma.DbNull, messageId, runId, tenantId, conversationId };
+  }
+
+  async #beginCall(call: TurnToolCall): Promise<void> {
+    if (call.decidedBy === null) {
+      await this.#host.db.toolCall.createMany({ data: [this.rowOf(call)] });
+      return;
+    }
+    // What a person was asked about has its row since then.
+    await this.#host.db.toolCall.updateMany({
+      where: { runId: this.#active.run.id, callId: call.callId, status: 'PENDING' },
+      data: { status: call.status, startedAt: call.startedAt },
     });
   }
 
   async #completeCall(call: TurnToolCall): Promise<void> {
+    // Written down when it was decided.
+    if (call.status === 'DENIED') return;
     await this.#host.db.toolCall.updateMany({
       where: { runId: this.#active.run.id, callId: call.callId, status: 'RUNNING' },
       data: {

@@ -1,9 +1,11 @@
 import type { Prisma, Run } from '../generated/prisma/client.ts';
-import { packEvents } from '../log/archive.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { saveArchive } from './archive.ts';
+import { cancelWaiting } from './cancel.ts';
 import { closeOpenRows, endedRow, launchPromoted, promoteNext, type RunEnd, terminalEvent } from './finish.ts';
 import { interrupted, type RunHost } from './host.ts';
 import { readRoutingDecision } from './read.ts';
+import { readStoredCall } from './stored-call.ts';
 
 const batch = 100;
 
@@ -15,7 +17,8 @@ const recoveredSeq = 1_000_000_000;
 
 /**
  * Ends the runs that no process carries out any more: FAILED with INTERRUPTED, their text kept as PARTIAL, their open
- * tool calls CANCELLED. Then the next in their queues go on, and those that wait for nobody any more.
+ * tool calls CANCELLED. Then the next in their queues go on, and those that wait for nobody any more. Runs that have
+ * waited for a person for too long are cancelled.
  * @param options.all also those whose lease still holds: at start, where no other process can be on the database
  */
 export async function recoverRuns(host: RunHost, options: { readonly all: boolean }): Promise<void> {
@@ -26,7 +29,8 @@ export async function recoverRuns(host: RunHost, options: { readonly all: boolea
   do {
     const dead = await host.db.run.findMany({
       where: {
-        status: { in: ['RUNNING', 'REQUIRES_ACTION'] },
+        // One that waits for a person is held by no process: none can have left it behind.
+        status: 'RUNNING',
         ...(options.all ? {} : { leaseExpiresAt: { lt: now } }),
         id: { notIn: [...host.active.keys()] },
       },
@@ -37,7 +41,36 @@ export async function recoverRuns(host: RunHost, options: { readonly all: boolea
     // A run that cannot be ended is tried again in the next round; it holds nobody up.
     if (dead.length < batch) break;
   } while (ended > 0);
+  await expireWaiting(host, now);
   await promoteStranded(host);
+}
+
+/** Cancels the runs that have waited for a person for too long. */
+async function expireWaiting(host: RunHost, now: Date): Promise<void> {
+  // By place, not by what is left: a run that cannot be cancelled stays, and must not be in the way of the others.
+  let after: { readonly actionExpiresAt: Date | null; readonly id: string } | null = null;
+  for (;;) {
+    const expired: { readonly actionExpiresAt: Date | null; readonly id: string }[] = await host.db.run.findMany({
+      where: {
+        status: 'REQUIRES_ACTION',
+        actionExpiresAt: { lte: now },
+        ...(after?.actionExpiresAt && {
+          OR: [
+            { actionExpiresAt: { gt: after.actionExpiresAt } },
+            { actionExpiresAt: after.actionExpiresAt, id: { gt: after.id } },
+          ],
+        }),
+      },
+      orderBy: [{ actionExpiresAt: 'asc' }, { id: 'asc' }],
+      take: batch,
+      select: { id: true, actionExpiresAt: true },
+    });
+    for (const { id } of expired) {
+      await tryFor(host, id, () => cancelWaiting(host, id, { why: 'Nobody decided on it in time.', expiredAt: now }));
+    }
+    after = expired.at(-1) ?? null;
+    if (expired.length < batch) return;
+  }
 }
 
 /** One row that makes trouble must not keep the others, or the server, from starting. */
@@ -90,7 +123,7 @@ async function endDeadRun(host: RunHost, run: Run): Promise<boolean> {
     await closeOpenRows(tx, run.id, null);
     const events = await rebuildEvents(tx, run);
     const terminal = terminalEvent(run.id, Math.max(recoveredSeq, (events.at(-1)?.seq ?? 0) + 1), end);
-    await tx.runArchive.createMany({ data: [{ runId: run.id, events: packEvents([...events, terminal]) }] });
+    await saveArchive(tx, run.id, [...events, terminal]);
     await tx.run.updateMany({ where: { id: run.id }, data: { lastSeq: terminal.seq } });
     return { closed: true, next: await promoteNext(tx, host, run.conversationId) };
   });
@@ -128,14 +161,13 @@ async function rebuildEvents(tx: Prisma.TransactionClient, run: Run): Promise<Ru
       { type: 'MessageCompleted', messageId },
     );
   }
-  for (const call of calls) {
-    const { callId, step, index, name, agentId, startedAt } = call;
-    if (agentId === null) continue;
-    const begun = { callId, step, index, name, arguments: call.arguments, agentId, startedAt };
-    const started = { ...begun, status: 'RUNNING', result: null, error: null, finishedAt: null } as const;
-    const { status, result, error, finishedAt } = call;
-    add(step, { type: 'ToolCallStarted', toolCall: started });
-    add(step, { type: 'ToolCallCompleted', toolCall: { ...begun, status, result, error, finishedAt } });
+  for (const row of calls) {
+    const call = readStoredCall(row);
+    if (!call) continue;
+    const started = { ...call, status: 'RUNNING', result: null, error: null, finishedAt: null } as const;
+    // One that was denied, or for which nobody came, was never begun.
+    if (call.startedAt !== null) add(call.step, { type: 'ToolCallStarted', toolCall: started });
+    add(call.step, { type: 'ToolCallCompleted', toolCall: call });
   }
   for (const { step, fromAgentId, toAgentId, reason, at } of handoffs) {
     add(step, { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at });

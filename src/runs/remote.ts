@@ -1,29 +1,40 @@
 import type { Database } from '../db.ts';
 import { unpackEvents } from '../log/archive.ts';
+import type { RunEvent } from '../log/event.ts';
 import type { RunTail } from '../log/tail.ts';
 import type { RunHost } from './host.ts';
 
-/** How many runs one round looks after. */
+/** How many runs one statement asks for. */
 const batch = 500;
 
 /**
  * Looks after the tails of runs that this process does not carry out, but that somebody follows from here: when such
- * a run has ended, its archive becomes the tail. One statement a round while all of them go on.
+ * a run has ended, its archive becomes the tail; when it has come to wait for a person, what is archived so far. While
+ * all of them go on, one statement a round for each 500.
  */
 export async function fillRemoteTails(host: RunHost): Promise<void> {
   const remote = host.log.runIds().filter((id) => !host.active.has(id));
   for (const id of remote) if (host.log.find(id)?.readers === 0) host.log.drop(id);
-  const followed = remote.filter((id) => host.log.find(id) !== undefined).slice(0, batch);
-  if (followed.length === 0) return;
+  const followed = remote.filter((id) => host.log.find(id) !== undefined);
+  // All of them in each round: those that wait stay where they are, and must not be in the way of the others.
+  for (let from = 0; from < followed.length; from += batch) await fillTails(host, followed.slice(from, from + batch));
+}
+
+async function fillTails(host: RunHost, followed: string[]): Promise<void> {
   const live = await host.db.run.findMany({
     where: { id: { in: followed }, status: { in: ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] } },
-    select: { id: true },
+    select: { id: true, status: true, lastSeq: true },
   });
-  const goOn = new Set(live.map(({ id }) => id));
+  const goOn = new Map(live.map((run) => [run.id, run]));
   for (const id of followed) {
     const tail = host.log.find(id);
-    // A queued run can have begun here in the meantime.
-    if (!tail || goOn.has(id) || host.active.has(id)) continue;
+    // A queued run can have begun here in the meantime, and one that waited can have gone on.
+    if (!tail || host.active.has(id)) continue;
+    const run = goOn.get(id);
+    if (run) {
+      if (run.status === 'REQUIRES_ACTION' && tail.lastSeq < run.lastSeq) await fillTail(host.db, tail);
+      continue;
+    }
     await endTail(host.db, tail);
     host.log.drop(id);
   }
@@ -37,11 +48,17 @@ async function endTail(db: Database, tail: RunTail): Promise<void> {
 
 /**
  * Fills a tail from the archive of its run.
- * @returns false, with nothing done, where there is no archive: the run goes on, or it was deleted
+ * @returns false, with nothing done, where there is no archive: the run goes on and has never waited for a person, or
+ *   it was deleted
  */
 export async function fillTail(db: Database, tail: RunTail): Promise<boolean> {
-  const archive = await db.runArchive.findUnique({ where: { runId: tail.runId } });
-  if (!archive) return false;
-  tail.fill(unpackEvents(tail.runId, archive.events));
-  return true;
+  const events = await readArchive(db, tail.runId);
+  if (events) tail.fill(events);
+  return events !== null;
+}
+
+/** The events of a run that has ended, or as far as it has last come to wait for a person; null: it has done neither. */
+export async function readArchive(db: Database, runId: string): Promise<RunEvent[] | null> {
+  const archive = await db.runArchive.findUnique({ where: { runId } });
+  return archive && unpackEvents(runId, archive.events);
 }

@@ -3,6 +3,7 @@ import { formatId } from '../ids.ts';
 import { estimatePageSize } from '../paging.ts';
 import { ViewerRef } from '../refs.ts';
 import { includeUnder, settleNode, toNodes } from '../selection.ts';
+import { approveToolCall } from './approve.ts';
 import { cancelRun } from './cancel.ts';
 import { deleteWithRuns } from './delete.ts';
 import { sendMessage } from './follow.ts';
@@ -20,7 +21,7 @@ const RunStatus = builder.enumType('RunStatus', {
   values: {
     QUEUED: { description: 'It waits for the turn before it in its conversation.' },
     RUNNING: { description: 'It is carried out.' },
-    REQUIRES_ACTION: { description: 'It waits for a person.' },
+    REQUIRES_ACTION: { description: 'It waits for a person: a tool call has to be approved, with approveToolCall.' },
     COMPLETED: { description: 'It is over, with an answer.' },
     FAILED: { description: 'It is over; `error` says why.' },
     CANCELLED: { description: 'It was cancelled.' },
@@ -146,7 +147,8 @@ builder.prismaObjectFields('Message', (t) => ({
 
 builder.mutationFields((t) => ({
   deleteConversation: t.id({
-    description: 'Deletes a conversation with its messages and runs, and answers its id. Turns in it are cancelled.',
+    description:
+      'Deletes a conversation with its messages and runs, and answers its id. Turns in it are cancelled; their readers get RunCancelled, whose run is as it was last known.',
     args: { id: t.arg.id({ required: true, description: 'The conversation’s id, conv_….' }) },
     resolve: (_root, args, context) => deleteWithRuns(context.viewer, context.runs, args.id),
   }),
@@ -158,7 +160,8 @@ builder.mutationFields((t) => ({
   }),
   sendMessage: t.prismaField({
     type: RunRef,
-    description: 'Runs a whole turn and answers when it is over.',
+    description:
+      'Runs a whole turn and answers when it is over, or when it waits for a person: then its status is REQUIRES_ACTION.',
     args: { input: t.arg({ type: chatTurnInput, required: true, description: 'The turn.' }) },
     resolve: (query, _root, args, context) => sendMessage(context.viewer, context.runs, args.input, query),
   }),
@@ -167,6 +170,24 @@ builder.mutationFields((t) => ({
     description: 'Stops a turn, wherever it runs, and answers when it has ended. One that is over stays as it is.',
     args: { id: t.arg.id({ required: true, description: 'The run’s id, run_….' }) },
     resolve: (query, _root, args, context) => cancelRun(context.viewer, context.runs, args.id, query),
+  }),
+  approveToolCall: t.prismaField({
+    type: RunRef,
+    description:
+      'Approves or denies a tool call that waits for it: only the run’s own user may. When all of its calls that wait have their answer, the run goes on, on whichever instance is asked. A second answer to the same call, and one that comes too late, is a CONFLICT.',
+    args: {
+      runId: t.arg.id({ required: true, description: 'The run’s id, run_….' }),
+      toolCallId: t.arg.id({ required: true, description: 'The call’s id, as ApprovalRequested has it.' }),
+      approve: t.arg.boolean({
+        required: true,
+        description: 'True: it is run. False: it is not, and the model is told so.',
+      }),
+      arguments: t.arg.string({
+        description:
+          'With approve: true, the arguments to run it with instead of the model’s: a JSON object as text, at most 64 KB, that fits the tool’s schema.',
+      }),
+    },
+    resolve: (query, _root, args, context) => approveToolCall(context.viewer, context.runs, args, query),
   }),
 }));
 

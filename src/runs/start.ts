@@ -11,12 +11,14 @@ import { type CompiledTurn, type ConversationForTurn, compileTurn, conversationF
 import { leaseMs, type RunHost } from './host.ts';
 import { hashPayload, parseTurnInput, type StoredTurn, type TurnInput } from './input.ts';
 import { type RunQuery, readRun } from './read.ts';
+import { startAtOnce } from './start-at-once.ts';
 
 /**
  * Starts a turn exactly once, or finds the one that its idempotency key has started.
  *
- * One transaction holds the conversation's row while it looks at the key and at what is active, and writes the user
- * message and the run; the model is called after it has committed.
+ * One statement does it where nothing is in the way (start-at-once.ts). Otherwise one transaction holds the conversation's
+ * row while it looks at the key and at what is active, and writes the user message and the run. The model is called after
+ * that has committed.
  *
  * @param rawInput a ChatTurnInput
  * @returns the run; it goes on by itself
@@ -29,10 +31,10 @@ export async function startRun(viewer: Viewer, host: RunHost, rawInput: unknown,
   const { agentId, onDisconnect, model, temperature, maxTokens } = input;
   const stored: StoredTurn = { agentId, onDisconnect, model, temperature, maxTokens, roles: [...viewer.roles] };
 
-  const conversation = await loadConversation(viewer, host, input.conversationId);
+  const conversation = await loadConversation(viewer, host, input);
   let turn: CompiledTurn;
   try {
-    turn = await compileTurn(viewer, host.db, conversation, stored, host.endpoint);
+    turn = await compileTurn(viewer, host, conversation, stored);
   } catch (error) {
     // What a key has started can be attached to, also when its agent could not get the floor any more.
     const { conversationId, idempotencyKey } = input;
@@ -42,9 +44,16 @@ export async function startRun(viewer: Viewer, host: RunHost, rawInput: unknown,
     return query ? readRun(viewer, host.db, same.id, query) : same;
   }
   if (host.closing) throw new ConflictError('The server is stopping; try again.');
-  const { run, created, first, superseded } = await writeRun(viewer, host, input, stored, turn);
+  const { run, created, first, superseded } = await writeRun(
+    viewer,
+    host,
+    input,
+    stored,
+    turn,
+    conversation.runs.length === 0,
+  );
 
-  if (created && run.status === 'RUNNING') host.launch(viewer, run, stored, { turn, first });
+  if (created && run.status === 'RUNNING') host.launch({ viewer, run, stored, turn, first });
   if (created && run.status === 'QUEUED') host.log.open(run.id);
   if (created) announceRun(host, conversation, run, turn);
   // Those in front are stopped, the last of the queue first; when the one that runs has ended, this one is next.
@@ -71,9 +80,19 @@ function announceRun(host: RunHost, conversation: ConversationForTurn, run: Run,
   }
 }
 
-/** Reads all that a turn is compiled from; one statement. */
-async function loadConversation(viewer: Viewer, host: RunHost, id: string): Promise<ConversationForTurn> {
-  const conversation = await host.db.conversation.findUnique({ where: { id }, include: conversationForTurn });
+const active = ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] as const;
+
+/** Reads all that a turn is compiled from, and whether a run is in its way; one statement. */
+async function loadConversation(viewer: Viewer, host: RunHost, { conversationId: id, idempotencyKey }: TurnInput) {
+  const inTheWay = {
+    where: { OR: [{ idempotencyKey }, { status: { in: [...active] } }] },
+    select: { id: true },
+    take: 1,
+  };
+  const conversation = await host.db.conversation.findUnique({
+    where: { id },
+    include: { ...conversationForTurn, runs: inTheWay },
+  });
   if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId)
     return conversation;
   throw explainAbsence(viewer, `conversation ${formatId('Conversation', id)}`, conversation);
@@ -97,15 +116,19 @@ interface Written {
   readonly superseded: readonly string[];
 }
 
-function writeRun(
+async function writeRun(
   viewer: Viewer,
   host: RunHost,
   input: TurnInput,
   stored: StoredTurn,
   turn: CompiledTurn,
+  looksIdle: boolean,
 ): Promise<Written> {
   const { conversationId, idempotencyKey } = input;
   const payloadHash = hashPayload(input);
+  const atOnce = looksIdle ? await startAtOnce(viewer, host, input, stored, turn, payloadHash) : null;
+  if (atOnce) return { ...atOnce, created: true, superseded: [] };
+
   return host.db.$transaction(async (tx) => {
     // From here on nobody else starts or ends a run in the conversation.
     const userMessageDraft = { role: 'USER', content: input.content, attachments: [...input.attachments] } as const;
@@ -116,7 +139,7 @@ function writeRun(
       throw explainAbsence(viewer, `conversation ${formatId('Conversation', conversationId)}`, null);
 
     const related = await tx.run.findMany({
-      where: { conversationId, OR: [{ idempotencyKey }, { status: { in: ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] } }] },
+      where: { conversationId, OR: [{ idempotencyKey }, { status: { in: [...active] } }] },
       orderBy: { number: 'asc' },
     });
     const same = related.find((run) => run.idempotencyKey === idempotencyKey);
@@ -141,7 +164,7 @@ function writeRun(
     // Only now: attaching again costs nothing, however often a client comes back.
     await host.turnLimit.take(viewer);
 
-    const startsRun = { activeAgentId: inFront ? null : turn.startAgentId };
+    const startsRun = { activeAgentId: inFront ? null : turn.startAgentId, asked: !inFront && stored.agentId !== null };
     const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft, { startsRun });
     const now = new Date();
     const running = inFront

@@ -1,8 +1,7 @@
-import { builder } from '../builder.ts';
-import type { Usage as UsageShape } from './usage.ts';
+import { UsageRef } from '../refs.ts';
 
 /** Token usage in the graph. */
-export const Usage = builder.objectRef<UsageShape>('Usage').implement({
+export const Usage = UsageRef.implement({
   description:
     'Tokens that model calls took. The last three counts are parts of the totals, never additions. `complete` is false where a model call reported none.',
   fields: (t) => ({

@@ -38,6 +38,7 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     key: t.exposeString('key', {}),
     name: t.exposeString('name', {}),
     description: t.exposeString('description', { nullable: true }),
+    projectId: t.exposeString('projectId', { nullable: true }),
     rootAgent: t.field({
       type: AgentRef,
       description: 'Who has the floor when a conversation begins.',
@@ -79,6 +80,12 @@ builder.queryFields((t) => ({
     {
       type: ScenarioRef,
       description: 'The tenant’s scenarios, oldest first.',
+      args: {
+        projectId: t.arg.string({
+          description:
+            'Only those that conversations of this project can use: its own, and the tenant’s whose keys it has not itself.',
+        }),
+      },
       complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
       resolve: (_root, args, context, info) =>
         listScenarios(context.viewer, context.db, args, includeUnder(context, info, 'Scenario', toNodes)),
@@ -93,6 +100,9 @@ builder.queryFields((t) => ({
     args: {
       id: t.arg.id({ description: 'The scenario’s id, scn_….' }),
       key: t.arg.string({ description: 'What the front end names it by.' }),
+      projectId: t.arg.string({
+        description: 'With a key: the scenario that a conversation of this project gets, its own before the tenant’s.',
+      }),
     },
     resolve: (query, _root, args, context) => readScenario(context.viewer, context.db, args, query),
   }),

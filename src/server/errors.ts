@@ -76,7 +76,8 @@ function presentRequestError(located: GraphQLError | null, cause: GraphQLError):
   // The outer message says which variable the inner one is about.
   const { message } = located ?? cause;
   const path = findVariablePath(message);
-  const error = rewrite(located ?? cause, message, path && code === 'BAD_USER_INPUT' ? { code, path } : { code });
+  const shown = hideValues(message, cause.message);
+  const error = rewrite(located ?? cause, shown, path && code === 'BAD_USER_INPUT' ? { code, path } : { code });
   const http = cause.extensions.http;
   if (isRecord(http) && typeof http.status === 'number') {
     const headers = isRecord(http.headers) ? http.headers : {};
@@ -84,6 +85,23 @@ function presentRequestError(located: GraphQLError | null, cause: GraphQLError):
     shapes.set(error, { status: http.status, headers: Object.fromEntries(written) });
   }
   return error;
+}
+
+/**
+ * The message without the values that graphql-js puts into it: they may hold a key, and messages end up in logs and bug
+ * reports. `Variable "$input" got invalid value { apiKey: "…" } at "input.llm"; Field "model" …` keeps its place and the
+ * reason.
+ * @param reason the message of the error inside, which stands at the end of the whole one
+ */
+function hideValues(message: string, reason: string): string {
+  const [, variable] = /^(Variable "\$\w+" got )invalid value /.exec(message) ?? [];
+  const [, at = ''] = /( at "[\w.[\]]+");/.exec(message) ?? [];
+  const hidden = reason
+    .replace(/^((?:\w+|Enum "\w+") cannot represent [\w -]*value): [\s\S]*$/, '$1.')
+    .replace(/^Value "[\s\S]*" does not exist in/, 'The value does not exist in')
+    .replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.')
+    .replace(/, found (?:Block)?String "[\s\S]*$/, ', found a string.');
+  return variable === undefined ? hidden : `${variable}an invalid value${at}; ${hidden}`;
 }
 
 /** `Variable "$input" got invalid value … at "input.after"; Field "content" of required type …` */

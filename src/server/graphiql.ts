@@ -19,7 +19,9 @@ const turnDocument = `# Press play: an agent answers, hands off to a
 #
 # The same idempotencyKey attaches to the turn that
 # it started, from any tab, and plays its events
-# again. For another turn, change key and content.
+# again. For another turn, change key and content:
+# "Please refund order 1046." waits for you, and the
+# tab ApproveToolCall lets it go on.
 subscription Turn($input: ChatTurnInput!) {
   chatTurn(input: $input) {
     __typename
@@ -31,6 +33,10 @@ subscription Turn($input: ChatTurnInput!) {
     }
     ... on ToolCallCompleted {
       toolCall { name status result }
+    }
+    ... on ApprovalRequested {
+      runId
+      toolCall { id name arguments }
     }
     ... on HandoffOccurred {
       handoff { toAgent { name } reason }
@@ -52,6 +58,15 @@ mutation CreateConversation {
   createConversation(input: { title: "My first conversation", scenarioKey: "support" }) {
     id
     activeAgent { name }
+  }
+}
+`;
+
+const approveDocument = `# Answers ApprovalRequested: put in its runId and the id of its toolCall. The turn goes on in its own tab.
+mutation ApproveToolCall {
+  approveToolCall(runId: "run_…", toolCallId: "call_…", approve: true) {
+    status
+    toolCalls { id name arguments status }
   }
 }
 `;
@@ -114,6 +129,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
     defaultEditorToolsVisibility: 'variables' as const,
     defaultTabs: [
       { query: turnDocument, variables, headers },
+      { query: approveDocument, headers },
       { query: createDocument, headers },
       { query: readDocument, headers },
     ],

@@ -8,19 +8,23 @@ import { Operation } from './operation.ts';
 import { isAllowedOrigin, listCorsHeaders } from './origins.ts';
 import { graphqlPath, type Yoga } from './yoga.ts';
 
+type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
 /** What the routes lead to. */
 export interface HttpRoutes {
   readonly yoga: Yoga;
   readonly checkReadiness: () => Promise<Readiness>;
   /** Answers with GraphiQL. Null: there is none. */
-  readonly serveGraphiql: ((request: IncomingMessage, response: ServerResponse) => Promise<void>) | null;
+  readonly serveGraphiql: Route | null;
+  /** Answers with clips, at the paths that it knows. */
+  readonly clips: { readonly isPath: (path: string) => boolean; readonly serve: Route };
   readonly allowedOrigins: readonly string[];
   readonly logger: Logger;
   /** Told of each failure that had to be masked. */
   readonly onMasked: (operation: Operation) => void;
 }
 
-/** Makes the HTTP server: /graphql, /health (it lives) and /ready (send it requests). It does not listen yet. */
+/** Makes the HTTP server: /graphql, /speech, /health (it lives) and /ready (send it requests). It does not listen yet. */
 export function createHttpServer(routes: HttpRoutes): Server {
   const server = createServer({ requestTimeout: 30_000 }, (request, response) => {
     route(request, response, routes).catch((error: unknown) => {
@@ -47,7 +51,10 @@ async function route(request: IncomingMessage, response: ServerResponse, routes:
     const readiness = await routes.checkReadiness();
     return answer(response, readiness.ready ? 200 : 503, readiness);
   }
-  if (path !== graphqlPath) return refuse(response, 404, 'NOT_FOUND', `Nothing is here; GraphQL is at ${graphqlPath}.`);
+  const isClip = routes.clips.isPath(path);
+  if (path !== graphqlPath && !isClip) {
+    return refuse(response, 404, 'NOT_FOUND', `Nothing is here; GraphQL is at ${graphqlPath}.`);
+  }
 
   const { origin, host } = request.headers;
   if (!isAllowedOrigin(origin, host, routes.allowedOrigins)) {
@@ -58,6 +65,7 @@ async function route(request: IncomingMessage, response: ServerResponse, routes:
     response.writeHead(204).end();
     return;
   }
+  if (isClip) return routes.clips.serve(request, response);
   if (routes.serveGraphiql && request.method === 'GET' && request.headers.accept?.includes('text/html')) {
     return routes.serveGraphiql(request, response);
   }
@@ -70,6 +78,7 @@ async function route(request: IncomingMessage, response: ServerResponse, routes:
   await tallyStatements((statements) =>
     routes.yoga(request, response, {
       operation: new Operation({ requestId, transport: 'http', logger, statements, onMasked }),
+      incoming: request,
     }),
   );
 }
@@ -85,6 +94,6 @@ function answer(response: ServerResponse, status: number, body: object): void {
 }
 
 /** Refuses in the form that GraphQL clients can read. */
-function refuse(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+export function refuse(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
   answer(response, status, { errors: [{ message, extensions: { code } }] });
 }

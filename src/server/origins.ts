@@ -1,3 +1,5 @@
+import { preflightHeaders } from './strict-requests.ts';
+
 /**
  * Whether a page of this origin may talk to the server: its own pages, and those of the origins that were allowed.
  * Requests without an origin do not come from a page; their token is their leave.
@@ -20,9 +22,15 @@ export function isAllowedOrigin(
 export function listCorsHeaders(origin: string): Record<string, string> {
   return {
     'access-control-allow-origin': origin,
-    'access-control-allow-methods': 'POST',
-    'access-control-allow-headers': 'authorization, content-type, x-request-id',
-    'access-control-expose-headers': 'x-request-id',
+    'access-control-allow-methods': 'POST, GET, HEAD',
+    'access-control-allow-headers': [
+      'authorization',
+      'content-type',
+      'x-request-id',
+      'range',
+      ...preflightHeaders,
+    ].join(', '),
+    'access-control-expose-headers': 'x-request-id, content-range, accept-ranges',
     'access-control-max-age': '600',
     vary: 'origin',
   };

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { GraphQLParams } from 'graphql-yoga';
 import type { Context } from '../context.ts';
 import type { Operation } from './operation.ts';
@@ -8,6 +9,8 @@ import type { Operation } from './operation.ts';
  */
 export interface RequestContext {
   readonly operation: Operation;
+  /** What came over HTTP, for bodies that are read by hand. */
+  readonly incoming?: IncomingMessage;
   readonly request?: Request;
   readonly params?: GraphQLParams;
 }

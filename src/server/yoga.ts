@@ -14,7 +14,6 @@ import { useFastSubscribe } from './subscribe.ts';
 
 /** Where GraphQL is, over HTTP and over sockets. */
 export const graphqlPath = '/graphql';
-const mostBodyBytes = 1_000_000;
 
 /** GraphQL over HTTP and SSE; sockets go through the same plugins by its getEnveloped. */
 export type Yoga = ReturnType<typeof createGraphql>;
@@ -42,7 +41,8 @@ export function createGraphql(from: {
       useCostLimit(),
       useFastSubscribe(),
     ],
-    maxRequestBodySize: mostBodyBytes,
+    // useStrictRequests limits bodies by what they are, and reads multipart ones itself.
+    maxRequestBodySize: false,
     multipart: false,
     batching: false,
     // useResults masks; see errors.ts.

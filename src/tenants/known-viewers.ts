@@ -7,17 +7,21 @@ const rememberedForMs = 10 * 60_000;
 
 /**
  * Tenants and users appear when they are first seen: a token that verifies is all the registration there is. A new
- * tenant is given the seed. Who was seen in the last ten minutes costs no statement.
+ * tenant is given the seed and whatever else tenants begin with, and any tenant that never had one a development agent.
+ * Who was seen in the last ten minutes costs no statement.
  */
 export class KnownViewers {
   readonly #db: Database;
   readonly #seed: Seed;
+  readonly #prepare: (tenantId: string) => Promise<unknown>;
   /** By viewer, oldest first: when they were met, and the promise of their rows. */
   readonly #met = new Map<string, { readonly at: number; readonly rows: Promise<void> }>();
 
-  constructor(db: Database, seed: Seed) {
+  /** @param prepare makes what a tenant begins with beside the seed, where it was never made; any number at once */
+  constructor(db: Database, seed: Seed, prepare: (tenantId: string) => Promise<unknown>) {
     this.#db = db;
     this.#seed = seed;
+    this.#prepare = prepare;
   }
 
   /** Makes sure that the rows of the viewer and of the tenant exist. Any number at once, on any instance. */
@@ -46,13 +50,17 @@ export class KnownViewers {
   async #makeRows({ tenantId, userId }: Viewer): Promise<void> {
     const user = await this.#db.user.findUnique({
       where: { tenantId_id: { tenantId, id: userId } },
-      select: { tenant: { select: { seededWith: true } } },
+      select: { tenant: { select: { seededWith: true, agents: developmentAgents } } },
     });
-    if (user?.tenant.seededWith === this.#seed.checksum) return;
+    if (user?.tenant.seededWith === this.#seed.checksum && user.tenant.agents.length > 0) return;
     await seedTenant(this.#db, tenantId, this.#seed);
+    await this.#prepare(tenantId);
     await this.#db.user.createMany({ data: [{ tenantId, id: userId }], skipDuplicates: true });
   }
 }
+
+/** The deleted ones as well: they are not made again. */
+const developmentAgents = { where: { isDevelopment: true }, take: 1, select: { id: true } } as const;
 
 function keyOf(viewer: Viewer): string {
   return JSON.stringify([viewer.tenantId, viewer.userId]);

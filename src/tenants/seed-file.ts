@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { list, text } from '../input.ts';
+import { findGraphProblems, type GraphProblem } from '../scenarios/graph.ts';
 
 const toolName = z
   .string()
@@ -52,18 +53,13 @@ const seedFile = z
     orders: list(order, 10_000).default([]),
   })
   .superRefine((seed, context) => {
-    for (const problem of findProblems(seed)) context.addIssue({ code: 'custom', ...problem });
+    for (const { path, message } of findProblems(seed)) context.addIssue({ code: 'custom', path: [...path], message });
   });
 
 /** What every new tenant begins with: shared agents, scenarios, and orders for the tool lookup_order. */
 export interface Seed extends z.output<typeof seedFile> {
   /** SHA-256 of the file, in hexadecimal. */
   readonly checksum: string;
-}
-
-interface Problem {
-  readonly path: (string | number)[];
-  readonly message: string;
 }
 
 /**
@@ -91,7 +87,7 @@ function parseSeed(content: string, file: string) {
   throw new Error(`The seed file ${file} is wrong:\n${problems.join('\n')}`);
 }
 
-function findProblems(seed: Omit<Seed, 'checksum'>): Problem[] {
+function findProblems(seed: Omit<Seed, 'checksum'>): GraphProblem[] {
   const agents = seed.agents.map((entry) => entry.name);
   const defaults = seed.agents.flatMap((entry, index) => (entry.isDefault ? [index] : []));
   return [
@@ -108,41 +104,40 @@ function findProblems(seed: Omit<Seed, 'checksum'>): Problem[] {
       seed.orders.map((entry) => entry.number),
       (index) => ['orders', index, 'number'],
     ),
-    ...seed.scenarios.flatMap((entry, index) => findGraphProblems(entry, ['scenarios', index], new Set(agents))),
+    ...seed.scenarios.flatMap((entry, index) => findScenarioProblems(entry, ['scenarios', index], new Set(agents))),
   ];
 }
 
-function findGraphProblems(graph: z.output<typeof scenario>, path: (string | number)[], known: Set<string>): Problem[] {
-  const names = graph.agents.map((entry) => entry.agent);
-  const members = new Set(names);
-  const inScenario = `of the scenario ${JSON.stringify(graph.key)}`;
-  const problems = findRepeats(names, (index) => [...path, 'agents', index, 'agent']);
-  if (!members.has(graph.root)) {
-    problems.push({ path: [...path, 'root'], message: `${JSON.stringify(graph.root)} is no agent ${inScenario}` });
-  }
-  for (const [index, entry] of graph.agents.entries()) {
-    const at = [...path, 'agents', index];
-    if (!known.has(entry.agent)) {
-      problems.push({ path: [...at, 'agent'], message: `there is no agent ${JSON.stringify(entry.agent)} in agents` });
-    }
-    const targets = entry.handoffs.map((handoff) => handoff.to);
-    problems.push(...findRepeats(targets, (place) => [...at, 'handoffs', place, 'to']));
-    for (const [place, to] of targets.entries()) {
-      const where = [...at, 'handoffs', place, 'to'];
-      const from = JSON.stringify(entry.agent);
-      if (to === entry.agent) problems.push({ path: where, message: `${from} cannot hand off to itself` });
-      else if (!members.has(to)) {
-        problems.push({
-          path: where,
-          message: `${from} hands off to ${JSON.stringify(to)}, which is no agent ${inScenario}`,
-        });
-      }
-    }
-  }
-  return problems;
+function findScenarioProblems(
+  graph: z.output<typeof scenario>,
+  path: (string | number)[],
+  known: Set<string>,
+): GraphProblem[] {
+  const unknown = graph.agents.flatMap(({ agent }, index) =>
+    known.has(agent)
+      ? []
+      : [
+          {
+            path: [...path, 'agents', index, 'agent'],
+            message: `there is no agent ${JSON.stringify(agent)} in agents`,
+          },
+        ],
+  );
+  const draft = {
+    root: graph.root,
+    members: graph.agents.map(({ agent, handoffs }) => ({ agent, handoffs: handoffs.map(({ to }) => to) })),
+  };
+  const problems = findGraphProblems(draft, {
+    key: graph.key,
+    root: [...path, 'root'],
+    member: (index) => [...path, 'agents', index, 'agent'],
+    handoff: (index, place) => [...path, 'agents', index, 'handoffs', place, 'to'],
+    nameOf: (name) => name,
+  });
+  return [...unknown, ...problems];
 }
 
-function findRepeats(values: readonly string[], pathOf: (index: number) => (string | number)[]): Problem[] {
+function findRepeats(values: readonly string[], pathOf: (index: number) => (string | number)[]): GraphProblem[] {
   return values.flatMap((value, index) =>
     values.indexOf(value) === index
       ? []

@@ -67,7 +67,7 @@ async function addScenarios(
     if (id === undefined) throw new Error(`The seed names the agent ${JSON.stringify(name)}, which it does not have.`);
     return id;
   };
-  const present = await tx.scenario.findMany({ where: { tenantId }, select: { key: true } });
+  const present = await tx.scenario.findMany({ where: { tenantId, projectId: null }, select: { key: true } });
   const keys = new Set(present.map((row) => row.key));
   const missing = seed.scenarios.filter((scenario) => !keys.has(scenario.key));
   const start = Date.now();

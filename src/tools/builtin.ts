@@ -1,15 +1,5 @@
 import { z } from 'zod';
-import type { Viewer } from '../auth/viewer.ts';
-import type { Db } from '../db.ts';
-
-/** What a tool may know of the turn that calls it. */
-export interface ToolContext {
-  readonly viewer: Viewer;
-  readonly db: Db;
-  readonly conversationId: string | null;
-  readonly agentName: string | null;
-  readonly signal: AbortSignal;
-}
+import type { Tool, ToolContext } from './tool.ts';
 
 /** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
 export interface BuiltInTool {
@@ -17,6 +7,8 @@ export interface BuiltInTool {
   readonly description: string;
   readonly schema: z.ZodObject;
   readonly timeoutMs: number;
+  /** Whether a person has to approve each call. */
+  readonly requiresApproval: boolean;
   readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
 }
 
@@ -26,9 +18,10 @@ function defineTool<Schema extends z.ZodObject>(tool: {
   description: string;
   schema: Schema;
   timeoutMs: number;
+  requiresApproval?: boolean;
   run: (args: z.output<Schema>, context: ToolContext) => Promise<unknown>;
 }): BuiltInTool {
-  return { ...tool, run: (args, context) => tool.run(tool.schema.parse(args), context) };
+  return { requiresApproval: false, ...tool, run: (args, context) => tool.run(tool.schema.parse(args), context) };
 }
 
 const timeZones = new Set([...Intl.supportedValuesOf('timeZone'), 'UTC']);
@@ -65,16 +58,18 @@ const echoContext = defineTool({
   }),
 });
 
+const orderSchema = z.strictObject({
+  orderNumber: z
+    .string()
+    .trim()
+    .regex(/^#?\d{1,12}$/, 'must be the digits of an order number')
+    .describe('The order number, e.g. 1042.'),
+});
+
 const lookupOrder = defineTool({
   name: 'lookup_order',
   description: 'Looks up an order of the shop by its number: item, status, total and expected arrival.',
-  schema: z.strictObject({
-    orderNumber: z
-      .string()
-      .trim()
-      .regex(/^#?\d{1,12}$/, 'must be the digits of an order number')
-      .describe('The order number, e.g. 1042.'),
-  }),
+  schema: orderSchema,
   timeoutMs: 5_000,
   run: async ({ orderNumber }, { viewer, db }) => {
     const number = orderNumber.replace('#', '');
@@ -86,5 +81,48 @@ const lookupOrder = defineTool({
   },
 });
 
+const refundOrder = defineTool({
+  name: 'refund_order',
+  description: 'Refunds an order of the shop; a person has to approve it.',
+  schema: orderSchema,
+  timeoutMs: 5_000,
+  requiresApproval: true,
+  run: async ({ orderNumber }, { viewer: { tenantId }, db }) => {
+    const number = orderNumber.replace('#', '');
+    // Read and written in one statement: of two refunds at once, one finds it refunded.
+    const [order] = await db.order.updateManyAndReturn({
+      where: { tenantId, number, NOT: { status: 'refunded' } },
+      data: { status: 'refunded', eta: null },
+      omit: { tenantId: true },
+    });
+    return order ?? { error: `There is no order ${number} that could be refunded.` };
+  },
+});
+
 /** The tools that come with the server. */
-export const builtInTools: readonly BuiltInTool[] = [currentTime, echoContext, lookupOrder];
+export const builtInTools: readonly BuiltInTool[] = [currentTime, echoContext, lookupOrder, refundOrder];
+
+const maxResultLength = 20_000;
+
+/** A built-in tool as the registry has it. */
+export function wrapBuiltIn(tool: BuiltInTool): Tool {
+  const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
+  const { name, description, timeoutMs, requiresApproval } = tool;
+  return {
+    name,
+    description,
+    parameters,
+    requiresApproval,
+    requiredRoles: [],
+    source: 'BUILTIN',
+    timeoutMs,
+    maxResultLength,
+    async call(args, context) {
+      const checked = tool.schema.safeParse(args);
+      if (!checked.success) {
+        return { ok: false, error: `The arguments do not fit the schema. ${z.prettifyError(checked.error)}` };
+      }
+      return { ok: true, result: await tool.run(args, context) };
+    },
+  };
+}

@@ -1,57 +1,122 @@
-import { z } from 'zod';
-import type { ToolOutcome } from '../engine/ports.ts';
-import { type BuiltInTool, builtInTools, type ToolContext } from './builtin.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import { createDial } from '../providers/dial.ts';
+import { builtInTools, wrapBuiltIn } from './builtin.ts';
+import type { ToolHost } from './host.ts';
+import { createHttpTool, type HttpReach, type HttpToolDefinition } from './http-tool.ts';
+import { loadTenantTools, type TenantTools } from './load-tools.ts';
+import type { McpDefinition } from './mcp-config.ts';
+import type { McpStatus } from './mcp-link.ts';
+import { McpPool } from './mcp-pool.ts';
+import { createMcpTools } from './mcp-tool.ts';
+import type { Tool } from './tool.ts';
 
-/** A tool as people and models are told of it. */
-export interface ToolDescription {
-  readonly name: string;
-  readonly description: string;
-  /** JSON Schema of the arguments. */
-  readonly parameters: Record<string, unknown>;
-  readonly requiresApproval: boolean;
-  readonly source: 'BUILTIN';
-  /** Milliseconds after which a call is given up. */
-  readonly timeoutMs: number;
-}
-
-interface Entry {
-  readonly tool: BuiltInTool;
-  readonly description: ToolDescription;
-}
-
-const entries: ReadonlyMap<string, Entry> = new Map(
-  builtInTools.map((tool) => {
-    const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
-    const { name, description, timeoutMs } = tool;
-    return [
-      name,
-      { tool, description: { name, description, parameters, requiresApproval: false, source: 'BUILTIN', timeoutMs } },
-    ];
-  }),
-);
-
-/** All tools there are, by name. */
-export function listTools(): ToolDescription[] {
-  return [...entries.values()].map((entry) => entry.description);
-}
-
-/** The tools of these names that there are; names of tools that are gone are passed over. */
-export function describeTools(names: readonly string[]): ToolDescription[] {
-  return names.flatMap((name) => entries.get(name)?.description ?? []);
-}
+/** How long an MCP server that is not connected yet is waited for: by a turn, and by who lists tools or names them. */
+const patienceMs = { turn: 2_000, person: 12_000 } as const;
+type Waiting = keyof typeof patienceMs;
 
 /**
- * Runs a tool as the viewer of the context.
- * @param args the arguments, parsed but not yet checked
- * @returns the result, or an error written for the model: an unknown tool, or arguments against the schema
- * @throws what the tool throws
+ * All tools that there are: those of the server, the operator's, and each tenant's own. One for the process.
+ *
+ * A name is one tool's only. Where two sources have the same, it is the first's: built in, the operator's HTTP tools, the
+ * tenant's, the operator's MCP servers, the tenant's. An MCP tool gets another name then, an HTTP tool is passed over.
  */
-export async function callTool(name: string, args: unknown, context: ToolContext): Promise<ToolOutcome> {
-  const entry = entries.get(name);
-  if (!entry) return { ok: false, error: `There is no tool named ${name}.` };
-  const checked = entry.tool.schema.safeParse(args);
-  if (!checked.success) {
-    return { ok: false, error: `The arguments do not fit the schema. ${z.prettifyError(checked.error)}` };
+export class ToolRegistry implements AsyncDisposable {
+  readonly host: ToolHost;
+  /** Tools whose names nobody else can have. */
+  readonly #fixed: ReadonlyMap<string, Tool>;
+  readonly #reach: HttpReach;
+  readonly #made = new WeakMap<HttpToolDefinition, Tool>();
+  readonly #pool: McpPool;
+
+  constructor(host: ToolHost) {
+    const { logger, guard, operator } = host;
+    this.host = host;
+    this.#reach = { logger, dialSafe: createDial({ guard }), dialOnce: createDial({ guard, keepAlive: false }) };
+    const free = { logger, dialSafe: createDial(), dialOnce: createDial({ keepAlive: false }) };
+    // A call that breaks off on a kept connection would be sent once more.
+    this.#pool = new McpPool({
+      logger,
+      dialGuarded: createDial({ guard, keepAlive: false }),
+      dialFreely: createDial({ keepAlive: false }),
+    });
+    this.#fixed = firstOfEach([
+      ...builtInTools.map(wrapBuiltIn),
+      ...operator.httpTools.map((definition) => createHttpTool(definition, free)),
+    ]);
   }
-  return { ok: true, result: await entry.tool.run(args, context) };
+
+  /** The names that nobody else can have. */
+  get fixedNames(): readonly string[] {
+    return [...this.#fixed.keys()];
+  }
+
+  /**
+   * The tools that agents of the viewer's tenant can be given: those without a server first, then by server and name.
+   * @param waiting who waits for servers that are being connected to
+   */
+  async listTools(viewer: Viewer, waiting: Waiting = 'person'): Promise<readonly Tool[]> {
+    const own = await this.#loadOwn(viewer);
+    return [...(await this.#compose(own, () => true, waiting)).values()];
+  }
+
+  /**
+   * The tools of these names that there are for the viewer's tenant; names of tools that are gone are passed over. Only
+   * the MCP servers whose tools are among them are asked, and waited for as long as a turn does unless said otherwise.
+   */
+  async findTools(viewer: Viewer, names: readonly string[], waiting: Waiting = 'turn'): Promise<Tool[]> {
+    if (names.every((name) => this.#fixed.has(name))) return names.flatMap((name) => this.#fixed.get(name) ?? []);
+    const own = await this.#loadOwn(viewer);
+    const servers = new Set(names.map((name) => name.slice(0, name.indexOf('_'))));
+    const tools = await this.#compose(own, (server) => servers.has(server.name), waiting);
+    return names.flatMap((name) => tools.get(name) ?? []);
+  }
+
+  /** The tools of one of the tenant's MCP servers, as they are known. */
+  async listServerTools(viewer: Viewer, name: string): Promise<Tool[]> {
+    const tools = await this.#compose(await this.#loadOwn(viewer), (server) => server.name === name, 'person');
+    return [...tools.values()].filter((tool) => tool.source === 'MCP');
+  }
+
+  /** How the connection to one of the tenant's MCP servers stands. */
+  async inspectServer(viewer: Viewer, name: string): Promise<McpStatus> {
+    const definition = (await this.#loadOwn(viewer)).mcpServers.find((server) => server.name === name);
+    return definition === undefined ? 'NOT_CONNECTED' : this.#pool.linkTo(definition).status;
+  }
+
+  /** Ends the connections to MCP servers, and the processes that were started for them. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #loadOwn(viewer: Viewer): Promise<TenantTools> {
+    return loadTenantTools(viewer, this.host, ({ mcpServers }) => this.#pool.keepOnly(viewer.tenantId, mcpServers));
+  }
+
+  #make(definition: HttpToolDefinition): Tool {
+    const tool = this.#made.get(definition) ?? createHttpTool(definition, this.#reach);
+    this.#made.set(definition, tool);
+    return tool;
+  }
+
+  async #compose(
+    own: TenantTools,
+    wanted: (server: McpDefinition) => boolean,
+    waiting: Waiting,
+  ): Promise<Map<string, Tool>> {
+    const tools = firstOfEach([...this.#fixed.values(), ...own.httpTools.map((definition) => this.#make(definition))]);
+    const servers = [...this.host.operator.mcpServers, ...own.mcpServers].filter(wanted);
+    const lists = await Promise.all(servers.map((server) => this.#pool.linkTo(server).listTools(patienceMs[waiting])));
+    const taken = new Set(tools.keys());
+    for (const [index, server] of servers.entries()) {
+      const reach = { pool: this.#pool, logger: this.host.logger };
+      for (const tool of createMcpTools(server, lists[index] ?? [], taken, reach)) tools.set(tool.name, tool);
+    }
+    return tools;
+  }
+}
+
+function firstOfEach(tools: readonly Tool[]): Map<string, Tool> {
+  const named = new Map<string, Tool>();
+  for (const tool of tools) if (!named.has(tool.name)) named.set(tool.name, tool);
+  return named;
 }

@@ -1,10 +1,12 @@
 import { builder } from '../builder.ts';
-import { describeTools, listTools, type ToolDescription } from './registry.ts';
+import type { ToolDescription } from './tool.ts';
 
 const ToolSource = builder.enumType('ToolSource', {
   description: 'Where a tool comes from.',
   values: {
     BUILTIN: { description: 'It is part of the server.' },
+    HTTP: { description: 'A request to a system of the tenant.' },
+    MCP: { description: 'A tool of an MCP server.' },
   } as const,
 });
 
@@ -26,7 +28,7 @@ builder.queryField('tools', (t) =>
   t.field({
     type: [Tool],
     description: 'All tools that agents of the tenant can be given.',
-    resolve: () => listTools(),
+    resolve: async (_root, _args, context) => [...(await context.tools.listTools(context.viewer))],
   }),
 );
 
@@ -35,6 +37,6 @@ builder.prismaObjectField('Agent', 'tools', (t) =>
     type: [Tool],
     description: 'The tools that it may use.',
     select: { toolNames: true },
-    resolve: (agent) => describeTools(agent.toolNames),
+    resolve: (agent, _args, context) => context.tools.findTools(context.viewer, agent.toolNames),
   }),
 );

@@ -57,6 +57,8 @@ export interface TestApp extends AsyncDisposable {
 /** Issuer and audience of the test's tokens. */
 export const testIssuer = 'https://issuer.test';
 export const testAudience = 'switchboard';
+/** The key ring of the test's secrets. */
+export const testKeys = `test:${Buffer.alloc(32, 7).toString('base64')}`;
 
 /**
  * Starts the whole app on a free port, with a fresh database, an HS256 secret and a scripted model. Disposing of it
@@ -83,6 +85,7 @@ export async function startTestApp(
     JWT_AUDIENCE: testAudience,
     OPENAI_BASE_URL: model.url,
     MODEL: 'test-model',
+    ENCRYPTION_KEYS: testKeys,
     ...options.env,
   });
   const logs: LogLine[] = [];

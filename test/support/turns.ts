@@ -52,6 +52,7 @@ const selection = `
   ... on TextRetracted { messageId length }
   ... on ToolCallStarted { toolCall { id name arguments status result error } }
   ... on ToolCallCompleted { toolCall { id name arguments status result error } }
+  ... on ApprovalRequested { toolCall { id name arguments status result error } }
   ... on HandoffOccurred { handoff { fromAgent { name } toAgent { name } reason } }
   ... on MessageCompleted { message { id role status content } }
   ... on RunCompleted { run { id status lastSeq } }

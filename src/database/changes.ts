@@ -1,0 +1,94 @@
+import { Client } from 'pg';
+
+const channel = 'switchboard_configuration';
+const firstRetryMs = 100;
+const longestRetryMs = 5_000;
+/** A connection that has silently gone is found out by a question that nobody answers. */
+const heartbeatMs = 10_000;
+
+/** Somebody who listens. */
+export interface ChangeListener extends AsyncDisposable {
+  /** Stops listening. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens to the database (LISTEN, PostgreSQL manual) for changes of configuration, which triggers announce whoever
+ * makes them. Comes back by itself when the connection is lost.
+ *
+ * @param url of the database; not the embedded one, which delivers no notices and needs none: nobody else is on it
+ * @param on.change a tenant's configuration has changed
+ * @param on.gap changes may have been missed: everything that was remembered is in doubt
+ * @param on.error the connection was lost, or could not be made; it is tried again
+ * @returns when it listens for the first time
+ * @throws when the database cannot be reached at all
+ */
+export async function listenForChanges(
+  url: string,
+  on: {
+    readonly change: (tenantId: string) => void;
+    readonly gap: () => void;
+    readonly error: (error: Error) => void;
+  },
+): Promise<ChangeListener> {
+  let closed = false;
+  let client: Client | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let retryMs = firstRetryMs;
+
+  const connect = async () => {
+    const next = new Client({ connectionString: url, connectionTimeoutMillis: 10_000, keepAlive: true });
+    const lose = (error: Error) => {
+      if (client !== next || closed) return;
+      client = null;
+      clearInterval(timer);
+      next.end().catch(() => {});
+      on.gap();
+      on.error(error);
+      retry();
+    };
+    next.on('error', lose);
+    next.on('end', () => lose(new Error('The connection that listens for changes has ended.')));
+    next.on('notification', ({ payload }) => {
+      if (payload !== undefined) on.change(payload);
+    });
+    await next.connect();
+    await next.query(`LISTEN ${channel}`);
+    if (closed) return void next.end();
+    client = next;
+    retryMs = firstRetryMs;
+    // Whatever happened between the loss and now was not heard.
+    on.gap();
+    timer = setInterval(() => {
+      const unanswered = setTimeout(
+        () => lose(new Error('The connection that listens for changes is silent.')),
+        heartbeatMs,
+      );
+      next.query('SELECT 1').then(
+        () => clearTimeout(unanswered),
+        () => clearTimeout(unanswered),
+      );
+    }, heartbeatMs);
+    timer.unref();
+  };
+
+  const retry = () => {
+    const wait = setTimeout(() => {
+      if (closed) return;
+      connect().catch((error: unknown) => {
+        on.error(error instanceof Error ? error : new Error(String(error)));
+        retry();
+      });
+    }, retryMs);
+    wait.unref();
+    retryMs = Math.min(retryMs * 2, longestRetryMs);
+  };
+
+  await connect();
+  const close = async () => {
+    closed = true;
+    clearInterval(timer);
+    await client?.end().catch(() => {});
+  };
+  return { close, [Symbol.asyncDispose]: close };
+}

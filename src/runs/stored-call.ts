@@ -1,0 +1,14 @@
+import type { TurnToolCall } from '../engine/events.ts';
+import type { ToolCall } from '../generated/prisma/client.ts';
+
+/**
+ * A tool call as its row tells it, for an event.
+ * @returns null where no agent has called it: it was imported
+ */
+export function readStoredCall(row: ToolCall): TurnToolCall | null {
+  const { callId, step, index, name, editedArguments, decidedBy, agentId, startedAt } = row;
+  if (agentId === null) return null;
+  const { arguments: written, status, result, error, finishedAt } = row;
+  const asked = { callId, step, index, name, arguments: written, editedArguments, decidedBy, agentId, startedAt };
+  return { ...asked, status, result, error, finishedAt };
+}

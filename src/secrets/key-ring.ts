@@ -1,0 +1,100 @@
+import { base64url, CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
+import { z } from 'zod';
+
+/** What a sealed secret is bound to: it opens for nothing else. */
+export interface SecretBinding {
+  /** Whose it is, e.g. `agent:<row id>`. */
+  readonly owner: string;
+  /** What it is for, e.g. `llm`. */
+  readonly name: string;
+  /** The origin (scheme, host and port) that it may be sent to: a host that is asked without TLS is another one. */
+  readonly origin: string;
+}
+
+/** A secret as it is stored. */
+export interface SealedSecret {
+  /** Which key of the ring it is encrypted with. */
+  readonly kid: string;
+  /** A compact JWE (RFC 7516, section 7.1): `dir` and A256GCM, with the binding in its protected header. */
+  readonly sealed: string;
+}
+
+/** The ring has no key to open it with, or it is bound to something else, or it was changed. */
+export class SecretUnreadableError extends Error {
+  override readonly name = 'SecretUnreadableError';
+}
+
+const header = z.object({ alg: z.literal('dir'), enc: z.literal('A256GCM'), kid: z.string(), for: z.string() });
+
+/** The keys that secrets are encrypted with. The first is the current one; the others only open. */
+export class KeyRing {
+  readonly #keys: ReadonlyMap<string, Uint8Array>;
+
+  /** The id of the key that new secrets are sealed with. */
+  readonly currentKid: string;
+
+  /** @param keys by kid, each of 32 bytes, the current one first */
+  constructor(keys: ReadonlyMap<string, Uint8Array>) {
+    const [current] = keys.keys();
+    if (current === undefined) throw new Error('A key ring needs a key.');
+    this.#keys = keys;
+    this.currentKid = current;
+  }
+
+  /** The ids of all its keys. */
+  get kids(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** Encrypts a secret with the current key. */
+  async seal(secret: string, binding: SecretBinding): Promise<SealedSecret> {
+    const kid = this.currentKid;
+    const sealed = await new CompactEncrypt(new TextEncoder().encode(secret))
+      // The protected header is the additional authenticated data of the encryption (RFC 7516, section 5.1, step 14).
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid, for: describeBinding(binding) })
+      .encrypt(this.#keyOf(kid));
+    return { kid, sealed };
+  }
+
+  /**
+   * Decrypts a secret.
+   * @throws {SecretUnreadableError} when its key is not in the ring, it was sealed for something else, or it was changed
+   */
+  async open(sealed: string, binding: SecretBinding): Promise<string> {
+    try {
+      const { kid, for: boundTo } = header.parse(decodeProtectedHeader(sealed));
+      if (boundTo !== describeBinding(binding)) throw new Error('It was sealed for something else.');
+      const { plaintext } = await compactDecrypt(sealed, this.#keyOf(kid), {
+        keyManagementAlgorithms: ['dir'],
+        contentEncryptionAlgorithms: ['A256GCM'],
+      });
+      return new TextDecoder().decode(plaintext);
+    } catch (cause) {
+      throw new SecretUnreadableError(`The secret ${binding.name} of ${binding.owner} cannot be read.`, { cause });
+    }
+  }
+
+  #keyOf(kid: string): Uint8Array {
+    const key = this.#keys.get(kid);
+    if (key === undefined) throw new Error(`The key ring has no key ${JSON.stringify(kid)}.`);
+    return key;
+  }
+}
+
+function describeBinding({ owner, name, origin }: SecretBinding): string {
+  return JSON.stringify([owner, name, origin]);
+}
+
+/**
+ * The key ring as ENCRYPTION_KEYS writes it: `kid:base64,…`, the current key first.
+ * @throws {Error} when a kid is there twice
+ */
+export function parseKeyRing(written: string): KeyRing {
+  const keys = new Map<string, Uint8Array>();
+  for (const entry of written.split(',')) {
+    const [kid = '', ...rest] = entry.trim().split(':');
+    if (keys.has(kid)) throw new Error(`ENCRYPTION_KEYS has two keys named ${JSON.stringify(kid)}.`);
+    keys.set(kid, base64url.decode(rest.join(':').replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')));
+  }
+  return new KeyRing(keys);
+}

@@ -1,0 +1,81 @@
+import type { Viewer } from '../auth/viewer.ts';
+import { ConflictError } from '../errors.ts';
+import { badInput } from '../input.ts';
+import type { UploadedFile } from '../multipart.ts';
+import { type AudioType, audioFormats, findAudioType } from '../providers/audio-type.ts';
+import type { TranscriptionEndpoint } from '../providers/endpoints.ts';
+import { type Transcription, transcribeByHttp } from '../providers/transcription.ts';
+import { transcribeBySocket } from '../providers/transcription-socket.ts';
+import { readWav, UnreadableWavError, type Wav } from '../providers/wav.ts';
+import { chooseAgent } from './choose-agent.ts';
+import type { SpeechHost } from './host.ts';
+
+/** The largest file, in bytes. It is what OpenAI takes. */
+export const mostAudioBytes = 25_000_000;
+/** The longest audio for a streaming provider, in milliseconds: it may take as long as it is. */
+const longestStreamedMs = 600_000;
+
+const path = ['audio'];
+
+/**
+ * Has audio written down by an agent's provider.
+ * @param args.agentId the public id; without one, the viewer's current agent
+ * @param args.audio the file: what it is goes by its content
+ * @param left aborts when the client leaves: nothing is written down for nobody
+ * @throws {BadUserInputError} when it is empty, too large, no audio, or of a kind that the provider does not read
+ * @throws {ConflictError} when the agent has no provider for it
+ * @throws {ProviderError} when the provider does not do it
+ * @throws {RateLimitedError} when the viewer asks too often
+ */
+export async function transcribeAudio(
+  viewer: Viewer,
+  host: SpeechHost,
+  args: { readonly agentId?: string | null | undefined; readonly audio: UploadedFile },
+  left: AbortSignal | null = null,
+): Promise<Transcription> {
+  const { data } = args.audio;
+  if (data.length === 0) throw badInput(path, 'is empty');
+  if (data.length > mostAudioBytes) {
+    throw badInput(path, `must have at most ${mostAudioBytes} bytes, and it has ${data.length}`);
+  }
+  await host.limit.take(viewer);
+  const { agent, stt } = await chooseAgent(viewer, host.agents, args.agentId);
+  if (stt === null) {
+    throw new ConflictError(`The agent ${agent.name} does not listen: it has no speech-to-text provider (stt).`);
+  }
+  const type = await findAudioType(data);
+  if (type === null) throw badInput(path, `must be audio (${audioFormats}), and by its content it is none`);
+  const wav = type.extension === 'wav' ? readSound(data, stt) : null;
+  const heard = await host.work(left, (signal) => transcribe(host, stt, { data, type, wav }, signal));
+  return {
+    ...heard,
+    language: heard.language ?? stt.language,
+    durationMs: heard.durationMs ?? wav?.durationMs ?? null,
+  };
+}
+
+async function transcribe(
+  host: SpeechHost,
+  stt: TranscriptionEndpoint,
+  audio: { readonly data: Buffer; readonly type: AudioType; readonly wav: Wav | null },
+  signal: AbortSignal,
+): Promise<Transcription> {
+  const { transcription: limits } = host.limits;
+  if (stt.protocol === 'http') return await transcribeByHttp(stt, audio, { dial: host.dialFor(stt), limits, signal });
+  if (audio.wav === null) throw badInput(path, 'must be a WAV file: the agent’s provider takes nothing else');
+  if (audio.wav.durationMs > longestStreamedMs) {
+    throw badInput(path, `must be at most ${longestStreamedMs / 60_000} minutes long for the agent’s provider`);
+  }
+  return await transcribeBySocket(stt, audio.wav, { guard: stt.guarded ? host.agents.guard : null, limits, signal });
+}
+
+/** What is in a WAV file. Null: samples that only the provider can read. */
+function readSound(data: Buffer, { protocol }: TranscriptionEndpoint): Wav | null {
+  try {
+    return readWav(data);
+  } catch (error) {
+    if (!(error instanceof UnreadableWavError)) throw error;
+    if (error.compressed && protocol === 'http') return null;
+    throw badInput(path, `is a WAV file that cannot be read: ${error.message}`);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Logger } from 'pino';
+import type { ConfigCache } from '../config-cache.ts';
+import type { Database } from '../db.ts';
+import type { AddressGuard } from '../providers/guard.ts';
+import type { RateLimit } from '../rate-limit.ts';
+import type { KeyRing } from '../secrets/key-ring.ts';
+import type { OperatorTools } from './tools-file.ts';
+
+/** What it takes to keep tools and to call them. One for the process. */
+export interface ToolHost {
+  readonly db: Database;
+  readonly keys: KeyRing;
+  /** What is remembered of the tenants' configuration: drop a tenant after each change, before the answer. */
+  readonly config: ConfigCache;
+  /** Which addresses the tools of tenants may have. */
+  readonly guard: AddressGuard;
+  readonly logger: Logger;
+  /** How often tools may be called directly. */
+  readonly callLimit: RateLimit;
+  /** How often tools and MCP servers may be created, changed and deleted. */
+  readonly changeLimit: RateLimit;
+  /** What the operator gives to every tenant. */
+  readonly operator: OperatorTools;
+}

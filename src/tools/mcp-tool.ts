@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { callerMeta, callerOf } from './caller.ts';
+import { readArguments } from './http-tool.ts';
+import { listServerSecrets, type McpDefinition } from './mcp-config.ts';
+import type { ListedTool } from './mcp-list.ts';
+import type { McpPool } from './mcp-pool.ts';
+import { lazyCheck, maxJsonLength } from './parameters.ts';
+import { hideInOutcome } from './secret-values.ts';
+import { refuseRoles, type Tool } from './tool.ts';
+
+const maxNameLength = 64;
+const maxErrorLength = 2_000;
+
+/**
+ * The tools of an MCP server under the names that models call them by.
+ * @param taken names that are others' already; those of these tools are added
+ */
+export function createMcpTools(
+  definition: McpDefinition,
+  listed: readonly ListedTool[],
+  taken: Set<string>,
+  reach: { readonly pool: McpPool; readonly logger: Logger },
+): Tool[] {
+  return listed.flatMap((tool) => {
+    const name = nameTool(definition.name, tool.name, taken);
+    if (taken.has(name)) return [];
+    taken.add(name);
+    return [createMcpTool(name, definition, tool, reach)];
+  });
+}
+
+/**
+ * `<server>_<tool>`, with what providers do not allow in a name as underscores. One that is changed so, too long, taken,
+ * or like that of a handoff, ends in a part of its hash, and no other does: it is one tool's, whatever else the server
+ * has or comes to have.
+ */
+export function nameTool(server: string, tool: string, taken: ReadonlySet<string>): string {
+  const wanted = `${server}_${tool}`;
+  const name = wanted.replace(/[^A-Za-z0-9_-]/g, '_').replace(/^transfer_to_/, 'transfer__to_');
+  if (name === wanted && name.length <= maxNameLength && !taken.has(name) && !/_[0-9a-f]{8}$/.test(name)) return name;
+  const hash = createHash('sha256').update(`${server}\0${tool}`).digest('hex').slice(0, 8);
+  return `${name.slice(0, maxNameLength - hash.length - 1)}_${hash}`;
+}
+
+function createMcpTool(
+  name: string,
+  definition: McpDefinition,
+  { name: ownName, description, inputSchema: parameters }: ListedTool,
+  { pool, logger }: { readonly pool: McpPool; readonly logger: Logger },
+): Tool {
+  const { timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
+  const check = lazyCheck(parameters, (why) => logger.warn({ tool: name, why }, 'a schema is not enforced'));
+  return {
+    name,
+    description,
+    parameters,
+    requiresApproval,
+    requiredRoles,
+    source: 'MCP',
+    timeoutMs,
+    maxResultLength,
+    async call(args, context) {
+      const refusal = refuseRoles(context.viewer, requiredRoles);
+      if (refusal !== null) return { ok: false, error: refusal };
+      const given = readArguments(args);
+      if (given === null) {
+        return { ok: false, error: `The arguments must be one JSON object of at most ${maxJsonLength} characters.` };
+      }
+      const wrong = check(given);
+      if (wrong !== null) return { ok: false, error: wrong };
+      const { signal } = context;
+      const meta = callerMeta(callerOf(context));
+      const outcome = await pool.linkTo(definition).call(ownName, given, meta, { signal, timeoutMs });
+      const clean = hideInOutcome(outcome, listServerSecrets(definition));
+      return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
+    },
+  };
+}

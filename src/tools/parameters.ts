@@ -1,0 +1,188 @@
+import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+
+/** The most characters of a JSON Schema, and of the arguments of one call, as JSON. */
+export const maxJsonLength = 65_536;
+/** How deep a JSON Schema may be nested. */
+const deepest = 40;
+/** How many subschemas there may be when every `$ref` is written out: what is checked must be checked soon. */
+const mostSubschemas = 5_000;
+/**
+ * Parts of the schema times parts of the arguments: in the worst case each meets each. As many as take some tenths of a
+ * second, in which nothing else is done.
+ */
+const mostComparisons = 5_000_000;
+const keptChecks = 500;
+
+/** Says what is wrong with arguments, in a sentence for the model; null: they fit. */
+export type ArgumentCheck = (args: unknown) => string | null;
+
+/** A JSON Schema that arguments cannot be checked against here. The message is the end of a sentence: "must …". */
+export class SchemaUnfitError extends Error {
+  override readonly name = 'SchemaUnfitError';
+}
+
+/**
+ * A pattern is shown to the model and not enforced: an expression that somebody else wrote, over a text that a model
+ * wrote, can stand the whole process still. Its syntax is checked. `uniqueItems`, which compares each with each, is not
+ * enforced for the same reason.
+ */
+const regExp = Object.assign(
+  (pattern: string) => {
+    new RegExp(pattern, 'u');
+    return { test: () => true };
+  },
+  { code: '(() => ({ test: () => true }))' },
+);
+
+const common = {
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
+  // Formats are for the model to read.
+  validateFormats: false,
+  addUsedSchema: false,
+  code: { regExp },
+  logger: false,
+} as const;
+const strict = new Ajv2020({ ...common, strictSchema: true }).addVocabulary(['example']);
+const lenient = new Ajv2020({ ...common, strictSchema: false });
+for (const ajv of [strict, lenient]) ajv.removeKeyword('uniqueItems').addKeyword('uniqueItems');
+
+/** The checks that were compiled, by schema; the oldest go first. */
+const checks = new Map<string, ArgumentCheck>();
+
+/**
+ * Compiles a JSON Schema of arguments (2020-12; what stands in `$schema` is passed over).
+ * @param options.strict whether unknown keywords are refused: where a person writes the schema now
+ * @throws {SchemaUnfitError} when it is too large, is no object schema, refers to what is not in it or to itself, or is
+ *   no JSON Schema
+ */
+export function compileParameters(
+  parameters: Record<string, unknown>,
+  options: { readonly strict: boolean },
+): ArgumentCheck {
+  const { $schema: _dialect, $id: _id, ...schema } = parameters;
+  if (schema.type !== 'object') throw new SchemaUnfitError('must have "type": "object" at its root');
+  const json = JSON.stringify(schema);
+  if (json.length > maxJsonLength) throw new SchemaUnfitError(`must be at most ${maxJsonLength} characters as JSON`);
+  const key = `${options.strict} ${json}`;
+  const known = checks.get(key);
+  if (known) return known;
+  const parts = countSubschemas(schema, schema, [], 0);
+  const ajv = options.strict ? strict : lenient;
+  try {
+    const validate = ajv.compile<unknown>(schema);
+    return remember(key, (args) => {
+      if (countParts(args, mostComparisons / parts) === null) return tooLarge;
+      return validate(args) ? null : describeErrors(validate.errors ?? []);
+    });
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 300) : 'it cannot be compiled';
+    throw new SchemaUnfitError(`is not a JSON Schema that arguments can be checked against: ${why}`);
+  } finally {
+    // Ajv would remember each schema for ever.
+    ajv.removeSchema(schema);
+  }
+}
+
+/**
+ * A check that is compiled when it is first needed. Where the schema cannot be compiled it lets everything through, for
+ * the tool itself to judge.
+ * @param onUnfit is told so, once for a schema
+ */
+export function lazyCheck(parameters: Record<string, unknown>, onUnfit: (why: string) => void): ArgumentCheck {
+  let check: ArgumentCheck | null = null;
+  return (args) => {
+    check ??= compileLeniently(parameters, onUnfit);
+    return check(args);
+  };
+}
+
+function compileLeniently(parameters: Record<string, unknown>, onUnfit: (why: string) => void): ArgumentCheck {
+  const key = `unfit ${JSON.stringify(parameters)}`;
+  const unfit = checks.get(key);
+  if (unfit) return unfit;
+  try {
+    return compileParameters(parameters, { strict: false });
+  } catch (error) {
+    if (!(error instanceof SchemaUnfitError)) throw error;
+    onUnfit(error.message);
+    return remember(key, () => null);
+  }
+}
+
+function remember(key: string, check: ArgumentCheck): ArgumentCheck {
+  if (checks.size >= keptChecks) checks.delete(checks.keys().next().value ?? '');
+  checks.set(key, check);
+  return check;
+}
+
+const tooLarge = 'The arguments are too large to be checked against the schema: send fewer or smaller ones.';
+
+/** How many values there are in a JSON value, itself included; null: more than `most`. By hand: it may be nested deep. */
+function countParts(value: unknown, most: number): number | null {
+  let count = 0;
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    count += 1;
+    if (count + open.length > most) return null;
+    if (typeof next === 'object' && next !== null) for (const part of Object.values(next)) open.push(part);
+  }
+  return count;
+}
+
+/** Keywords whose targets cannot be found by reading the schema, or that run somebody's expression over every key. */
+const refused = new Set(['$id', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef', 'patternProperties']);
+
+/** Counts the subschemas with every `$ref` written out; the entries of lists (enum, required) count as well. */
+function countSubschemas(node: unknown, root: unknown, through: readonly string[], depth: number): number {
+  if (typeof node !== 'object' || node === null) return 0;
+  if (depth > deepest) throw new SchemaUnfitError(`must not be nested deeper than ${deepest}, its references included`);
+  let count = 1;
+  const grow = (more: number) => {
+    count += more;
+    if (count > mostSubschemas) throw new SchemaUnfitError(`must have at most ${mostSubschemas} parts`);
+  };
+  if (Array.isArray(node)) {
+    for (const item of node) grow(Math.max(1, countSubschemas(item, root, through, depth + 1)));
+    return count;
+  }
+  for (const [key, value] of Object.entries(node)) {
+    if (refused.has(key) && typeof value !== 'object') throw new SchemaUnfitError(`must not use ${key}`);
+    if (key === 'patternProperties') throw new SchemaUnfitError('must not use patternProperties');
+    if (key === '$ref' && typeof value === 'string') {
+      if (through.includes(value)) throw new SchemaUnfitError(`must not refer to itself: ${value.slice(0, 100)}`);
+      grow(countSubschemas(followPointer(root, value), root, [...through, value], depth + 1));
+    } else if (key !== '$defs' && key !== 'definitions') {
+      grow(countSubschemas(value, root, through, depth + 1));
+    }
+  }
+  return count;
+}
+
+/** What a reference points to: a JSON pointer (RFC 6901) into the same schema. */
+function followPointer(root: unknown, reference: string): unknown {
+  const unfit = new SchemaUnfitError(`refers to ${reference.slice(0, 100)}, which is not in it`);
+  if (reference === '#') return root;
+  if (!reference.startsWith('#/')) throw unfit;
+  let node = root;
+  for (const step of reference.slice(2).split('/')) {
+    const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof node !== 'object' || node === null || !Object.hasOwn(node, key)) throw unfit;
+    node = Object.entries(node).find(([name]) => name === key)?.[1];
+  }
+  return node;
+}
+
+function describeErrors(errors: readonly ErrorObject[]): string {
+  const sentences = errors.slice(0, 3).map(({ instancePath, message, params }) => {
+    const at = instancePath === '' ? 'The arguments' : `arguments${instancePath.replaceAll('/', '.')}`;
+    const extra = typeof params.additionalProperty === 'string' ? `: ${params.additionalProperty.slice(0, 100)}` : '';
+    const allowed = Array.isArray(params.allowedValues)
+      ? `: ${JSON.stringify(params.allowedValues).slice(0, 300)}`
+      : '';
+    return `${at} ${message ?? 'do not fit'}${extra}${allowed}.`;
+  });
+  return `The arguments do not fit the schema. ${sentences.join(' ')}`;
+}

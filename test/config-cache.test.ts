@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { ConfigCache } from '../src/config-cache.ts';
+
+/** A cache whose clock the test turns. */
+function openCache() {
+  let now = 0;
+  const cache = new ConfigCache(() => now);
+  let loads = 0;
+  return {
+    cache,
+    pass: (ms: number) => {
+      now += ms;
+    },
+    load: async () => {
+      loads += 1;
+      return loads;
+    },
+  };
+}
+
+test('loads once, and again when it is dropped', async () => {
+  const { cache, load } = openCache();
+  expect(await cache.get('a', 'k', load)).toBe(1);
+  expect(await cache.get('a', 'k', load)).toBe(1);
+  expect(await cache.get('b', 'k', load)).toBe(2);
+  cache.drop('a');
+  expect(await cache.get('a', 'k', load)).toBe(3);
+  expect(await cache.get('b', 'k', load)).toBe(2);
+  cache.clear();
+  expect(await cache.get('b', 'k', load)).toBe(4);
+});
+
+test('is never older than half a minute, whatever was missed', async () => {
+  const { cache, load, pass } = openCache();
+  await cache.get('a', 'k', load);
+  pass(29_999);
+  expect(await cache.get('a', 'k', load)).toBe(1);
+  pass(1);
+  expect(await cache.get('a', 'k', load)).toBe(2);
+});
+
+test('counts its age from before it was read', async () => {
+  const { cache, load, pass } = openCache();
+  await cache.get('a', 'k', async () => {
+    pass(20_000);
+    return load();
+  });
+  pass(10_000);
+  expect(await cache.get('a', 'k', load)).toBe(2);
+});
+
+test('of many who ask at once, one loads', async () => {
+  const { cache, load } = openCache();
+  const slow = Promise.withResolvers<void>();
+  const asked = Array.from({ length: 50 }, () => cache.get('a', 'k', () => slow.promise.then(load)));
+  slow.resolve();
+  expect(new Set(await Promise.all(asked))).toEqual(new Set([1]));
+});
+
+test('what was being loaded while it was dropped is handed out, and not remembered', async () => {
+  const { cache, load } = openCache();
+  for (const forget of [() => cache.drop('a'), () => cache.clear()]) {
+    cache.drop('a');
+    const slow = Promise.withResolvers<string>();
+    const before = cache.get('a', 'k', () => slow.promise);
+    forget();
+    const after = cache.get('a', 'k', load);
+    slow.resolve('old');
+    expect(await before).toBe('old');
+    const fresh = await after;
+    expect(fresh).not.toBe('old');
+    expect(await cache.get('a', 'k', load)).toBe(fresh);
+  }
+});
+
+test('a load that fails is not remembered', async () => {
+  const { cache, load } = openCache();
+  await expect(cache.get('a', 'k', () => Promise.reject(new Error('out of reach')))).rejects.toThrow('out of reach');
+  expect(await cache.get('a', 'k', load)).toBe(1);
+});
+
+test('keeps what is absent as well, until it is dropped', async () => {
+  const { cache, load } = openCache();
+  expect(await cache.get<number | null>('a', 'k', async () => null)).toBeNull();
+  expect(await cache.get<number | null>('a', 'k', load)).toBeNull();
+  cache.drop('a');
+  expect(await cache.get('a', 'k', load)).toBe(1);
+});
+
+test('does not grow without end', async () => {
+  const { cache, load } = openCache();
+  for (let n = 0; n < 2_100; n++) await cache.get('a', `k${n}`, load);
+  expect(await cache.get('a', 'k0', load)).toBe(2_101);
+  for (let n = 0; n < 2_100; n++) await cache.get(`t${n}`, 'k', load);
+  const before = await cache.get('t2099', 'k', load);
+  expect(await cache.get('t0', 'k', load)).toBeGreaterThan(before);
+});

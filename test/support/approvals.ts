@@ -1,0 +1,65 @@
+import type { HttpAnswer, TestApp } from './app.ts';
+import type { Talker, Transport, TurnReader } from './turns.ts';
+
+/** A call of the built-in tool that a person has to approve. */
+export function refund(id: string, orderNumber = '1042') {
+  return { id, name: 'refund_order', arguments: { orderNumber } };
+}
+
+/** A conversation in which the agent has the floor that may refund orders. */
+export async function createBillingConversation(talker: Talker): Promise<string> {
+  const { agents } = await talker.ask('{ agents(first: 50) { edges { node { id name } } } }');
+  const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing');
+  const { createConversation } = await talker.ask(
+    `mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }`,
+    { input: { scenarioKey: 'support', agentId: billing.node.id } },
+  );
+  return createConversation.id;
+}
+
+/** A turn that has come to wait for a person, and somebody who follows it. */
+export interface WaitingTurn {
+  readonly conversationId: string;
+  readonly runId: string;
+  readonly reader: TurnReader;
+}
+
+/**
+ * Starts a turn and reads until it waits.
+ * @param input of chatTurn; without a conversationId, in a new one
+ * @param requests how many approvals it asks for
+ */
+export async function startWaitingTurn(
+  talker: Talker,
+  input: Record<string, unknown> = {},
+  requests = 1,
+  transport: Transport = 'ws',
+): Promise<WaitingTurn> {
+  const given = input.conversationId;
+  const conversationId = typeof given === 'string' ? given : await createBillingConversation(talker);
+  const reader = talker.chatTurn(transport, { content: 'Refund 1042', ...input, conversationId });
+  for (let count = 0; count < requests; count++) await reader.until('ApprovalRequested');
+  return { conversationId, runId: reader.events[0]?.runId ?? '', reader };
+}
+
+export const approveDocument = `
+  mutation ($runId: ID!, $toolCallId: ID!, $approve: Boolean!, $arguments: String) {
+    approveToolCall(runId: $runId, toolCallId: $toolCallId, approve: $approve, arguments: $arguments) {
+      id status lastSeq toolCalls { id status arguments editedArguments decidedBy error }
+    }
+  }`;
+
+/** Decides on a call: has to work. @returns the run */
+export async function decide(talker: Talker, runId: string, toolCallId: string, approve = true, edited?: string) {
+  const variables = { runId, toolCallId, approve, ...(edited === undefined ? {} : { arguments: edited }) };
+  return (await talker.ask(approveDocument, variables)).approveToolCall;
+}
+
+/** Decides on a call, whatever comes of it. */
+export function tryDecide(
+  app: Pick<TestApp, 'query'>,
+  talker: Talker,
+  variables: { runId: string; toolCallId: string; approve: boolean; arguments?: string },
+): Promise<HttpAnswer> {
+  return app.query(approveDocument, variables, { token: talker.token });
+}
