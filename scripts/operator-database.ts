@@ -1,5 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { findRunningPostgres, openEmbeddedPostgres } from '../src/database/embedded.ts';
 import { FolderInUseError } from '../src/database/folder-lock.ts';
 import { applyMigrations, MigrationError, pendingMigrations } from '../src/database/migrate.ts';
 import { type Database, openDatabase } from '../src/db.ts';
@@ -20,27 +20,45 @@ class OperatorError extends Error {
 }
 
 /**
- * Opens the database of DATABASE_URL, or the embedded one where no server holds its folder, and the key ring, as the
- * server of this environment would.
+ * Opens the database of DATABASE_URL, or the embedded one, and the key ring, as the server of this environment would.
+ * Where a server has the embedded one open, it is worked on through that server.
  * @throws {EnvironmentError | FolderInUseError | MigrationError | OperatorError} in words for the operator
  */
 export async function openOperatorDatabase(): Promise<OperatorDatabase> {
   const env = loadEnv();
   await using opening = new AsyncDisposableStack();
-  let url = env.databaseUrl;
-  if (url === null) {
-    url = opening.use(await openEmbeddedPostgres(env.dataDir)).url;
-    await applyMigrations(url);
-  }
+  const { url, exclusive } = env.databaseUrl === null ? await openEmbedded(env, opening) : shared(env.databaseUrl);
   const pending = await pendingMigrations(url).catch((cause: unknown) => {
     throw new OperatorError('The database of DATABASE_URL cannot be used.', { cause });
   });
   if (pending.length > 0) throw new OperatorError('The database is behind: run npm run migrate first.');
-  const exclusive = env.databaseUrl === null;
-  const { db } = opening.use(openDatabase({ url, poolSize: exclusive ? 1 : 4, exclusive }));
+  const poolSize = env.databaseUrl === null ? 1 : 4;
+  const { db } = opening.use(openDatabase({ url, poolSize, exclusive }));
   const keys = await openKeyRing(env);
   const opened = opening.move();
   return { env, db, keys, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+interface Address {
+  readonly url: string;
+  /** Whether nobody else is on it. */
+  readonly exclusive: boolean;
+}
+
+function shared(url: string): Address {
+  return { url, exclusive: false };
+}
+
+async function openEmbedded({ dataDir }: Env, opening: AsyncDisposableStack): Promise<Address> {
+  try {
+    const { url } = opening.use(await openEmbeddedPostgres(dataDir));
+    await applyMigrations(url);
+    return { url, exclusive: true };
+  } catch (error) {
+    const running = error instanceof FolderInUseError ? await findRunningPostgres(dataDir) : null;
+    if (running === null) throw error;
+    return shared(running);
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ import { openOperatorDatabase, reportFailure } from './operator-database.ts';
 
 // npm run scenarios -- import FILE... [--tenant default] [--dry-run]
 // npm run scenarios -- export KEY [--tenant default] [--project ID] [--format yaml|json] [--out FILE]
-// On DATABASE_URL, or on the embedded database where no server holds its folder.
+// On DATABASE_URL, or on the embedded database, beside a running server too.
 
 const usage = `Usage: npm run -s scenarios -- import FILE... [--tenant default] [--dry-run]
        npm run -s scenarios -- export KEY [--tenant default] [--project ID] [--format yaml|json] [--out FILE]`;

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readEnvironmentProviders, syncDevelopmentAgent } from '../src/agents/development-agent.ts';
+import { lockFolder } from '../src/database/folder-lock.ts';
 import { readEnv } from '../src/env.ts';
 import { readSeed, seedTenant } from '../src/tenants/seed.ts';
 import { startTestApp, type TestApp, testKeys } from './support/app.ts';
@@ -224,21 +225,31 @@ test('agents without a model of their own show the environment’s by its name, 
   for (const { node } of await read(known)) expect(node.llm).toMatchObject({ provider: 'groq', apiUrl: null });
 });
 
-test('agents:sync works on the embedded database, and says so where a server holds it', {
+test('agents:sync works on the embedded database, beside a running server and without one', {
   timeout: 60_000,
 }, async () => {
   await using data = await createTestDataFolder();
+  const updated = { code: 0, said: 'Development agents: 1 updated, 0 made.\n' };
   {
     await using server = await startServer(data.folder, {});
-    const [made] = await findDevelopment(server, await server.token({ tenant: 'default' }));
+    const token = await server.token({ tenant: 'default' });
+    const [made] = await findDevelopment(server, token);
     expect(made).toMatchObject({ llm: { provider: 'demo', apiKeyHint: null } });
-    const held = await sync(data.folder, {});
-    expect(held).toMatchObject({ code: 1, said: expect.stringContaining('in use by another Switchboard process') });
+    expect(await sync(data.folder, { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', MODEL: 'first' })).toEqual(updated);
+    const [after] = await findDevelopment(server, token);
+    expect(after).toMatchObject({ llm: { provider: 'custom', model: 'first', apiUrl: 'http://127.0.0.1:9/v1' } });
     await server.end('SIGTERM');
   }
-  const env = { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', MODEL: 'local' };
-  expect(await sync(data.folder, env)).toEqual({ code: 0, said: 'Development agents: 1 updated, 0 made.\n' });
+  expect(await sync(data.folder, { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', MODEL: 'second' })).toEqual(updated);
   await using server = await startServer(data.folder, {});
   const [made] = await findDevelopment(server, await server.token({ tenant: 'default' }));
-  expect(made).toMatchObject({ llm: { provider: 'custom', model: 'local', apiUrl: 'http://127.0.0.1:9/v1' } });
+  expect(made).toMatchObject({ llm: { provider: 'custom', model: 'second' } });
+});
+
+test('a folder that is held and has no database that listens yet is said to be in use', async () => {
+  await using data = await createTestDataFolder();
+  const lock = await lockFolder(data.folder);
+  const held = await sync(data.folder, {});
+  expect(held).toMatchObject({ code: 1, said: expect.stringContaining('in use by another Switchboard process') });
+  await lock.release();
 });

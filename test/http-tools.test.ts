@@ -267,10 +267,14 @@ describe('arguments', () => {
     expect(shop.received).toHaveLength(0);
   });
 
-  test('that take a pattern for ever to match are not matched', async () => {
+  test('that would take a backtracking engine for ever are matched at once', async () => {
     const evil = { type: 'object', properties: { orderNumber: { type: 'string', pattern: '^(a+)+$' } } };
     const { name } = await createTool({ parameters: evil });
-    expect((await call(name, { orderNumber: `${'a'.repeat(60)}!` })).ok).toBe(true);
+    expect(await call(name, { orderNumber: `${'a'.repeat(60)}!` })).toMatchObject({
+      ok: false,
+      error: 'The arguments do not fit the schema. arguments.orderNumber must match pattern "^(a+)+$".',
+    });
+    expect(await call(name, { orderNumber: 'a'.repeat(60) })).toMatchObject({ ok: true });
   });
 });
 
@@ -406,12 +410,6 @@ test('a schema that would take long over many arguments is not checked at all, a
   expect(many).toMatchObject({ ok: false, error: expect.stringContaining('too large to be checked') });
   expect(shop.received).toEqual([]);
   expect(await call(name, { a: [{ b: 1 }] })).toMatchObject({ ok: true });
-});
-
-test('uniqueItems is told to the model and not enforced: it compares each with each', async () => {
-  const parameters = { type: 'object', properties: { a: { type: 'array', uniqueItems: true } } };
-  const { name } = await createTool({ parameters, url: `${shop.url}/orders`, method: 'POST' });
-  expect(await call(name, { a: [1, 1] })).toMatchObject({ ok: true });
 });
 
 test('a result that is nested as deep as nothing can be is given as text, and the turn goes on', async () => {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { findRunningPostgres } from '../src/database/embedded.ts';
 import { openDatabase } from '../src/db.ts';
 import type { Prisma } from '../src/generated/prisma/client.ts';
 import { KeyRing } from '../src/secrets/key-ring.ts';
@@ -10,6 +11,7 @@ import { rotateSecrets } from '../src/secrets/rotate.ts';
 import { openSecret, putSecret } from '../src/secrets/stored-secrets.ts';
 import { startTestApp } from './support/app.ts';
 import { createTestDatabase, createTestDataFolder } from './support/database.ts';
+import { startServer } from './support/server.ts';
 import { documents, meetTalker } from './support/turns.ts';
 
 const [oldKey, newKey] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
@@ -240,4 +242,36 @@ test('npm run keys:rotate prints counts, and fails where some cannot be opened',
     said: expect.stringMatching(/'--fast'[\s\S]*Usage: npm run -s keys:rotate\n$/),
   });
   for (const { said } of [twice, unknown]) expect(said).not.toMatch(/^ {4}at /m);
+});
+
+test('keys:rotate works beside a running server that has the embedded database open, in the midst of turns', {
+  timeout: 120_000,
+}, async () => {
+  await using data = await createTestDataFolder();
+  const env = { ENCRYPTION_KEYS: `${write('new', newKey)},${write('old', oldKey)}` };
+  await using server = await startServer(data.folder, env);
+  const alice = await meetTalker(server, 'alice');
+  const conversationId = await alice.createConversation();
+  const url = await findRunningPostgres(data.folder);
+  if (url === null) throw new Error('It listens nowhere.');
+  await using opened = openDatabase({ url, poolSize: 1 });
+  const expected = await addAgents(opened.db, oldRing, 1_000);
+  let over = false;
+  const rotation = run('keys-rotate.ts', data.folder, env).finally(() => {
+    over = true;
+  });
+  let turns = 0;
+  while (!over || turns === 0) {
+    const sent = await alice.ask(documents.sendMessage, {
+      input: { conversationId, content: 'Hello', idempotencyKey: randomUUID() },
+    });
+    expect(sent.sendMessage.status).toBe('COMPLETED');
+    turns += 1;
+  }
+  expect(await rotation).toMatchObject({ code: 0, said: expect.stringContaining('1000 rotated to the key "new".\n') });
+  const rows = await opened.db.secret.findMany({ where: { tenantId: 'acme' } });
+  const found = new Map<string | null, string>();
+  for (const row of rows) found.set(row.agentId, await openSecret(newRing, row));
+  for (const [agentId, value] of expected) expect(found.get(agentId)).toBe(value);
+  await server.end('SIGTERM');
 });

@@ -24,6 +24,9 @@ const maxSocketPathBytes = 100;
 /** The name under which a PostgreSQL client looks for a socket in the folder that it was given as its host. */
 const socketName = '.s.PGSQL.5432';
 
+/** The file in the data folder that says in which folder the socket is. */
+const socketRecordName = 'postgres.socket';
+
 /**
  * Opens the PostgreSQL (PGlite) whose data is in `<dataDir>/postgres`, and makes it where there is none.
  *
@@ -44,7 +47,7 @@ export async function openEmbeddedPostgres(
 
   const unfinished = join(resolve(dataDir), 'postgres.unfinished');
   await beginFolder(folder, unfinished);
-  const socketRecord = join(resolve(dataDir), 'postgres.socket');
+  const socketRecord = join(resolve(dataDir), socketRecordName);
   await removeSocketFolder(socketRecord);
   const socketFolder = await makeSocketFolder();
   if (socketFolder !== null) {
@@ -80,11 +83,22 @@ export async function openEmbeddedPostgres(
     })();
     return closing;
   };
-  const url =
-    socketFolder === null
-      ? `postgresql://postgres@${listening}/postgres`
-      : `postgresql://postgres@localhost/postgres?host=${encodeURIComponent(socketFolder)}`;
+  const url = socketFolder === null ? `postgresql://postgres@${listening}/postgres` : urlOfSocketIn(socketFolder);
   return { url, close, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * Where the embedded PostgreSQL of a data folder listens that another process, or this one, has open: for scripts that
+ * work beside a running server.
+ * @returns its URL; null where it is not open, has not come up yet, or listens on no Unix socket
+ */
+export async function findRunningPostgres(dataDir: string): Promise<string | null> {
+  const folder = await readFile(join(resolve(dataDir), socketRecordName), 'utf8').catch(() => null);
+  return folder !== null && (await exists(join(folder, socketName))) ? urlOfSocketIn(folder) : null;
+}
+
+function urlOfSocketIn(folder: string): string {
+  return `postgresql://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`;
 }
 
 /**

@@ -1,4 +1,11 @@
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import {
+  compilePattern,
+  compileWithinLimit,
+  MatchTooLongError,
+  matchWithinLimit,
+  PatternsTooLargeError,
+} from './patterns.ts';
 
 /** The most characters of a JSON Schema, and of the arguments of one call, as JSON. */
 export const maxJsonLength = 65_536;
@@ -21,32 +28,53 @@ export class SchemaUnfitError extends Error {
   override readonly name = 'SchemaUnfitError';
 }
 
-/**
- * A pattern is shown to the model and not enforced: an expression that somebody else wrote, over a text that a model
- * wrote, can stand the whole process still. Its syntax is checked. `uniqueItems`, which compares each with each, is not
- * enforced for the same reason.
- */
-const regExp = Object.assign(
-  (pattern: string) => {
-    new RegExp(pattern, 'u');
-    return { test: () => true };
-  },
-  { code: '(() => ({ test: () => true }))' },
-);
+/** After so many schemas Ajv begins anew: it keeps parts of every schema that it has compiled. */
+const mostSchemas = 500;
 
-const common = {
-  strictTypes: false,
-  strictTuples: false,
-  strictRequired: false,
-  // Formats are for the model to read.
-  validateFormats: false,
-  addUsedSchema: false,
-  code: { regExp },
-  logger: false,
-} as const;
-const strict = new Ajv2020({ ...common, strictSchema: true }).addVocabulary(['example']);
-const lenient = new Ajv2020({ ...common, strictSchema: false });
-for (const ajv of [strict, lenient]) ajv.removeKeyword('uniqueItems').addKeyword('uniqueItems');
+function createAjv(strictSchema: boolean): Ajv2020 {
+  const ajv = new Ajv2020({
+    strictSchema,
+    strictTypes: false,
+    strictTuples: false,
+    strictRequired: false,
+    // Formats are for the model to read, as JSON Schema 2020-12 has it ("Validation", 7.2.1: an annotation by default).
+    validateFormats: false,
+    addUsedSchema: false,
+    code: { regExp: Object.assign(compilePattern, { code: 'compilePattern' }) },
+    logger: false,
+  });
+  // Ajv's own compares each with each.
+  ajv.removeKeyword('uniqueItems').addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    schemaType: 'boolean',
+    validate: (wanted: boolean, items: readonly unknown[]) => !wanted || areUnique(items),
+    error: { message: 'must not have the same item twice' },
+  });
+  return strictSchema ? ajv.addVocabulary(['example']) : ajv;
+}
+
+function areUnique(items: readonly unknown[]): boolean {
+  return new Set(items.map(writeCanonically)).size === items.length;
+}
+
+/** JSON that is the same for equal values (JSON Schema 2020-12 "Core", 4.2.2), whatever the order of their keys. */
+function writeCanonically(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+let [strict, lenient] = [createAjv(true), createAjv(false)];
+let compiled = 0;
+
+function chooseAjv(options: { readonly strict: boolean }): Ajv2020 {
+  compiled += 1;
+  if (compiled % mostSchemas === 0) [strict, lenient] = [createAjv(true), createAjv(false)];
+  return options.strict ? strict : lenient;
+}
 
 /** The checks that were compiled, by schema; the oldest go first. */
 const checks = new Map<string, ArgumentCheck>();
@@ -69,14 +97,15 @@ export function compileParameters(
   const known = checks.get(key);
   if (known) return known;
   const parts = countSubschemas(schema, schema, [], 0);
-  const ajv = options.strict ? strict : lenient;
+  const ajv = chooseAjv(options);
   try {
-    const validate = ajv.compile<unknown>(schema);
+    const validate = compileWithinLimit(() => ajv.compile<unknown>(schema));
     return remember(key, (args) => {
       if (countParts(args, mostComparisons / parts) === null) return tooLarge;
-      return validate(args) ? null : describeErrors(validate.errors ?? []);
+      return matchSoon(() => (validate(args) ? null : describeErrors(validate.errors ?? [])));
     });
   } catch (error) {
+    if (error instanceof PatternsTooLargeError) throw new SchemaUnfitError('must have shorter patterns, or fewer');
     const why = error instanceof Error ? error.message.replace(/\s+/g, ' ').slice(0, 300) : 'it cannot be compiled';
     throw new SchemaUnfitError(`is not a JSON Schema that arguments can be checked against: ${why}`);
   } finally {
@@ -119,6 +148,15 @@ function remember(key: string, check: ArgumentCheck): ArgumentCheck {
 
 const tooLarge = 'The arguments are too large to be checked against the schema: send fewer or smaller ones.';
 
+function matchSoon(match: () => string | null): string | null {
+  try {
+    return matchWithinLimit(match);
+  } catch (error) {
+    if (error instanceof MatchTooLongError) return tooLarge;
+    throw error;
+  }
+}
+
 /** How many values there are in a JSON value, itself included; null: more than `most`. By hand: it may be nested deep. */
 function countParts(value: unknown, most: number): number | null {
   let count = 0;
@@ -132,8 +170,8 @@ function countParts(value: unknown, most: number): number | null {
   return count;
 }
 
-/** Keywords whose targets cannot be found by reading the schema, or that run somebody's expression over every key. */
-const refused = new Set(['$id', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef', 'patternProperties']);
+/** Keywords whose targets cannot be found by reading the schema. */
+const refused = new Set(['$id', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef']);
 
 /** Counts the subschemas with every `$ref` written out; the entries of lists (enum, required) count as well. */
 function countSubschemas(node: unknown, root: unknown, through: readonly string[], depth: number): number {
@@ -150,7 +188,6 @@ function countSubschemas(node: unknown, root: unknown, through: readonly string[
   }
   for (const [key, value] of Object.entries(node)) {
     if (refused.has(key) && typeof value !== 'object') throw new SchemaUnfitError(`must not use ${key}`);
-    if (key === 'patternProperties') throw new SchemaUnfitError('must not use patternProperties');
     if (key === '$ref' && typeof value === 'string') {
       if (through.includes(value)) throw new SchemaUnfitError(`must not refer to itself: ${value.slice(0, 100)}`);
       grow(countSubschemas(followPointer(root, value), root, [...through, value], depth + 1));
@@ -182,7 +219,7 @@ function describeErrors(errors: readonly ErrorObject[]): string {
     const allowed = Array.isArray(params.allowedValues)
       ? `: ${JSON.stringify(params.allowedValues).slice(0, 300)}`
       : '';
-    return `${at} ${message ?? 'do not fit'}${extra}${allowed}.`;
+    return `${at} ${message?.slice(0, 300) ?? 'do not fit'}${extra}${allowed}.`;
   });
   return `The arguments do not fit the schema. ${sentences.join(' ')}`;
 }
