@@ -12,7 +12,7 @@ const floors: readonly (readonly [pattern: RegExp, floor: number])[] = [
   // Pure, and common to whoever is handed a graph: mutations, files and seeds.
   [/^scenarios\/graph\.ts$/, 2],
   [/^[^/]+\/(.+-)?(schema|subscription|ref)\.ts$/, 7],
-  [/^(main|app|schema|model|playground)\.ts$|^server\//, 8],
+  [/^(main|app|open-stores|open-hosts|schema|model|playground)\.ts$|^server\//, 8],
   [/^(context|builder|refs|selection)\.ts$/, 6],
   [/^(runs|speech|scenario-files)\//, 5],
   [/^(conversations|agents|scenarios|tools|tenants)\//, 4],

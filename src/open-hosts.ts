@@ -1,0 +1,131 @@
+import type { Logger } from 'pino';
+import { addDevelopmentAgent, readEnvironmentProviders } from './agents/development-agent.ts';
+import type { AgentHost } from './agents/host.ts';
+import type { Env } from './env.ts';
+import { StartError } from './errors.ts';
+import { ConversationFeed } from './log/conversation-feed.ts';
+import { openModel } from './model.ts';
+import type { Stores } from './open-stores.ts';
+import { AddressGuard } from './providers/guard.ts';
+import { createRateLimit } from './rate-limit.ts';
+import { RunHost } from './runs/host.ts';
+import { ScenarioFileError } from './scenario-files/scenario-file.ts';
+import { ScenarioFolder } from './scenario-files/scenario-folder.ts';
+import { SpeechHost } from './speech/host.ts';
+import { KnownViewers } from './tenants/known-viewers.ts';
+import { readSeed } from './tenants/seed.ts';
+import { ToolRegistry } from './tools/registry.ts';
+import { type OperatorTools, readToolsFile } from './tools/tools-file.ts';
+
+/** What carries out what the graph asks for. */
+export interface Hosts {
+  readonly agents: AgentHost;
+  readonly runs: RunHost;
+  readonly feed: ConversationFeed;
+  readonly speech: SpeechHost;
+  readonly viewers: KnownViewers;
+  /** Which model answers, in words. */
+  readonly modelDescription: string;
+  /** Ends tests of agents that are under way; they are written down before it answers. */
+  endTests(): Promise<void>;
+}
+
+const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
+
+/**
+ * Opens the hosts on their stores, the runs that a dead process left ended; they are closed with `opening`.
+ * @throws {StartError} when a file that the environment names cannot be used
+ */
+export async function openHosts(
+  env: Env,
+  stores: Stores,
+  logger: Logger,
+  opening: AsyncDisposableStack,
+): Promise<Hosts> {
+  const { db, keys, config, exclusive, redis } = stores;
+  const seed = await readSeed(env.seedFile).catch((cause: unknown) => {
+    throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
+  });
+  const operator = await readOperatorTools(env);
+  const guard = new AddressGuard(env.modelAllowedHosts);
+  const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
+
+  const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
+  const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
+  const callLimit = limitOf('tool calls', env.rateLimits.tools);
+  const tools = opening.use(
+    new ToolRegistry({ db, keys, config, guard, logger, callLimit, changeLimit: operationLimit, operator }),
+  );
+
+  const ending = new AbortController();
+  const agents: AgentHost = {
+    db,
+    keys,
+    config,
+    defaults,
+    guard,
+    model,
+    logger,
+    operationLimit,
+    testLimit: limitOf('tests of agents', env.rateLimits.agentTests),
+    testTimeoutMs: env.agentTestTimeoutSeconds * 1000,
+    closing: ending.signal,
+    tests: new Set(),
+    toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
+  };
+
+  const feed = new ConversationFeed();
+  const { maxRetries, maxResultLength, historyTokens } = engineLimits;
+  const runs = new RunHost({
+    db,
+    feed,
+    exclusive,
+    model,
+    logger,
+    agents,
+    tools,
+    limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
+    historyTokens,
+    turnLimit: limitOf('turns', env.rateLimits.turns),
+    approvalTtlSeconds: env.approvalTtlSeconds,
+  });
+  await runs.start();
+  opening.defer(() => runs.close());
+
+  const speechLimit = limitOf('speech requests', env.rateLimits.speech);
+  const speech = new SpeechHost({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
+  speech.start();
+  opening.defer(() => speech.close());
+
+  const providers = readEnvironmentProviders(env);
+  const scenarioFiles = await loadScenarioFiles(env, agents, operator);
+  const viewers = new KnownViewers(db, seed, async (tenantId) => {
+    await addDevelopmentAgent(agents, tenantId, providers);
+    await scenarioFiles.load(tenantId);
+  });
+  const endTests = async () => {
+    ending.abort();
+    await Promise.allSettled(agents.tests);
+  };
+  return { agents, runs, feed, speech, viewers, modelDescription, endTests };
+}
+
+/** The tools that the operator gives to every tenant. */
+function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
+  return readToolsFile(toolsFile).catch((cause: unknown) => {
+    throw new StartError('The tools of TOOLS_FILE cannot be used.', { cause });
+  });
+}
+
+/** The files of SCENARIOS_DIR, loaded for the tenants that there are. */
+async function loadScenarioFiles(env: Env, agents: AgentHost, givenTools: OperatorTools): Promise<ScenarioFolder> {
+  try {
+    const files = await ScenarioFolder.open({ ...agents, givenTools }, env.scenariosDir);
+    await files.loadAll();
+    return files;
+  } catch (cause) {
+    if (!(cause instanceof ScenarioFileError)) throw cause;
+    throw new StartError(`The scenarios of SCENARIOS_DIR (${env.scenariosDir}) cannot be loaded.`, { cause });
+  }
+}
