@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
 import { createDial } from '../src/providers/dial.ts';
 import { AddressGuard } from '../src/providers/guard.ts';
-import { readBody } from '../src/providers/read-body.ts';
+import { readResponse } from '../src/providers/read-response.ts';
 
 /** A server that ends with the test. */
 async function listen(answer: RequestListener) {
@@ -60,8 +60,8 @@ test('a body is read as far as it fits, and its connection let go', async () => 
     response.on('drain', more);
     more();
   });
-  const start = await readBody(await createDial()(url), { maxBytes: 2_500, timeoutMs: 10_000 });
-  expect(start).toEqual({ bytes: Buffer.from('x'.repeat(2_500)), truncated: true });
+  const start = await readResponse(await createDial()(url), { maxBytes: 2_500, timeoutMs: 10_000 });
+  expect(start).toEqual({ bytes: Buffer.from('x'.repeat(2_500)), cut: 'large' });
   await Promise.all(closed);
   // What the sockets hold, and no more: it is not read ahead of the reader.
   expect(sent).toBeLessThan(50_000_000);
@@ -69,25 +69,25 @@ test('a body is read as far as it fits, and its connection let go', async () => 
 
 test('a body is read as far as it comes in time', async () => {
   const { closed, url } = await listen((_request, response) => void response.write('drop'));
-  const start = await readBody(await createDial()(url), { maxBytes: 100, timeoutMs: 50 });
-  expect(start).toEqual({ bytes: Buffer.from('drop'), truncated: true });
+  const start = await readResponse(await createDial()(url), { maxBytes: 100, timeoutMs: 50 });
+  expect(start).toEqual({ bytes: Buffer.from('drop'), cut: 'late' });
   await Promise.all(closed);
 });
 
 test('a body that fits is whole, one that breaks off is not', async () => {
   const whole = await listen((_request, response) => void response.end('exact'));
   const limits = { maxBytes: 5, timeoutMs: 10_000 };
-  expect(await readBody(await createDial()(whole.url), limits)).toEqual({
+  expect(await readResponse(await createDial()(whole.url), limits)).toEqual({
     bytes: Buffer.from('exact'),
-    truncated: false,
+    cut: null,
   });
   const broken = await listen((_request, response) => {
     response.writeHead(200, { 'content-length': '5' });
     response.write('exa', () => response.destroy());
   });
-  expect(await readBody(await createDial()(broken.url), limits)).toEqual({
+  expect(await readResponse(await createDial()(broken.url), limits)).toEqual({
     bytes: Buffer.from('exa'),
-    truncated: true,
+    cut: 'broken',
   });
-  expect(await readBody(new Response(null), limits)).toEqual({ bytes: Buffer.alloc(0), truncated: false });
+  expect(await readResponse(new Response(null), limits)).toEqual({ bytes: Buffer.alloc(0), cut: null });
 });

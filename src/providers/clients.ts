@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import OpenAI from 'openai';
 import type { ModelEndpoint } from '../engine/ports.ts';
-import { readBody } from './read-body.ts';
+import { readResponse } from './read-response.ts';
 
 /** Clients that are kept. Each is some objects and no socket: they share one dial. */
 const maxClients = 100;
@@ -89,7 +89,7 @@ function boundFetch(dial: typeof fetch): typeof fetch {
     const response = await dial(input, { ...init, headers });
     if (response.ok) return response;
     // The client itself would wait for the body's end for ever.
-    const { bytes } = await readBody(response, { maxBytes: maxErrorBytes, timeoutMs: maxErrorWaitMs });
+    const { bytes } = await readResponse(response, { maxBytes: maxErrorBytes, timeoutMs: maxErrorWaitMs });
     const kept = new Headers();
     for (const name of ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry']) {
       const value = response.headers.get(name);

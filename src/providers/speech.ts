@@ -2,7 +2,7 @@ import { ProviderError } from '../errors.ts';
 import { type AudioType, audioHeadBytes, findAudioType } from './audio-type.ts';
 import type { SpeechEndpoint } from './endpoints.ts';
 import { describeCause } from './failures.ts';
-import { readBody } from './read-body.ts';
+import { readResponse } from './read-response.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './speech-failures.ts';
 import { addressOf, keyHeaders } from './speech-request.ts';
 
@@ -53,7 +53,7 @@ export async function openSpeech(
     });
     clock.begun = true;
     if (!response.ok) {
-      const said = (await readBody(response, errorLimits)).bytes.toString('utf8');
+      const said = (await readResponse(response, errorLimits)).bytes.toString('utf8');
       throw failureOfSpeechStatus('speech', response.status, describeCause(said, endpoint.apiKey));
     }
     const reader = response.body?.getReader();

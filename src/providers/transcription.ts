@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { ProviderError } from '../errors.ts';
+import type { ProviderError } from '../errors.ts';
 import { writeMultipart } from '../multipart.ts';
 import type { AudioType } from './audio-type.ts';
 import type { TranscriptionEndpoint } from './endpoints.ts';
 import { describeCause } from './failures.ts';
-import { readBody } from './read-body.ts';
-import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './speech-failures.ts';
+import { readResponse } from './read-response.ts';
+import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus, speechTimeout } from './speech-failures.ts';
 import { addressOf, keyHeaders } from './speech-request.ts';
 
 /** What bounds a transcription. */
@@ -64,7 +64,7 @@ export async function transcribeByHttp(
     });
     begun = true;
     const timeoutMs = Math.max(1, deadline - performance.now());
-    return { status: response.status, ...(await readBody(response, { maxBytes: limits.maxBytes, timeoutMs })) };
+    return { status: response.status, ...(await readResponse(response, { maxBytes: limits.maxBytes, timeoutMs })) };
   };
   try {
     let answer = await ask('verbose_json');
@@ -72,22 +72,23 @@ export async function transcribeByHttp(
       begun = false;
       answer = await ask('json');
     }
-    const { status, bytes, truncated } = answer;
+    const { status, bytes, cut } = answer;
     if (status < 200 || status > 299) {
       throw failureOfSpeechStatus('transcription', status, describeCause(bytes.toString('utf8'), endpoint.apiKey));
     }
-    if (truncated) throw cutAnswer(late.aborted || performance.now() >= deadline, bytes.length >= limits.maxBytes);
+    if (cut !== null) throw failureOfCut(late.aborted ? 'late' : cut);
     return readTranscription(bytes.toString('utf8'));
   } catch (error) {
     throw failureOfSpeechConnection('transcription', error, { late: late.aborted, begun, apiKey: endpoint.apiKey });
   }
 }
 
-function cutAnswer(late: boolean, large: boolean): ProviderError {
-  if (large) return badSpeechAnswer('transcription', 'sent an answer that is too large.');
-  if (!late) return badSpeechAnswer('transcription', 'broke off its answer.');
-  const message = 'The transcription provider took too long to answer.';
-  return new ProviderError(message, { problem: 'TIMEOUT', retryable: true });
+function failureOfCut(cut: 'large' | 'late' | 'broken'): ProviderError {
+  if (cut === 'late') return speechTimeout('transcription');
+  return badSpeechAnswer(
+    'transcription',
+    cut === 'large' ? 'sent an answer that is too large.' : 'broke off its answer.',
+  );
 }
 
 function writeForm(

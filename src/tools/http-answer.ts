@@ -1,5 +1,5 @@
 import type { ToolOutcome } from '../engine/ports.ts';
-import { readBody } from '../providers/read-body.ts';
+import { readResponse } from '../providers/read-response.ts';
 import { hideInJson, hideInText } from './secret-values.ts';
 
 /** Characters of a client error's body that a model is shown: they may help it mend its call. */
@@ -29,7 +29,7 @@ export async function readAnswer(
       await response.body?.cancel();
       return { ok: false, error: `The tool answered with status ${status}.` };
     }
-    const { bytes } = await readBody(response, { maxBytes: maxErrorLength * 4, timeoutMs: longestReadMs });
+    const { bytes } = await readResponse(response, { maxBytes: maxErrorLength * 4, timeoutMs: longestReadMs });
     const text = hideInText(decode(bytes, type), secrets).slice(0, maxErrorLength).trim();
     return { ok: false, error: `The tool answered with status ${status}.${text === '' ? '' : ` ${text}`}` };
   }
@@ -42,9 +42,9 @@ export async function readAnswer(
   }
   // A character has at most four bytes; what is parsed may be written with blanks that are not counted.
   const maxBytes = Math.max(65_536, maxResultLength * 4);
-  const { bytes, truncated } = await readBody(response, { maxBytes, timeoutMs: longestReadMs });
+  const { bytes, cut } = await readResponse(response, { maxBytes, timeoutMs: longestReadMs });
   const text = hideInText(decode(bytes, type), secrets);
-  if (truncated) return { ok: true, result: cutAnswer(text, maxResultLength) };
+  if (cut !== null) return { ok: true, result: cutAnswer(text, maxResultLength) };
   if (text.trim() === '') return { ok: true, result: null };
   if (kind !== 'json') return { ok: true, result: text };
   try {

@@ -1,21 +1,21 @@
-/** The beginning of a body. */
-export interface BodyStart {
+/** The beginning of an answer. */
+export interface ResponseStart {
   readonly bytes: Buffer;
-  /** Whether there was more, or it broke off, or it did not come in time. */
-  readonly truncated: boolean;
+  /** Why there is no more of it: it was too large, too late, or broke off. Null: this is all. */
+  readonly cut: 'large' | 'late' | 'broken' | null;
 }
 
 /**
- * Reads a body as far as it fits and comes in time, and lets go of the rest with its connection.
+ * Reads an answer's body as far as it fits and comes in time, and lets go of the rest with its connection.
  * @param limits.maxBytes the most that is read
  * @param limits.timeoutMs how long it is waited for altogether, in milliseconds: what drips is cut as well
  */
-export async function readBody(
+export async function readResponse(
   response: Response,
   { maxBytes, timeoutMs }: { readonly maxBytes: number; readonly timeoutMs: number },
-): Promise<BodyStart> {
+): Promise<ResponseStart> {
   const reader = response.body?.getReader();
-  if (reader === undefined) return { bytes: Buffer.alloc(0), truncated: false };
+  if (reader === undefined) return { bytes: Buffer.alloc(0), cut: null };
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -38,5 +38,9 @@ export async function readBody(
     clearTimeout(timer);
     if (!ended) void reader.cancel().catch(() => {});
   }
-  return { bytes: Buffer.concat(chunks).subarray(0, maxBytes), truncated: !ended || late || length > maxBytes };
+  const bytes = Buffer.concat(chunks).subarray(0, maxBytes);
+  if (length > maxBytes) return { bytes, cut: 'large' };
+  // A reader that was cancelled ends as one that is done.
+  if (late) return { bytes, cut: 'late' };
+  return { bytes, cut: ended ? null : 'broken' };
 }
