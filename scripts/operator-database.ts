@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { findRunningPostgres, openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { findRunningPostgres } from '../src/database/embedded-folder.ts';
 import { FolderInUseError } from '../src/database/folder-lock.ts';
 import { applyMigrations, MigrationError, pendingMigrations } from '../src/database/migrate.ts';
 import { type Database, openDatabase } from '../src/db.ts';

@@ -58,7 +58,7 @@ function describeFailure(error: unknown): string {
 
 try {
   const env = loadEnv();
-  // The database has a thread of its own: it opens while this one loads the rest, which takes as long.
+  // The database is a process of its own: it opens while this one loads the rest, which takes as long.
   const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, fail) : undefined;
   // Its failure is told when it is waited for.
   embedded?.catch(() => {});

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findRunningPostgres } from '../src/database/embedded.ts';
+import { findRunningPostgres } from '../src/database/embedded-folder.ts';
 import { openDatabase } from '../src/db.ts';
 import type { Prisma } from '../src/generated/prisma/client.ts';
 import { KeyRing } from '../src/secrets/key-ring.ts';

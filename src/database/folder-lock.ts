@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Another process holds the folder. */
 export class FolderInUseError extends Error {
@@ -14,24 +15,32 @@ export class FolderInUseError extends Error {
  * the process ends, however it ends, so there is no stale lock to judge by a pid that may be somebody else's by now;
  * and it holds between containers that share the folder, whose pids say nothing to each other.
  *
+ * A process that was killed may still be writing its last for a moment: where the holder is gone, the lock is waited for.
+ *
  * @param folder made when it is not there, for its owner only
+ * @param holder the pid that others are told
  * @throws {FolderInUseError} when another process, or this one, holds it already
  */
-export async function lockFolder(folder: string): Promise<{ release(): Promise<void> }> {
+export async function lockFolder(folder: string, holder = process.pid): Promise<{ release(): Promise<void> }> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const holderPath = join(folder, 'postgres.pid');
   const lock = new DatabaseSync(join(folder, 'postgres.lock'), { timeout: 0 });
   try {
-    lock.exec('BEGIN EXCLUSIVE');
+    for (let waitedMs = 0; !begin(lock); waitedMs += waitMs) {
+      const pid = await readHolder(holderPath);
+      if (waitedMs >= longestWaitMs || (pid !== null && isAlive(pid))) {
+        throw new FolderInUseError(
+          `The data folder ${folder} is in use by another Switchboard process (pid ${pid ?? 'unknown'}). ` +
+            'Stop that one, or give this one a folder of its own with DATA_DIR, or set DATABASE_URL for both.',
+        );
+      }
+      await sleep(waitMs);
+    }
   } catch (error) {
     lock.close();
-    if (!isBusy(error)) throw error;
-    throw new FolderInUseError(
-      `The data folder ${folder} is in use by another Switchboard process (${await readHolder(holderPath)}). ` +
-        'Stop that one, or give this one a folder of its own with DATA_DIR, or set DATABASE_URL for both.',
-    );
+    throw error;
   }
-  await writeFile(holderPath, `${process.pid}\n`);
+  await writeFile(holderPath, `${holder}\n`);
   return {
     async release() {
       await rm(holderPath, { force: true });
@@ -40,15 +49,38 @@ export async function lockFolder(folder: string): Promise<{ release(): Promise<v
   };
 }
 
+const waitMs = 50;
+const longestWaitMs = 10_000;
+
+/** @returns whether the lock was taken */
+function begin(lock: DatabaseSync): boolean {
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return true;
+  } catch (error) {
+    if (isBusy(error)) return false;
+    throw error;
+  }
+}
+
 const sqliteBusy = 5;
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy;
 }
 
-async function readHolder(path: string): Promise<string> {
-  // Only a hint for people: the lock itself does not depend on it.
+/** The pid of who holds the lock. Only a hint: the lock itself does not depend on it. */
+async function readHolder(path: string): Promise<number | null> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  const pid = text.trim();
-  return /^\d+$/.test(pid) ? `pid ${pid}` : 'pid unknown';
+  return /^\d{1,9}\n?$/.test(text) ? Number(text) : null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }

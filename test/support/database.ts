@@ -27,7 +27,9 @@ export async function createTestDataFolder(): Promise<{ folder: string; [Symbol.
   const folder = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
   const template = inject('databaseTemplate');
   await copyFolder(join(template.folder, 'postgres'), join(folder, 'postgres'));
-  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+  // The database of a server that was killed ends a moment after it, and until then there are new files.
+  const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 };
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, removal) };
 }
 
 async function createEmbedded(templateFolder: string): Promise<TestDatabase> {
