@@ -1,11 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../src/database/embedded.ts';
 import { FolderInUseError } from '../src/database/folder-lock.ts';
 import { countStatements, tallyStatements, withoutTally } from '../src/database/statements.ts';
@@ -229,6 +231,26 @@ describe('openEmbeddedPostgres', () => {
     expect(await query(postgres.url, 'SELECT 1 AS a')).toEqual([{ a: 1 }]);
   });
 
+  test('one that ends by itself is told of, with what ended it', async () => {
+    await using data = await createTestDataFolder();
+    const told = Promise.withResolvers<Error>();
+    const { postgres, child } = await openWithProcess(data.folder, told.resolve);
+    child.kill('SIGKILL');
+    expect((await told.promise).message).toBe('The embedded PostgreSQL ended by itself (SIGKILL).');
+    await postgres.close();
+  });
+
+  test('a signal to the whole group leaves it open until it is closed', async () => {
+    await using data = await createTestDataFolder();
+    const failures: Error[] = [];
+    const { postgres, child } = await openWithProcess(data.folder, (error) => failures.push(error));
+    child.kill('SIGINT');
+    child.kill('SIGTERM');
+    expect(await query(postgres.url, 'SELECT 1 AS a')).toEqual([{ a: 1 }]);
+    await postgres.close();
+    expect(failures).toEqual([]);
+  });
+
   test('the event loop is free while a statement runs', async () => {
     await using data = await createTestDataFolder();
     await using postgres = await openEmbeddedPostgres(data.folder);
@@ -285,6 +307,20 @@ function startWriter(folder: string) {
       }
     },
   };
+}
+
+/** Opens it, and says in which process. */
+async function openWithProcess(folder: string, onFailure: (error: Error) => void) {
+  const started: ChildProcess[] = [];
+  const note = (message: unknown) => {
+    const found = z.object({ process: z.instanceof(ChildProcess) }).safeParse(message);
+    if (found.success) started.push(found.data.process);
+  };
+  subscribe('child_process', note);
+  const postgres = await openEmbeddedPostgres(folder, onFailure).finally(() => unsubscribe('child_process', note));
+  const [child] = started;
+  if (child === undefined || started.length > 1) throw new Error(`It started ${started.length} processes.`);
+  return { postgres, child };
 }
 
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {

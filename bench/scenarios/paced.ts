@@ -34,7 +34,7 @@ export async function measurePaced(lab: Lab): Promise<Report> {
     rows,
     notes: [
       `Medians of ${rounds} interleaved rounds; the ratio is the median of the ratios of the rounds.`,
-      'CPU is that of the whole server process from the first request to after the last event: with the embedded database the database is in it (its worker thread is what the main thread column leaves out); a PostgreSQL server is not.',
+      'CPU is that of the server process from the first request to after the last event, with the process of the embedded database where there is one; a PostgreSQL server is not in it.',
       'late: after the rhythm of the stream, as the client sees it; the endpoint and the client are part of it.',
     ],
   };
