@@ -17,21 +17,28 @@ export function readAsk(message: string): Ask {
   return ask.parse({ tokens: Number(tokens), perSecond: Number(perSecond) });
 }
 
-/** What a turn with tools is asked for: model steps in all, and tool calls in each of them but the last. */
-export const plan = z.strictObject({ steps: z.int().positive(), calls: z.int().positive() });
+/** What a turn with tools is asked for: model steps, and tool calls, spread over all of them but the last. */
+export const plan = z.strictObject({ steps: z.int().positive(), calls: z.int().nonnegative() });
 export type Plan = z.infer<typeof plan>;
 
-const planned = /^Take (\d+) steps of (\d+) calls\.$/;
+const planned = /^Take (\d+) steps with (\d+) calls\.$/;
 
 /** The user message that makes the endpoint go through a plan. */
 export function writePlan({ steps, calls }: Plan): string {
-  return `Take ${steps} steps of ${calls} calls.`;
+  return `Take ${steps} steps with ${calls} calls.`;
 }
 
 /** @returns null when the message is none of writePlan's */
 export function readPlan(message: string): Plan | null {
   const [, steps, calls] = planned.exec(message) ?? [];
   return steps === undefined ? null : plan.parse({ steps: Number(steps), calls: Number(calls) });
+}
+
+/** How many calls a step of a plan makes; 0 for the last one. @param step the first is 0 */
+export function countCalls({ steps, calls }: Plan, step: number): number {
+  const calling = steps - 1;
+  if (step >= calling) return 0;
+  return Math.floor(calls / calling) + (step < calls % calling ? 1 : 0);
 }
 
 /** The token in a place of every answer: all differ, so that a lost, doubled or swapped one is seen. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { z } from 'zod';
-import { type Ask, readAsk, readPlan, tokenAt } from './answer.ts';
+import { type Ask, countCalls, readAsk, readPlan, tokenAt } from './answer.ts';
 import { listenOnLoopback } from './listen.ts';
 import { endWithParent } from './rpc.ts';
 
@@ -106,7 +106,7 @@ const server = createServer(async (request, response) => {
     const taken = messages.slice(last).filter((message) => message.role === 'assistant').length;
     const asked = plan ? { tokens: 1, perSecond: 0 } : readAsk(said);
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    if (plan && taken < plan.steps - 1) call(response, plan.calls);
+    if (plan && taken < plan.steps - 1) call(response, countCalls(plan, taken));
     else if (asked.perSecond > 0) pace(response, asked);
     else await pour(response, asked.tokens);
   } catch (error) {

@@ -7,6 +7,7 @@ import { measureFirstToken } from './scenarios/first-token.ts';
 import { measureFlood } from './scenarios/flood.ts';
 import { measureList } from './scenarios/list.ts';
 import { measurePaced } from './scenarios/paced.ts';
+import { measureResolution } from './scenarios/resolution.ts';
 import { measureStart } from './scenarios/start.ts';
 import { measureStatements } from './scenarios/statements.ts';
 import { measureSteps } from './scenarios/steps.ts';
@@ -26,6 +27,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   statements: measureStatements,
   steps: measureSteps,
   agents: measureAgents,
+  resolution: measureResolution,
 };
 
 const { values } = parseArgs({

@@ -11,7 +11,7 @@ import type { Lab } from './lab.ts';
 import { Child } from './rpc.ts';
 import type { Seat } from './turn-client.ts';
 
-/** Where Switchboard keeps its rows: in its own process, or on the server of DATABASE_URL. */
+/** Where Switchboard keeps its rows: in the embedded database, or on the server of DATABASE_URL. */
 export type DatabaseKind = 'embedded' | 'postgresql';
 
 export interface Switchboard extends Contestant {
@@ -100,7 +100,7 @@ export async function startSwitchboard(
 }
 
 /** A new database on the server of DATABASE_URL, migrated, dropped in the end. */
-async function createDatabase({ databaseUrl }: Lab, opening: AsyncDisposableStack): Promise<string> {
+export async function createDatabase({ databaseUrl }: Lab, opening: AsyncDisposableStack): Promise<string> {
   if (databaseUrl === null) throw new Error('DATABASE_URL is not set.');
   const name = `switchboard_bench_${crypto.randomUUID().replaceAll('-', '')}`;
   const administer = async (sql: string) => {

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { writePlan } from '../answer.ts';
+import { type Plan, writePlan } from '../answer.ts';
 import { takeStatements } from '../contestants.ts';
 import type { Lab, Report } from '../lab.ts';
 import { probe } from '../probe-arguments.ts';
 import { median } from '../statistics.ts';
 import { type Switchboard, startSwitchboard } from '../switchboard.ts';
 
-/** Model steps of the long turn; all but the last make calls. */
-const steps = 10;
-const calls = 3;
+/** The long turn, and the one that it is held against. */
+const long = { steps: 10, calls: 30 };
+const short = { steps: 1, calls: 0 };
 
 const created = z.object({ createConversation: z.object({ id: z.string() }) });
 const sent = z.object({
@@ -22,27 +22,27 @@ const sendDocument = `mutation ($input: ChatTurnInput!) {
   sendMessage(input: $input) { status toolCalls { status } usage { modelCalls } }
 }`;
 
-/** A turn of 10 model steps with 27 tool calls, against one of a single step: what each step adds. */
+/** A turn of 10 model steps with 30 tool calls, against one of a single step: what each step adds. */
 export async function measureSteps(lab: Lab): Promise<Report> {
   const rounds = lab.quick ? 5 : 50;
   const rows: string[][] = [];
   for (const kind of lab.databases) {
     await using switchboard = await startSwitchboard(kind, lab, { probe });
-    for (let count = 0; count < 3; count++) await runTurn(switchboard, `warm-${count}`, steps);
+    for (let count = 0; count < 3; count++) await runTurn(switchboard, `warm-${count}`, long);
     const [one, many, model, few, more]: number[][] = [[], [], [], [], []];
     for (let round = 0; round < rounds; round++) {
-      const short = await runTurn(switchboard, `user-${round}`, 1);
-      const long = await runTurn(switchboard, `user-${round}`, steps);
-      one?.push(short.ms);
-      many?.push(long.ms);
-      few?.push(short.statements);
-      more?.push(long.statements);
+      const shortTurn = await runTurn(switchboard, `user-${round}`, short);
+      const longTurn = await runTurn(switchboard, `user-${round}`, long);
+      one?.push(shortTurn.ms);
+      many?.push(longTurn.ms);
+      few?.push(shortTurn.statements);
+      more?.push(longTurn.statements);
       model?.push(await askModel(lab));
     }
     const modelMs = median(model ?? []);
-    const stepMs = (median(many ?? []) - median(one ?? [])) / (steps - 1);
+    const stepMs = (median(many ?? []) - median(one ?? [])) / (long.steps - 1);
     // The clock of the process may add to a turn, and takes nothing from it.
-    const statements = (Math.min(...(more ?? [])) - Math.min(...(few ?? []))) / (steps - 1);
+    const statements = (Math.min(...(more ?? [])) - Math.min(...(few ?? []))) / (long.steps - 1);
     rows.push([
       switchboard.name,
       median(many ?? []).toFixed(1),
@@ -53,7 +53,7 @@ export async function measureSteps(lab: Lab): Promise<Report> {
     ]);
   }
   return {
-    title: `steps: a turn of ${steps} model steps, ${calls} tool calls in each but the last`,
+    title: `steps: a turn of ${long.steps} model steps with ${long.calls} tool calls`,
     columns: ['', 'turn ms', 'step ms', 'model ms', 'overhead ms/step', 'statements/step'],
     rows,
     notes: [
@@ -63,16 +63,16 @@ export async function measureSteps(lab: Lab): Promise<Report> {
   };
 }
 
-async function runTurn(switchboard: Switchboard, user: string, modelSteps: number) {
+async function runTurn(switchboard: Switchboard, user: string, plan: Plan) {
   const { createConversation } = await switchboard.ask(user, 'mutation { createConversation { id } }', {}, created);
-  const content = writePlan({ steps: modelSteps, calls });
+  const content = writePlan(plan);
   const input = { conversationId: createConversation.id, content, idempotencyKey: crypto.randomUUID() };
   await takeStatements(switchboard);
   const startedAt = performance.now();
   const { sendMessage } = await switchboard.ask(user, sendDocument, { input }, sent);
   const ms = performance.now() - startedAt;
   const { toolCalls, usage } = sendMessage;
-  if (usage.modelCalls !== modelSteps || toolCalls.length !== (modelSteps - 1) * calls) {
+  if (usage.modelCalls !== plan.steps || toolCalls.length !== plan.calls) {
     throw new Error(`Not the turn that was asked for: ${JSON.stringify(sendMessage)}`);
   }
   return { ms, statements: (await takeStatements(switchboard)).length };
@@ -80,7 +80,7 @@ async function runTurn(switchboard: Switchboard, user: string, modelSteps: numbe
 
 /** How long the endpoint takes for a step with calls. */
 async function askModel(lab: Lab): Promise<number> {
-  const messages = [{ role: 'user', content: writePlan({ steps, calls }) }];
+  const messages = [{ role: 'user', content: writePlan(long) }];
   const startedAt = performance.now();
   const response = await fetch(`${lab.endpointUrl}/chat/completions`, {
     method: 'POST',
