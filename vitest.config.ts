@@ -8,8 +8,10 @@ export default defineConfig({
     include: ['test/*.test.ts'],
     globalSetup: ['test/support/database-template.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    // As are these: a poll that is met ends at once.
+    expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
     maxWorkers: 2,
     passWithNoTests: false,

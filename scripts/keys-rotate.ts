@@ -1,7 +1,7 @@
 import { rotateSecrets } from '../src/secrets/rotate.ts';
 import { openOperatorDatabase, readArguments, reportFailure } from './operator-database.ts';
 
-// npm run keys:rotate: encrypts every stored key with the first key of ENCRYPTION_KEYS, while servers run.
+// npm run keys:rotate: encrypts every stored key with the first key of ENCRYPTION_KEYS, while servers run, and tries all.
 
 const reportedEvery = 1_000;
 
@@ -20,7 +20,9 @@ try {
   if (unreadable.length > 0) {
     const named = unreadable.slice(0, 10).join(', ');
     console.error(`${unreadable.length} cannot be opened with any key of ENCRYPTION_KEYS, e.g. the secrets ${named}`);
-    console.error('They stay as they are: give the key that they were encrypted with, or give their owners new ones.');
+    console.error(
+      'They stay as they are: give the key that they were encrypted with, under its own name, or give their owners new ones.',
+    );
     process.exitCode = 1;
   }
 } catch (error) {

@@ -100,7 +100,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const close = () => {
     closing ??= (async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      await hosts.endTests();
+      await hosts.endCalls();
       // Readers stay until the turns are over: each hears how its own ended.
       await runs.close();
       await sockets.close();

@@ -5,6 +5,7 @@ import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import type { Context } from './context.ts';
+import { isExactNumber } from './engine/exact-json.ts';
 import { BadUserInputError, UnauthenticatedError } from './errors.ts';
 import type PrismaTypes from './generated/pothos-types.ts';
 import { getDatamodel } from './generated/pothos-types.ts';
@@ -130,7 +131,11 @@ function readLiteral(node: ValueNode, variables: Record<string, unknown> | null 
       return node.values.map((item) => readLiteral(item, variables));
     case Kind.INT:
     case Kind.FLOAT:
-      return Number(node.value);
+      if (isExactNumber(node.value)) return Number(node.value);
+      throw new GraphQLError(
+        `JSON cannot represent the number ${node.value.slice(0, 100)} exactly: give it as text, in quotes.`,
+        { nodes: node },
+      );
     case Kind.NULL:
       return null;
     default:

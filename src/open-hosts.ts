@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { addDevelopmentAgent, readEnvironmentProviders } from './agents/development-agent.ts';
 import type { AgentHost } from './agents/host.ts';
+import { checkSeededAgents } from './agents/seeded-agents.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { ConversationFeed } from './log/conversation-feed.ts';
@@ -26,8 +27,8 @@ export interface Hosts {
   readonly viewers: KnownViewers;
   /** Which model answers, in words. */
   readonly modelDescription: string;
-  /** Ends tests of agents that are under way; they are written down before it answers. */
-  endTests(): Promise<void>;
+  /** Ends tests of agents and direct calls of tools that are under way; tests are written down before it answers. */
+  endCalls(): Promise<void>;
 }
 
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
@@ -43,22 +44,30 @@ export async function openHosts(
   opening: AsyncDisposableStack,
 ): Promise<Hosts> {
   const { db, keys, config, exclusive, redis } = stores;
-  const seed = await readSeed(env.seedFile).catch((cause: unknown) => {
+  const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
-  });
+  };
+  const seed = await readSeed(env.seedFile).catch(refuseSeed);
   const operator = await readOperatorTools(env);
   const guard = new AddressGuard(env.modelAllowedHosts);
   const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  try {
+    checkSeededAgents({ defaults, guard }, seed.agents);
+  } catch (cause) {
+    refuseSeed(cause);
+  }
   if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
 
   const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
   const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
   const callLimit = limitOf('tool calls', env.rateLimits.tools);
+  const ending = new AbortController();
+  const { signal: closing } = ending;
+  const limits = { callLimit, changeLimit: operationLimit };
   const tools = opening.use(
-    new ToolRegistry({ db, keys, config, guard, logger, callLimit, changeLimit: operationLimit, operator }),
+    new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, closing, calls: new Set() }),
   );
 
-  const ending = new AbortController();
   const agents: AgentHost = {
     db,
     keys,
@@ -70,7 +79,7 @@ export async function openHosts(
     operationLimit,
     testLimit: limitOf('tests of agents', env.rateLimits.agentTests),
     testTimeoutMs: env.agentTestTimeoutSeconds * 1000,
-    closing: ending.signal,
+    closing,
     tests: new Set(),
     toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
   };
@@ -104,11 +113,12 @@ export async function openHosts(
     await addDevelopmentAgent(agents, tenantId, providers);
     await scenarioFiles.load(tenantId);
   });
-  const endTests = async () => {
+  const endCalls = async () => {
     ending.abort();
-    await Promise.allSettled(agents.tests);
+    await Promise.allSettled([...agents.tests, ...tools.host.calls]);
   };
-  return { agents, runs, feed, speech, viewers, modelDescription, endTests };
+  tools.connectOperatorServers();
+  return { agents, runs, feed, speech, viewers, modelDescription, endCalls };
 }
 
 /** The tools that the operator gives to every tenant. */

@@ -48,7 +48,7 @@ export async function openStores(
   const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
   await assertMigrated(databaseUrl);
 
-  const config = new ConfigCache();
+  const config = opening.use(new ConfigCache());
   if (!exclusive) opening.use(await listenForConfiguration(databaseUrl, config, logger));
   const keys = await openKeyRing(env);
   const onOutage = (error: Error) =>

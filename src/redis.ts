@@ -1,14 +1,29 @@
 import { Redis } from 'ioredis';
 
+/** The longest that an answer may take, in milliseconds: everything that is limited waits for it. */
+const answerMs = 500;
+/** The longest that connecting may take, in milliseconds. Nothing waits for it. */
+const connectMs = 2_000;
+
 /**
  * Opens Redis. Nothing waits for it: while it is out of reach commands fail at once, and what it is for is done in this
- * process alone. It comes back by itself.
+ * process alone. It comes back by itself. One that takes commands and answers none for half a second is out of reach as
+ * well: its connection is given up.
  *
  * @param prefix of all keys, so that several deployments can share a server
  * @param onOutage told once for each time that it goes out of reach
  */
 export function openRedis(url: string, prefix: string, onOutage: (error: Error) => void): Redis & AsyncDisposable {
-  const redis = new Redis(url, { keyPrefix: prefix, enableOfflineQueue: false, maxRetriesPerRequest: 1 });
+  const redis = new Redis(url, {
+    keyPrefix: prefix,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    connectTimeout: connectMs,
+    commandTimeout: answerMs,
+    socketTimeout: answerMs,
+    // Who asked has counted by itself since: to count again would be twice.
+    autoResendUnfulfilledCommands: false,
+  });
   let out = false;
   redis.on('ready', () => {
     out = false;

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createDial } from '../src/providers/dial.ts';
-import { AddressGuard, AddressRefusedError, type Resolve } from '../src/providers/guard.ts';
+import { AddressGuard, AddressRefusedError } from '../src/providers/guard.ts';
+import type { Resolve } from '../src/providers/resolve-names.ts';
 
 /** A listener that nobody may reach: it counts connections, not only requests. */
 let trap: Server;
@@ -243,7 +244,7 @@ describe('what a name leads to', () => {
     const answers = ['203.1.113.7', '127.0.0.1', '127.0.0.1'];
     const resolve: Resolve = (name) => {
       asked.push(name);
-      return answering(answers[asked.length - 1] ?? '127.0.0.1')(name);
+      return answering(answers[asked.length - 1] ?? '127.0.0.1')(name, { isOperators: false });
     };
     const guard = new AddressGuard([], resolve);
     const lookup = guard.lookupFor(`http://rebind.example:${port}/`);

@@ -205,7 +205,7 @@ test.each([
   ['forbidden', 'INVALID_KEY', 'MODEL_ERROR'],
   ['unknown-model', 'UNKNOWN_MODEL', 'MODEL_ERROR'],
   ['unknown-model-400', 'UNKNOWN_MODEL', 'MODEL_ERROR'],
-  ['no-such-path', 'OTHER', 'MODEL_ERROR'],
+  ['no-such-path', 'BAD_ANSWER', 'MODEL_ERROR'],
   ['busy', 'RATE_LIMITED', 'RATE_LIMITED'],
   ['no-quota', 'RATE_LIMITED', 'RATE_LIMITED'],
   ['refuses', 'REFUSED', 'MODEL_REFUSED'],

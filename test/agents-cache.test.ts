@@ -82,7 +82,7 @@ test('an agent is resolved with one statement, and out of the cache with none', 
   agents.config.clear();
   const cold = await countStatements(() => resolveAgents(viewer, agents, ids));
   expect(cold.statements).toBe(1);
-  expect([...cold.result.values()].map(({ llm }) => llm.apiKey.at(-1))).toEqual(['a', 'b', 'c']);
+  expect([...cold.result.values()].map(({ llm }) => llm?.apiKey.at(-1))).toEqual(['a', 'b', 'c']);
   const warm = await countStatements(() => resolveAgents(viewer, agents, ids));
   expect(warm.statements).toBe(0);
   expect([...warm.result.values()]).toEqual([...cold.result.values()]);
@@ -135,11 +135,11 @@ test.runIf(onServer)('a change on one instance, and one by hand, reach the other
   expect(await turn(two, there, conversationId)).toBe('By hand.');
   const llm = { provider: 'groq', model: 'm' };
   await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-one' } });
-  await expect.poll(async () => (await known())?.llm.apiKey).toBe('gsk-0123456789-one');
+  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-one');
   await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-two' } });
-  await expect.poll(async () => (await known())?.llm.apiKey).toBe('gsk-0123456789-two');
+  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-two');
   await one.app.db.$executeRaw`DELETE FROM secrets WHERE agent_id = ${row}::uuid`;
-  await expect.poll(async () => (await known())?.llm.apiKey).toBe('');
+  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('');
   const other = await make(here, { instructions: 'Other.' });
   await here.ask('mutation ($id: ID!) { setDefaultAgent(id: $id) { id } }', { id: other });
   await expect.poll(async () => (await known())?.agent.instructions).toBe('Other.');

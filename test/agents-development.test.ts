@@ -40,7 +40,7 @@ async function findDevelopment(app: Pick<TestApp, 'query'>, token: string) {
   return nodes.filter((node) => String(node.name).startsWith('development'));
 }
 
-test('a new tenant has a shared agent of the environment, with its keys as secrets', { timeout: 60_000 }, async () => {
+test('a new tenant has a shared agent of the environment, with its keys as secrets', { timeout: 240_000 }, async () => {
   await using app = await startTestApp({ env: environment });
   const [made, ...more] = await findDevelopment(app, await app.token());
   expect(more).toEqual([]);
@@ -70,7 +70,7 @@ test('a new tenant has a shared agent of the environment, with its keys as secre
   expect(app.model.requests[0]?.headers.authorization).toBe(`Bearer ${environment.OPENAI_API_KEY}`);
 });
 
-test('many who come at once, to two instances, find one', { timeout: 60_000 }, async () => {
+test('many who come at once, to two instances, find one', { timeout: 240_000 }, async () => {
   await using database = await createTestDatabase();
   await using one = await startTestApp({ databaseUrl: database.url });
   await using two = await startTestApp({ databaseUrl: database.url });
@@ -84,7 +84,7 @@ test('many who come at once, to two instances, find one', { timeout: 60_000 }, a
 });
 
 test('a tenant that was there before has one as well; edits stay, and a deleted one is not made again', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   await using database = await createTestDatabase();
   const claims = { sub: 'root', roles: ['admin'] };
@@ -130,7 +130,7 @@ async function sync(folder: string, env: Record<string, string>, args: string[] 
   return { code: child.exitCode, said };
 }
 
-test('agents:sync brings them to the present environment, of all tenants or of one', { timeout: 60_000 }, async () => {
+test('agents:sync brings them to the present environment, of all tenants or of one', { timeout: 240_000 }, async () => {
   await using data = await createTestDataFolder();
   await using database = await createTestDatabase();
   await using app = await startTestApp({ databaseUrl: database.url });
@@ -166,6 +166,17 @@ test('agents:sync brings them to the present environment, of all tenants or of o
   expect(again).toMatchObject({ name: 'development', llm: { model: 'next-model', apiKeyHint: 'next' } });
   expect(again?.id).not.toBe(deleted?.id);
 
+  // Where a server would refuse to start, nothing is taken away.
+  for (const [variables, named] of [
+    [{ TTS_PROVIDER: 'elevenlabs' }, 'TTS_API_URL is missing'],
+    [{ STT_PROVIDER: 'whisper-live' }, 'STT_API_URL is missing'],
+    [{ TTS_PROVIDER: 'demo' }, 'TTS_API_URL is missing'],
+  ] as const) {
+    const refused = await sync(data.folder, { ...env, ...variables });
+    expect(refused).toEqual({ code: 1, said: expect.stringContaining(named) });
+  }
+  expect((await findDevelopment(app, acme))[0]?.tts).toMatchObject({ provider: 'openai', apiKeyHint: 'next' });
+
   const nobody = await sync(data.folder, env, ['--tenant', 'nobody']);
   expect(nobody).toMatchObject({ code: 1, said: expect.stringContaining('no tenant "nobody"') });
   const unknown = await sync(data.folder, env, ['--all']);
@@ -196,10 +207,10 @@ test.runIf(process.env.TEST_DATABASE_URL)(
         SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
           return waiting.length;
         };
-        await expect.poll(countWaiting, { timeout: 10_000 }).toBe(1);
+        await expect.poll(countWaiting, { timeout: 60_000 }).toBe(1);
         await tx.secret.deleteMany({ where: { agentId } });
       },
-      { timeout: 20_000 },
+      { timeout: 240_000 },
     );
     expect(await syncing).toBe('updated');
     const [after] = await findDevelopment(app, await app.token());
@@ -226,7 +237,7 @@ test('agents without a model of their own show the environment’s by its name, 
 });
 
 test('agents:sync works on the embedded database, beside a running server and without one', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   await using data = await createTestDataFolder();
   const updated = { code: 0, said: 'Development agents: 1 updated, 0 made.\n' };

@@ -35,7 +35,7 @@ const update = async (id: string, input: Record<string, unknown>) =>
 const keysOf = async (id: string) => {
   const row = id.slice(4);
   const resolved = (await resolveAgents(viewer, app.app.runs.agents, [row])).get(row);
-  return { llm: resolved?.llm.apiKey, tts: resolved?.tts?.apiKey, stt: resolved?.stt?.apiKey };
+  return { llm: resolved?.llm?.apiKey, tts: resolved?.tts?.apiKey, stt: resolved?.stt?.apiKey };
 };
 
 describe.each(['llm', 'tts', 'stt'] as const)('the key of %s', (kind) => {

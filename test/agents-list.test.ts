@@ -49,11 +49,11 @@ beforeAll(async () => {
     data: { llm: { provider: 'custom', model: 'm', api: 'RESPONSES', apiUrl: 'https://a.example.com' } },
   });
   await db.$executeRaw`ANALYZE agents`;
-}, 60_000);
+}, 240_000);
 afterAll(async () => graph[Symbol.asyncDispose]());
 
 test('1,000 agents are listed at 50 a page, each once, in a constant number of statements', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const document = `query ($after: String) { agents(first: 50, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }

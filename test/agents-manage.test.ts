@@ -483,6 +483,44 @@ describe('the default agent', () => {
 });
 
 describe('deleteAgent', () => {
+  test('against settings that take it up at the same moment: it is in nobody’s afterwards', async () => {
+    const settings = 'mutation ($ids: [ID!]) { updateChatSettings(input: { enabledAgents: $ids }) { id } }';
+    for (let round = 0; round < 8; round++) {
+      const [one, two] = [await create(alice), await create(alice)];
+      const [set] = await Promise.all([
+        app.query(settings, { ids: [one.id, two.id] }, { token: alice }),
+        ask(alice, deleteDocument, { id: one.id }),
+      ]);
+      if (set.errors.length > 0) expect(failed(set).code).toBe('NOT_FOUND');
+      const left = await app.app.db.chatSettingsAgent.count({ where: { agentId: one.id.slice(4) } });
+      expect(left).toBe(0);
+      await ask(alice, deleteDocument, { id: two.id });
+    }
+  });
+
+  test.runIf(process.env.TEST_DATABASE_URL)('is waited for by settings that have looked at it before', async () => {
+    const settings = 'mutation ($ids: [ID!]) { updateChatSettings(input: { enabledAgents: $ids }) { id } }';
+    const { id } = await create(alice);
+    const row = id.slice(4);
+    const { db } = app.app;
+    const { promise: setting, resolve: begun } = Promise.withResolvers<Promise<HttpAnswer>>();
+    await db.$transaction(
+      async (tx) => {
+        await tx.$queryRaw`SELECT id FROM agents WHERE id = ${row}::uuid FOR UPDATE`;
+        await tx.agent.update({ where: { id: row }, data: { deletedAt: new Date() } });
+        const answer = app.query(settings, { ids: [id] }, { token: alice });
+        const waiting = () => tx.$queryRaw<unknown[]>`
+        SELECT 1 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+        WHERE NOT l.granted AND a.datname = current_database()`;
+        await expect.poll(waiting, { timeout: 60_000 }).not.toEqual([]);
+        begun(answer);
+      },
+      { timeout: 240_000 },
+    );
+    expect(failed(await setting)).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await db.chatSettingsAgent.count({ where: { agentId: row } })).toBe(0);
+  });
+
   test('is refused while scenarios use it, and names them', async () => {
     const id = await idOf(admin, 'orders');
     const code = async (token: string) => failed(await app.query(deleteDocument, { id }, { token }));

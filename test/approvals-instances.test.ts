@@ -64,7 +64,7 @@ test('a run that waits is read, decided on and carried on from the other instanc
 });
 
 test('two instances that decide on the last two calls, or on the same: the run goes on once', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
@@ -126,7 +126,7 @@ test('a run that is to be cancelled when it comes to wait does not wait', { time
   expect(await one.app.db.runPause.count()).toBe(0);
 });
 
-const room = { timeout: 60_000 };
+const room = { timeout: 240_000 };
 
 test('kill -9 while it waits: it survives, and goes on after the restart', room, async () => {
   await using data = await createTestDataFolder();

@@ -54,7 +54,7 @@ describe.each<Transport>(['ws', 'sse'])(
     const waitsAt = types.lastIndexOf('ApprovalRequested') + 1;
     const places = types.slice(1).map((_type, index) => index + 1);
 
-    test.each(places)('%i: has each event once, and the whole text', { timeout: 60_000 }, async (place) => {
+    test.each(places)('%i: has each event once, and the whole text', { timeout: 240_000 }, async (place) => {
       // Before the decision and after it: a reader may be away for as long as it likes.
       for (const awayWhileDecided of [false, true]) {
         const talker = await meet();

@@ -158,6 +158,7 @@ describe('a call that needs approval', () => {
     ['not against the schema', '{"orderNumber":1042}'],
     ['not with unknown fields', '{"orderNumber":"1042","all":true}'],
     ['no array', '[]'],
+    ['not against what the tool itself looks at', '{"orderNumber":"abc"}'],
   ])('nobody is asked about arguments that cannot work: %s', async (_what, written) => {
     const talker = await meet();
     app.model.add({ calls: [{ id: 'bad', name: 'refund_order', arguments: written }] }, { text: 'Sorry.' });
@@ -274,6 +275,12 @@ describe('who may decide, and when', () => {
     ['arguments that are a list', { approve: true, arguments: '[1]' }, 'arguments', /JSON object/],
     ['arguments that are null', { approve: true, arguments: 'null' }, 'arguments', /JSON object/],
     ['arguments against the schema', { approve: true, arguments: '{"orderNumber":5}' }, 'arguments', /schema/],
+    [
+      'arguments that the tool itself refuses',
+      { approve: true, arguments: '{"orderNumber":"abc"}' },
+      'arguments',
+      /digits of an order number/,
+    ],
     [
       'arguments of more than 64 KB',
       { approve: true, arguments: `{"a":"${'€'.repeat(30_000)}"}` },
@@ -450,7 +457,47 @@ describe('the keys of a run that waits', () => {
   });
 });
 
-test('the demo: a refund is asked for, approved and told of', { timeout: 30_000 }, async () => {
+describe('an agent with a key of its own at the address of the environment', () => {
+  const remove = 'mutation ($id: ID!) { deleteAgent(id: $id) }';
+  const dropKey = `mutation ($id: ID!) {
+    updateAgent(id: $id, input: { llm: { provider: "demo", model: "own-model", apiKey: "" } }) { id } }`;
+
+  test.each([
+    ['goes on with it', 'query ($id: ID!) { agent(id: $id) { id } }', 'Bearer sk-own'],
+    ['that was deleted meanwhile goes on with none', remove, undefined],
+    ['whose key was taken away meanwhile goes on with none', dropKey, undefined],
+  ])('%s', async (_what, change, expected) => {
+    await using own = await startTestApp({ env: { OPENAI_API_KEY: 'sk-of-the-environment' } });
+    const talker = await meetTalker(own, 'alice');
+    const { createAgent } = await talker.ask(
+      'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }',
+      {
+        input: {
+          name: 'own',
+          instructions: 'Help.',
+          tools: ['refund_order'],
+          llm: { provider: 'demo', model: 'own-model', apiKey: 'sk-own' },
+        },
+      },
+    );
+    const { createConversation } = await talker.ask(
+      'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
+      { input: { agentId: createAgent.id } },
+    );
+    own.model.add({ calls: [refund('r1')] });
+    const { runId, reader } = await startWaitingTurn(talker, { conversationId: createConversation.id });
+    expect(own.model.requests.at(-1)?.headers.authorization).toBe('Bearer sk-own');
+    await talker.ask(change, { id: createAgent.id });
+    own.model.add({ text: 'Fine.' });
+    await decide(talker, runId, 'r1');
+    await reader.rest();
+    expect(own.model.requests).toHaveLength(2);
+    expect(own.model.requests.at(-1)).toMatchObject({ model: 'own-model' });
+    expect(own.model.requests.at(-1)?.headers.authorization).toBe(expected);
+  });
+});
+
+test('the demo: a refund is asked for, approved and told of', { timeout: 240_000 }, async () => {
   await using own = await startTestApp({ env: { OPENAI_BASE_URL: '', MODEL: '' } });
   const talker = await meetTalker(own, 'alice');
   const conversationId = await talker.createConversation('support');

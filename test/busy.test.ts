@@ -126,6 +126,42 @@ describe('ENQUEUE', () => {
     expect(conversation.activeAgent).toEqual({ name: 'billing' });
   });
 
+  test('a turn out of the queue whose agent was deleted meanwhile fails for good, and says why', async () => {
+    const talker = await meetTalker(app, `busy-${users++}`);
+    const make = async (name: string): Promise<string> => {
+      const document = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
+      return (await talker.ask(document, { input: { name, instructions: 'Help.' } })).createAgent.id;
+    };
+    const [first, second] = [await make('first'), await make('second')];
+    const { createConversation } = await talker.ask(
+      'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
+      { input: { agentId: first } },
+    );
+    const conversationId: string = createConversation.id;
+    const gate = createGate();
+    app.model.add({ text: ['First', ' answer'], afterTokens: 1, gate });
+    const reader = talker.chatTurn('ws', { conversationId, content: 'first' });
+    await reader.untilText('First');
+    const input = { conversationId, content: 'x', idempotencyKey: 'x', ifBusy: 'ENQUEUE', agentId: second };
+    const { startRun } = await talker.ask(documents.startRun, { input });
+    const { length } = app.logs;
+    await talker.ask('mutation ($id: ID!) { deleteAgent(id: $id) }', { id: second });
+    gate.open();
+    await reader.rest();
+    const events = await talker.runEvents('ws', startRun.id).rest();
+    expect(events).toMatchObject([{ __typename: 'RunFailed', error: { code: 'INTERNAL', retryable: false } }]);
+    expect(events[0]?.error?.message).toContain('agentId');
+    const { run } = await talker.ask(documents.run, { id: startRun.id });
+    expect(run).toMatchObject({ status: 'FAILED', error: { code: 'INTERNAL' } });
+    const lines = app.logs.slice(length);
+    expect(lines.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+    expect(lines).toContainEqual(expect.objectContaining({ msg: 'a turn could not begin', level: 30 }));
+    // The conversation is not stuck.
+    app.model.add({ text: 'Third.' });
+    const next = await talker.chatTurn('ws', { conversationId, content: 'next', agentId: first }).rest();
+    expect(next.at(-1)?.__typename).toBe('RunCompleted');
+  });
+
   test('a turn that waits can be cancelled; its readers hear of it, and the next is not held up', async () => {
     const { talker, conversationId, gate, reader } = await beBusy();
     const second = await enqueue(talker, conversationId, 'second');

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { ConfigCache } from '../src/config-cache.ts';
 
 /** A cache whose clock the test turns. */
@@ -91,7 +91,47 @@ test('does not grow without end', async () => {
   const { cache, load } = openCache();
   for (let n = 0; n < 2_100; n++) await cache.get('a', `k${n}`, load);
   expect(await cache.get('a', 'k0', load)).toBe(2_101);
-  for (let n = 0; n < 2_100; n++) await cache.get(`t${n}`, 'k', load);
-  const before = await cache.get('t2099', 'k', load);
+  for (let n = 0; n < 20_100; n++) await cache.get(`t${n}`, 'k', load);
+  expect(cache.held.entries).toBe(20_000);
+  const before = await cache.get('t20099', 'k', load);
   expect(await cache.get('t0', 'k', load)).toBeGreaterThan(before);
+});
+
+test('holds no more than so many characters, of all tenants together', async () => {
+  const { cache, load } = openCache();
+  const instructions = 'x'.repeat(100_000);
+  const loadLong = async () => ({ agent: { instructions }, tools: [{ name: 'a' }], members: new Map([['b', 'c']]) });
+  await cache.get('quiet', 'k', load);
+  for (let n = 0; n < 1_000; n++) await cache.get(`t${n % 7}`, `agent:${n}`, loadLong);
+  const { entries, characters } = cache.held;
+  expect(characters).toBeLessThanOrEqual(32_000_000);
+  expect(entries).toBeGreaterThan(300);
+  expect(entries).toBeLessThan(320);
+  // Who was not asked for longest goes first.
+  expect(await cache.get('quiet', 'k', load)).toBe(2);
+  for (let n = 0; n < 7; n++) cache.drop(`t${n}`);
+  expect(cache.held.entries).toBe(1);
+  cache.drop('quiet');
+  expect(cache.held).toEqual({ entries: 0, characters: 0 });
+});
+
+test('what is too old is taken out, also where nobody asks for it', async () => {
+  vi.useFakeTimers();
+  try {
+    const { cache, load, pass } = openCache();
+    await cache.get('a', 'old', load);
+    pass(20_000);
+    await cache.get('a', 'young', load);
+    await cache.get('b', 'young', load);
+    pass(10_000);
+    vi.advanceTimersByTime(30_000);
+    expect(cache.held.entries).toBe(2);
+    pass(30_000);
+    vi.advanceTimersByTime(30_000);
+    expect(cache.held).toEqual({ entries: 0, characters: 0 });
+    cache[Symbol.dispose]();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

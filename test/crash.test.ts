@@ -8,7 +8,7 @@ import { spawnServer, startServer } from './support/server.ts';
 import { assembleTexts, documents, meetTalker, type Talker, type TurnEvent, type TurnReader } from './support/turns.ts';
 
 /** Processes start and end in these tests, several times each. */
-const room = { timeout: 60_000 };
+const room = { timeout: 240_000 };
 
 /** Reads until the stream ends or breaks. */
 async function readWhatComes(reader: TurnReader): Promise<TurnEvent[]> {

@@ -40,11 +40,14 @@ describe('errors', () => {
     expect(logged).toMatchObject([{ err: { message: 'a secret of the inside' } }]);
   });
 
-  test.each(['{ wrongType }', '{ neverNull }'])('of our own making are masked: %s', async (document) => {
-    const answer = await edge.query(document);
-    expect(answer).toMatchObject({ status: 500, errors: [{ message: 'Something went wrong.' }] });
-    expect(JSON.stringify(answer.errors)).not.toContain('secret');
-  });
+  test.each(['{ wrongType }', '{ neverNull }', '{ wrongShape { name } }'])(
+    'of our own making are masked: %s',
+    async (document) => {
+      const answer = await edge.query(document);
+      expect(answer).toMatchObject({ status: 500, errors: [{ message: 'Something went wrong.' }] });
+      expect(JSON.stringify(answer.errors)).not.toContain('secret');
+    },
+  );
 
   test('are 200 when something of the request worked', async () => {
     const answer = await edge.query('{ user missing }');

@@ -196,8 +196,38 @@ describe('a turn', () => {
     }));
     const events = await drain(setting);
     const output = setting.requests[1]?.history.at(-1);
-    expect(output?.role === 'tool' && output.output.length).toBeLessThan(400);
+    expect(output?.role === 'tool' && output.output.length).toBeLessThanOrEqual(200);
     expect(JSON.stringify(events)).not.toMatch(/\\u0000|\\ud800/);
+  });
+
+  test.each([
+    ['quotes', '"'.repeat(5_000)],
+    ['line ends', '\n'.repeat(5_000)],
+    ['control characters', '\u0001'.repeat(5_000)],
+    ['emoji', '😀'.repeat(5_000)],
+    ['a list that is nested deep', Array.from({ length: 120 }).reduce<unknown>((inner) => ['"', inner], 1)],
+  ])('bounds a result of %s as it is written for the model', async (_what, result) => {
+    const setting = setUp([ask(['1', 'work']), say('ok')], async () => ({ ok: true, result }));
+    await drain(setting);
+    const output = setting.requests[1]?.history.at(-1);
+    const written = output?.role === 'tool' ? output.output : '';
+    expect(JSON.parse(written)).toMatchObject({ truncated: true, characters: expect.any(Number) });
+    expect(written.length).toBeLessThanOrEqual(200);
+    expect(written.length).toBeGreaterThan(185);
+  });
+
+  test('begins no call when it is stopped as its calls are announced', async () => {
+    const controller = new AbortController();
+    const called: string[] = [];
+    const setting = setUp([ask(['1', 'work'], ['2', 'work'])], async ({ id }) => {
+      called.push(id);
+      return { ok: true, result: id };
+    });
+    const events = await drain(setting, controller.signal, (event) => {
+      if (event.type === 'toolCallStarted') controller.abort(new TurnAborted());
+    });
+    expectClosed(events);
+    expect(called).toEqual([]);
   });
 
   test('gives repeated and empty call ids new ones', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { CallStatus } from '../src/engine/events.ts';
 import { buildHistory, type PastCall, type PastTurn } from '../src/engine/history.ts';
 import type { HistoryItem } from '../src/engine/ports.ts';
+import { nameHandoffs } from '../src/runs/handoff-names.ts';
 
 const call = (over: Partial<PastCall> = {}): PastCall => ({
   callId: 'c1',
@@ -108,5 +109,40 @@ describe('the history for the model', () => {
     expect(two[0]).toMatchObject({ role: 'user' });
     expect(one.filter((item) => item.role === 'user')).toEqual([{ role: 'user', content: 'three '.repeat(100) }]);
     for (const items of [all, two, one]) expectValid(items);
+  });
+});
+
+describe('the names of handoffs', () => {
+  const orders = { id: '0001', name: 'Orders & Returns' };
+  const [service, refunds] = [
+    { id: '0002', name: '客服' },
+    { id: '0003', name: '退款' },
+  ];
+
+  test('are the agent’s in snake case, with a hash of its id where that says nothing or is another’s as well', () => {
+    const twins = [
+      { id: '0004', name: 'Twin' },
+      { id: '0005', name: 'twin!' },
+    ];
+    const names = nameHandoffs([orders, service, refunds, ...twins]);
+    expect(names.get(orders.id)).toBe('transfer_to_orders_returns');
+    for (const { id } of [service, refunds]) expect(names.get(id)).toMatch(/^transfer_to_agent_[0-9a-f]{8}$/);
+    for (const { id } of twins) expect(names.get(id)).toMatch(/^transfer_to_twin_[0-9a-f]{8}$/);
+    expect(new Set(names.values()).size).toBe(5);
+  });
+
+  test('hang on no order and on nobody who is named otherwise', () => {
+    const names = nameHandoffs([orders, service, refunds]);
+    expect(nameHandoffs([refunds, { id: '0006', name: 'Sales' }, orders]).get(refunds.id)).toBe(names.get(refunds.id));
+    expect(nameHandoffs([refunds]).get(refunds.id)).toBe(names.get(refunds.id));
+  });
+
+  test('are one agent’s only, whatever others are called, and as long as providers allow', () => {
+    const hashed = nameHandoffs([refunds]).get(refunds.id) ?? '';
+    const long = Array.from({ length: 3 }, (_, index) => ({ id: `l${index}`, name: `${'long '.repeat(40)}${index}` }));
+    const names = nameHandoffs([refunds, { id: '0007', name: hashed.replace('transfer_to_', '') }, ...long]);
+    expect(names.get(refunds.id)).toBe(hashed);
+    expect(new Set(names.values()).size).toBe(5);
+    for (const name of names.values()) expect(name).toMatch(/^[a-z0-9_]{1,64}$/);
   });
 });

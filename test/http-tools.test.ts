@@ -1,8 +1,10 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createGate } from '../src/demo/steps.ts';
-import { startTestApp, type TestApp } from './support/app.ts';
+import { readAnswer, startTestApp, type TestApp } from './support/app.ts';
+import { tryDecide } from './support/approvals.ts';
 import { meetTalker, type Talker } from './support/turns.ts';
 
 interface Received {
@@ -151,7 +153,12 @@ describe('an HTTP tool in a turn', () => {
       {
         text: 'It is shipped.',
         expect: (request) =>
-          expect(request.messages.at(-1)).toEqual({ role: 'tool', callId: 'call 1', output: '{"status":"shipped"}' }),
+          expect(request.messages.at(-1)).toEqual({
+            role: 'tool',
+            // Providers take no blank in it.
+            callId: expect.stringMatching(/^call-\w+$/),
+            output: '{"status":"shipped"}',
+          }),
       },
     );
     const events = await user.chatTurn('ws', { conversationId }).rest();
@@ -278,6 +285,80 @@ describe('arguments', () => {
   });
 });
 
+describe('whole numbers that JavaScript cannot hold', () => {
+  const parameters = { type: 'object', properties: { id: { type: ['integer', 'string'] } }, required: ['id'] };
+  const big = '1234567890123456789';
+  const createDelete = (more: Record<string, unknown> = {}) =>
+    createTool({ method: 'DELETE', url: `${shop.url}/orders/{id}`, parameters, ...more });
+
+  test('in what a model wrote are never sent as another record: it is told, and gives them as text', async () => {
+    const { name } = await createDelete();
+    const { conversationId } = await talkWith(name);
+    const outputs: unknown[] = [];
+    const note = { expect: (request: { messages: readonly unknown[] }) => void outputs.push(request.messages.at(-1)) };
+    app.model.add(
+      { calls: [{ name, arguments: `{"id": ${big}}` }] },
+      { ...note, calls: [{ name, arguments: `{"id": "${big}"}` }] },
+      { text: 'Done.' },
+    );
+    const events = await user.chatTurn('ws', { conversationId }).rest();
+    expect(events.at(-1)?.__typename).toBe('RunCompleted');
+    expect(JSON.stringify(outputs)).toContain(`The arguments hold the number ${big}, which cannot be kept exactly.`);
+    expect(shop.received.map(({ url }) => url)).toEqual([`/orders/${big}`]);
+  });
+
+  test('need no approval, for they are not sent; a person cannot approve them either', async () => {
+    const { name } = await createDelete({ requiresApproval: true });
+    const { conversationId } = await talkWith(name);
+    app.model.add(
+      { calls: [{ id: 'c1', name, arguments: `{"id": ${big}}` }] },
+      { calls: [{ id: 'c2', name, arguments: '{"id": 7}' }] },
+    );
+    const reader = user.chatTurn('ws', { conversationId });
+    await reader.until('ApprovalRequested');
+    const asked = reader.events.filter((event) => event.__typename === 'ApprovalRequested');
+    expect(asked.map((event) => event.toolCall?.id)).toEqual(['c2']);
+    const runId = reader.events[0]?.runId ?? '';
+    const edited = { runId, toolCallId: 'c2', approve: true, arguments: `{"id": ${big}}` };
+    const refused = await tryDecide(app, user, edited);
+    expect(refused.errors[0]).toMatchObject({
+      message: `arguments must not hold the number ${big}, which cannot be kept exactly: give it as text.`,
+      extensions: { code: 'BAD_USER_INPUT', path: ['arguments'] },
+    });
+    expect(shop.received).toEqual([]);
+    app.model.add({ text: 'Done.' });
+    await tryDecide(app, user, { ...edited, arguments: `{"id": "${big}"}` });
+    await reader.rest();
+    expect(shop.received.map(({ url }) => url)).toEqual([`/orders/${big}`]);
+  });
+
+  test('in what a person sends are refused, in variables and in the document', async () => {
+    const { name } = await createDelete();
+    // JSON.stringify cannot write it.
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${user.token}` };
+    const input = `{"name":"${name}","arguments":{"id":[{"a":${big}}]}}`;
+    const body = `{"query":${JSON.stringify(executeDocument)},"variables":{"input":${input}}}`;
+    const inVariables = await readAnswer(await fetch(`${app.url}/graphql`, { method: 'POST', headers, body }));
+    expect(inVariables.errors[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT', path: ['input', 'arguments'] });
+    const document = (id: string) =>
+      `mutation { executeTool(input: { name: "${name}", arguments: { id: ${id} } }) { ok error } }`;
+    const inDocument = await app.query(document(big), {}, { token: user.token });
+    expect(inDocument.data).toBeFalsy();
+    expect(inDocument.errors[0]?.extensions.code).toBe('BAD_USER_INPUT');
+    expect(shop.received).toEqual([]);
+    await app.query(document('9007199254740991'), {}, { token: user.token });
+    expect(shop.received.map(({ url }) => url)).toEqual(['/orders/9007199254740991']);
+  });
+
+  test('in an answer stay what they are, as text', async () => {
+    const { name } = await createDelete();
+    shop.answer = (_request, response) => {
+      response.setHeader('content-type', 'application/json').end(`{"id":${big},"total":12.5,"parts":[-${big}]}`);
+    };
+    expect((await call(name, { id: 1 })).result).toEqual({ id: big, total: 12.5, parts: [`-${big}`] });
+  });
+});
+
 describe('an answer', () => {
   const answers: [string, (response: ServerResponse) => void, Record<string, unknown>][] = [
     [
@@ -325,6 +406,85 @@ describe('an answer', () => {
     const result = await call(name, { orderNumber: '7' });
     const fine = { ok: true, error: null };
     expect(result).toMatchObject({ ...('ok' in outcome ? { result: null } : fine), ...outcome });
+  });
+
+  test.each<[string, (response: ServerResponse) => void]>([
+    [
+      'with a length',
+      (r) =>
+        r.writeHead(200, { 'content-type': 'application/json', 'content-length': '99999' }).write('{"balance": 12'),
+    ],
+    ['in pieces', (r) => r.writeHead(200, { 'content-type': 'text/plain' }).write('The balance is 12')],
+  ])('that breaks off on its way, %s, is an error and no shorter answer', async (_how, begin) => {
+    const { name } = await createTool();
+    shop.answer = (_request, response) => {
+      begin(response);
+      // What was written has left by then.
+      setImmediate(() => response.destroy());
+    };
+    expect(await call(name, { orderNumber: '7' })).toMatchObject({
+      ok: false,
+      result: null,
+      error: 'The tool broke off its answer.',
+    });
+  });
+
+  test.each([200, 404])('with status %s in an encoding that was not asked for is not read', async (status) => {
+    const { name } = await createTool();
+    shop.answer = (_request, response) => {
+      const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+      response.writeHead(status, headers).end(gzipSync('{"status":"shipped"}'));
+    };
+    expect(await call(name, { orderNumber: '7' })).toMatchObject({
+      ok: false,
+      result: null,
+      error:
+        status === 200
+          ? 'The tool answered in the encoding gzip, which it was not asked for.'
+          : 'The tool answered with status 404.',
+    });
+    expect(shop.received[0]?.headers['accept-encoding']).toBe('identity');
+  });
+
+  test('full of quotes is no longer than its limit', async () => {
+    const { name } = await createTool({ maxResultLength: 1_000 });
+    shop.answer = (_request, response) => {
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ quotes: '"'.repeat(2_000) }));
+    };
+    const { ok, result } = await call(name, { orderNumber: '7' });
+    expect({ ok, result }).toEqual({
+      ok: true,
+      result: { truncated: true, characters: 4_013, text: expect.stringContaining('{"quotes":') },
+    });
+    const { length } = JSON.stringify(result);
+    expect(length).toBeLessThanOrEqual(1_000);
+    expect(length).toBeGreaterThan(990);
+  });
+
+  test.each<[string, (echo: string, response: ServerResponse) => void]>([
+    ['JSON', (echo, r) => r.setHeader('content-type', 'application/json').end(echo)],
+    ['JSON that is none', (echo, r) => r.setHeader('content-type', 'application/json').end(`${echo},`)],
+    ['HTML', (echo, r) => r.setHeader('content-type', 'text/html').end(`<script>let seen = ${echo}</script>`)],
+    ['an error', (echo, r) => r.writeHead(400, { 'content-type': 'text/plain' }).end(`Bad: ${echo}`)],
+    [
+      'JSON that is cut',
+      (echo, r) => r.setHeader('content-type', 'application/json').end(`[${echo},"${'x'.repeat(100_000)}"]`),
+    ],
+  ])('that sends secrets back as JSON escapes them does not show them, in %s', async (_what, answer) => {
+    const value = 'Bearer pa/ss"word\\ünderneath-1';
+    const { name } = await createTool({
+      maxResultLength: 1_000,
+      secretHeaders: [{ name: 'Authorization', value }],
+    });
+    shop.answer = (_request, response) => {
+      // As PHP's json_encode writes it.
+      const echo = JSON.stringify({ sent: value }).replaceAll('/', '\\/').replaceAll('ü', '\\u00FC');
+      answer(echo, response);
+    };
+    const { result, error } = await call(name, { orderNumber: '7' });
+    const told = JSON.stringify(result) + error;
+    expect(told).toContain('[secret]');
+    expect(told).not.toMatch(/ss.{0,4}word|nderneath/);
   });
 
   test('that breaks off before it begins is an error, and what was asked is not asked twice', async () => {

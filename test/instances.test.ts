@@ -184,7 +184,7 @@ test('an instance that stops in order leaves its queue to the other', { timeout:
   expect([...assembleTexts(events).values()]).toEqual(['Taken over']);
 });
 
-test('an instance that dies: the other ends its run and goes on with its queue', { timeout: 60_000 }, async () => {
+test('an instance that dies: the other ends its run and goes on with its queue', { timeout: 240_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));

@@ -101,6 +101,66 @@ async function makeAgent(name: string, apiUrl: string): Promise<string> {
   return data.createAgent.id;
 }
 
+/** Requests that graphql-js refuses with the words of its own, of which many repeat what was given. */
+async function askWrongly(): Promise<void> {
+  const wrong = newKey();
+  keys.push(wrong);
+  const key = JSON.stringify(wrong);
+  const begin = 'mutation { createAgent(input: ';
+  const create = (llm: string, rest = '') => `{name: "a", instructions: "b", llm: {provider: "openai", ${llm}}${rest}}`;
+  const documents = [
+    // Only found out when the argument is read: null for what may not be null.
+    [`mutation ($m: String = "m") { createAgent(input: ${create(`model: $m, apiKey: ${key}`)}) { id } }`, { m: null }],
+    [`mutation ($m: String = "m") { testAgent(id: ${key}, prompt: $m) { ok } }`, { m: null }],
+    ...[
+      create(`apiKey: ${key}`),
+      create(`model: "m", apiKey: [${key}]`),
+      create(`model: "m", apiKey: {key: ${key}}`),
+      create(`model: "m", key: ${key}`),
+      create(`model: "m", api: ${key}`),
+      create(`model: "m", apiKey: ${wrong.replace(/\W/g, '_')}`),
+      create('model: "m"', `, isDefault: ${key}`),
+      create('model: "m"', `, tts: ${key}`),
+      create('model: "m"', `, tts: {provider: "openai", sampleRate: ${key}}`),
+      create('model: "m"', `, tts: [{provider: "openai", apiKey: ${key}}]`),
+      create(`model: "m", apiKey ${key}`),
+      create(`model: "m", apiKey: ${key} ${key}`),
+      create(`model: "m", apiKey: """${wrong}""" """${wrong}"""`),
+      create(`model: "m", apiKey: "${wrong}`),
+      key,
+      `[${key}]`,
+    ].map((input) => [`${begin}${input}) { id } }`, {}] as const),
+    [`${key} ${key} { currentAgent { id } }`, {}],
+    [`mutation ($t: DateTime = ${key}, $f: Float = ${key}) { __typename }`, {}],
+    [`{ node(id: "x") @include(if: ${key}) { id } }`, {}],
+    [`{ agents(first: ${key}) { totalCount } }`, {}],
+    [`mutation ($file: File!) { transcribeAudio(audio: $file) { text } }`, { file: wrong }],
+    ...[
+      { llm: { provider: 'openai', apiKey: wrong } },
+      { llm: { provider: 'openai', model: 'm', [wrong]: wrong } },
+      { llm: { provider: 'openai', model: 'm', api: wrong } },
+      { llm: { provider: 'openai', model: 'm', api: [wrong] } },
+      { llm: { provider: ['openai', wrong], model: 'm' } },
+      { llm: wrong },
+      { tts: { provider: 'openai', sampleRate: wrong } },
+      { isDefault: wrong },
+      { isDefault: ` at "${wrong}"; Field "${wrong}" of required type` },
+    ].map(
+      (input) =>
+        [
+          'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }',
+          { input: { name: 'a', instructions: 'b', ...input } },
+        ] as const,
+    ),
+    ['mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }', { input: wrong }],
+  ] as const;
+  for (const [document, variables] of documents) {
+    const { data, errors } = await ask(document, variables);
+    expect(data ?? null, document).toBeNull();
+    expect(errors[0]?.extensions.code, document).toBe('BAD_USER_INPUT');
+  }
+}
+
 /** Does with an agent whatever uses its keys, and whatever goes wrong. */
 async function useAgent(id: string): Promise<void> {
   const begin = 'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }';
@@ -162,6 +222,7 @@ async function transcribe(agentId: string): Promise<void> {
 }
 
 test('keys are found nowhere: in no log line, no answer, no row and no snapshot', { timeout: 120_000 }, async () => {
+  await askWrongly();
   for (const how of ['wrong', 'busy', 'broken', 'unknown', 'drop']) {
     await useAgent(await makeAgent(how, `${provider.url}/${how}`));
   }

@@ -113,18 +113,26 @@ function holdSlow(bad: (id: number, response: ServerResponse) => void): { behave
 }
 
 describe('one bad answer fails one call, and not those beside it', () => {
-  const long = 'x'.repeat(20_000_000);
+  const long = JSON.stringify({ content: [{ type: 'text', text: 'x'.repeat(1_100_000) }] });
   const answers: [string, (id: number, response: ServerResponse) => void, RegExp][] = [
     ['429', (_id, response) => response.writeHead(429).end('slow down'), /status 429/],
     ['503', (_id, response) => response.writeHead(503).end('{"error":{"message":"inner"}}'), /status 503/],
     ['400', (_id, response) => response.writeHead(400).end('no'), /status 400/],
     ['no JSON', (_id, response) => response.setHeader('content-type', 'application/json').end('{'), /failed during/],
-    ['a redirect', (_id, response) => response.writeHead(307, { location: '/mcp' }).end(), /failed during/],
-    ['long JSON', (_id, response) => response.setHeader('content-type', 'application/json').end(long), /failed during/],
+    ['a redirect', (_id, response) => response.writeHead(307, { location: '/mcp' }).end(), /redirect/],
+    [
+      'long JSON',
+      (id, response) =>
+        response.setHeader('content-type', 'application/json').end(`{"jsonrpc":"2.0","id":${id},"result":${long}}`),
+      /too long/,
+    ],
     ['a cut', (_id, response) => response.destroy(), /failed during/],
     [
       'a long stream that could be taken up again',
-      (_id, response) => response.setHeader('content-type', 'text/event-stream').end(`id: 1\ndata: ${long}\n\n`),
+      (id, response) => {
+        response.setHeader('content-type', 'text/event-stream');
+        response.end(`id: 1\ndata: {"jsonrpc":"2.0","id":${id},"result":${long}}\n\n`);
+      },
       /too long/,
     ],
   ];
@@ -138,6 +146,53 @@ describe('one bad answer fails one call, and not those beside it', () => {
     expect(await slow).toEqual({ ok: true, result: 'booked', error: null });
   });
 });
+
+test('notices before an answer take nothing of what it may have', async () => {
+  const notice = `data: ${JSON.stringify({
+    jsonrpc: '2.0',
+    method: 'notifications/message',
+    params: { level: 'info', data: 'x'.repeat(10_000) },
+  })}\n\n`;
+  const { behave } = holdSlow((id, response) => {
+    const result = { content: [{ type: 'text', text: 'y'.repeat(500_000) }] };
+    response.setHeader('content-type', 'text/event-stream');
+    response.end(`${notice.repeat(150)}data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
+  });
+  const { name } = await connect(['bad'], behave);
+  const { ok, result } = await call(`${name}_bad`);
+  expect(ok).toBe(true);
+  expect(result).toMatchObject({ truncated: true, text: expect.stringMatching(/^y+$/) });
+});
+
+test('a stream that stays open after its answer is closed', async () => {
+  const closed = Promise.withResolvers<void>();
+  const { behave } = holdSlow((id, response) => {
+    response.once('close', () => closed.resolve());
+    const result = { content: [{ type: 'text', text: 'booked' }] };
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
+  });
+  const { name } = await connect(['bad'], behave);
+  expect(await call(`${name}_bad`)).toMatchObject({ ok: true, result: 'booked' });
+  await closed.promise;
+});
+
+test.each([101, 9_000])(
+  'a tool whose schema is nested %i deep is left out and named, the others stay',
+  async (levels) => {
+    const deep = `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
+    const { name, tools: listed } = await connect([], ({ id, method }, response) => {
+      if (method !== 'tools/list') return false;
+      const entries = `{"name":"deep","inputSchema":{"type":"object","a":${deep}}},{"name":"fine","inputSchema":{"type":"object"}}`;
+      response.setHeader('content-type', 'application/json');
+      response.end(`{"jsonrpc":"2.0","id":${id},"result":{"tools":[${entries}]}}`);
+      return true;
+    });
+    expect(listed.map((tool) => tool.name)).toEqual([`${name}_fine`]);
+    const line = app.logs.find(({ mcpServer, msg }) => mcpServer === name && /left out/.test(msg));
+    expect(line).toMatchObject({ tools: ['deep'] });
+  },
+);
 
 test('a call that was answered with 400 is not sent again, and what the answer says is told', async () => {
   let calls = 0;
@@ -172,9 +227,9 @@ test.each(['', 'id: 7\ndata:\n\n'])('a call that times out leaves no connection 
     closed.push(new Promise((resolve) => response.once('close', () => resolve(null))));
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write(begun || ': begun\n\n');
   });
-  const { name } = await connect(['bad'], behave, undefined, { timeoutMs: 200 });
+  const { name } = await connect(['bad'], behave, undefined, { timeoutMs: 3_000 });
   const outcomes = await Promise.all(Array.from({ length: 10 }, () => call(`${name}_bad`)));
-  expect(outcomes.every(({ error }) => error === 'No answer within 0.2 seconds.')).toBe(true);
+  expect(outcomes.every(({ error }) => error === 'No answer within 3 seconds.')).toBe(true);
   expect(closed).toHaveLength(10);
   await Promise.all(closed);
 });
@@ -207,7 +262,7 @@ test('a list that could not be read again is read once more', async () => {
   [failing, tools] = [1, ['new']];
   (await stream.promise).write('data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n');
   const names = async () => (await ask('{ tools { name } }')).tools.map((tool: { name: string }) => tool.name);
-  await expect.poll(names, { timeout: 10_000 }).toContain(`${name}_new`);
+  await expect.poll(names, { timeout: 60_000 }).toContain(`${name}_new`);
   expect(failing).toBe(0);
 });
 
@@ -219,7 +274,7 @@ describe('a name', () => {
     tools = ['delete draft', 'delete_draft', name.slice(name.indexOf('_') + 1)];
     (await stream.promise).write('data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n');
     const names = async () => (await ask('{ tools { name } }')).tools.map((tool: { name: string }) => tool.name);
-    await expect.poll(names, { timeout: 10_000 }).toContain(name.replace(/_[0-9a-f]{8}$/, ''));
+    await expect.poll(names, { timeout: 60_000 }).toContain(name.replace(/_[0-9a-f]{8}$/, ''));
     expect(await call(name)).toMatchObject({ result: 'done delete draft' });
     expect(await call(name.replace(/_[0-9a-f]{8}$/, ''))).toMatchObject({ result: 'done delete_draft' });
   });
@@ -230,6 +285,34 @@ describe('a name', () => {
     expect(nameTool('transfer', '_to_billing', new Set())).not.toBe(name);
     expect(nameTool('transfer', 'file', new Set())).toBe('transfer_file');
   });
+});
+
+test('a user with too many calls on their way is told so; another user’s go on, and the server is answered', async () => {
+  const held: (() => void)[] = [];
+  const pong = Promise.withResolvers<void>();
+  const { name } = await connect(['slow', 'quick'], ({ id, method, name: tool }, response) => {
+    if (method === undefined) pong.resolve();
+    if (tool !== 'slow') return false;
+    const text = JSON.stringify({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'booked' }] } });
+    held.push(() => void response.setHeader('content-type', 'application/json').end(text));
+    return true;
+  });
+  const slow = Array.from({ length: 40 }, () => call(`${name}_slow`));
+  // Those that are refused end at once, the others when they are let go.
+  await expect.poll(() => held.length, { timeout: 240_000 }).toBe(32);
+  (await stream.promise).write('data: {"jsonrpc":"2.0","id":"p","method":"ping"}\n\n');
+  await pong.promise;
+  expect(await call(`${name}_quick`)).toMatchObject({ ok: false, error: expect.stringContaining('busy') });
+  const bob = await app.token({ sub: 'bob' });
+  const document = 'mutation ($input: ExecuteToolInput!) { executeTool(input: $input) { ok result error } }';
+  const quick = await app.query(document, { input: { name: `${name}_quick`, arguments: {} } }, { token: bob });
+  expect(quick.data.executeTool).toEqual({ ok: true, result: 'done quick', error: null });
+  for (const release of held) release();
+  const outcomes = await Promise.all(slow);
+  expect(outcomes.filter(({ result }) => result === 'booked')).toHaveLength(32);
+  const refused = outcomes.filter(({ ok }) => !ok);
+  expect(refused.map(({ error }) => error)).toEqual(Array(8).fill(expect.stringContaining('32 calls of this user')));
+  expect(await call(`${name}_quick`)).toMatchObject({ ok: true });
 });
 
 describe('a secret that is sent back', () => {

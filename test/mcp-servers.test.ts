@@ -171,17 +171,23 @@ describe('what a tool answers', () => {
     expect((await call('greet')).ok).toBe(true);
   });
 
-  test('ten million characters', async () => {
-    server.onCall = () => ({ content: [{ type: 'text', text: 'x'.repeat(10_000_000) }] });
+  test('a long text, without the part of a secret at its end', async () => {
+    const echoed = `${'x'.repeat(19_960)}${secret}`;
+    server.onCall = () => ({ content: [{ type: 'text', text: echoed + 'y'.repeat(900_000) }] });
     const { ok, result } = await call('greet');
     expect(ok).toBe(true);
-    expect(result).toMatchObject({ truncated: true, characters: 10_000_002 });
-    expect(result.text.length).toBeLessThanOrEqual(20_000);
+    expect(result).toMatchObject({ truncated: true });
+    expect(JSON.stringify(result).length).toBeLessThanOrEqual(20_000);
+    expect(result.text).toContain('x[secret');
+    expect(result.text).not.toContain('sk-');
   });
 
-  test('more than any answer may have', async () => {
-    server.onCall = () => ({ content: [{ type: 'text', text: 'x'.repeat(20_000_000) }] });
-    expect(await call('greet')).toMatchObject({ ok: false });
+  test('more than is read for its limit', async () => {
+    server.onCall = () => ({ content: [{ type: 'text', text: 'x'.repeat(1_100_000) }] });
+    const error = 'The answer of the MCP server was too long: it has more than 1048576 bytes.';
+    expect(await call('greet')).toEqual({ ok: false, result: null, error });
+    await ask(updateDocument, { id, input: { maxResultLength: 1_000_000 } });
+    expect(await call('greet')).toMatchObject({ ok: true, result: { truncated: true } });
     server.onCall = () => ({ content: [] });
     expect((await call('greet')).ok).toBe(true);
   });
@@ -341,9 +347,12 @@ describe('a server', () => {
       const events = await user.chatTurn('ws', { conversationId }).rest();
       expect(events.at(-1)?.__typename).toBe('RunCompleted');
     }
-    // It is still connecting: nobody has waited for the end of that.
-    const { node } = await ask('query ($id: ID!) { node(id: $id) { ... on McpServer { status } } }', { id });
-    expect(node).toEqual({ status: 'CONNECTING' });
+    // Nobody has waited for the end of connecting. Who asks for the status does.
+    const noted = () => app.logs.filter((entry) => entry.mcpServer === name && entry.problem !== undefined);
+    const readStatus = async () =>
+      (await ask('query ($id: ID!) { node(id: $id) { ... on McpServer { status } } }', { id })).node.status;
+    await expect.poll(readStatus, { timeout: 60_000 }).toBe('FAILED');
+    expect(noted().length).toBeGreaterThan(0);
   });
 
   test('that does not know us is told apart in the log, which holds nothing of what it said', async () => {
@@ -354,6 +363,22 @@ describe('a server', () => {
     expect(JSON.stringify(app.logs)).not.toMatch(/echo-of-a-secret|mcp-secret/);
     const { node } = await ask('query ($id: ID!) { node(id: $id) { ... on McpServer { status } } }', { id });
     expect(node.status).toBe('FAILED');
+  });
+
+  test('has its status tried, with its tools and without them', async () => {
+    const both = await ask(createDocument, { input: { name: `both${servers}`, url: server.url } });
+    expect(both.createMcpServer).toMatchObject({ status: 'CONNECTED', tools: [{ name: `both${servers}_greet` }] });
+    const create = 'mutation ($input: CreateMcpServerInput!) { createMcpServer(input: $input) { id status } }';
+    const alone = await ask(create, { input: { name: `alone${servers}`, url: server.url } });
+    expect(alone.createMcpServer.status).toBe('CONNECTED');
+    server.requiredHeaders = { authorization: 'another' };
+    const refused = await ask(create, { input: { name: `refused${servers}`, url: server.url } });
+    expect(refused.createMcpServer.status).toBe('FAILED');
+    const off = await ask(create, { input: { name: `off${servers}`, url: server.url, isActive: false } });
+    expect(off.createMcpServer.status).toBe('NOT_CONNECTED');
+    for (const { createMcpServer } of [both, alone, refused, off]) {
+      await ask('mutation ($id: ID!) { deleteMcpServer(id: $id) }', { id: createMcpServer.id });
+    }
   });
 
   test('at a private address that the operator does not allow is not dialled', async () => {

@@ -91,3 +91,22 @@ test('a body that fits is whole, one that breaks off is not', async () => {
   });
   expect(await readResponse(new Response(null), limits)).toEqual({ bytes: Buffer.alloc(0), cut: null });
 });
+
+test('an answer that is reset in its midst is not asked for again', async () => {
+  let asked = 0;
+  const { url } = await listen((_request, response) => {
+    asked += 1;
+    // The first one lets the connection be kept.
+    if (asked === 1) return void response.end('ok');
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('half', () => response.socket?.resetAndDestroy());
+  });
+  const dial = createDial();
+  expect(await (await dial(url)).text()).toBe('ok');
+  await new Promise((resolve) => setImmediate(resolve));
+  const cut = await readResponse(await dial(url), { maxBytes: 1_000, timeoutMs: 10_000 });
+  expect(cut).toMatchObject({ cut: 'broken' });
+  // Whatever was sent a second time would come before this one.
+  expect(await (await dial(url)).body?.cancel()).toBeUndefined();
+  expect(asked).toBe(3);
+});

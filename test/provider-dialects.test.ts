@@ -142,18 +142,24 @@ test.each([
 });
 
 test('the token limit goes by the name that the host knows', async () => {
-  const hosts: [string, object][] = [
+  const hosts: [string, object, Record<string, unknown>?][] = [
     ['https://api.openai.com/v1', { max_completion_tokens: 2000 }],
     ['http://localhost:11434/v1', { max_tokens: 2000 }],
     ['https://openai.com.example.org/v1', { max_tokens: 2000 }],
+    // Two at once are refused: the agent's own options know the name that its model takes.
+    ['https://api.openai.com/v1', { max_tokens: 7 }, { max_tokens: 7 }],
+    ['http://localhost:11434/v1', { max_completion_tokens: 7 }, { max_completion_tokens: 7 }],
+    ['https://api.openai.com/v1', { max_completion_tokens: 2000 }, { max_tokens: null }],
+    ['https://api.openai.com/v1', {}, { max_completion_tokens: null }],
   ];
-  for (const [apiUrl, expected] of hosts) {
+  for (const [apiUrl, expected, options = {}] of hosts) {
     let sent: Record<string, unknown> = {};
     const dial: typeof fetch = (_, init) => {
       sent = JSON.parse(String(init?.body));
       return Promise.resolve(new Response(stop, { headers: { 'content-type': 'text/event-stream' } }));
     };
-    const request: ModelRequest = requestFor('CHAT_COMPLETIONS', apiUrl);
+    const plain = requestFor('CHAT_COMPLETIONS', apiUrl);
+    const request: ModelRequest = { ...plain, endpoint: { ...plain.endpoint, options } };
     await collect(createOpenAiModel({ fetch: dial }).stream(request, new AbortController().signal));
     const { max_tokens, max_completion_tokens } = sent;
     expect({ max_tokens, max_completion_tokens }).toEqual({

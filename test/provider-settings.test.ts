@@ -63,6 +63,29 @@ function settingsOf(body: (typeof sent)[number] | undefined) {
 }
 
 describe('what is set for a turn', () => {
+  test.each([
+    ['CHAT_COMPLETIONS', { max_tokens: 2_000 }],
+    ['RESPONSES', { max_output_tokens: 2_000 }],
+  ])('is no temperature where nobody gave one: models that reason refuse it (%s)', async (api, settings) => {
+    const somebody = await meet({}, api);
+    expect(await runTurn(somebody)).toEqual(settings);
+    // The row of the settings is there now, and holds the defaults.
+    await somebody.talker.ask(changeSettings, { input: { model: 'other' } });
+    expect(await runTurn(somebody)).toEqual(settings);
+    expect(await runTurn(somebody, { temperature: 0.7 })).toEqual({ ...settings, temperature: 0.7 });
+    await somebody.talker.ask(changeSettings, { input: { temperature: 0 } });
+    expect(await runTurn(somebody)).toEqual({ ...settings, temperature: 0 });
+  });
+
+  test.each(['max_tokens', 'max_completion_tokens'])(
+    'is one limit, under the name of the options: %s',
+    async (name) => {
+      const somebody = await meet({ [name]: 500 });
+      expect(await runTurn(somebody)).toEqual({ [name]: 500 });
+      expect(await runTurn(somebody, { maxTokens: 50 })).toEqual({ [name]: 50 });
+    },
+  );
+
   test('comes before what the viewer has set, and that before the options of the agent', async () => {
     const own = { temperature: 0.1, max_tokens: 9_999, top_p: 0.5 };
     const somebody = await meet(own);
@@ -107,11 +130,10 @@ test.each([
     { max_tokens: 9_999, temperature: 0.1 },
     { max_tokens: 2_000, temperature: 0.1 },
   ],
-  [{ max_tokens: 7 }, { max_tokens: 7, temperature: 0.7 }],
-  [
-    { max_tokens: null, max_completion_tokens: '9999' },
-    { max_completion_tokens: 2_000, temperature: 0.7 },
-  ],
+  [{ max_tokens: 7 }, { max_tokens: 7 }],
+  [{ max_completion_tokens: 9_999 }, { max_completion_tokens: 2_000 }],
+  [{ max_tokens: null, max_completion_tokens: '9999' }, { max_completion_tokens: 2_000 }],
+  [{}, { max_tokens: 2_000 }],
 ])('a test of an agent with %j costs no more than any', async (options, settings) => {
   const { talker, agentId } = await meet(options);
   const tested = await talker.ask('mutation ($id: ID!) { testAgent(id: $id, prompt: "Hi") { ok } }', { id: agentId });

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { createGate } from '../src/demo/steps.ts';
 import { startTestApp } from './support/app.ts';
@@ -109,6 +111,74 @@ test('while Redis is out of reach each process counts for itself, and says so on
   expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('RATE_LIMITED');
   expect(app.logs.filter(({ msg }) => msg.startsWith('Redis is out of reach'))).toHaveLength(1);
 });
+
+/** A Redis that counts whatever it is asked, and can fall silent: it takes commands then and answers none. */
+async function openFakeRedis() {
+  const fake = { silent: false, counted: 0, refused: 0, url: '', close: () => {} };
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    socket.on('data', (chunk) => {
+      // What this client sends comes in whole commands: arrays of bulk strings, their name first.
+      for (const [, name = ''] of chunk.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
+        if (fake.silent) fake.refused += 1;
+        else socket.write(answerTo(name.toLowerCase()));
+      }
+    });
+  });
+  const answerTo = (name: string) => {
+    if (name === 'hello') return "-ERR unknown command 'HELLO'\r\n";
+    if (name === 'info') return '$17\r\nredis_version:7.0\r\n';
+    if (!name.startsWith('eval')) return '+OK\r\n';
+    fake.counted += 1;
+    return '*2\r\n:1\r\n:60000\r\n';
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('It listens on no port.');
+  fake.url = `redis://127.0.0.1:${address.port}`;
+  fake.close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return fake;
+}
+
+test('a Redis that falls silent is out of reach as well, until it speaks again', async () => {
+  const redis = await openFakeRedis();
+  try {
+    await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '1/600', REDIS_URL: redis.url } });
+    const { id } = (await app.query('{ currentAgent { id } }')).data.currentAgent;
+    const outages = () => app.logs.filter(({ msg }) => msg.startsWith('Redis is out of reach')).length;
+    // The fake says of each that it is the first; this process alone lets one pass.
+    const tryAs = async (sub: string) => {
+      const token = await app.token({ sub });
+      return (await app.query(updateAgent, { id, input: { name: 'mine' } }, { token })).errors[0]?.extensions.code;
+    };
+    await expect.poll(async () => [await tryAs('warm'), redis.counted > 0]).toEqual(['FORBIDDEN', true]);
+    expect(await tryAs('alice')).toBe('FORBIDDEN');
+    expect(await tryAs('alice')).toBe('FORBIDDEN');
+
+    redis.silent = true;
+    expect(await tryAs('bob')).toBe('FORBIDDEN');
+    expect(await tryAs('bob')).toBe('RATE_LIMITED');
+    expect(redis.refused).toBeGreaterThan(0);
+    await expect.poll(outages).toBe(1);
+    expect(await tryAs('bob')).toBe('RATE_LIMITED');
+
+    redis.silent = false;
+    await expect.poll(() => tryAs('bob'), { timeout: 240_000 }).toBe('FORBIDDEN');
+    expect(outages()).toBe(1);
+    redis.silent = true;
+    expect(await tryAs('carol')).toBe('FORBIDDEN');
+    expect(await tryAs('carol')).toBe('RATE_LIMITED');
+    await expect.poll(outages).toBe(2);
+  } finally {
+    redis.close();
+  }
+}, 240_000);
 
 const redisUrl = process.env.TEST_REDIS_URL;
 

@@ -10,7 +10,7 @@ import { startTestApp } from './support/app.ts';
 import { createTestDatabase } from './support/database.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const root = join(import.meta.dirname, '..');
 
@@ -22,7 +22,7 @@ async function readBlocks(): Promise<{ readonly language: string; readonly code:
 }
 
 test('what docs/scenarios.md prints works as printed: by mutations, by file, and both give the same', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const blocks = await readBlocks();
   await using database = await createTestDatabase();

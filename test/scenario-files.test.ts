@@ -235,7 +235,7 @@ test('a provider comes along without its key, keeps it where it stays, and loses
   expect((await graph.db.agent.findUniqueOrThrow({ where: { id: agentId } })).llm).toBeNull();
 });
 
-describe('npm run scenarios', { timeout: 60_000 }, () => {
+describe('npm run scenarios', { timeout: 240_000 }, () => {
   test('import makes agents and scenario; again, it changes nothing; changed, what has changed', async () => {
     const path = await write(written('imp', [{ tools: ['lookup_order'] }], { guardrails: { a: [1] }, projectId: 'p' }));
     const first = await scenarios(['import', path, '--tenant', 'acme']);
@@ -366,7 +366,7 @@ describe('npm run scenarios', { timeout: 60_000 }, () => {
     });
   });
 
-  test('works on the embedded database, but not while somebody has it open', async () => {
+  test('works on the embedded database, also while somebody has it open', async () => {
     await using data = await createTestDataFolder();
     const env = { DATA_DIR: data.folder };
     const path = join(root, 'examples/scenarios/helpdesk.yaml');
@@ -376,9 +376,6 @@ describe('npm run scenarios', { timeout: 60_000 }, () => {
       parseScenarioFile('in', await readFile(path)).content,
     );
     await using _holder = await openEmbeddedPostgres(data.folder);
-    const { code, err } = await scenarios(['import', path], env);
-    expect(code).toBe(1);
-    expect(err).toMatch(/in use by another Switchboard process/);
-    expect(err).not.toMatch(/\n\s+at /);
+    expect((await scenarios(['import', path], env)).out).toContain('scenario helpdesk: unchanged, version 1');
   });
 });

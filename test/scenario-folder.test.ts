@@ -6,7 +6,7 @@ import { startTestApp, type TestApp } from './support/app.ts';
 import { createTestDatabase } from './support/database.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 interface Member {
   readonly name: string;

@@ -3,13 +3,14 @@ import { ConfigCache } from '../src/config-cache.ts';
 import { countStatements } from '../src/database/statements.ts';
 import { createGate } from '../src/demo/steps.ts';
 import { compileTurn, conversationForTurn } from '../src/runs/compile.ts';
+import { nameHandoffs } from '../src/runs/handoff-names.ts';
 import { importScenarios } from '../src/scenario-files/import-scenario.ts';
 import { parseScenarioFile } from '../src/scenario-files/scenario-file.ts';
 import { startTestApp, type TestApp } from './support/app.ts';
 import { meetTalker, type Talker } from './support/turns.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let app: TestApp;
 let alice: Talker;
@@ -166,22 +167,32 @@ test.runIf(process.env.TEST_DATABASE_URL)(
 );
 
 test('agents whose names make the same tool name are told apart', async () => {
-  const names = ['Twin', 'twin!', 'tw-in'];
+  const names = ['Twin', 'twin!', 'tw-in', '客服', '退款'];
   await app.app.db.agent.createMany({ data: names.map((name) => ({ tenantId: 'acme', name, instructions: name })) });
   const rows = await app.app.db.agent.findMany({ where: { tenantId: 'acme', name: { in: names } } });
   const [root = ''] = await makeAgents('parent', 1);
   const twins = names.map((name) => `agt_${rows.find((row) => row.name === name)?.id}`);
   await manage(create, { input: star('twins', [root, ...twins]) });
   const conversationId = await alice.createConversation('twins');
-  app.model.add(
-    {
-      calls: [{ name: 'transfer_to_twin_2', arguments: {} }],
-      expect: ({ tools }) => expect(tools).toEqual(['transfer_to_twin', 'transfer_to_twin_2', 'transfer_to_tw_in']),
-    },
-    { text: 'Here.', expect: ({ instructions }) => expect(instructions).toContain('twin!') },
-  );
-  const events = await alice.chatTurn('ws', { conversationId }).rest();
-  expect(events.find((event) => event.handoff)?.handoff?.toAgent).toEqual({ name: 'twin!' });
+  const tools = nameHandoffs(rows);
+  const toolOf = (name: string) => tools.get(rows.find((row) => row.name === name)?.id ?? '') ?? '';
+  expect(new Set(tools.values()).size).toBe(names.length);
+  for (const name of ['twin!', '退款']) {
+    app.model.add(
+      {
+        calls: [{ name: toolOf(name), arguments: {} }],
+        expect: ({ tools: offered }) => expect(offered).toEqual(names.map(toolOf)),
+      },
+      { text: 'Here.', expect: ({ instructions }) => expect(instructions).toContain(name) },
+    );
+    const events = await alice.chatTurn('ws', { conversationId, agentId: root }).rest();
+    expect(events.find((event) => event.handoff)?.handoff?.toAgent).toEqual({ name });
+  }
+  // The past has the names that are offered.
+  app.model.add({ text: 'Yes.' });
+  await alice.chatTurn('ws', { conversationId, agentId: root }).rest();
+  const past = app.model.requests.at(-1)?.messages.flatMap((item) => (item.role === 'assistant' ? item.calls : []));
+  expect(past?.map(({ name }) => name)).toEqual([toolOf('twin!'), toolOf('退款')]);
 });
 
 test('what a turn is compiled from costs as many statements with 20 agents as with 2, and none once it is known', async () => {

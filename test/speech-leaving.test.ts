@@ -71,7 +71,7 @@ async function leaveMidway(ask: (signal: AbortSignal) => Promise<unknown>): Prom
   await working;
   leaving.abort();
   await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
-  await expect.poll(() => open.size, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => open.size, { timeout: 60_000 }).toBe(0);
 }
 
 const beginning = (response: ServerResponse) => void response.writeHead(200).write(wav.subarray(0, 5_000));
@@ -92,7 +92,7 @@ describe('a client that leaves ends what it asked for, and its provider is let g
   ])('speech, when %s has come: no clip is left', async (_, answer) => {
     reply = answer;
     await leaveMidway(speak);
-    await expect.poll(() => app.app.db.speechClip.count(), { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => app.app.db.speechClip.count(), { timeout: 60_000 }).toBe(0);
   });
 
   test('and that is no failure of the provider', async () => {
@@ -100,7 +100,7 @@ describe('a client that leaves ends what it asked for, and its provider is let g
     const before = operations();
     app.logs.length = 0;
     await leaveMidway(listen);
-    await expect.poll(operations, { timeout: 10_000 }).toBe(1);
+    await expect.poll(operations, { timeout: 60_000 }).toBe(1);
     expect(before).toBeGreaterThan(0);
     expect(app.logs.filter((line) => line.msg !== 'operation')).toEqual([]);
   });
@@ -122,11 +122,11 @@ test('a file counts as an upload until its operation has ended, however long its
   expect(open.size).toBe(3);
   leaving.abort();
   await Promise.allSettled(pending);
-  await expect.poll(() => open.size, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => open.size, { timeout: 60_000 }).toBe(0);
   // There is room again, also after operations that went well and that failed.
   const answers = [...Array.from({ length: 5 }, () => 200), 401, 500, 401, 500];
   for (const status of answers) {
     reply = (response) => void response.writeHead(status).end('{"text":"Yes."}');
-    await expect.poll(async () => (await listen(never)).status, { timeout: 10_000 }).toBe(status === 200 ? 200 : 502);
+    await expect.poll(async () => (await listen(never)).status, { timeout: 60_000 }).toBe(status === 200 ? 200 : 502);
   }
 });

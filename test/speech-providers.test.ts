@@ -152,6 +152,13 @@ describe('a provider that does not do it is told by type, keeps nothing, and is 
       'OTHER',
       false,
     ],
+    ['with less than its head says', (_, response) => response.end(wav.subarray(0, -2)), 'BAD_ANSWER', true],
+    [
+      'with the head of a WAV alone',
+      (_, response) => response.end(wav.subarray(0, wav.indexOf('data') + 8)),
+      'BAD_ANSWER',
+      true,
+    ],
   ])('%s', async (_, listener, problem, retryable) => {
     answerWith = listener;
     const answer = await app.query(speak, { text: 'Hello.' });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,7 +86,7 @@ beforeAll(async () => {
   });
   app = opened.use(await startTestApp({ env: { TOOLS_FILE: path } }));
   user = await meetTalker(app, 'alice');
-}, 60_000);
+}, 240_000);
 afterAll(() => opened.disposeAsync());
 
 async function call(name: string, args: Record<string, unknown> = {}) {
@@ -183,7 +183,7 @@ describe('a process', () => {
     expect(Object.keys(result)).not.toContain('VITEST');
   });
 
-  test('that answers ten million characters fails in that call alone, and goes on', async () => {
+  test('that answers more than is read fails in that call alone, and goes on', async () => {
     const before = await call('mortal_pid');
     const held = call('mortal_hold');
     expect(await call('mortal_flood')).toMatchObject({ ok: false, error: expect.stringContaining('too long') });
@@ -212,6 +212,42 @@ describe('a process', () => {
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   }, 30_000);
 });
+
+test('a server is connected to at the start, before anybody asks; what hangs holds nothing up', async () => {
+  const silence = createNetServer();
+  await new Promise<void>((resolve) => silence.listen(0, '127.0.0.1', resolve));
+  const { port } = silence.address() as AddressInfo;
+  const mcpServers = [
+    { name: 'mortal', command: process.execPath, args: [mortal] },
+    { name: 'silent', url: `http://127.0.0.1:${port}/mcp` },
+  ];
+  const reached = new Promise<void>((resolve) => silence.once('connection', () => resolve()));
+  const other = await startTestApp({ env: { TOOLS_FILE: await writeTools({ version: 1, mcpServers }) } });
+  const connected = () =>
+    other.logs.some(({ mcpServer, msg }) => mcpServer === 'mortal' && msg === 'an MCP server was connected');
+  await expect.poll(connected, { timeout: 240_000 }).toBe(true);
+  await reached;
+  await other[Symbol.asyncDispose]();
+  silence.close();
+});
+
+test('a shell and the server that it has started end with us, though neither wants to', async () => {
+  const witness = createNetServer();
+  await new Promise<void>((resolve) => witness.listen(0, '127.0.0.1', resolve));
+  const met = new Promise<Socket>((resolve) => witness.once('connection', resolve));
+  const env = { WITNESS_PORT: String((witness.address() as AddressInfo).port) };
+  // It is no exec: the shell has something left to do.
+  const args = ['-c', '"$0" "$1"; true', process.execPath, mortal];
+  const mcpServers = [{ name: 'shell', command: 'sh', args, env }];
+  const other = await startTestApp({ env: { TOOLS_FILE: await writeTools({ version: 1, mcpServers }) } });
+  const socket = await met;
+  const gone = new Promise<void>((resolve) => socket.on('error', () => {}).once('close', () => resolve()));
+  await other[Symbol.asyncDispose]();
+  // Its end of the connection goes with the process.
+  socket.resume();
+  await gone;
+  witness.close();
+}, 30_000);
 
 describe('a tools file', () => {
   const http = {

@@ -161,6 +161,54 @@ test('a server that writes everything down at the end is waited for; one without
   expect((await hear()).text).toBe('Old server');
 });
 
+const long = readWav(speakInTones('la '.repeat(60), 8_000));
+const hearLong = (more: Partial<typeof limits> = {}) =>
+  transcribeBySocket(endpoint(), long, {
+    guard: null,
+    limits: { ...limits, ...more },
+    signal: new AbortController().signal,
+  });
+
+test('a server that thinks for long is waited for while there is sound that it has said nothing of', async () => {
+  const seconds = long.durationMs / 1_000;
+  let ended = false;
+  behave = (socket, uid) => {
+    ready(socket, uid);
+    socket.once('message', () => {
+      say(socket, uid, [0, 1, 'The first second', true]);
+      // Three times as long as a server that has heard everything may be silent.
+      setTimeout(() => say(socket, uid, [1, seconds, ' and the rest.', true]), 3 * limits.quietMs);
+    });
+    receive(socket, {
+      end: () => {
+        ended = true;
+        socket.close();
+      },
+    });
+  };
+  expect((await hearLong()).text).toBe('The first second and the rest.');
+  expect(ended).toBe(true);
+});
+
+test('silence at the end need not be written down, and what is less than that is not enough', async () => {
+  const told: number[] = [];
+  behave = (socket, uid) => {
+    ready(socket, uid);
+    socket.once('message', () => say(socket, uid, [0, end, 'Before the silence.', true]));
+    // It never closes.
+    receive(socket, { end: () => told.push(1) });
+  };
+  const header = speakInTones('Hello there, my friend.', 8_000).subarray(0, -wav.data.length);
+  const silent = Buffer.concat([header, wav.data, Buffer.alloc(5 * 8_000 * 2)]);
+  silent.writeUInt32LE(0xffffffff, header.length - 4);
+  const withSilence = readWav(silent);
+  expect(withSilence.durationMs).toBe(wav.durationMs + 5_000);
+  const options = { guard: null, limits, signal: new AbortController().signal };
+  expect((await transcribeBySocket(endpoint(), withSilence, options)).text).toBe('Before the silence.');
+  await expect(hearLong({ totalMs: 600 })).rejects.toMatchObject({ problem: 'TIMEOUT', retryable: true });
+  expect(told).toEqual([1, 1]);
+});
+
 test('silence is an empty text', async () => {
   behave = (socket, uid) => {
     ready(socket, uid);

@@ -32,7 +32,8 @@ test('settings: those of the turn, over those of the user, over those of the age
   };
   expect(await send()).toMatchObject({
     model: 'test-model',
-    temperature: 0.7,
+    // Nobody gave one.
+    temperature: null,
     maxTokens: 2000,
     tools: [
       'current_time',

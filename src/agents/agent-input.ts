@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { visibleAgents } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { badInput, list, parseInput, text } from '../input.ts';
 import type { AgentHost } from './host.ts';
@@ -68,32 +69,53 @@ export async function readNewAgent(viewer: Viewer, host: AgentHost, input: unkno
     isActive,
     isShared: given.isShared ?? false,
     providers: checkProviders(host, given),
-    toolNames: await checkTools(viewer, host, given.tools ?? []),
+    toolNames: await checkTools(viewer, host, given.tools ?? [], async () => []),
   };
 }
 
 /**
- * Checks an UpdateAgentInput: what is absent stays; null takes a description, tools or a provider away.
+ * Checks an UpdateAgentInput: what is absent stays; null takes a description, tools or a provider away. Tools that the
+ * agent has already may stay, also while they are out of reach.
+ * @param row the row id of the agent
  * @throws {BadUserInputError} as `readNewAgent` does
  */
-export async function readAgentChange(viewer: Viewer, host: AgentHost, input: unknown): Promise<AgentChange> {
+export async function readAgentChange(
+  viewer: Viewer,
+  host: AgentHost,
+  row: string,
+  input: unknown,
+): Promise<AgentChange> {
   const given = parseInput(updateInput, input, ['input']);
+  const readHeld = async () => {
+    const where = { ...visibleAgents(viewer), id: row };
+    return (await host.db.agent.findUnique({ where, select: { toolNames: true } }))?.toolNames ?? [];
+  };
   return {
     name: given.name,
     description: given.description,
     instructions: given.instructions,
     isActive: given.isActive,
     providers: checkProviders(host, given),
-    toolNames: given.tools === undefined ? undefined : await checkTools(viewer, host, given.tools ?? []),
+    toolNames: given.tools === undefined ? undefined : await checkTools(viewer, host, given.tools ?? [], readHeld),
   };
 }
 
-/** The names without repeats; each has to be of a tool that the tenant has. */
-async function checkTools(viewer: Viewer, host: AgentHost, names: readonly string[]): Promise<string[]> {
+/**
+ * The names without repeats; each has to be of a tool that the tenant has, or that the agent has been given before.
+ * @param readHeld the names that the agent has
+ */
+async function checkTools(
+  viewer: Viewer,
+  host: AgentHost,
+  names: readonly string[],
+  readHeld: () => Promise<readonly string[]>,
+): Promise<string[]> {
   if (names.length === 0) return [];
-  const known = await host.toolNames(viewer);
+  const held = new Set(await readHeld());
+  // Servers that do not answer are waited for, so they are asked only where it matters.
+  const known = names.every((name) => held.has(name)) ? held : await host.toolNames(viewer);
   for (const [index, name] of names.entries()) {
-    if (known.has(name)) continue;
+    if (known.has(name) || held.has(name)) continue;
     throw badInput(['input', 'tools', index], `names a tool that there is not: ${JSON.stringify(name.slice(0, 100))}`);
   }
   return [...new Set(names)];

@@ -6,6 +6,7 @@ import { putSecret } from '../secrets/stored-secrets.ts';
 import { lockDefault } from './default-agent.ts';
 import { nameLlmProvider } from './provider-fields.ts';
 import { type ProviderDraft, type ProviderKind, providerKinds } from './provider-input.ts';
+import { cannotBeReached } from './speech-defaults.ts';
 import { resolveStt, resolveTts } from './speech-endpoints.ts';
 
 /** The providers of the environment; null: it has none. */
@@ -20,6 +21,7 @@ interface Keeper {
 /**
  * The providers of OPENAI_*, MODEL, TTS_* and STT_*, as an agent of its own would have them. The demo model is none:
  * its address is another one at each start.
+ * @throws {EnvironmentError} when the variables do not say where speech or transcription is: a server would not start
  */
 export function readEnvironmentProviders(env: Env): EnvironmentProviders {
   const llm = env.openai && readLlm(env.openai, env);
@@ -27,9 +29,16 @@ export function readEnvironmentProviders(env: Env): EnvironmentProviders {
   const stt = env.stt && splitKey({ ...env.stt, options: null });
   return {
     llm,
-    tts: tts && shareKey(llm, draft(tts.config, tts.apiKey, resolveTts(tts.config, null, null)?.apiUrl)),
-    stt: stt && shareKey(llm, draft(stt.config, stt.apiKey, resolveStt(stt.config, null, null)?.apiUrl)),
+    tts: tts && shareKey(llm, draft(tts.config, tts.apiKey, findUrl('TTS', env, resolveTts(tts.config, null, null)))),
+    stt: stt && shareKey(llm, draft(stt.config, stt.apiKey, findUrl('STT', env, resolveStt(stt.config, null, null)))),
   };
+}
+
+/** Undefined: it is the demo model's, which answers where no other does. */
+function findUrl(prefix: 'TTS' | 'STT', env: Env, located: { readonly apiUrl: string } | null): string | undefined {
+  const provider = (prefix === 'TTS' ? env.tts : env.stt)?.provider ?? '';
+  if (located === null && (provider !== 'demo' || env.openai !== null)) throw cannotBeReached(prefix, provider);
+  return located?.apiUrl;
 }
 
 /** Speech without a key of its own has that of the model, where it is at the same origin (speech-defaults.ts). */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type LlmPreset, llmPresets } from '../providers/presets.ts';
 
 const optionalText = z
   .string()
@@ -11,18 +12,35 @@ const options = z
   .nullish()
   .transform((value) => value ?? null);
 
-/** Which model answers for an agent, and where it is reached. */
-export const llmConfig = z.object({
-  provider: z.string(),
-  model: z.string(),
-  apiUrl: optionalText,
-  api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']),
-  completionsPath: optionalText,
-  apiKeyHint: optionalText,
-  keyDropped,
-  options,
-});
+/** Which model answers for an agent, and where it is reached. A row without an API has that of its provider. */
+export const llmConfig = z
+  .object({
+    provider: z.string(),
+    model: z.string(),
+    apiUrl: optionalText,
+    api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']).nullish(),
+    completionsPath: optionalText,
+    apiKeyHint: optionalText,
+    keyDropped,
+    options,
+  })
+  .transform((config) => ({ ...config, api: config.api ?? usualApi(config.provider) }));
 export type LlmConfig = z.output<typeof llmConfig>;
+
+function usualApi(provider: string): LlmPreset['api'] {
+  return (Object.hasOwn(llmPresets, provider) ? llmPresets[provider]?.api : undefined) ?? 'CHAT_COMPLETIONS';
+}
+
+/** What the graph shows of an agent's model where its row, written by hand, holds no configuration. */
+export const unreadableLlm: LlmConfig = {
+  provider: 'unreadable',
+  model: '',
+  apiUrl: null,
+  api: 'CHAT_COMPLETIONS',
+  completionsPath: null,
+  apiKeyHint: null,
+  options: null,
+};
 
 /** What speaks for an agent. */
 export const ttsConfig = z.object({

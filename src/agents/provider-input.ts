@@ -29,6 +29,8 @@ type Json = z.output<ReturnType<typeof z.json>>;
 /** The most characters of `options` as JSON. */
 const maxOptions = 16_384;
 const maxKey = 4_096;
+/** Samples per second of the demo, at most: its longest speech is no larger than what a clip may be. */
+const mostDemoSampleRate = 24_000;
 
 const apiKey = z
   .string({ error: 'must be a string' })
@@ -152,6 +154,9 @@ function check(
   }
   const wrongUrl = apiUrl === null ? null : findUrlProblem(apiUrl, schemesOf(kind, provider));
   if (wrongUrl !== null) throw badInput([...at, 'apiUrl'], wrongUrl);
+  if (kind === 'tts' && provider === 'demo' && Number(given.sampleRate) > mostDemoSampleRate) {
+    throw badInput([...at, 'sampleRate'], `must be at most ${mostDemoSampleRate}: the demo speaks no finer`);
+  }
   const wrongOption = findOptionProblem(given.options ?? {}, reserved);
   if (wrongOption !== null) throw badInput([...at, 'options', ...wrongOption.path], wrongOption.message);
   if (provider === 'azure-openai' && !azureVersion.safeParse(given.options?.apiVersion).success) {

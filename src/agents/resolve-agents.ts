@@ -1,21 +1,25 @@
 import { defaultAgentFirst } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
+import { ConflictError } from '../errors.ts';
 import type { Agent, Secret } from '../generated/prisma/client.ts';
+import { formatId } from '../ids.ts';
 import type { SpeechEndpoint, TranscriptionEndpoint } from '../providers/endpoints.ts';
 import { SecretUnreadableError } from '../secrets/key-ring.ts';
 import { openSecret } from '../secrets/stored-secrets.ts';
 import { type ProviderKey, resolveLlm } from './endpoints.ts';
 import type { AgentHost } from './host.ts';
+import { type ProviderKind, providerKinds } from './provider-input.ts';
 import { resolveStt, resolveTts } from './speech-endpoints.ts';
 
 /** An agent with its providers, keys included: as turns and speech use it. It never leaves the server. */
 export interface ResolvedAgent {
   readonly agent: Agent;
-  readonly llm: ModelEndpoint;
-  /** Null: it does not speak. */
+  /** Null: its row does not hold a configuration; `requireLlm` says so. */
+  readonly llm: ModelEndpoint | null;
+  /** Null: it does not speak, or its row does not hold a configuration. */
   readonly tts: SpeechEndpoint | null;
-  /** Null: it does not listen. */
+  /** Null: it does not listen, or its row does not hold a configuration. */
   readonly stt: TranscriptionEndpoint | null;
 }
 
@@ -65,12 +69,34 @@ async function resolve(host: AgentHost, row: Agent & { readonly secrets: readonl
     const secret = secrets.find((candidate) => candidate.name === name);
     return secret ? { origin: secret.origin, value: await openKey(host, secret) } : null;
   };
+  const [llm, tts, stt] = await Promise.all(providerKinds.map(keyFor));
+  const { defaults } = host;
+  // Rows can be written by hand: one that cannot be read is a matter of its agent alone.
+  const attempt = <Endpoint>(kind: ProviderKind, read: () => Endpoint): Endpoint | null => {
+    try {
+      return read();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      host.logger.error({ agent: formatId('Agent', agent.id), kind, problem }, 'a stored provider cannot be used');
+      return null;
+    }
+  };
   return {
     agent,
-    llm: resolveLlm(agent.llm, await keyFor('llm'), host.defaults.llm.endpoint),
-    tts: resolveTts(agent.tts, await keyFor('tts'), host.defaults.tts?.endpoint ?? null),
-    stt: resolveStt(agent.stt, await keyFor('stt'), host.defaults.stt?.endpoint ?? null),
+    llm: attempt('llm', () => resolveLlm(agent.llm, llm ?? null, defaults.llm.endpoint)),
+    tts: attempt('tts', () => resolveTts(agent.tts, tts ?? null, defaults.tts?.endpoint ?? null)),
+    stt: attempt('stt', () => resolveStt(agent.stt, stt ?? null, defaults.stt?.endpoint ?? null)),
   };
+}
+
+/**
+ * Where the model of an agent is.
+ * @throws {ConflictError} naming the agent, when its row does not hold a configuration
+ */
+export function requireLlm({ agent, llm }: ResolvedAgent): ModelEndpoint {
+  if (llm !== null) return llm;
+  const name = JSON.stringify(agent.name);
+  throw new ConflictError(`What is stored as the llm of the agent ${name} is no configuration: give it a new one.`);
 }
 
 /** A key that cannot be read is sent to nobody, and no other in its place: the provider refuses, the others go on. */

@@ -1,9 +1,19 @@
+import type { z } from 'zod';
 import { builder } from '../builder.ts';
+import { ConflictError } from '../errors.ts';
 import { formatId } from '../ids.ts';
 import { estimatePageSize } from '../paging.ts';
 import { AgentRef } from '../refs.ts';
 import { includeUnder, settleNode, toNodes } from '../selection.ts';
-import { type LlmConfig, llmConfig, type SttConfig, sttConfig, type TtsConfig, ttsConfig } from './provider-config.ts';
+import {
+  type LlmConfig,
+  llmConfig,
+  type SttConfig,
+  sttConfig,
+  type TtsConfig,
+  ttsConfig,
+  unreadableLlm,
+} from './provider-config.ts';
 import { listAgents, readAgent, readCurrentAgent } from './read-agents.ts';
 
 /** Which API a provider speaks, in the graph. */
@@ -31,7 +41,10 @@ const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').impl
   description:
     'Which model answers for an agent. Keys are write-only: they are encrypted at rest, and only the last four characters are ever read back.',
   fields: (t) => ({
-    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
+    provider: t.exposeString('provider', {
+      description:
+        'The provider’s name, for people. `unreadable`: what is stored is no configuration, and turns of the agent are a CONFLICT until it is given one.',
+    }),
     model: t.exposeString('model', { description: 'The model’s name at the provider.' }),
     apiUrl: t.exposeString('apiUrl', {
       nullable: true,
@@ -86,6 +99,13 @@ function hintFor(kind: string, secrets: readonly { readonly name: string; readon
   return { apiKeyHint: secrets.find((secret) => secret.name === kind)?.hint ?? null };
 }
 
+/** @throws {ConflictError} when somebody wrote something else into the row */
+function readStored<Config>(schema: z.ZodType<Config>, stored: unknown, kind: 'tts' | 'stt'): Config {
+  const read = schema.safeParse(stored);
+  if (read.success) return read.data;
+  throw new ConflictError(`What is stored as the agent’s ${kind} is no configuration: give it a new one.`);
+}
+
 builder.prismaObjectFields(AgentRef, (t) => ({
   name: t.exposeString('name', {}),
   description: t.exposeString('description', { nullable: true }),
@@ -101,7 +121,10 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     description: 'Which model answers for it: its own configuration, or else the environment’s.',
     select: withHints,
     resolve: ({ llm, secrets }, _args, context) =>
-      llm === null ? context.agentHost.defaults.llm.config : { ...llmConfig.parse(llm), ...hintFor('llm', secrets) },
+      llm === null
+        ? context.agentHost.defaults.llm.config
+        : // It cannot be null, and an error would take all agents of a list with it.
+          { ...(llmConfig.safeParse(llm).data ?? unreadableLlm), ...hintFor('llm', secrets) },
   }),
   tts: t.field({
     type: TtsProviderConfig,
@@ -111,7 +134,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     resolve: ({ tts, secrets }, _args, context) =>
       tts === null
         ? (context.agentHost.defaults.tts?.config ?? null)
-        : { ...ttsConfig.parse(tts), ...hintFor('tts', secrets) },
+        : { ...readStored(ttsConfig, tts, 'tts'), ...hintFor('tts', secrets) },
   }),
   stt: t.field({
     type: SttProviderConfig,
@@ -121,7 +144,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     resolve: ({ stt, secrets }, _args, context) =>
       stt === null
         ? (context.agentHost.defaults.stt?.config ?? null)
-        : { ...sttConfig.parse(stt), ...hintFor('stt', secrets) },
+        : { ...readStored(sttConfig, stt, 'stt'), ...hintFor('stt', secrets) },
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
   updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),

@@ -46,6 +46,14 @@ const nothing = { apiUrl: null, apiKey: null, model: null };
 const speechOfDemo: SpeechEnv = { ...nothing, provider: 'demo', voice: null, sampleRate: null };
 const transcriptionOfDemo: TranscriptionEnv = { ...nothing, provider: 'demo', path: null, language: null };
 
+/** The variables of speech (TTS) or transcription (STT) do not say where it is. */
+export function cannotBeReached(prefix: 'TTS' | 'STT', provider: string): EnvironmentError {
+  const known = Object.keys(prefix === 'TTS' ? ttsPresets : sttPresets).join(', ');
+  return new EnvironmentError([
+    `${prefix}_API_URL is missing: where ${provider} is, is not known (${prefix}_PROVIDER can be ${known})`,
+  ]);
+}
+
 function locate(
   prefix: 'TTS' | 'STT',
   given: { readonly provider: string; readonly apiUrl: string | null; readonly apiKey: string | null },
@@ -54,12 +62,7 @@ function locate(
 ) {
   const demoUrl = given.provider === 'demo' && model.isDemo ? model.apiUrl : null;
   const apiUrl = given.apiUrl ?? usualUrl ?? demoUrl;
-  if (apiUrl === null) {
-    const known = Object.keys(prefix === 'TTS' ? ttsPresets : sttPresets).join(', ');
-    throw new EnvironmentError([
-      `${prefix}_API_URL is missing: where ${given.provider} is, is not known (${prefix}_PROVIDER can be ${known})`,
-    ]);
-  }
+  if (apiUrl === null) throw cannotBeReached(prefix, given.provider);
   const { origin } = new URL(apiUrl);
   const shared = !model.isDemo && origin === new URL(model.apiUrl).origin ? model.apiKey : null;
   const value = given.apiKey ?? shared;

@@ -1,11 +1,11 @@
 import type { Viewer } from '../auth/viewer.ts';
-import { type Failure, ModelError, type ModelProblem, type TokenUsage } from '../engine/ports.ts';
+import { type Failure, type ModelEndpoint, ModelError, type ModelProblem, type TokenUsage } from '../engine/ports.ts';
 import { NotFoundError } from '../errors.ts';
 import { parseInput, text } from '../input.ts';
 import { boundTokens } from '../providers/turn-settings.ts';
 import type { AgentHost } from './host.ts';
 import { readAgent } from './read-agents.ts';
-import { type ResolvedAgent, resolveAgents } from './resolve-agents.ts';
+import { type ResolvedAgent, requireLlm, resolveAgents } from './resolve-agents.ts';
 
 /** Characters of the answer that are given back; its end is passed over. */
 const maxOutputLength = 10_000;
@@ -46,6 +46,7 @@ export interface AgentTest {
  * @throws {RateLimitedError} when the viewer tests too often
  * @throws {NotFoundError} when there is no such agent
  * @throws {ForbiddenError} when it is another user's or another tenant's
+ * @throws {ConflictError} when its row does not hold a configuration of a model
  */
 export async function testAgent(
   viewer: Viewer,
@@ -60,7 +61,7 @@ export async function testAgent(
   const resolved = (await resolveAgents(viewer, host, [agentId])).get(agentId);
   if (resolved === undefined) throw new NotFoundError(`There is no agent ${id}.`);
 
-  const test = runTest(viewer, host, { ...resolved, content, left });
+  const test = runTest(viewer, host, { agent: resolved.agent, llm: requireLlm(resolved), content, left });
   host.tests.add(test);
   try {
     return await test;
@@ -69,10 +70,16 @@ export async function testAgent(
   }
 }
 
+interface PreparedTest extends Pick<ResolvedAgent, 'agent'> {
+  readonly llm: ModelEndpoint;
+  readonly content: string;
+  readonly left: AbortSignal | null;
+}
+
 async function runTest(
   viewer: Viewer,
   host: AgentHost,
-  { agent, llm, content, left }: ResolvedAgent & { readonly content: string; readonly left: AbortSignal | null },
+  { agent, llm, content, left }: PreparedTest,
 ): Promise<AgentTest> {
   const ended = AbortSignal.any(left === null ? [host.closing] : [host.closing, left]);
   const signal = AbortSignal.any([ended, AbortSignal.timeout(host.testTimeoutMs)]);
@@ -88,7 +95,7 @@ async function runTest(
       instructions: agent.instructions,
       history: [{ role: 'user', content }] as const,
       tools: [],
-      temperature: 0.7,
+      temperature: null,
       maxTokens,
     };
     for await (const event of host.model.stream(request, signal)) {

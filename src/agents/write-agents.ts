@@ -56,7 +56,7 @@ export async function updateAgent(
 ): Promise<Agent> {
   await host.operationLimit.take(viewer);
   const row = parseId('Agent', id, ['id']);
-  const { providers, ...given } = await readAgentChange(viewer, host, input);
+  const { providers, ...given } = await readAgentChange(viewer, host, row, input);
   const { tenantId } = viewer;
   return write(viewer, host, given.name ?? null, async (tx) => {
     await lockOwn(viewer, tx, row, Prisma.sql`FOR NO KEY UPDATE`);

@@ -88,7 +88,10 @@ const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
     llm: t.field({ type: LlmProviderConfigInput, description: 'Which model answers. Null: the environment’s again.' }),
     tts: t.field({ type: TtsProviderConfigInput, description: 'What speaks. Null: the environment’s again, if any.' }),
     stt: t.field({ type: SttProviderConfigInput, description: 'What listens. Null: the environment’s again, if any.' }),
-    tools: t.stringList({ description: 'Names of the tools that it may use, at most 100. Null: none.' }),
+    tools: t.stringList({
+      description:
+        'Names of the tools that it may use, at most 100; those that it has (toolNames) may stay while they are out of reach. Null: none.',
+    }),
     isActive: t.boolean({
       description: 'Whether it can be chosen and handed to. An agent that is switched off is the default no longer.',
     }),

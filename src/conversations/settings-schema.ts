@@ -16,7 +16,10 @@ const ChatSettings = builder.prismaObject('ChatSettings', {
       resolve: (settings) => settings.enabledAgents.map((enabled) => enabled.agent),
     }),
     model: t.exposeString('model', { nullable: true }),
-    temperature: t.exposeFloat('temperature', {}),
+    temperature: t.exposeFloat('temperature', {
+      description:
+        'Sampling temperature, 0.0 to 2.0. The default, 0.7, counts as not set: the agent’s own applies, else the model’s.',
+    }),
     maxTokens: t.exposeInt('maxTokens', {}),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they were first set.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When they were last changed.' }),
@@ -27,11 +30,14 @@ const UpdateChatSettingsInput = builder.inputType('UpdateChatSettingsInput', {
   description: 'What to change. What is absent stays; null goes back to the default.',
   fields: (t) => ({
     enabledTools: t.stringList({
-      description: 'Names of tools that there are, at most 100. Empty: all that the agent has.',
+      description:
+        'Names of tools that there are, or that were enabled already, at most 100. Empty: all that the agent has.',
     }),
     enabledAgents: t.idList({ description: 'Ids of agents, at most 100. Empty: all that the scenario has.' }),
     model: t.string({ description: 'A model that overrides the agent’s: 1 to 200 characters. Null: the agent’s own.' }),
-    temperature: t.float({ description: '0.0 to 2.0.' }),
+    temperature: t.float({
+      description: '0.0 to 2.0. Null and 0.7 are not set: the agent’s own applies, else the model’s.',
+    }),
     maxTokens: t.int({ description: '1 to 32,000.' }),
   }),
 });

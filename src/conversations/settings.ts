@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { explainMissingAgent } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../db.ts';
 import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
@@ -56,7 +57,7 @@ export async function readChatSettings(
  * @param toolNames the names of the tools that there are for the viewer's tenant
  * @param input UpdateChatSettingsInput
  * @throws {BadUserInputError} naming the field and its range; also for an agent that is not active, and a tool that there
- *   is not
+ *   is not and was not enabled before
  * @throws {NotFoundError | ForbiddenError} for an agent
  */
 export async function updateChatSettings(
@@ -67,9 +68,15 @@ export async function updateChatSettings(
   query: SettingsQuery = {},
 ): Promise<ChatSettings> {
   const given = parseInput(updateInput, input, ['input']);
-  await requireTools(viewer, toolNames, given.enabledTools ?? []);
   const { tenantId, userId } = viewer;
   const id = settingsId(viewer);
+  await requireTools(viewer, toolNames, given.enabledTools ?? [], async () => {
+    const stored = await db.chatSettings.findUnique({
+      where: { id, tenantId, userId },
+      select: { enabledTools: true },
+    });
+    return stored?.enabledTools ?? [];
+  });
   const agents =
     given.enabledAgents === undefined
       ? undefined
@@ -79,6 +86,7 @@ export async function updateChatSettings(
     await tx.chatSettings.createMany({ data: [{ id, tenantId, userId }], skipDuplicates: true });
     if (agents !== undefined) {
       await tx.$executeRaw`SELECT id FROM chat_settings WHERE id = ${id}::uuid FOR UPDATE`;
+      await holdAgents(viewer, tx, agents);
       await tx.chatSettingsAgent.deleteMany({ where: { tenantId, settingsId: id } });
       await tx.chatSettingsAgent.createMany({
         data: agents.map((agentId, position) => ({ tenantId, settingsId: id, agentId, position })),
@@ -97,14 +105,33 @@ export async function updateChatSettings(
   });
 }
 
+/**
+ * Holds the rows of agents so that none is deleted before the transaction ends; whoever deletes one takes it out of
+ * everybody's settings afterwards. References alone do not: a deleted agent keeps its row.
+ * @throws {NotFoundError} where one was deleted meanwhile
+ */
+async function holdAgents(viewer: Viewer, tx: Prisma.TransactionClient, agents: readonly string[]): Promise<void> {
+  if (agents.length === 0) return;
+  // Deleting takes FOR UPDATE, the only lock that this one is in the way of; changes of agents go on.
+  const held = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM agents WHERE id = ANY(${[...agents]}::uuid[]) AND deleted_at IS NULL ORDER BY id FOR KEY SHARE`;
+  const there = new Set(held.map(({ id }) => id));
+  const gone = agents.find((agent) => !there.has(agent));
+  if (gone !== undefined) throw await explainMissingAgent(viewer, tx, gone);
+}
+
+/** Tools that are enabled already may stay, also while they are out of reach. */
 async function requireTools(
   viewer: Viewer,
   toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>,
   names: readonly string[],
+  readHeld: () => Promise<readonly string[]>,
 ): Promise<void> {
   if (names.length === 0) return;
+  const held = new Set(await readHeld());
+  if (names.every((name) => held.has(name))) return;
   const there = await toolNames(viewer);
-  const missing = names.findIndex((name) => !there.has(name));
+  const missing = names.findIndex((name) => !there.has(name) && !held.has(name));
   if (missing >= 0) throw badInput(['input', 'enabledTools', missing], `names no tool: there is no ${names[missing]}`);
 }
 

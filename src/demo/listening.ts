@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
+import { readPath } from './request-path.ts';
 import { describeDuration } from './speech.ts';
 
 /** Where the demo listens to a stream. */
@@ -25,7 +26,9 @@ export function createListener(): DemoListener {
   server.on('connection', (socket) => listen(socket));
   return {
     upgrade: (request, socket, head) => {
-      if (new URL(request.url ?? '/', 'http://model').pathname !== path) {
+      if (readPath(request) !== path) {
+        // Whoever asks may be gone by now.
+        socket.on('error', () => {});
         socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
         return;
       }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
 import { createListener } from './listening.ts';
 import { errorBody, misbehaveAtOnce, playStream, playWhole } from './playback.ts';
+import { readPath } from './request-path.ts';
 import { readRequest } from './requests.ts';
 import { frameResponse, writeResponse } from './responses.ts';
 import { speechRoutes } from './speech.ts';
@@ -55,7 +56,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   });
 
   async function answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = new URL(incoming.url ?? '/', 'http://model').pathname;
+    const path = readPath(incoming);
     if (incoming.method === 'GET' && path === '/v1/models') {
       const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'switchboard' }));
       response.writeHead(200, { 'content-type': 'application/json' });

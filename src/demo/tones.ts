@@ -1,3 +1,5 @@
+import { setImmediate as afterOthers } from 'node:timers/promises';
+
 /** What names the demo in its files: ISFT, the software. */
 export const demoSoftware = "Switchboard's demo model";
 
@@ -5,6 +7,8 @@ const letterMs = 28;
 const wordPauseMs = 60;
 const lowestHz = 220;
 const volume = 0.25;
+/** After so many samples, whoever speaks lets others have their turn: some milliseconds. */
+const breathSamples = 32_000;
 /** Samples over which a tone comes and goes, so that it does not click. */
 const fadeMs = 6;
 
@@ -15,6 +19,25 @@ const fadeMs = 6;
  * @returns a WAV file of 16 bits, one channel, with the text in it (INFO: ICMT)
  */
 export function speakInTones(text: string, sampleRate: number): Buffer {
+  const speaking = speak(text, sampleRate);
+  for (;;) {
+    const { done, value } = speaking.next();
+    if (done) return value;
+  }
+}
+
+/** Speaks as `speakInTones` does, and lets the rest of the process have its turn every few milliseconds. */
+export async function speakUnhurriedly(text: string, sampleRate: number): Promise<Buffer> {
+  const speaking = speak(text, sampleRate);
+  for (;;) {
+    const { done, value } = speaking.next();
+    if (done) return value;
+    await afterOthers();
+  }
+}
+
+/** Yields wherever it may be interrupted. */
+function* speak(text: string, sampleRate: number): Generator<undefined, Buffer, undefined> {
   const words = text.split(/\s+/u).filter((word) => word !== '');
   const samplesOf = (ms: number) => Math.round((ms * sampleRate) / 1_000);
   const lengths = words.map((word) => samplesOf([...word].length * letterMs));
@@ -24,7 +47,7 @@ export function speakInTones(text: string, sampleRate: number): Buffer {
   let at = 0;
   for (const [index, word] of words.entries()) {
     const length = lengths[index] ?? 0;
-    writeTone(samples, at, length, pitchOf(word), sampleRate);
+    yield* writeTone(samples, at, length, pitchOf(word), sampleRate);
     at += length + pause;
   }
   return writeWav(samples, sampleRate, text);
@@ -37,12 +60,19 @@ function pitchOf(word: string): number {
   return lowestHz * 2 ** ((steps[sum % steps.length] ?? 0) / 12);
 }
 
-function writeTone(samples: Buffer, from: number, length: number, hertz: number, sampleRate: number): void {
+function* writeTone(
+  samples: Buffer,
+  from: number,
+  length: number,
+  hertz: number,
+  sampleRate: number,
+): Generator<undefined, void, undefined> {
   const fade = Math.max(1, Math.round((fadeMs * sampleRate) / 1_000));
   for (let index = 0; index < length; index += 1) {
     const loudness = Math.min(1, index / fade, (length - index) / fade) * volume;
     const value = Math.sin((2 * Math.PI * hertz * index) / sampleRate) * loudness;
     samples.writeInt16LE(Math.round(value * 32_767), (from + index) * 2);
+    if ((from + index) % breathSamples === 0) yield;
   }
 }
 

@@ -25,7 +25,8 @@ export interface PlannedAgent {
   readonly name: string;
   readonly instructions: string;
   readonly endpoint: ModelEndpoint;
-  readonly temperature: number;
+  /** 0 to 2; null: nobody gave one. */
+  readonly temperature: number | null;
   readonly maxTokens: number;
   readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];

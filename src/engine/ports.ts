@@ -107,8 +107,8 @@ export interface ModelRequest {
   readonly instructions: string;
   readonly history: readonly HistoryItem[];
   readonly tools: readonly ToolSpec[];
-  /** 0 to 2. */
-  readonly temperature: number;
+  /** 0 to 2; null: none is sent, and the model's own applies. OpenAI's models that reason refuse any other. */
+  readonly temperature: number | null;
   /** The most tokens of the answer. */
   readonly maxTokens: number;
 }
@@ -154,7 +154,7 @@ export type ToolOutcome =
 /** The tools of a run. */
 export interface ToolPort {
   /**
-   * Runs one tool with the arguments that the model wrote, after JSON.parse.
+   * Runs one tool with the arguments that the model wrote, parsed, without a number that was rounded in parsing.
    * Arguments against the schema come back as `ok: false`, not as a throw.
    */
   call(

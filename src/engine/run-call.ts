@@ -1,5 +1,6 @@
 import { orAborted } from './abort.ts';
 import type { TurnToolCall } from './events.ts';
+import { parseExactJson } from './exact-json.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
 import type { ToolOutcome, TurnPorts } from './ports.ts';
 import { cleanText } from './text.ts';
@@ -19,7 +20,7 @@ type CheckedCall =
 
 /**
  * What can be known of a call before it is run: there is such a tool, it is not one too many, and its arguments are
- * JSON.
+ * JSON that can be read without rounding: what is run is what a person was shown.
  * @param written the arguments as text
  */
 function readCall(name: string, index: number, written: string, agent: PlannedAgent): CheckedCall {
@@ -30,10 +31,17 @@ function readCall(name: string, index: number, written: string, agent: PlannedAg
   }
   if (index >= maxParallelCalls) return { ok: false, error: `Not run: at most ${maxParallelCalls} calls at once.` };
   try {
-    return { ok: true, timeoutMs: tool.timeoutMs, arguments: JSON.parse(written) };
+    const { value, inexact } = parseExactJson(written);
+    if (inexact !== null) return { ok: false, error: explainInexact(inexact) };
+    return { ok: true, timeoutMs: tool.timeoutMs, arguments: value };
   } catch {
     return { ok: false, error: 'The arguments are not valid JSON. Send one JSON object that fits the schema.' };
   }
+}
+
+function explainInexact(literal: string): string {
+  const shown = literal.length > 100 ? `${literal.slice(0, 100)}…` : literal;
+  return `The arguments hold the number ${shown}, which cannot be kept exactly. Give it as text, in quotes.`;
 }
 
 /** Whether a person has to be asked before a call is run: not where it would fail anyway. */
@@ -67,6 +75,8 @@ export async function runCall(
   const timeout = AbortSignal.timeout(read.timeoutMs);
   const stop = AbortSignal.any([signal, timeout]);
   try {
+    // A turn that is stopped as its calls are announced begins none of them.
+    stop.throwIfAborted();
     const call = { id: callId, name, arguments: read.arguments };
     const outcome = await orAborted(ports.tools.call(call, { agentId: agent.id, signal: stop }), stop);
     if (!outcome.ok) return failed(cleanText(outcome.error.slice(0, limits.maxResultLength)));

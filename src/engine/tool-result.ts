@@ -2,7 +2,7 @@ import { cleanText } from './text.ts';
 
 /**
  * Makes a tool's result fit for the model and for a JSON column: serialisable, without what PostgreSQL cannot hold, no
- * longer than `maxLength` characters, and not nested deeper than 100: beyond either it is given as text, cut.
+ * longer than `maxLength` characters as JSON, and not nested deeper than 100: beyond either it is given as text, cut.
  * @returns `output` for the model, `result` for people
  */
 export function boundResult(value: unknown, maxLength: number): { output: string; result: unknown } {
@@ -21,8 +21,30 @@ export function boundResult(value: unknown, maxLength: number): { output: string
 }
 
 function asText(json: string, maxLength: number): { output: string; result: unknown } {
-  const result = { truncated: true, characters: json.length, text: cleanText(json.slice(0, maxLength)) };
+  const result = cutAnswer(json, maxLength, { characters: json.length });
   return { output: JSON.stringify(result), result };
+}
+
+/**
+ * The beginning of a text as a result that says that it was cut, and is no longer than `maxLength` characters as JSON:
+ * the longest that fits. Where not even its frame does, an empty one.
+ * @param about what else it says
+ */
+export function cutAnswer(
+  text: string,
+  maxLength: number,
+  about: Readonly<Record<string, unknown>> = {},
+): { readonly truncated: true; readonly text: string } {
+  const cut = (length: number) => ({ truncated: true as const, ...about, text: cleanText(text.slice(0, length)) });
+  // Quotes, line ends and control characters are longer as JSON: it is looked for by halves.
+  let fits = 0;
+  let tooLong = Math.min(text.length, maxLength) + 1;
+  while (tooLong - fits > 1) {
+    const middle = Math.floor((fits + tooLong) / 2);
+    if (JSON.stringify(cut(middle)).length <= maxLength) fits = middle;
+    else tooLong = middle;
+  }
+  return cut(fits);
 }
 
 const deepest = 100;

@@ -2,8 +2,10 @@ import type OpenAI from 'openai';
 import { z } from 'zod';
 import type { HistoryItem, ModelRequest } from '../engine/ports.ts';
 import { brokenOff, failureOfReport, malformedAnswer, refusal } from './failures.ts';
+import { writeCallArguments, writeCallId, writeCallName, writeFunction } from './functions.ts';
 import { isOpenAiHost } from './hosts.ts';
-import { type GatheredCall, replayArguments, type StepGatherer, type StepReader } from './step.ts';
+import type { GatheredCall, StepGatherer, StepReader } from './step.ts';
+import { hasTokenLimit } from './turn-settings.ts';
 import { readChatUsage } from './usage.ts';
 
 type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam;
@@ -20,22 +22,23 @@ export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions
     messages: [...system, ...request.history.flatMap(writeMessage)],
     ...(tools.length === 0
       ? {}
-      : {
-          tools: tools.map(({ name, description, parameters }) => ({
-            type: 'function',
-            function: { name, description, parameters },
-          })),
-        }),
-    temperature: request.temperature,
-    // OpenAI's newer models refuse the old name; Ollama, llama.cpp and others pass over the new one in silence.
-    ...(openai ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
+      : { tools: tools.map((tool) => ({ type: 'function', function: writeFunction(tool) })) }),
+    ...(request.temperature === null ? {} : { temperature: request.temperature }),
+    ...writeTokenLimit(maxTokens, openai, endpoint.options),
     stream: true,
     stream_options: obfuscates ? { include_usage: true, include_obfuscation: false } : { include_usage: true },
   };
 }
 
+function writeTokenLimit(maxTokens: number, openai: boolean, options: ModelRequest['endpoint']['options']) {
+  // The options come over this body, and two limits at once are refused.
+  if (hasTokenLimit(options ?? {})) return {};
+  // OpenAI's newer models refuse the old name; Ollama, llama.cpp and others pass over the new one in silence.
+  return openai ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens };
+}
+
 function writeMessage(item: HistoryItem): Message[] {
-  if (item.role === 'tool') return [{ role: 'tool', tool_call_id: item.callId, content: item.output }];
+  if (item.role === 'tool') return [{ role: 'tool', tool_call_id: writeCallId(item.callId), content: item.output }];
   if (item.role !== 'assistant') return [item];
   const { content, calls } = item;
   if (calls.length === 0) return content === '' ? [] : [{ role: 'assistant', content }];
@@ -44,9 +47,9 @@ function writeMessage(item: HistoryItem): Message[] {
       role: 'assistant',
       content: content === '' ? null : content,
       tool_calls: calls.map((call) => ({
-        id: call.id,
+        id: writeCallId(call.id),
         type: 'function',
-        function: { name: call.name, arguments: replayArguments(call.arguments) },
+        function: { name: writeCallName(call.name), arguments: writeCallArguments(call.arguments) },
       })),
     },
   ];

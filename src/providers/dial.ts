@@ -28,7 +28,7 @@ type Dial = (url: URL, init: RequestInit, body: string | Uint8Array | null, retr
 /**
  * Creates a fetch over node:http for providers of models and speech, and for tools. It follows no redirects and asks for
  * no compression, and a stream of tokens costs it less CPU time than the fetch of Node. Bodies are text or bytes; those
- * of answers are read no faster than the caller reads them, however large they are (read-body.ts bounds them).
+ * of answers are read no faster than the caller reads them, however large they are (read-response.ts bounds them).
  *
  * Its connections are its own: a guarded one never goes out over a connection that was made without its guard.
  * @throws {AddressRefusedError} (the promise) when the guard does not let the address be dialled; nothing was sent
@@ -40,18 +40,21 @@ export function createDial(given: DialOptions = {}): typeof fetch {
 
   const dial: Dial = (url, init, body, retry) => {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const over = new AbortController();
     const settings = {
       method: init.method ?? 'GET',
       headers: Object.fromEntries(new Headers(init.headers)),
       ...(init.signal ? { signal: init.signal } : {}),
       // Checks what it is written like now, and where it leads when the connection is made.
-      ...(guard ? { lookup: guard.lookupFor(url) } : {}),
+      ...(guard ? { lookup: guard.lookupFor(url, over.signal) } : {}),
     };
     const secure = url.protocol === 'https:';
     const request = secure
       ? requestHttps(url, { ...settings, agent: agents['https:'] })
       : requestHttp(url, { ...settings, agent: agents['http:'] });
+    let answered = false;
     request.once('response', (incoming) => {
+      answered = true;
       try {
         resolve(toResponse(incoming));
       } catch (error) {
@@ -66,14 +69,17 @@ export function createDial(given: DialOptions = {}): typeof fetch {
     });
     let sentAgain = false;
     request.on('error', (error) => {
-      // The server closed an idle connection just as it was taken up again: the request has not been seen.
-      const stale = request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
+      // The server closed an idle connection just as it was taken up again: the request has not been seen. One that
+      // is reset in the midst of its answer ends here as well, and has been.
+      const stale = !answered && request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
       sentAgain = retry && stale && !init.signal?.aborted;
       if (sentAgain) dial(url, init, body, false).then(resolve, reject);
       else reject(error);
     });
     // Nothing can come any more. Without effect where there has been an answer or an error.
     request.once('close', () => {
+      // A name that is still being looked up is not needed any more.
+      over.abort();
       if (!sentAgain) reject(new Error('The connection closed without an answer.'));
     });
     request.once('socket', (socket) => {

@@ -60,7 +60,7 @@ export function failureOfRequest(error: unknown, apiKey: string): ModelError {
       code,
       param,
       message,
-      isReport: isObject(error.error),
+      isReport: isReport(error.error),
     });
     return new ModelError(failure, { problem, cause, retryAfterMs });
   }
@@ -72,8 +72,9 @@ function refusedAddress({ why }: AddressRefusedError): ModelError {
   return modelError(`The address of the model provider is not allowed: it ${why}.`, false, 'ADDRESS_NOT_ALLOWED');
 }
 
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
+/** Ollama and others write an error as a string. */
+function isReport(value: unknown): boolean {
+  return typeof value === 'string' ? value !== '' : typeof value === 'object' && value !== null;
 }
 
 /** The pause that a provider asks for, in milliseconds: `retry-after-ms`, or Retry-After (RFC 9110, section 10.2.3). */
@@ -102,7 +103,7 @@ const reportedError = z.object({
 
 /** The failure that a provider reported within its answer: the value of `error`, or an event that is an error. */
 export function failureOfReport(value: unknown, apiKey: string): ModelError {
-  const report = reportedError.safeParse(value).data;
+  const report = reportedError.safeParse(typeof value === 'string' ? { message: value } : value).data;
   const cause = describeCause(new Error(report?.message ?? JSON.stringify(value) ?? ''), apiKey);
   const code = report?.code ?? null;
   const status =

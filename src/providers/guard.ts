@@ -1,9 +1,6 @@
-import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { findReach } from './addresses.ts';
-
-/** Finds all addresses of a name, as the system does. */
-export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
+import { createNameResolver, type Resolve } from './resolve-names.ts';
 
 /** An address that a user may not have dialled. Nothing was sent there. The message is written for the user. */
 export class AddressRefusedError extends Error {
@@ -40,7 +37,7 @@ export class AddressGuard {
    *   for all its ports or with one, e.g. `localhost:11434`, `10.0.0.7`, `[::1]:8000`. Metadata services never are.
    * @param resolve how names are resolved, for tests
    */
-  constructor(allowedHosts: readonly string[] = [], resolve: Resolve = (name) => dns.lookup(name, { all: true })) {
+  constructor(allowedHosts: readonly string[] = [], resolve: Resolve = createNameResolver()) {
     this.#allowed = new Set(allowedHosts.flatMap(readEntry));
     this.#resolve = resolve;
   }
@@ -73,15 +70,16 @@ export class AddressGuard {
    * of its addresses is forbidden, and connects to what it has checked and nothing else. What is refused comes as an
    * AddressRefusedError out of the connection.
    * @param url what is dialled; the connection must be to its host
+   * @param signal aborts when the connection is given up: a name is looked up no longer then
    * @throws {AddressRefusedError} when it must not be dialled by its looks: connections to literal addresses never ask
    *   a lookup
    */
-  lookupFor(url: string | URL): LookupFunction {
+  lookupFor(url: string | URL, signal?: AbortSignal): LookupFunction {
     this.assertAllowed(url);
     const parsed = new URL(url);
     return (hostname, { family, all }, callback) => {
       const settle = async () => {
-        const found = await this.#resolve(hostname);
+        const found = await this.#resolve(hostname, { isOperators: this.#isAllowed(parsed), signal });
         for (const { address } of found) {
           const why = this.#explainReach(findReach(address), parsed);
           if (why !== null) throw new AddressRefusedError(why);

@@ -2,8 +2,9 @@ import type OpenAI from 'openai';
 import { z } from 'zod';
 import type { HistoryItem, ModelRequest } from '../engine/ports.ts';
 import { brokenOff, failureOfReport, malformedAnswer, refusal } from './failures.ts';
+import { writeCallArguments, writeCallId, writeCallName, writeFunction } from './functions.ts';
 import { isOpenAiHost } from './hosts.ts';
-import { type GatheredCall, replayArguments, type StepGatherer, type StepReader } from './step.ts';
+import type { GatheredCall, StepGatherer, StepReader } from './step.ts';
 import { readResponseUsage } from './usage.ts';
 
 /** The fewest output tokens that OpenAI accepts here. */
@@ -20,16 +21,14 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
     ...(tools.length === 0
       ? {}
       : {
-          tools: tools.map(({ name, description, parameters }) => ({
+          tools: tools.map((tool) => ({
             type: 'function',
-            name,
-            description,
-            parameters,
+            ...writeFunction(tool),
             // Strict is the default here, and refuses most schemas that people write.
             strict: false,
           })),
         }),
-    temperature: request.temperature,
+    ...(request.temperature === null ? {} : { temperature: request.temperature }),
     max_output_tokens: openai ? Math.max(maxTokens, minOutputTokens) : maxTokens,
     store: false,
     stream: true,
@@ -41,16 +40,18 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
 }
 
 function writeItems(item: HistoryItem): OpenAI.Responses.ResponseInputItem[] {
-  if (item.role === 'tool') return [{ type: 'function_call_output', call_id: item.callId, output: item.output }];
+  if (item.role === 'tool') {
+    return [{ type: 'function_call_output', call_id: writeCallId(item.callId), output: item.output }];
+  }
   if (item.role !== 'assistant') return [item];
   const { content, calls } = item;
   return [
     ...(content === '' ? [] : [{ role: 'assistant', content } as const]),
     ...calls.map((call) => ({
       type: 'function_call' as const,
-      call_id: call.id,
-      name: call.name,
-      arguments: replayArguments(call.arguments),
+      call_id: writeCallId(call.id),
+      name: writeCallName(call.name),
+      arguments: writeCallArguments(call.arguments),
     })),
   ];
 }

@@ -36,7 +36,8 @@ export function failureOfSpeechStatus(role: SpeechRole, status: number, cause?: 
   if (status === 429) return fail('RATE_LIMITED', 'is busy, or its quota is used up: try again in a moment.', true);
   if (status >= 500) return fail('OTHER', `failed (status ${status}).`, true);
   if (status >= 300 && status < 400) return fail('OTHER', 'redirects to another address: check its API URL.');
-  return fail('OTHER', `rejected the request (status ${status}): check the model, the voice and their settings.`);
+  const what = role === 'speech' ? 'the model, the voice' : 'the model, the language';
+  return fail('OTHER', `rejected the request (status ${status}): check ${what} and their settings.`);
 }
 
 /**

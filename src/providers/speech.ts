@@ -5,6 +5,7 @@ import { describeCause } from './failures.ts';
 import { readResponse } from './read-response.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './speech-failures.ts';
 import { addressOf, keyHeaders } from './speech-request.ts';
+import { passWholeWav } from './whole-wav.ts';
 
 /** What bounds an answer. */
 export interface SpeechLimits {
@@ -18,7 +19,10 @@ export interface SpeechLimits {
 /** Speech as it comes from a provider. */
 export interface Speech {
   readonly type: AudioType;
-  /** All of it, from the beginning. Throws a ProviderError where it breaks off, drags on or is too large. */
+  /**
+   * All of it, from the beginning. Throws a ProviderError where it breaks off, drags on or is too large, and at the end
+   * of a WAV that is not all there.
+   */
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Lets go of the connection, wherever its reader is. */
   readonly close: () => Promise<void>;
@@ -77,7 +81,8 @@ export async function openSpeech(
       await close();
       throw badSpeechAnswer('speech', 'sent something that is no audio.');
     }
-    return { type, chunks: join(head, read), close };
+    const chunks = join(head, read);
+    return { type, chunks: type.extension === 'wav' ? passWholeWav(chunks) : chunks, close };
   } catch (error) {
     const { late, begun } = clock;
     clock.stop();

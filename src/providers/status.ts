@@ -20,13 +20,21 @@ export const timedOut: Failure = {
   retryable: true,
 };
 
+/** What providers call a model that they do not have. */
+const unknownModelCodes: ReadonlySet<unknown> = new Set([
+  'model_not_found',
+  'DeploymentNotFound',
+  'unknown_model',
+  'invalid_model',
+]);
+
 /** What a provider said with a status, or in an answer. Only what it means is told on, and none of its words. */
 export interface Told {
   readonly code: unknown;
   readonly param: unknown;
   /** As far as it matters: 500 characters. */
   readonly message: string;
-  /** Whether it is an error as the API writes it, and not a page of whatever else is at that address. */
+  /** Whether it is JSON, as the API's errors are, and not a page of whatever else is at that address. */
   readonly isReport: boolean;
 }
 
@@ -63,7 +71,9 @@ function describeStatus(status: number, told: Told): readonly [message: string, 
   }
   if (status === 402) return ['The account at the model provider has to be paid first.', 'OTHER'];
   if (status === 403) return ['The API key may not use this model.', 'INVALID_KEY'];
-  if (status === 404) return ['The model provider knows no such address: check its API URL and path.', 'OTHER'];
+  if (status === 404 || status === 405) {
+    return ['The model provider knows no such address: check its API URL and path.', 'BAD_ANSWER'];
+  }
   if (status >= 300 && status < 400) {
     return ['The model provider redirects to another address: check its API URL.', 'OTHER'];
   }
@@ -71,16 +81,21 @@ function describeStatus(status: number, told: Told): readonly [message: string, 
   return [`The model provider rejected the request (status ${status}): check the model and its settings.`, 'OTHER'];
 }
 
-/** OpenAI, Groq, vLLM, Ollama and Azure say 404; OpenRouter, DeepSeek and others 400, and only the text tells. */
+/**
+ * OpenAI, Groq, vLLM, Ollama and Azure say 404, as they and others do to a wrong path; OpenRouter, DeepSeek and others 400.
+ * What the error is about tells them apart, and often only the text says that.
+ */
 function isAboutModel(status: number, { code, param, message, isReport }: Told): boolean {
-  if (code === 'model_not_found' || code === 'DeploymentNotFound') return true;
-  if (status === 404) return isReport;
-  if (status !== 400 && status !== 422) return false;
-  return (
-    param === 'model' ||
-    /\bmodel\b.*\b(not (exist|found|a valid)|does not exist|unknown)|\b(not a valid|unknown|invalid) model\b/i.test(
-      message,
-    )
+  if (unknownModelCodes.has(code)) return true;
+  if (status !== 404 && status !== 400 && status !== 422) return false;
+  if (param === 'model') return true;
+  if (status === 404) {
+    // The path that was asked for may be repeated, with whatever words are in it.
+    const words = message.replace(/(^|[^\w.-])(https?:\/)?\/[^\s"'`]*/gi, '$1');
+    return isReport && /\b(models?|deployments?)\b|\bno endpoints found for\b/i.test(words);
+  }
+  return /\bmodel\b.*\b(not (exist|found|a valid)|does not exist|unknown)|\b(not a valid|unknown|invalid) model\b/i.test(
+    message,
   );
 }
 

@@ -124,13 +124,3 @@ export interface StepReader {
    */
   finish(): void;
 }
-
-/** The arguments of a past call as providers take them back: a JSON object, whatever the model wrote. */
-export function replayArguments(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? text : '{}';
-  } catch {
-    return '{}';
-  }
-}

@@ -3,6 +3,7 @@ import type { LookupFunction } from 'node:net';
 import { WebSocket } from 'ws';
 import type { TranscriptionEndpoint } from './endpoints.ts';
 import type { AddressGuard } from './guard.ts';
+import { SoundEnd } from './sound-end.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus, speechTimeout } from './speech-failures.ts';
 import { addressOf, keyHeaders } from './speech-request.ts';
 import type { Transcription, TranscriptionLimits } from './transcription.ts';
@@ -32,7 +33,8 @@ const unceremonious = 1006;
  * Has audio written down by a streaming server, as local Whisper servers speak: WhisperLive's protocol. A JSON message
  * with the configuration goes first; after SERVER_READY, frames of 32-bit floats, 16,000 a second; segments of text come
  * back, the last of them over and over until it is `completed`. The server closes when it is told END_OF_AUDIO and
- * forgets what it has not heard by then, so that is told last: when the segments reach the end, or no more news come.
+ * forgets what it has not heard by then, so that is told last: when the segments reach the end, or no more news come for
+ * so long that none can be under way any more: the longer, the more sound there is that nothing was said of.
  *
  * @param guard checks where the connection leads; null: the operator wrote the address
  * @throws {ProviderError} when the server cannot be reached, is full, takes too long or says something else
@@ -71,7 +73,12 @@ class Conversation {
   readonly #socket: WebSocket;
   readonly #uid = randomUUID();
   readonly #over: AbortSignal;
+  readonly #sound = new SoundEnd();
+  /** Aborts when the connection is given up. */
+  readonly #left = new AbortController();
   readonly #quietMs: number;
+  /** The most that is waited beyond that for sound that nothing was said of: what is left then is for the end. */
+  readonly #mostUnheardMs: number;
   #isReady = false;
   /** Whether it was told that there is no more audio. */
   #told = false;
@@ -87,10 +94,11 @@ class Conversation {
     over: AbortSignal,
   ) {
     const url = addressOf(endpoint, '').replace(/^http/i, 'ws');
-    const lookup: LookupFunction | undefined = guard?.lookupFor(url);
+    const lookup: LookupFunction | undefined = guard?.lookupFor(url, this.#left.signal);
     this.transcript = new WhisperTranscript(limits.maxBytes);
     this.#over = over;
     this.#quietMs = limits.quietMs;
+    this.#mostUnheardMs = limits.totalMs / 2;
     this.#socket = new WebSocket(url, {
       headers: keyHeaders(endpoint),
       handshakeTimeout: handshakeMs,
@@ -144,6 +152,7 @@ class Conversation {
         await this.#news(sentMs - due);
       }
       if (this.#closed) throw badSpeechAnswer('transcription', 'closed the connection in the midst of the audio.');
+      this.#sound.add(block);
       await this.#send(block);
       sentMs += (block.length / whisperRate) * 1_000;
     }
@@ -166,12 +175,20 @@ class Conversation {
     this.#socket.send(endOfAudio);
     // WhisperLive closes now; others write down the rest first.
     await this.#quiet(() => false);
+    if (!this.#closed && this.#unheardMs > 0) throw speechTimeout('transcription');
   }
 
   end(): void {
     this.#over.removeEventListener('abort', this.#onOver);
     this.#socket.on('error', () => {});
     this.#socket.terminate();
+    this.#left.abort();
+  }
+
+  /** How much of the sound nothing was written down of, in milliseconds. Silence at the end need not be mentioned. */
+  get #unheardMs(): number {
+    const missing = this.#sound.endMs - this.transcript.reachedMs;
+    return missing > nearEndMs ? missing : 0;
   }
 
   readonly #onOver = () => this.#fail(speechTimeout('transcription'));
@@ -188,8 +205,10 @@ class Conversation {
     let last = performance.now();
     let version = this.transcript.version;
     while (!this.#closed && !enough()) {
-      // With a segment open, or none at all, it may still be thinking.
-      const patience = this.transcript.completed && this.transcript.text !== '' ? this.#quietMs / 2 : this.#quietMs;
+      // With a segment open, or none at all, it may still be thinking; and the more there is to hear, the longer.
+      const unheardMs = this.#unheardMs;
+      const settled = unheardMs === 0 && this.transcript.completed && this.transcript.text !== '';
+      const patience = settled ? this.#quietMs / 2 : this.#quietMs + Math.min(unheardMs, this.#mostUnheardMs);
       const left = patience - (performance.now() - last);
       if (left <= 0) return;
       await this.#news(left);

@@ -12,7 +12,10 @@ import { addressOf, keyHeaders } from './speech-request.ts';
 export interface TranscriptionLimits {
   /** How long it may take altogether, in milliseconds; a streaming provider gets the length of the audio on top. */
   readonly totalMs: number;
-  /** How long a streaming provider may say nothing new before that counts as all, in milliseconds. */
+  /**
+   * How long a streaming provider may say nothing new before that counts as all, in milliseconds; it gets the length of
+   * the sound that it has said nothing of on top, up to half of `totalMs`.
+   */
   readonly quietMs: number;
   /** The longest text, in bytes of the answer. */
   readonly maxBytes: number;
@@ -27,9 +30,15 @@ export interface Transcription {
   readonly durationMs: number | null;
 }
 
+/** What a provider calls a language; what is no well-formed text is no name of one. */
+export const languageName = z
+  .string()
+  .max(100)
+  .refine((name) => name.isWellFormed() && !name.includes('\u0000'));
+
 const answered = z.object({
   text: z.string(),
-  language: z.string().max(100).nullish().catch(null),
+  language: languageName.nullish().catch(null),
   // OpenAI writes it as a number, others as a text.
   duration: z.coerce.number().min(0).max(1_000_000).nullish().catch(null),
 });

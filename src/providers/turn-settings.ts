@@ -25,6 +25,11 @@ export function putSettingsOver(options: Options, given: GivenSettings): Options
   return Object.fromEntries(entries);
 }
 
+/** Whether options have a token limit for Chat Completions, under either of its names. */
+export function hasTokenLimit(options: Options): boolean {
+  return [...tokenOptions].some((name) => options[name] !== undefined && options[name] !== null);
+}
+
 /** The options with no token limit above `most`. Null goes on taking a parameter out. */
 export function boundTokens(options: Options, most: number): Options {
   const entries = Object.entries(options).map(([name, value]) => {

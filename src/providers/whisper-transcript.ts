@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { badSpeechAnswer, speechFailure } from './speech-failures.ts';
+import { languageName } from './transcription.ts';
 
 const seconds = z.coerce.number().min(0).max(1_000_000);
 const segmentForm = z.object({
@@ -18,7 +19,7 @@ const messageForm = z.object({
   uid: z.string().nullish(),
   status: z.string().nullish(),
   message: z.unknown().optional(),
-  language: z.string().max(100).nullish().catch(null),
+  language: languageName.nullish().catch(null),
   segments: z.array(segmentForm).max(1_000).nullish(),
 });
 
@@ -75,6 +76,11 @@ export class WhisperTranscript {
   /** Up to where everything was written down for good, in milliseconds. */
   get completedMs(): number {
     return (this.#completed.at(-1)?.end ?? 0) * 1_000;
+  }
+
+  /** Up to where something was written down, be it for good or not, in milliseconds. */
+  get reachedMs(): number {
+    return Math.max(this.completedMs, (this.#open?.end ?? 0) * 1_000);
   }
 
   /** Whether no segment is open. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Viewer } from '../auth/viewer.ts';
+import { type ExactJson, parseExactJson } from '../engine/exact-json.ts';
 import type { CallDecision } from '../engine/paused-turn.ts';
 import { deniedNote } from '../engine/tool-step.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { badInput, json, parseInput, text } from '../input.ts';
 import { unpackEvents } from '../log/archive.ts';
 import type { RunEvent } from '../log/event.ts';
 import { lazyCheck } from '../tools/parameters.ts';
+import { refuseRoles, type Tool } from '../tools/tool.ts';
 import { leaseMs, type ResumedRun, type RunHost } from './host.ts';
 import { storedTurn } from './input.ts';
 import { type PauseState, readPauseState } from './pause-state.ts';
@@ -44,6 +46,8 @@ export async function approveToolCall(
   const callId = parseInput(text(1, 10_000), input.toolCallId, ['toolCallId']);
   const editedArguments = readArguments(input);
   const { id } = await findRun(viewer, host.db, input.runId, ['runId']);
+  // Before the transaction: a server may have to be connected to.
+  const tool = editedArguments === null ? undefined : await findTool(viewer, host, id, callId);
   const resumed = await host.db.$transaction(async (tx) => {
     // The conversation's row first, as everywhere: decisions on one run come one after another.
     const [lock] = await tx.$queryRaw<{ now: Date }[]>`
@@ -57,8 +61,7 @@ export async function approveToolCall(
     const late = run.actionExpiresAt !== null && run.actionExpiresAt <= lock.now;
     const refusal = refuse(run, call, late);
     if (refusal !== null) throw new ConflictError(refusal, formatId('Run', id));
-    const state = readPauseState(pause?.state);
-    if (editedArguments !== null) assertFit(state, call, editedArguments);
+    if (editedArguments !== null) assertFit(viewer, tool, readPauseState(pause?.state), call, editedArguments);
 
     const decided = input.approve
       ? ({ status: 'PENDING', editedArguments } as const)
@@ -68,6 +71,7 @@ export async function approveToolCall(
     const calls = toolCalls.map((other) => (other === call ? { ...other, ...decision } : other));
     if (calls.some((other) => other.status === 'AWAITING_APPROVAL')) return null;
 
+    const state = readPauseState(pause?.state);
     const events = archive ? unpackEvents(id, archive.events) : [];
     const leased = {
       status: 'RUNNING',
@@ -95,11 +99,16 @@ function readArguments({ approve, arguments: written }: ApprovalInput): string |
   if (!approve) throw badInput(['arguments'], 'must not be given where the call is denied');
   if (Buffer.byteLength(written) > maxArgumentsBytes) throw badInput(['arguments'], 'must be at most 64 KB long');
   const checked = parseInput(text(0, maxArgumentsBytes), written, ['arguments']);
-  let value: unknown;
+  let read: ExactJson;
   try {
-    value = JSON.parse(checked);
+    read = parseExactJson(checked);
   } catch {
     throw badInput(['arguments'], 'must be a JSON object, as text');
+  }
+  const { value, inexact } = read;
+  if (inexact !== null) {
+    const shown = inexact.slice(0, 100);
+    throw badInput(['arguments'], `must not hold the number ${shown}, which cannot be kept exactly: give it as text`);
   }
   if (!jsonObject.safeParse(value).success) throw badInput(['arguments'], 'must be a JSON object, as text');
   // What is in it reaches tools and JSON columns: it must be storable, and not too deep to be walked.
@@ -107,11 +116,33 @@ function readArguments({ approve, arguments: written }: ApprovalInput): string |
   return checked;
 }
 
-/** @throws {BadUserInputError} when the arguments are against the schema of the tool */
-function assertFit({ agents, paused }: PauseState, call: ToolCall, written: string): void {
-  const agent = agents.find(({ id }) => id === paused.agentId);
-  const tool = agent?.tools.find(({ name }) => name === call.name);
-  const wrong = tool && lazyCheck(tool.parameters, () => {})(JSON.parse(written));
+/** The tool of a call as it is now, if it is there. */
+async function findTool(viewer: Viewer, host: RunHost, runId: string, callId: string): Promise<Tool | undefined> {
+  const call = await host.db.toolCall.findFirst({ where: { runId, callId }, select: { name: true } });
+  return call ? (await host.tools.findTools(viewer, [call.name], 'person'))[0] : undefined;
+}
+
+/**
+ * Holds edited arguments against the tool; against what it took when the person was asked, where it cannot be reached or
+ * is another one by now.
+ * @throws {BadUserInputError} when they do not fit
+ */
+function assertFit(
+  viewer: Viewer,
+  tool: Tool | undefined,
+  { agents, definitions, paused }: PauseState,
+  call: ToolCall,
+  written: string,
+): void {
+  const args: unknown = JSON.parse(written);
+  const then = definitions.get(call.name);
+  // Who may not call it may decide, and is told what came of it: the tool looks at that itself.
+  const asks = tool && refuseRoles(viewer, tool.requiredRoles) === null;
+  const frozen = agents.find(({ id }) => id === paused.agentId)?.tools.find(({ name }) => name === call.name);
+  const wrong =
+    asks && (then === undefined || tool.hashDefinition() === then)
+      ? tool.check(args, viewer)
+      : frozen && lazyCheck(frozen.parameters, () => {})(args);
   if (wrong) throw badInput(['arguments'], wrong);
 }
 

@@ -1,16 +1,20 @@
 import { belongsTo } from '../access.ts';
-import { findDefaultAgent, type ResolvedAgent, resolveAgents } from '../agents/resolve-agents.ts';
+import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from '../agents/resolve-agents.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
 import { defaultSettings } from '../conversations/settings.ts';
-import type { PlannedAgent, PlannedHandoff } from '../engine/plan.ts';
+import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../engine/plan.ts';
 import { BadUserInputError, ConflictError } from '../errors.ts';
 import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
 import { type GivenSettings, putSettingsOver } from '../providers/turn-settings.ts';
 import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../scenarios/load-graph.ts';
 import type { Tool } from '../tools/tool.ts';
+import { nameHandoffs } from './handoff-names.ts';
 import type { RunHost } from './host.ts';
 import type { StoredTurn } from './input.ts';
+
+/** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
+const maxFunctions = 128;
 
 /** What a turn is compiled from, beside what is remembered of the tenant's configuration; in one statement. */
 export const conversationForTurn = {
@@ -26,6 +30,10 @@ export interface PlannedTurn {
   readonly startAgentId: string;
   /** The tools of all its agents, by name. */
   readonly tools: ReadonlyMap<string, Tool>;
+  /** Why tools of its agents are not among them, by name, for the model; where it is known. */
+  readonly absent?: ReadonlyMap<string, string>;
+  /** The calls, by id, whose tool has been changed since they were approved: they are not sent. */
+  readonly changedCalls?: ReadonlySet<string>;
 }
 
 /** A turn that begins. */
@@ -38,7 +46,7 @@ export interface CompiledTurn extends PlannedTurn {
  * the conversation comes out of the cache, where it was there.
  *
  * @throws {BadUserInputError} when the agent that was asked for cannot have the floor
- * @throws {ConflictError} when there is no agent that could answer
+ * @throws {ConflictError} when there is no agent that could answer, or what is stored of its model is no configuration
  */
 export async function compileTurn(
   viewer: Viewer,
@@ -51,8 +59,11 @@ export async function compileTurn(
     ? await loadScenarioGraph(viewer, host.db, host.agents.config, conversation.scenarioId)
     : null;
   const members = await resolveAgents(viewer, host.agents, [...(scenario?.members.keys() ?? [])]);
-  const usable = new Map([...members].filter(([, { agent }]) => agent.isActive));
-  const floor = await chooseFloor(viewer, host, conversation, stored, scenario, usable);
+  const active = new Map([...members].filter(([, { agent }]) => agent.isActive));
+  const floor = await chooseFloor(viewer, host, conversation, stored, scenario, active);
+  requireLlm(floor.resolved);
+  // Nobody is handed to whose provider cannot be made out.
+  const usable = new Map([...active].filter(([, { llm }]) => llm !== null));
   usable.set(floor.resolved.agent.id, floor.resolved);
 
   const enabled = new Set(settings?.enabledAgents.map((entry) => entry.agentId) ?? []);
@@ -61,26 +72,36 @@ export async function compileTurn(
   const named = [...usable.values()].flatMap(({ agent }) => agent.toolNames);
   const tools = new Map((await host.tools.findTools(viewer, [...new Set(named)])).map((tool) => [tool.name, tool]));
 
+  const handoffNames = nameHandoffs([...usable.values()].map(({ agent }) => agent));
   const given = findGivenSettings(stored, settings);
   const agents = new Map<string, PlannedAgent>();
-  for (const { agent, llm } of usable.values()) {
+  for (const resolved of usable.values()) {
+    const { agent } = resolved;
+    const llm = requireLlm(resolved);
     const edges = scenario?.members.get(agent.id)?.handoffs ?? [];
     const model = stored.model ?? settings?.model ?? llm.model;
+    const handoffs = planHandoffs(
+      edges.filter((edge) => reachable(edge.toAgentId)),
+      usable,
+      handoffNames,
+    );
+    const own = agent.toolNames
+      .flatMap((name) => tools.get(name) ?? [])
+      .filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name));
+    const offered = own.slice(0, Math.max(0, maxFunctions - handoffs.length));
+    if (offered.length < own.length) {
+      const leftOut = own.length - offered.length;
+      host.logger.warn({ agentId: agent.id, leftOut }, 'more tools and handoffs than a model can be offered');
+    }
     agents.set(agent.id, {
       id: agent.id,
       name: agent.name,
       instructions: agent.instructions,
       endpoint: { ...llm, model, ...(llm.options && { options: putSettingsOver(llm.options, given) }) },
-      temperature: given.temperature ?? defaultSettings.temperature,
+      temperature: given.temperature,
       maxTokens: given.maxTokens ?? defaultSettings.maxTokens,
-      tools: agent.toolNames
-        .flatMap((name) => tools.get(name) ?? [])
-        .filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name))
-        .map(planTool),
-      handoffs: planHandoffs(
-        edges.filter((edge) => reachable(edge.toAgentId)),
-        usable,
-      ),
+      tools: offered.map(planTool),
+      handoffs,
     });
   }
 
@@ -116,30 +137,21 @@ function findGivenSettings(stored: StoredTurn, settings: ChatSettings | null): G
   };
 }
 
-function planTool({ name, description, parameters, timeoutMs, maxResultLength, requiresApproval }: Tool) {
+/** A tool as a plan has it. */
+export function planTool(tool: Tool): PlannedTool {
+  const { name, description, parameters, timeoutMs, maxResultLength, requiresApproval } = tool;
   return { name, description, parameters, timeoutMs, maxResultLength, requiresApproval };
 }
 
-/** The name of the transfer tool to an agent: `transfer_to_` and its name in snake case. */
-export function handoffToolName(agentName: string): string {
-  const slug = agentName
-    .normalize('NFKD')
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-    .replace(/^_+|_+$/g, '');
-  // Providers allow 64 characters in the name of a function.
-  return `transfer_to_${slug || 'agent'}`.slice(0, 60);
-}
-
-function planHandoffs(edges: readonly GraphEdge[], agents: ReadonlyMap<string, ResolvedAgent>): PlannedHandoff[] {
-  const taken = new Set<string>();
+function planHandoffs(
+  edges: readonly GraphEdge[],
+  agents: ReadonlyMap<string, ResolvedAgent>,
+  names: ReadonlyMap<string, string>,
+): PlannedHandoff[] {
   return edges.flatMap((edge) => {
     const to = agents.get(edge.toAgentId)?.agent;
-    if (!to) return [];
-    const name = handoffToolName(to.name);
-    let toolName = name;
-    for (let n = 2; taken.has(toolName); n++) toolName = `${name}_${n}`;
-    taken.add(toolName);
+    const toolName = names.get(edge.toAgentId);
+    if (!to || toolName === undefined) return [];
     const purpose = edge.description ?? to.description;
     const description = `Hands the conversation over to ${to.name}.${purpose ? ` ${purpose}` : ''}`;
     return [{ toolName, toAgentId: to.id, description }];

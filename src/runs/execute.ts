@@ -4,7 +4,6 @@ import type { RunPlan } from '../engine/plan.ts';
 import type { TurnPorts } from '../engine/ports.ts';
 import { runTurn } from '../engine/run-turn.ts';
 import { SwitchboardError } from '../errors.ts';
-import { lazyCheck } from '../tools/parameters.ts';
 import { type CompiledTurn, compileTurn, conversationForTurn, type PlannedTurn } from './compile.ts';
 import { finishRun, type RunEnd } from './finish.ts';
 import { historyOfFirst, loadHistory } from './history.ts';
@@ -49,7 +48,7 @@ async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder)
   const { log } = host;
   try {
     const { turn, plan } = active.resumed
-      ? await resumeTurn(host, active.viewer, active.resumed)
+      ? await resumeTurn(host, active.viewer, active.resumed, controller.signal)
       : await beginTurn(host, active);
     recorder.agentId = turn.startAgentId;
     for await (const event of runTurn(plan, portsOf(host, active, turn), controller.signal)) {
@@ -80,10 +79,15 @@ async function carryOut(host: RunHost, active: ActiveRun, recorder: RunRecorder)
     }
     throw new Error('The engine ended without an end.');
   } catch (error) {
-    host.logger.error({ err: error, runId: run.id }, 'a turn could not be carried out');
     controller.abort(error);
     recorder.broken = true;
-    const message = error instanceof SwitchboardError ? error.message : 'The turn failed for a reason of the server.';
+    if (error instanceof SwitchboardError) {
+      // What was there when the turn was asked for, and is not when it begins: its agent, say. Nothing of it is broken.
+      host.logger.info({ runId: run.id, code: error.code }, 'a turn could not begin');
+      return { status: 'FAILED', failure: { code: 'INTERNAL', message: error.message, retryable: false } };
+    }
+    host.logger.error({ err: error, runId: run.id }, 'a turn could not be carried out');
+    const message = 'The turn failed for a reason of the server.';
     return { status: 'FAILED', failure: { code: 'INTERNAL', message, retryable: true } };
   }
 }
@@ -97,7 +101,7 @@ async function beginTurn(host: RunHost, active: ActiveRun): Promise<{ turn: Plan
   host.log.append(run.id, { type: 'RoutingDecided', decision: routing });
   const history = first
     ? historyOfFirst(first, host.historyTokens)
-    : await loadHistory(host.db, run, host.historyTokens);
+    : await loadHistory(host.db, run, host.historyTokens, agents);
   return { turn, plan: { agents, startAgentId, history, limits: host.limits, resumed: null } };
 }
 
@@ -129,11 +133,14 @@ function portsOf(host: RunHost, { viewer, run }: ActiveRun, turn: PlannedTurn): 
     tools: {
       check: ({ name, arguments: args }) => {
         const tool = turn.tools.get(name);
-        return tool ? lazyCheck(tool.parameters, () => {})(args) : `There is no tool named ${name}.`;
+        return tool ? tool.check(args, viewer) : explainAbsence(turn, name);
       },
       call: async (call, { agentId, signal }) => {
         const tool = turn.tools.get(call.name);
-        if (!tool) return { ok: false, error: `There is no tool named ${call.name}.` };
+        if (!tool) return { ok: false, error: explainAbsence(turn, call.name) };
+        if (turn.changedCalls?.has(call.id)) {
+          return { ok: false, error: 'The tool was changed since it was approved.' };
+        }
         return tool.call(call.arguments, {
           viewer,
           db: host.db,
@@ -148,6 +155,10 @@ function portsOf(host: RunHost, { viewer, run }: ActiveRun, turn: PlannedTurn): 
     newId: () => randomUUIDv7(),
     now: () => new Date(),
   };
+}
+
+function explainAbsence({ absent }: PlannedTurn, name: string): string {
+  return absent?.get(name) ?? `There is no tool named ${name}.`;
 }
 
 /** Names a failure for the log: what providers and tools say may hold text of the user, so it stays out. */

@@ -1,8 +1,9 @@
 import type { Db } from '../db.ts';
 import { buildHistory, type PastTurn } from '../engine/history.ts';
+import type { PlannedAgent } from '../engine/plan.ts';
 import type { HistoryItem } from '../engine/ports.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
-import { handoffToolName } from './compile.ts';
+import { nameHandoffs } from './handoff-names.ts';
 
 /** No more messages than this are read, whatever the token budget would allow. */
 const maxMessages = 400;
@@ -11,8 +12,14 @@ const maxMessages = 400;
  * What the model is given of the past of a conversation, ending with the user message of the run.
  * Three statements at most, whatever the length.
  * @param budgetTokens older turns are dropped beyond it
+ * @param agents those of the turn: handoffs to them are named as the turn offers them
  */
-export async function loadHistory(db: Db, run: Run, budgetTokens: number): Promise<HistoryItem[]> {
+export async function loadHistory(
+  db: Db,
+  run: Run,
+  budgetTokens: number,
+  agents: ReadonlyMap<string, PlannedAgent>,
+): Promise<HistoryItem[]> {
   const messages = await db.message.findMany({
     where: { conversationId: run.conversationId },
     orderBy: { position: 'desc' },
@@ -45,9 +52,14 @@ export async function loadHistory(db: Db, run: Run, budgetTokens: number): Promi
         }),
     runIds.length === 0
       ? []
-      : db.handoff.findMany({ where: { runId: { in: runIds } }, include: { toAgent: { select: { name: true } } } }),
+      : db.handoff.findMany({
+          where: { runId: { in: runIds } },
+          include: { toAgent: { select: { id: true, name: true } } },
+        }),
   ]);
 
+  const offered = nameHandoffs(agents.values());
+  const others = nameHandoffs([...agents.values(), ...handoffs.map(({ toAgent }) => toAgent)]);
   const past: PastTurn[] = [];
   let own: PastTurn | null = null;
   for (const turn of turns.values()) {
@@ -57,7 +69,10 @@ export async function loadHistory(db: Db, run: Run, budgetTokens: number): Promi
       calls: calls.filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? ''))),
       handoffs: handoffs
         .filter((handoff) => handoff.runId === turn.runId)
-        .map((handoff) => ({ ...handoff, toolName: handoffToolName(handoff.toAgent.name) })),
+        .map((handoff) => {
+          const { id } = handoff.toAgent;
+          return { ...handoff, toolName: offered.get(id) ?? others.get(id) ?? '' };
+        }),
     };
     if (turn.runId === run.id) own = assembled;
     else past.push(assembled);

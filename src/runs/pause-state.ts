@@ -3,8 +3,7 @@ import type { PausedTurn } from '../engine/paused-turn.ts';
 import type { PlannedAgent } from '../engine/plan.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import { cleanJson } from '../engine/tool-result.ts';
-import type { Prisma } from '../generated/prisma/client.ts';
-import { jsonInput } from './json.ts';
+import type { PlannedTurn } from './compile.ts';
 
 const names = z.array(z.string()).readonly();
 const record = z.record(z.string(), z.unknown());
@@ -19,6 +18,8 @@ const endpoint = z.discriminatedUnion('of', [
     api: api.nullable(),
     model: z.string().nullable(),
     options: record.nullable(),
+    /** Whether its key was the agent's own. Unset in states of earlier versions: it is not known. */
+    ownKey: z.exactOptional(z.boolean()),
   }),
   // Loose: what an endpoint may come to have beside this is kept as it is.
   z.looseObject({
@@ -49,9 +50,10 @@ const agent = z.object({
   name: z.string(),
   instructions: z.string(),
   endpoint,
-  temperature: z.number(),
+  temperature: z.number().nullable(),
   maxTokens: z.number(),
-  tools: z.array(tool).readonly(),
+  /** By name; whole in states of earlier versions. */
+  tools: z.array(z.union([z.string(), tool])).readonly(),
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
 });
 
@@ -74,29 +76,59 @@ const paused = z.object({
   elapsedMs: z.number(),
 });
 
-const pauseState = z.object({ agents: z.array(agent).readonly(), paused });
+const pauseState = z.object({
+  agents: z.array(agent).readonly(),
+  /** Each tool of the agents, once. */
+  tools: z.array(tool).readonly().default([]),
+  /** By name, the hashes of what the tools of the waiting calls were when a person was asked. */
+  definitions: z.record(z.string(), z.string()).default({}),
+  paused,
+});
 
-/** What a run that waits goes on from: its agents as they were when it began, without keys, and where it stands. */
-export type PauseState = z.output<typeof pauseState>;
+/** An agent of a run that waits, as it was when the run began, without its key. */
+export interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
+  readonly endpoint: FrozenEndpoint;
+}
+
+/** What a run that waits goes on from, and where it stands. */
+export interface PauseState {
+  readonly agents: readonly FrozenAgent[];
+  /** What each tool that a waiting call is of was when a person was asked (Tool.hashDefinition), by name; if it is known. */
+  readonly definitions: ReadonlyMap<string, string>;
+  readonly paused: PausedTurn;
+}
 
 /**
- * The state of a run that waits, for its row. No key is in it: when the run goes on, they are looked up again.
+ * The state of a run that waits, as JSON for its row. No key is in it: when the run goes on, they are looked up again.
+ * @param waiting the calls that are put to a person
  * @param environment the model provider of agents that have none of their own
  */
 export function writePauseState(
-  agents: ReadonlyMap<string, PlannedAgent>,
+  { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
+  waiting: readonly { readonly name: string }[],
   turn: PausedTurn,
   environment: ModelEndpoint,
-): Prisma.InputJsonValue {
-  const frozen = [...agents.values()].map(({ endpoint, ...agent }) => ({
-    ...agent,
-    endpoint: freezeEndpoint(endpoint, environment),
-  }));
-  const state: PauseState = { agents: frozen, paused: turn };
-  return jsonInput.parse(cleanJson(JSON.stringify(state)));
+): string {
+  // A name is one tool's only, whichever agents have it.
+  const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
+  const definitions = waiting.flatMap(({ name }) => {
+    const hash = tools.get(name)?.hashDefinition();
+    return hash === undefined ? [] : [[name, hash] as const];
+  });
+  const state: z.input<typeof pauseState> = {
+    agents: [...agents.values()].map((agent) => ({
+      ...agent,
+      endpoint: freezeEndpoint(agent.endpoint, environment),
+      tools: agent.tools.map(({ name }) => name),
+    })),
+    tools: [...planned.values()],
+    definitions: Object.fromEntries(definitions),
+    paused: turn,
+  };
+  return JSON.stringify(cleanJson(JSON.stringify(state)));
 }
 
-function freezeEndpoint({ apiKey: _key, ...endpoint }: ModelEndpoint, environment: ModelEndpoint): FrozenEndpoint {
+function freezeEndpoint({ apiKey, ...endpoint }: ModelEndpoint, environment: ModelEndpoint): FrozenEndpoint {
   if (!isOfEnvironment(endpoint)) return { of: 'AGENT', ...endpoint };
   const { api, model, options } = endpoint;
   return {
@@ -104,6 +136,8 @@ function freezeEndpoint({ apiKey: _key, ...endpoint }: ModelEndpoint, environmen
     api: api === environment.api ? null : api,
     model: model === environment.model ? null : model,
     options: options ? { ...options } : null,
+    // Who has the environment's key as their own goes on with it as well.
+    ownKey: apiKey !== environment.apiKey,
   };
 }
 
@@ -119,9 +153,11 @@ export function thawEndpoint(
 ): ModelEndpoint {
   if (frozen.of === 'ENVIRONMENT') {
     const { apiKey, keyStyle } = own && isOfEnvironment(own) ? own : environment;
+    // Whoever had a key of their own does not come to spend the environment's: without one, the provider refuses.
+    const isLost = frozen.ownKey === true && apiKey === environment.apiKey;
     return {
       ...environment,
-      apiKey,
+      apiKey: isLost ? '' : apiKey,
       ...(keyStyle === undefined ? {} : { keyStyle }),
       api: frozen.api ?? environment.api,
       model: frozen.model ?? environment.model,
@@ -143,5 +179,14 @@ function isOfEnvironment({ guarded }: Pick<ModelEndpoint, 'guarded'>): boolean {
  * @throws {z.ZodError} when that does not hold one
  */
 export function readPauseState(stored: unknown): PauseState {
-  return pauseState.parse(stored);
+  const { agents, tools, definitions, paused } = pauseState.parse(stored);
+  const named = new Map(tools.map((tool) => [tool.name, tool]));
+  return {
+    agents: agents.map((agent) => ({
+      ...agent,
+      tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
+    })),
+    definitions: new Map(Object.entries(definitions)),
+    paused,
+  };
 }

@@ -42,7 +42,7 @@ export async function pauseRun(
   });
   const events = [...tail.events, ...requested];
   const lastSeq = events.at(-1)?.seq ?? 0;
-  const state = writePauseState(turn.agents, paused, host.agents.defaults.llm.endpoint);
+  const state = writePauseState(turn, waiting, paused, host.agents.defaults.llm.endpoint);
   recorder.closing = true;
   await recorder.settle();
 
@@ -72,7 +72,7 @@ export async function pauseRun(
         if (count === 0) return hasPaused(tx, run.id, lastSeq);
         await tx.toolCall.createMany({ data: waiting.map((call) => recorder.rowOf(call)) });
         await saveArchive(tx, run.id, events);
-        await tx.runPause.create({ data: { runId: run.id, state } });
+        await tx.$executeRaw`INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)`;
         return true;
       });
       break;

@@ -130,7 +130,10 @@ const RunErrorCode = builder.enumType('RunErrorCode', {
     MAX_STEPS_EXCEEDED: { description: 'The turn went on calling tools beyond its limit.' },
     GUARDRAIL_TRIPPED: { description: 'A guardrail stopped it.' },
     INTERRUPTED: { description: 'The server stopped while it ran.' },
-    INTERNAL: { description: 'The server’s own fault.' },
+    INTERNAL: {
+      description:
+        'The server’s own fault; or, where `retryable` is false, what the turn was asked for with is gone: its agent was deleted or switched off before it began.',
+    },
   } as const,
 });
 

@@ -15,7 +15,10 @@ export interface Rotation {
   readonly rotated: number;
   /** How many were changed or deleted by somebody else at the same moment; who changed them encrypted them anew. */
   readonly overtaken: number;
-  /** The row ids of those that cannot be opened: their key is missing in the ring, or they were tampered with. */
+  /**
+   * The row ids of those that cannot be opened: their key is missing in the ring, another one has its name, or they were
+   * tampered with.
+   */
   readonly unreadable: readonly string[];
 }
 
@@ -26,6 +29,8 @@ export interface Rotation {
  * Nothing is locked while it encrypts. A batch is written in one statement, which leaves each row alone that is not as it
  * was read: a secret that somebody changes at the same moment is never written over. The statement waits for nobody, so
  * it cannot stand in a deadlock with those who change several secrets: rows that somebody holds are come back for.
+ *
+ * In the end those are opened that have the current key, to see that it is theirs.
  *
  * @param onProgress told after each batch how many were rotated so far
  */
@@ -44,7 +49,7 @@ export async function rotateSecrets(
     found = false;
     let settled = false;
     for (let after: string | undefined = firstId; after !== undefined; ) {
-      const rows = await readBatch(db, keys, after);
+      const rows = await readBatch(db, { not: keys.currentKid }, after);
       const fresh = rows.filter((row) => !unreadable.has(row.id));
       const sealed = await Promise.all(
         fresh.map(async (row) => {
@@ -72,13 +77,31 @@ export async function rotateSecrets(
     }
     if (found && !settled) await sleep(pauseMs);
   }
+  for await (const id of findUnreadable(db, keys)) unreadable.add(id);
   // Who held those that are left changed them, or deleted them.
   return { rotated, overtaken: overtaken + held.size, unreadable: [...unreadable] };
 }
 
-function readBatch(db: Database, keys: KeyRing, after: string) {
+/** The row ids of those that say they are encrypted with the current key, and are not. */
+async function* findUnreadable(db: Database, keys: KeyRing): AsyncGenerator<string> {
+  for (let after: string | undefined = firstId; after !== undefined; ) {
+    const rows = await readBatch(db, keys.currentKid, after);
+    for (const row of rows) {
+      const problem = await openSecret(keys, row).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (problem === null) continue;
+      if (!(problem instanceof SecretUnreadableError)) throw problem;
+      yield row.id;
+    }
+    after = rows.at(-1)?.id;
+  }
+}
+
+function readBatch(db: Database, kid: string | { readonly not: string }, after: string) {
   return db.secret.findMany({
-    where: { id: { gt: after }, kid: { not: keys.currentKid } },
+    where: { id: { gt: after }, kid },
     orderBy: { id: 'asc' },
     take: batchSize,
     select: { id: true, agentId: true, toolId: true, mcpServerId: true, name: true, origin: true, sealed: true },

@@ -64,18 +64,19 @@ function findCause(thrown: unknown): unknown {
 }
 
 /**
- * Errors about the request have no path (nothing was resolved yet), or point at an argument in the document, or were
- * given a code on purpose. A scalar that cannot be serialized has neither: that is our bug, and none of the caller's business.
+ * Errors about the request have no path (nothing was resolved yet), or are about an argument in the document, or were
+ * given a code on purpose. A value of ours that does not fit its type has neither: that is our bug, and none of the
+ * caller's business.
  */
 function isAboutRequest(located: GraphQLError, cause: GraphQLError): boolean {
-  return located.path === undefined || (cause.nodes?.length ?? 0) > 0 || readCode(cause) !== null;
+  return located.path === undefined || cause.message.startsWith('Argument "') || readCode(cause) !== null;
 }
 
 function presentRequestError(located: GraphQLError | null, cause: GraphQLError): GraphQLError {
   const code = readCode(cause) ?? 'BAD_USER_INPUT';
   // The outer message says which variable the inner one is about.
   const { message } = located ?? cause;
-  const path = findVariablePath(message);
+  const path = findVariablePath(message, cause.message);
   const shown = hideValues(message, cause.message);
   const error = rewrite(located ?? cause, shown, path && code === 'BAD_USER_INPUT' ? { code, path } : { code });
   const http = cause.extensions.http;
@@ -90,27 +91,36 @@ function presentRequestError(located: GraphQLError | null, cause: GraphQLError):
 /**
  * The message without the values that graphql-js puts into it: they may hold a key, and messages end up in logs and bug
  * reports. `Variable "$input" got invalid value { apiKey: "…" } at "input.llm"; Field "model" …` keeps its place and the
- * reason.
+ * reason. These are all the messages of graphql 16.15 with a value in them, by where they come from: execution/values.js
+ * (variables and arguments), type/scalars.js, type/definition.js (enums), validation's ValuesOfCorrectTypeRule,
+ * utilities/coerceInputValue.js (of variables, whose keys may be anything), language/parser.js.
  * @param reason the message of the error inside, which stands at the end of the whole one
  */
 function hideValues(message: string, reason: string): string {
   const [, variable] = /^(Variable "\$\w+" got )invalid value /.exec(message) ?? [];
-  const [, at = ''] = /( at "[\w.[\]]+");/.exec(message) ?? [];
+  const at = findPlace(message, reason);
   const hidden = reason
+    .replace(/^(Argument "\w+" has) invalid value [\s\S]*$/, '$1 an invalid value.')
     .replace(/^((?:\w+|Enum "\w+") cannot represent [\w -]*value): [\s\S]*$/, '$1.')
     .replace(/^Value "[\s\S]*" does not exist in/, 'The value does not exist in')
     .replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.')
-    .replace(/, found (?:Block)?String "[\s\S]*$/, ', found a string.');
-  return variable === undefined ? hidden : `${variable}an invalid value${at}; ${hidden}`;
+    .replace(/^Field "(?!\w{1,255}" )[\s\S]*" is not defined by type/, 'A field that was given is not defined by type')
+    .replace(/(, found|: Unexpected) (?:Block)?String "[\s\S]*$/, '$1 a string.')
+    .replace(/(, found|: Unexpected) (?:Int|Float) "[\s\S]*$/, '$1 a number.');
+  return variable === undefined ? hidden : `${variable}an invalid value${at && ` at "${at}"`}; ${hidden}`;
+}
+
+/** Where in a variable the reason is: it stands between the value, which may look like it, and the reason. */
+function findPlace(message: string, reason: string): string {
+  return / at "([\w.[\]]+)"$/.exec(message.slice(0, -`; ${reason}`.length))?.[1] ?? '';
 }
 
 /** `Variable "$input" got invalid value … at "input.after"; Field "content" of required type …` */
-function findVariablePath(message: string): (string | number)[] | null {
+function findVariablePath(message: string, reason: string): (string | number)[] | null {
   const [, variable] = /^Variable "\$(\w+)"/.exec(message) ?? [];
   if (variable === undefined) return null;
-  const [, at] = /at "([\w.[\]]+)";/.exec(message) ?? [];
-  const path = (at ?? variable).split(/[.[\]]+/).filter((part) => part !== '');
-  const [, field] = /Field "(\w+)" (?:of required type|is not defined)/.exec(message) ?? [];
+  const path = (findPlace(message, reason) || variable).split(/[.[\]]+/).filter((part) => part !== '');
+  const [, field] = /^Field "(\w+)" (?:of required type|is not defined)/.exec(reason) ?? [];
   if (field !== undefined) path.push(field);
   return path.map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 }

@@ -20,8 +20,9 @@ const turnDocument = `# Press play: an agent answers, hands off to a
 # The same idempotencyKey attaches to the turn that
 # it started, from any tab, and plays its events
 # again. For another turn, change key and content:
-# "Please refund order 1046." waits for you, and the
-# tab ApproveToolCall lets it go on.
+# "Please refund order 1046." waits for you: answer
+# in the tab ApproveToolCall, then press play here
+# again.
 subscription Turn($input: ChatTurnInput!) {
   chatTurn(input: $input) {
     __typename
@@ -62,7 +63,8 @@ mutation CreateConversation {
 }
 `;
 
-const approveDocument = `# Answers ApprovalRequested: put in its runId and the id of its toolCall. The turn goes on in its own tab.
+const approveDocument = `# Answers ApprovalRequested: put in its runId and the id of its toolCall. GraphiQL leaves a stream when its tab is
+# left; the turn goes on, and its tab attaches to it again.
 mutation ApproveToolCall {
   approveToolCall(runId: "run_…", toolCallId: "call_…", approve: true) {
     status

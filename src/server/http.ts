@@ -6,7 +6,15 @@ import type { ErrorCode } from '../errors.ts';
 import type { Readiness } from './health.ts';
 import { Operation } from './operation.ts';
 import { isAllowedOrigin, listCorsHeaders } from './origins.ts';
+import { longestUploadMs } from './uploads.ts';
 import { graphqlPath, type Yoga } from './yoga.ts';
+
+/** How long the headers of a request may take, in milliseconds. */
+const headersTimeout = 20_000;
+/** How long a whole request may, in milliseconds: where its body is read, body.ts answers before. */
+const requestTimeout = longestUploadMs + 20_000;
+/** How long what is left of a request is thrown away when it has been answered, in milliseconds. */
+const lingerMs = 10_000;
 
 type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -26,13 +34,22 @@ export interface HttpRoutes {
 
 /** Makes the HTTP server: /graphql, /speech, /health (it lives) and /ready (send it requests). It does not listen yet. */
 export function createHttpServer(routes: HttpRoutes): Server {
-  const server = createServer({ requestTimeout: 30_000 }, (request, response) => {
+  const server = createServer({ headersTimeout, requestTimeout }, (request, response) => {
+    response.once('finish', () => {
+      if (!request.complete) lingerOver(request);
+    });
     route(request, response, routes).catch((error: unknown) => {
       routes.logger.error({ err: error }, 'a request was not answered');
       response.destroy();
     });
   });
   return server;
+}
+
+/** Throws the rest of a request away, so that its sender gets to the answer, and closes the connection where it drags on. */
+function lingerOver(request: IncomingMessage): void {
+  const closing = setTimeout(() => request.destroy(), lingerMs).unref();
+  request.once('close', () => clearTimeout(closing));
 }
 
 /** The path of a request, without its query. */

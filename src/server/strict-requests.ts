@@ -3,14 +3,15 @@ import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { BadUserInputError, UnauthenticatedError } from '../errors.ts';
 import { readBoundary } from '../multipart.ts';
-import { BodyTooLargeError, readBody } from './body.ts';
+import { type BodyLimits, BodyTooLargeError, BodyTooSlowError, readBody } from './body.ts';
 import type { Operation } from './operation.ts';
 import type { RequestContext } from './request-context.ts';
 import { UploadGate } from './upload-gate.ts';
-import { mostUploadBytes, readUpload } from './uploads.ts';
+import { longestUploadMs, mostUploadBytes, readUpload, uploadPace } from './uploads.ts';
 
-/** The largest operation, in bytes. */
-const mostJsonBytes = 2_000_000;
+/** The largest operation, in bytes, and how long its body may take. */
+const jsonLimits: BodyLimits = { mostBytes: 2_000_000, totalMs: 30_000 };
+const uploadLimits: BodyLimits = { mostBytes: mostUploadBytes, totalMs: longestUploadMs, pace: uploadPace };
 
 /** Headers that no form can send, and that make a browser ask first (preflight). One of them goes with each upload. */
 export const preflightHeaders = [
@@ -37,10 +38,10 @@ export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
       const { operation, incoming } = serverContext;
       switch (mediaType.trim().toLowerCase()) {
         case 'application/json': {
-          if (declaresLength(request, mostJsonBytes) || !requestParser || !incoming) return;
-          // In chunks: what it declares is nothing, so it is counted.
+          assertDeclaredLength(request, jsonLimits.mostBytes);
+          if (!requestParser || !incoming) return;
           setRequestParser(async ({ url, method, headers, signal }) => {
-            const body = await readLimited(incoming, mostJsonBytes);
+            const body = await readLimited(incoming, jsonLimits);
             return requestParser(new fetchAPI.Request(url, { method, headers, signal, body }));
           });
           return;
@@ -53,10 +54,10 @@ export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
           if (viewer === null) throw new UnauthenticatedError();
           const boundary = readBoundary(contentType);
           if (boundary === null || !incoming) throw refuse('The Content-Type of the upload has no boundary.', 400);
-          declaresLength(request, mostUploadBytes);
+          assertDeclaredLength(request, uploadLimits.mostBytes);
           setRequestParser(async () => {
             inside.set(operation, gate.enter(viewer));
-            return readUpload(await readLimited(incoming, mostUploadBytes), boundary);
+            return readUpload(await readLimited(incoming, uploadLimits), boundary);
           });
           return;
         }
@@ -78,22 +79,28 @@ export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
 }
 
 /**
- * Whether a request says how long its body is; the HTTP parser sees to it that it is no longer.
+ * Sees that a request does not announce a body that is too long: nothing of it is read then.
  * @throws {GraphQLError} when it is more than `most` bytes
  */
-function declaresLength(request: Request, most: number): boolean {
-  const declared = request.headers.get('content-length');
-  if (declared === null) return false;
-  if (Number(declared) > most) throw tooLarge(most);
-  return true;
+function assertDeclaredLength(request: Request, most: number): void {
+  if (Number(request.headers.get('content-length') ?? 0) > most) throw tooLarge(most);
 }
 
-async function readLimited(incoming: IncomingMessage, most: number): Promise<Buffer<ArrayBuffer>> {
+async function readLimited(incoming: IncomingMessage, limits: BodyLimits): Promise<Buffer<ArrayBuffer>> {
   try {
-    return await readBody(incoming, most);
+    return await readBody(incoming, limits);
   } catch (error) {
-    throw error instanceof BodyTooLargeError ? tooLarge(most) : error;
+    if (error instanceof BodyTooLargeError) throw tooLarge(limits.mostBytes);
+    throw error instanceof BodyTooSlowError ? tooSlow(limits) : error;
   }
+}
+
+function tooSlow({ totalMs, pace }: BodyLimits): GraphQLError {
+  const most = `it has ${totalMs / 1_000} seconds`;
+  const least = pace
+    ? `, and ${pace.bytes.toLocaleString('en-US')} bytes must come in every ${pace.everyMs / 1_000}`
+    : '';
+  return refuse(`The body of the request came too slowly: ${most}${least}.`, 408);
 }
 
 function tooLarge(most: number): GraphQLError {

@@ -9,6 +9,11 @@ const mostFieldBytes = 1_000_000;
 /** The largest body of an upload, in bytes: a file, the operation, and what is between them. */
 export const mostUploadBytes = mostAudioBytes + mostFieldBytes + 100_000;
 
+/** How long an upload may take, in milliseconds: the largest at 88 KB a second. */
+export const longestUploadMs = 300_000;
+/** How much of it must come at the least in each stretch of time: 8 KB a second. It holds its place meanwhile. */
+export const uploadPace = { bytes: 240_000, everyMs: 30_000 } as const;
+
 /** The operation, the map and one file. */
 const mostParts = 3;
 

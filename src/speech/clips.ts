@@ -113,7 +113,7 @@ export async function readClip(viewer: Viewer, db: Database, id: string): Promis
   const [, row] = clipId.exec(id) ?? [];
   const clip = row === undefined ? null : await db.speechClip.findUnique({ where: { id: row } });
   if (clip === null || clip.tenantId !== viewer.tenantId || clip.userId !== viewer.userId) {
-    throw explainAbsence(viewer, 'such clip', clip);
+    throw explainAbsence(viewer, row === undefined ? 'clip of this name' : `clip ${id}`, clip);
   }
   if (clip.expiresAt <= new Date()) throw new NotFoundError('This clip has expired.');
   return clip;

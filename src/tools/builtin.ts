@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hashBuiltIn } from './definition-hash.ts';
 import type { Tool, ToolContext } from './tool.ts';
 
 /** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
@@ -108,6 +109,10 @@ const maxResultLength = 20_000;
 export function wrapBuiltIn(tool: BuiltInTool): Tool {
   const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
   const { name, description, timeoutMs, requiresApproval } = tool;
+  const check = (args: unknown) => {
+    const { error } = tool.schema.safeParse(args);
+    return error ? `The arguments do not fit the schema. ${z.prettifyError(error)}` : null;
+  };
   return {
     name,
     description,
@@ -117,11 +122,11 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
     source: 'BUILTIN',
     timeoutMs,
     maxResultLength,
+    hashDefinition: () => hashBuiltIn(name),
+    check,
     async call(args, context) {
-      const checked = tool.schema.safeParse(args);
-      if (!checked.success) {
-        return { ok: false, error: `The arguments do not fit the schema. ${z.prettifyError(checked.error)}` };
-      }
+      const wrong = check(args);
+      if (wrong !== null) return { ok: false, error: wrong };
       return { ok: true, result: await tool.run(args, context) };
     },
   };

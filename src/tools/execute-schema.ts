@@ -27,7 +27,9 @@ const ExecuteToolInput = builder.inputType('ExecuteToolInput', {
     arguments: t.field({
       type: 'JSON',
       required: true,
-      description: 'Its arguments: a JSON object of at most 65,536 characters.',
+      description:
+        'Its arguments: a JSON object of at most 65,536 characters. Whole numbers beyond ±9,007,199,254,740,991 are ' +
+        'given as text: they would be rounded.',
     }),
     conversationId: t.id({ description: 'A conversation of the viewer, which the tool is told of.' }),
   }),
@@ -37,8 +39,9 @@ builder.mutationField('executeTool', (t) =>
   t.field({
     type: ToolResult,
     description:
-      'Runs a tool directly, as the viewer and without a model. A tool that needs approval runs as well: who calls it is the person who approves.',
+      'Runs a tool directly, as the viewer and without a model. A tool that needs approval runs as well: who calls it is ' +
+      'the person who approves. Over HTTP it ends when the client leaves.',
     args: { input: t.arg({ type: ExecuteToolInput, required: true, description: 'The call.' }) },
-    resolve: (_root, args, context) => executeTool(context.viewer, context.tools, args.input),
+    resolve: (_root, args, context) => executeTool(context.viewer, context.tools, args.input, context.signal),
   }),
 );

@@ -1,8 +1,10 @@
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { explainAbsence } from '../access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../db.ts';
 import { orAborted } from '../engine/abort.ts';
+import { mayBeRounded } from '../engine/exact-json.ts';
 import type { ToolOutcome } from '../engine/ports.ts';
 import { boundResult } from '../engine/tool-result.ts';
 import { ForbiddenError, NotFoundError } from '../errors.ts';
@@ -16,12 +18,28 @@ const maxErrorLength = 20_000;
 
 const executeInput = z.strictObject({
   name: text(1, 64),
-  arguments: json(maxJsonLength).refine(
-    (value): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value),
-    'must be a JSON object',
-  ),
+  arguments: json(maxJsonLength)
+    .refine(
+      (value): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value),
+      'must be a JSON object',
+    )
+    .refine(
+      (value) => !holdsRounded(value),
+      'must hold no whole number beyond ±9,007,199,254,740,991, which JSON rounds: give it as text',
+    ),
   conversationId: z.string().nullish(),
 });
+
+/** Whether a number in it may have been another one when it was sent. By hand: it may be nested deep. */
+function holdsRounded(value: unknown): boolean {
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    if (mayBeRounded(next)) return true;
+    if (typeof next === 'object' && next !== null) for (const part of Object.values(next)) open.push(part);
+  }
+  return false;
+}
 
 /** What a tool that was called directly came back with. */
 export interface ToolResult {
@@ -38,14 +56,20 @@ export interface ToolResult {
 /**
  * Runs a tool of the viewer's tenant as the viewer. A tool that needs approval runs: who calls it is the person.
  * @param input ExecuteToolInput
+ * @param left aborts when the client leaves: the call ends, as it does when the server closes
  * @returns also where the tool failed, hung, or did not take the arguments: then `ok` is false
  * @throws {RateLimitedError} beyond RATE_LIMIT_TOOLS
  * @throws {BadUserInputError} naming the field
  * @throws {NotFoundError} for a tool that there is not, {@link ForbiddenError} for one that needs another role; both
  *   for the conversation
  */
-export async function executeTool(viewer: Viewer, tools: ToolRegistry, input: unknown): Promise<ToolResult> {
-  const { db, callLimit, logger } = tools.host;
+export async function executeTool(
+  viewer: Viewer,
+  tools: ToolRegistry,
+  input: unknown,
+  left: AbortSignal | null = null,
+): Promise<ToolResult> {
+  const { db, callLimit, closing, calls } = tools.host;
   await callLimit.take(viewer);
   const given = parseInput(executeInput, input, ['input']);
   const conversationId = given.conversationId == null ? null : await findConversation(viewer, db, given.conversationId);
@@ -55,13 +79,10 @@ export async function executeTool(viewer: Viewer, tools: ToolRegistry, input: un
   if (refusal !== null) throw new ForbiddenError(refusal);
 
   const began = performance.now();
-  const signal = AbortSignal.timeout(tool.timeoutMs);
-  const context = { viewer, db, conversationId, runId: null, callId: null, agentName: null, signal };
-  const outcome = await callInTime(tool, given.arguments, context).catch((error: unknown): ToolOutcome => {
-    // What a tool throws may hold secrets of its system.
-    logger.warn({ tool: tool.name, failure: error instanceof Error ? error.name : typeof error }, 'a tool failed');
-    return { ok: false, error: 'The tool failed.' };
-  });
+  const ended = AbortSignal.any(left === null ? [closing] : [closing, left]);
+  const call = callInTime(tool, given.arguments, { viewer, db, conversationId, ended, logger: tools.host.logger });
+  calls.add(call);
+  const outcome = await call.finally(() => calls.delete(call));
   const durationMs = Math.round(performance.now() - began);
   if (!outcome.ok) {
     return { name: tool.name, ok: false, result: null, error: outcome.error.slice(0, maxErrorLength), durationMs };
@@ -70,12 +91,26 @@ export async function executeTool(viewer: Viewer, tools: ToolRegistry, input: un
   return { name: tool.name, ok: true, result, error: null, durationMs };
 }
 
-async function callInTime(tool: Tool, args: unknown, context: ToolContext): Promise<ToolOutcome> {
+interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId'> {
+  /** Aborts when nobody waits for it any more. */
+  readonly ended: AbortSignal;
+  readonly logger: Logger;
+}
+
+/** Never throws: what goes wrong with a tool is an outcome. */
+async function callInTime(tool: Tool, args: unknown, { ended, logger, ...caller }: DirectCall): Promise<ToolOutcome> {
+  const signal = AbortSignal.any([ended, AbortSignal.timeout(tool.timeoutMs)]);
   try {
-    return await orAborted(tool.call(args, context), context.signal);
+    // Where it has ended already, the tool is not begun.
+    signal.throwIfAborted();
+    const context = { ...caller, runId: null, callId: null, agentName: null, signal };
+    return await orAborted(tool.call(args, context), signal);
   } catch (error) {
-    if (!context.signal.aborted) throw error;
-    return { ok: false, error: `No answer within ${tool.timeoutMs / 1000} seconds.` };
+    if (ended.aborted) return { ok: false, error: 'The call was ended: the server stops, or the client left.' };
+    if (signal.aborted) return { ok: false, error: `No answer within ${tool.timeoutMs / 1000} seconds.` };
+    // What a tool throws may hold secrets of its system.
+    logger.warn({ tool: tool.name, failure: error instanceof Error ? error.name : typeof error }, 'a tool failed');
+    return { ok: false, error: 'The tool failed.' };
   }
 }
 

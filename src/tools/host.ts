@@ -21,4 +21,8 @@ export interface ToolHost {
   readonly changeLimit: RateLimit;
   /** What the operator gives to every tenant. */
   readonly operator: OperatorTools;
+  /** Aborts when the server closes: direct calls that are under way end. */
+  readonly closing: AbortSignal;
+  /** The direct calls that are under way: they are waited for before the database is closed. */
+  readonly calls: Set<Promise<unknown>>;
 }

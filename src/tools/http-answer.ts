@@ -1,4 +1,6 @@
+import { parseExactJson } from '../engine/exact-json.ts';
 import type { ToolOutcome } from '../engine/ports.ts';
+import { cutAnswer } from '../engine/tool-result.ts';
 import { readResponse } from '../providers/read-response.ts';
 import { hideInJson, hideInText } from './secret-values.ts';
 
@@ -8,7 +10,8 @@ const maxErrorLength = 1_000;
 const longestReadMs = 600_000;
 
 /**
- * Reads what an HTTP tool answered: JSON parsed, text as text; no more of it than fits.
+ * Reads what an HTTP tool answered: JSON parsed, with numbers that would be rounded as texts; text as text; no more of it
+ * than fits. What breaks off before its end is no answer, and neither is one in an encoding that was not asked for.
  * @param maxResultLength the most characters of the answer that a model is given
  * @param secrets what is taken out of it, in case its system sends back what it was sent
  */
@@ -23,7 +26,9 @@ export async function readAnswer(
     return { ok: false, error: `The tool answered with status ${status}: redirects are not followed.` };
   }
   const type = response.headers.get('content-type');
-  const kind = kindOf(type);
+  const encoding = response.headers.get('content-encoding') ?? 'identity';
+  const encoded = !/^(identity)?$/i.test(encoding.trim());
+  const kind = encoded ? 'binary' : kindOf(type);
   if (!response.ok) {
     if (status >= 500 || kind === 'binary') {
       await response.body?.cancel();
@@ -35,38 +40,29 @@ export async function readAnswer(
   }
   if (kind === 'binary') {
     await response.body?.cancel();
-    return {
-      ok: false,
-      error: `The tool answered with ${hideInText(type ?? '', secrets).slice(0, 100)}, which is no text.`,
-    };
+    const shown = hideInText((encoded ? encoding : type) ?? '', secrets).slice(0, 100);
+    if (encoded) return { ok: false, error: `The tool answered in the encoding ${shown}, which it was not asked for.` };
+    return { ok: false, error: `The tool answered with ${shown}, which is no text.` };
   }
   // A character has at most four bytes; what is parsed may be written with blanks that are not counted.
   const maxBytes = Math.max(65_536, maxResultLength * 4);
   const { bytes, cut } = await readResponse(response, { maxBytes, timeoutMs: longestReadMs });
-  const text = hideInText(decode(bytes, type), secrets);
-  if (cut !== null) return { ok: true, result: cutAnswer(text, maxResultLength) };
+  if (cut === 'broken') return { ok: false, error: 'The tool broke off its answer.' };
+  if (cut === 'late') return { ok: false, error: `No answer within ${longestReadMs / 1000} seconds.` };
+  const text = decode(bytes, type);
+  if (cut === 'large') return { ok: true, result: cutAnswer(hideInText(text, secrets), maxResultLength) };
   if (text.trim() === '') return { ok: true, result: null };
-  if (kind !== 'json') return { ok: true, result: text };
-  try {
-    // JSON may write them in another way.
-    return { ok: true, result: hideInJson(JSON.parse(text), secrets) };
-  } catch {
-    return { ok: true, result: text };
-  }
+  return { ok: true, result: readText(text, kind, secrets) };
 }
 
-/** The beginning of a text as a result that is no longer than so many characters as JSON, and says that it was cut. */
-export function cutAnswer(text: string, maxLength: number): { truncated: true; text: string } {
-  const cut = (length: number) => ({ truncated: true as const, text: text.slice(0, length).toWellFormed() });
-  // Quotes, line ends and control characters are longer as JSON: the longest beginning that fits is looked for by halves.
-  let fits = 0;
-  let tooLong = Math.min(text.length, maxLength) + 1;
-  while (tooLong - fits > 1) {
-    const middle = Math.floor((fits + tooLong) / 2);
-    if (JSON.stringify(cut(middle)).length <= maxLength) fits = middle;
-    else tooLong = middle;
+/** A text without the secrets; JSON as what it says. */
+function readText(text: string, kind: 'json' | 'text', secrets: readonly string[]): unknown {
+  if (kind === 'text') return hideInText(text, secrets);
+  try {
+    return hideInJson(parseExactJson(text).value, secrets);
+  } catch {
+    return hideInText(text, secrets);
   }
-  return cut(fits);
 }
 
 function kindOf(contentType: string | null): 'json' | 'text' | 'binary' {

@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
+import type { Viewer } from '../auth/viewer.ts';
 import type { ToolOutcome } from '../engine/ports.ts';
 import { AddressRefusedError } from '../providers/guard.ts';
 import { callerHeaders, callerOf } from './caller.ts';
+import { hashHttpTool } from './definition-hash.ts';
 import { readAnswer } from './http-answer.ts';
-import { lazyCheck, maxJsonLength } from './parameters.ts';
+import { argumentsUnfit, lazyCheck, readArguments } from './parameters.ts';
 import { listSecretValues } from './secret-values.ts';
 import { refuseRoles, type Tool, type ToolContext } from './tool.ts';
 import { fillTemplate, parseTemplate, type UrlTemplate, writeScalar } from './url-template.ts';
@@ -40,6 +42,16 @@ export function createHttpTool(definition: HttpToolDefinition, reach: HttpReach)
   const { name, description, parameters, timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
   const template = parseTemplate(definition.url);
   const check = lazyCheck(parameters, (why) => reach.logger.warn({ tool: name, why }, 'a schema is not enforced'));
+  const prepare = (args: unknown, viewer: Viewer): Request | string => {
+    const refusal = refuseRoles(viewer, requiredRoles);
+    if (refusal !== null) return refusal;
+    if (typeof template === 'string' || definition.headers === null) {
+      return 'The tool is not set up rightly: an administrator has to look at it.';
+    }
+    const given = readArguments(args);
+    if (given === null) return argumentsUnfit;
+    return check(given) ?? buildRequest(definition, definition.headers, template, given);
+  };
   return {
     name,
     description,
@@ -49,29 +61,17 @@ export function createHttpTool(definition: HttpToolDefinition, reach: HttpReach)
     source: 'HTTP',
     timeoutMs,
     maxResultLength,
+    hashDefinition: () => hashHttpTool(definition),
+    check(args, viewer) {
+      const request = prepare(args, viewer);
+      return typeof request === 'string' ? request : null;
+    },
     async call(args, context) {
-      const refusal = refuseRoles(context.viewer, requiredRoles);
-      if (refusal !== null) return { ok: false, error: refusal };
-      if (typeof template === 'string' || definition.headers === null) {
-        return { ok: false, error: 'The tool is not set up rightly: an administrator has to look at it.' };
-      }
-      const given = readArguments(args);
-      if (given === null) return { ok: false, error: argumentsUnfit };
-      const wrong = check(given);
-      if (wrong !== null) return { ok: false, error: wrong };
-      const request = buildRequest(definition, definition.headers, template, given);
+      const request = prepare(args, context.viewer);
       if (typeof request === 'string') return { ok: false, error: request };
       return send(definition, request, context, reach);
     },
   };
-}
-
-const argumentsUnfit = `The arguments must be one JSON object of at most ${maxJsonLength} characters.`;
-
-/** Arguments as an object of bounded size; null where they are none. */
-export function readArguments(args: unknown): Readonly<Record<string, unknown>> | null {
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) return null;
-  return JSON.stringify(args).length > maxJsonLength ? null : { ...args };
 }
 
 interface Request {
@@ -122,7 +122,13 @@ async function send(
   try {
     const response = await dial(url, {
       method,
-      headers: { accept: 'application/json, text/*;q=0.9', ...headers, ...callerHeaders(caller) },
+      headers: {
+        accept: 'application/json, text/*;q=0.9',
+        ...headers,
+        // What is small when it is packed may be of any size.
+        'accept-encoding': 'identity',
+        ...callerHeaders(caller),
+      },
       ...(body === null ? {} : { body }),
       signal: context.signal,
     });

@@ -34,10 +34,24 @@ export interface McpDefinition {
   readonly requiredRoles: readonly string[];
 }
 
+/** The most bytes of a page of a server's list of tools. */
+export const maxListBytes = 4 * 1024 * 1024;
+/** So much of an answer is always taken: it may hold pictures, which are not passed on. */
+const leastAnswerBytes = 1024 * 1024;
+
+/**
+ * The most bytes of an answer to a call that are read. Characters have up to four bytes, and are longer as JSON in JSON;
+ * what is longer than that would be cut to a small part of it.
+ */
+export function maxAnswerBytes({ maxResultLength }: McpDefinition): number {
+  return Math.max(leastAnswerBytes, 8 * maxResultLength);
+}
+
 /** What is the same for two definitions that can share a connection. It is made from secrets: it stays in memory. */
-export function fingerprint({ tenantId, name, address }: McpDefinition): string {
+export function fingerprint(definition: McpDefinition): string {
+  const { tenantId, name, address } = definition;
   return createHash('sha256')
-    .update(JSON.stringify([tenantId, name, address]))
+    .update(JSON.stringify([tenantId, name, address, maxAnswerBytes(definition)]))
     .digest('hex');
 }
 

@@ -7,9 +7,17 @@ import { AddressRefusedError } from '../providers/guard.ts';
 const maxRefusalLength = 65_536;
 const refusal = z.looseObject({ error: z.looseObject({ message: z.string() }) });
 
-/** An answer that is not taken: a redirect (its headers are for one origin), or one that is too long. */
+/**
+ * An answer that is not taken: a redirect (its headers are for one origin), or one that is too long. The message is ours,
+ * for the model.
+ */
 export class AnswerRefusedError extends Error {
   override readonly name = 'AnswerRefusedError';
+}
+
+/** What a model is told of an answer with more bytes than that. */
+export function describeTooLong(maxBytes: number): string {
+  return `The answer of the MCP server was too long: it has more than ${maxBytes} bytes.`;
 }
 
 /** What the log says of a failure. Neither the server's words nor a header or an address: they may hold secrets. */
@@ -28,8 +36,9 @@ export function describeProblem(error: unknown): { readonly problem: string; rea
   return { problem: 'FAILED' };
 }
 
-/** What a server has answered instead of a result, for the model; null: it was no answer of the server. */
+/** What a server has answered instead of a result, or why its answer was not taken; null: it was no answer of it. */
 export function readServerError(error: unknown): string | null {
+  if (error instanceof AnswerRefusedError) return error.message;
   if (error instanceof StreamableHTTPError) return readRefusal(error);
   if (!(error instanceof McpError) || error.code === ErrorCode.RequestTimeout) return null;
   // Servers may use the code of a closed connection for their own errors.
@@ -62,7 +71,6 @@ export function sessionIsGone(error: unknown): boolean {
  */
 export function isOfOneRequest(error: unknown): boolean {
   if (error instanceof StreamableHTTPError) return error.code !== 404 && error.code !== 400;
-  if (error instanceof AnswerRefusedError || error instanceof SyntaxError || error instanceof z.core.$ZodError)
-    return true;
+  if (error instanceof SyntaxError || error instanceof z.core.$ZodError) return true;
   return readServerError(error) !== null;
 }

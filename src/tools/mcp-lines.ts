@@ -1,8 +1,8 @@
 import { deserializeMessage } from '@modelcontextprotocol/sdk/shared/stdio.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
+import { maxListBytes } from './mcp-config.ts';
+import { describeTooLong } from './mcp-failures.ts';
 
-/** The most bytes of one message over a pipe. */
-const maxLineBytes = 4 * 1024 * 1024;
 /** What is kept of the beginning and of the end of a longer one: the id of its request stands there. */
 const edgeBytes = 1_024;
 const lineEnd = 0x0a;
@@ -12,10 +12,25 @@ const lineEnd = 0x0a;
  * for it is answered with an error: the others that share the process go on.
  */
 export class MessageLines {
+  readonly #maxAnswerBytes: number;
+  /** The requests on their way that are no calls: their answers may be longer. */
+  readonly #lists = new Set<unknown>();
   readonly #ready: (string | JSONRPCMessage)[] = [];
   #pieces: Buffer[] = [];
   #size = 0;
   #tail = Buffer.alloc(0);
+
+  /** @param maxAnswerBytes the most bytes of the answer to a call, and of whatever else is no list */
+  constructor(maxAnswerBytes: number) {
+    this.#maxAnswerBytes = maxAnswerBytes;
+  }
+
+  /** Is told each message before it is sent. */
+  noteSent(message: JSONRPCMessage): void {
+    if (!('method' in message)) return;
+    if (message.method === 'notifications/cancelled') this.#lists.delete(message.params?.requestId);
+    else if ('id' in message && message.method !== 'tools/call') this.#lists.add(message.id);
+  }
 
   append(chunk: Buffer): void {
     let from = 0;
@@ -31,7 +46,9 @@ export class MessageLines {
   readMessage(): JSONRPCMessage | null {
     const next = this.#ready.shift();
     if (next === undefined) return null;
-    return typeof next === 'string' ? deserializeMessage(next) : next;
+    const message = typeof next === 'string' ? deserializeMessage(next) : next;
+    if (!('method' in message)) this.#lists.delete(message.id);
+    return message;
   }
 
   clear(): void {
@@ -42,7 +59,7 @@ export class MessageLines {
   #grow(piece: Buffer): void {
     if (piece.length === 0) return;
     this.#size += piece.length;
-    if (this.#size <= maxLineBytes) {
+    if (this.#size <= this.#longest) {
       this.#pieces.push(piece);
       return;
     }
@@ -54,13 +71,21 @@ export class MessageLines {
     this.#tail = Buffer.from(Buffer.concat([this.#tail, piece.subarray(-edgeBytes)]).subarray(-edgeBytes));
   }
 
+  get #longest(): number {
+    return Math.max(this.#maxAnswerBytes, maxListBytes);
+  }
+
   #endLine(): void {
     const text = Buffer.concat(this.#pieces).toString('utf8').replace(/\r$/, '');
-    if (this.#size <= maxLineBytes) this.#ready.push(text);
+    if (this.#size <= this.#maxAnswerBytes) this.#ready.push(text);
     else {
-      const id = findId(text, this.#tail.toString('utf8'));
-      const error = { code: -32_603, message: 'The answer of the MCP server was too long.' };
-      if (id !== null) this.#ready.push({ jsonrpc: '2.0', id, error });
+      const cut = this.#size > this.#longest;
+      const tail = cut ? this.#tail.toString('utf8') : text.slice(-edgeBytes);
+      const id = findId(text.slice(0, edgeBytes), tail);
+      const isList = this.#lists.has(id);
+      const error = { code: -32_603, message: describeTooLong(isList ? this.#longest : this.#maxAnswerBytes) };
+      if (isList && !cut) this.#ready.push(text);
+      else if (id !== null) this.#ready.push({ jsonrpc: '2.0', id, error });
     }
     this.#startLine();
   }

@@ -1,25 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { Logger } from 'pino';
+import type { Viewer } from '../auth/viewer.ts';
 import { orAborted } from '../engine/abort.ts';
 import type { ToolOutcome } from '../engine/ports.ts';
 import { listServerSecrets, type McpDefinition } from './mcp-config.ts';
 import { describeProblem, isOfOneRequest, readServerError, sessionIsGone } from './mcp-failures.ts';
 import { type ListedTool, readToolList } from './mcp-list.ts';
+import { OpenCalls } from './mcp-open-calls.ts';
 import { callResult, readCallResult } from './mcp-result.ts';
-import { closeClient, createHttpTransport, createStdioTransport } from './mcp-transport.ts';
+import { closeClient, createTransport, type McpReach } from './mcp-transport.ts';
 
 /** How a connection stands. */
 export type McpStatus = 'CONNECTED' | 'CONNECTING' | 'NOT_CONNECTED' | 'FAILED';
 
-/** How MCP servers are reached. */
-export interface McpReach {
-  readonly logger: Logger;
-  /** For addresses that tenants wrote. */
-  readonly dialGuarded: typeof fetch;
-  /** For the operator's. */
-  readonly dialFreely: typeof fetch;
+interface CallBounds {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  readonly maxResultLength: number;
 }
 
 const connectTimeoutMs = 10_000;
@@ -52,7 +50,7 @@ export class McpLink {
   #busySince = 0;
   /** The calls that are on their way, over each connection: one that was given up stays until its calls have ended. */
   readonly #calls = new Map<Client, number>();
-  #waiting = 0;
+  readonly #openCalls: OpenCalls;
   #failures = 0;
   #retryAt = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -60,6 +58,7 @@ export class McpLink {
   constructor(definition: McpDefinition, reach: McpReach) {
     this.definition = definition;
     this.#reach = reach;
+    this.#openCalls = new OpenCalls(definition.tenantId === null);
   }
 
   get status(): McpStatus {
@@ -70,7 +69,7 @@ export class McpLink {
 
   /** Whether a call is on its way. */
   get busy(): boolean {
-    return this.#waiting > 0;
+    return this.#openCalls.size > 0;
   }
 
   /**
@@ -96,27 +95,29 @@ export class McpLink {
   }
 
   /**
-   * Calls a tool. Whatever goes wrong with the server is an error for the model; the next call connects anew.
+   * Calls a tool. Whatever goes wrong with the server is an error for the model; the next call connects anew. So is a
+   * server that is busy with this user's calls already.
    * @param meta goes along as `_meta`
-   * @param options.timeoutMs after which the server is told to stop
+   * @param how.timeoutMs after which the server is told to stop
    * @throws the signal's reason when it is aborted
    */
   async call(
     name: string,
     args: Readonly<Record<string, unknown>>,
     meta: Readonly<Record<string, unknown>>,
-    options: { readonly signal: AbortSignal; readonly timeoutMs: number },
+    how: CallBounds & { readonly viewer: Viewer },
   ): Promise<ToolOutcome> {
     this.usedAt = performance.now();
-    this.#waiting += 1;
+    const refusal = this.#openCalls.begin(how.viewer);
+    if (refusal !== null) return { ok: false, error: refusal };
     try {
       const known = this.#client !== null;
-      const first = await this.#callOnce(name, args, meta, options);
+      const first = await this.#callOnce(name, args, meta, how);
       // The server has forgotten the session, and has not looked at the call.
-      if (first === null && known) return (await this.#callOnce(name, args, meta, options)) ?? lost;
+      if (first === null && known) return (await this.#callOnce(name, args, meta, how)) ?? lost;
       return first ?? lost;
     } finally {
-      this.#waiting -= 1;
+      this.#openCalls.end(how.viewer);
       this.usedAt = performance.now();
     }
   }
@@ -141,7 +142,7 @@ export class McpLink {
     name: string,
     args: Readonly<Record<string, unknown>>,
     meta: Readonly<Record<string, unknown>>,
-    { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+    { signal, timeoutMs, maxResultLength }: CallBounds,
   ): Promise<ToolOutcome | null> {
     let client: Client;
     try {
@@ -158,7 +159,8 @@ export class McpLink {
       const params = { name, arguments: { ...args }, _meta: { ...meta } };
       // The signal ends it at its timeout; the client's own is only there because it must have one.
       const bounds = { signal, timeout: timeoutMs + 1_000 };
-      return readCallResult(await client.request({ method: 'tools/call', params }, callResult, bounds));
+      const answer = await client.request({ method: 'tools/call', params }, callResult, bounds);
+      return readCallResult(answer, maxResultLength, listServerSecrets(this.definition));
     } catch (error) {
       if (signal.aborted) throw error;
       // Others may be waiting for answers over the same connection: it is not closed over one that has failed.
@@ -205,7 +207,7 @@ export class McpLink {
       this.#reach.logger.warn(this.#names(), 'the connection to an MCP server was lost');
     };
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => this.#readAgain(client));
-    const transport = this.#createTransport(() => this.#giveUp(client));
+    const transport = createTransport(this.definition, this.#reach, () => this.#giveUp(client));
     try {
       const bounds = { timeout: connectTimeoutMs, signal: this.#closing.signal };
       await client.connect(transport, bounds);
@@ -225,15 +227,6 @@ export class McpLink {
       this.#retryAfter(waitMs);
       throw error;
     }
-  }
-
-  #createTransport(onLost: () => void) {
-    const { address, name } = this.definition;
-    const { logger, dialGuarded, dialFreely } = this.#reach;
-    if (address.kind === 'stdio') return createStdioTransport(address, name, logger);
-    const http = createHttpTransport(address, address.guarded ? dialGuarded : dialFreely);
-    http.onLost = onLost;
-    return http.transport;
   }
 
   #retryAfter(waitMs: number): void {
@@ -277,9 +270,13 @@ export class McpLink {
 
   /** @returns how many were left out */
   async #readTools(client: Client): Promise<number> {
-    const { tools, left } = await readToolList(client, this.#closing.signal, listServerSecrets(this.definition));
-    this.#tools = tools;
-    return left;
+    const list = await readToolList(client, this.#closing.signal, listServerSecrets(this.definition));
+    this.#tools = list.tools;
+    if (list.unfit.length > 0) {
+      const line = { ...this.#names(), tools: list.unfit };
+      this.#reach.logger.warn(line, 'tools of an MCP server are left out: their schemas are too large or too deep');
+    }
+    return list.left;
   }
 
   #names() {

@@ -15,12 +15,18 @@ export interface ToolList {
   readonly tools: readonly ListedTool[];
   /** How many were not taken: over the number, too large, or not usable. */
   readonly left: number;
+  /** Of those, the names of the first whose schemas are too large or nested too deep. */
+  readonly unfit: readonly string[];
 }
 
 /** Tools that are taken of one server. */
 export const mostTools = 500;
 const mostPages = 100;
 const maxDescriptionLength = 2_000;
+/** How deep a schema may be nested: what walks it does so by calling itself. */
+const deepest = 100;
+const mostNamed = 20;
+const maxNamedLength = 100;
 const listTimeoutMs = 10_000;
 
 /** Looser than the SDK's own: one tool that is odd must not take the others with it. */
@@ -39,8 +45,9 @@ const listedTool = z.looseObject({
  */
 export async function readToolList(client: Client, signal: AbortSignal, secrets: readonly string[]): Promise<ToolList> {
   // A server without tools is not asked for them.
-  if (!client.getServerCapabilities()?.tools) return { tools: [], left: 0 };
+  if (!client.getServerCapabilities()?.tools) return { tools: [], left: 0, unfit: [] };
   const tools = new Map<string, ListedTool>();
+  const unfit: string[] = [];
   const cursors = new Set<string>();
   let left = 0;
   let cursor: string | undefined;
@@ -49,8 +56,9 @@ export async function readToolList(client: Client, signal: AbortSignal, secrets:
     const answer = await client.request({ method: 'tools/list', params }, page, { signal, timeout: listTimeoutMs });
     for (const entry of answer.tools) {
       const tool = tools.size < mostTools ? readTool(entry, secrets) : null;
-      if (tool === null || tools.has(tool.name)) left += 1;
+      if (tool === null || 'unfit' in tool || tools.has(tool.name)) left += 1;
       else tools.set(tool.name, tool);
+      if (tool !== null && 'unfit' in tool && unfit.length < mostNamed) unfit.push(tool.unfit);
     }
     cursor = answer.nextCursor ?? undefined;
     if (cursor === undefined || tools.size >= mostTools || cursors.has(cursor)) break;
@@ -58,16 +66,24 @@ export async function readToolList(client: Client, signal: AbortSignal, secrets:
   }
   // In an order of their own, so that names stay the same whatever the server's order is.
   const sorted = [...tools.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
-  return { tools: sorted, left };
+  return { tools: sorted, left, unfit };
 }
 
 /** An entry of a list; null where it cannot be used, or asks for what this client does not do (tasks). */
-function readTool(entry: unknown, secrets: readonly string[]): ListedTool | null {
+function readTool(entry: unknown, secrets: readonly string[]): ListedTool | { readonly unfit: string } | null {
   const parsed = listedTool.safeParse(entry);
   if (!parsed.success || parsed.data.execution?.taskSupport === 'required') return null;
   const { name } = parsed.data;
+  const unfit = { unfit: hideInText(name, secrets).slice(0, maxNamedLength).toWellFormed() };
+  if (isNestedDeeper(parsed.data.inputSchema, deepest)) return unfit;
   const description = hideInText(parsed.data.description ?? '', secrets);
   const inputSchema = z.record(z.string(), z.unknown()).parse(hideInJson(parsed.data.inputSchema, secrets));
-  if (JSON.stringify(inputSchema).length > maxJsonLength) return null;
+  if (JSON.stringify(inputSchema).length > maxJsonLength) return unfit;
   return { name, description: description.slice(0, maxDescriptionLength).toWellFormed(), inputSchema };
+}
+
+/** Whether lists and objects stand deeper in each other than so many levels; it goes no deeper to find out. */
+function isNestedDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isNestedDeeper(inner, levels - 1));
 }

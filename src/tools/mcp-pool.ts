@@ -1,5 +1,6 @@
 import { fingerprint, type McpDefinition } from './mcp-config.ts';
-import { McpLink, type McpReach } from './mcp-link.ts';
+import { McpLink } from './mcp-link.ts';
+import type { McpReach } from './mcp-transport.ts';
 
 /** A connection that nobody has used for so long is closed. */
 const idleMs = 600_000;
@@ -12,6 +13,7 @@ export class McpPool {
   readonly #links = new Map<string, McpLink>();
   readonly #closing = new Set<Promise<void>>();
   readonly #timer: NodeJS.Timeout;
+  #closed = false;
 
   constructor(reach: McpReach) {
     this.#reach = reach;
@@ -26,7 +28,8 @@ export class McpPool {
     // The last in the map is the one that was used last.
     this.#links.delete(key);
     this.#links.set(key, link);
-    if (this.#links.size > mostLinks) this.#dropFirst();
+    if (this.#closed) this.#drop(key, link);
+    else if (this.#links.size > mostLinks) this.#dropFirst();
     return link;
   }
 
@@ -40,6 +43,7 @@ export class McpPool {
 
   /** Closes all of them, and ends all processes that were started. */
   async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#timer);
     for (const [key, link] of this.#links) this.#drop(key, link);
     await Promise.all(this.#closing);

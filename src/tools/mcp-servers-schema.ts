@@ -14,7 +14,7 @@ const McpServerStatus = builder.enumType('McpServerStatus', {
   values: {
     CONNECTED: { description: 'It is there.' },
     CONNECTING: { description: 'It is being made.' },
-    NOT_CONNECTED: { description: 'Nobody has needed it lately, or the server is switched off.' },
+    NOT_CONNECTED: { description: 'The server is switched off, or was lost just now.' },
     FAILED: { description: 'It could not be made; it is tried again. The server’s log says why.' },
   } as const,
 });
@@ -45,7 +45,7 @@ const McpServerRef = builder.prismaObject('McpServer', {
     isActive: t.exposeBoolean('isActive', {}),
     status: t.field({
       type: McpServerStatus,
-      description: 'How the connection to it stands.',
+      description: 'How the connection to it stands, once it was tried: that is waited for as with `tools`.',
       resolve: (server, _args, context) => context.tools.inspectServer(context.viewer, server.name),
     }),
     tools: t.field({

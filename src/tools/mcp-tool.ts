@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { Viewer } from '../auth/viewer.ts';
 import { callerMeta, callerOf } from './caller.ts';
-import { readArguments } from './http-tool.ts';
+import { hashMcpTool } from './definition-hash.ts';
 import { listServerSecrets, type McpDefinition } from './mcp-config.ts';
 import type { ListedTool } from './mcp-list.ts';
 import type { McpPool } from './mcp-pool.ts';
-import { lazyCheck, maxJsonLength } from './parameters.ts';
+import { argumentsUnfit, lazyCheck, readArguments } from './parameters.ts';
 import { hideInOutcome } from './secret-values.ts';
 import { refuseRoles, type Tool } from './tool.ts';
 
@@ -46,11 +47,19 @@ export function nameTool(server: string, tool: string, taken: ReadonlySet<string
 function createMcpTool(
   name: string,
   definition: McpDefinition,
-  { name: ownName, description, inputSchema: parameters }: ListedTool,
+  tool: ListedTool,
   { pool, logger }: { readonly pool: McpPool; readonly logger: Logger },
 ): Tool {
+  const { name: ownName, description, inputSchema: parameters } = tool;
   const { timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
   const check = lazyCheck(parameters, (why) => logger.warn({ tool: name, why }, 'a schema is not enforced'));
+  const prepare = (args: unknown, viewer: Viewer): Readonly<Record<string, unknown>> | string => {
+    const refusal = refuseRoles(viewer, requiredRoles);
+    if (refusal !== null) return refusal;
+    const given = readArguments(args);
+    if (given === null) return argumentsUnfit;
+    return check(given) ?? given;
+  };
   return {
     name,
     description,
@@ -60,18 +69,17 @@ function createMcpTool(
     source: 'MCP',
     timeoutMs,
     maxResultLength,
+    hashDefinition: () => hashMcpTool(definition, tool),
+    check(args, viewer) {
+      const given = prepare(args, viewer);
+      return typeof given === 'string' ? given : null;
+    },
     async call(args, context) {
-      const refusal = refuseRoles(context.viewer, requiredRoles);
-      if (refusal !== null) return { ok: false, error: refusal };
-      const given = readArguments(args);
-      if (given === null) {
-        return { ok: false, error: `The arguments must be one JSON object of at most ${maxJsonLength} characters.` };
-      }
-      const wrong = check(given);
-      if (wrong !== null) return { ok: false, error: wrong };
-      const { signal } = context;
+      const given = prepare(args, context.viewer);
+      if (typeof given === 'string') return { ok: false, error: given };
+      const how = { viewer: context.viewer, signal: context.signal, timeoutMs, maxResultLength };
       const meta = callerMeta(callerOf(context));
-      const outcome = await pool.linkTo(definition).call(ownName, given, meta, { signal, timeoutMs });
+      const outcome = await pool.linkTo(definition).call(ownName, given, meta, how);
       const clean = hideInOutcome(outcome, listServerSecrets(definition));
       return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
     },

@@ -1,22 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { FetchLike } from '@modelcontextprotocol/sdk/shared/transport.js';
+import type { FetchLike, Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import type { McpAddress } from './mcp-config.ts';
+import { boundBody, isEventStream } from './mcp-body.ts';
+import { type McpAddress, type McpDefinition, maxAnswerBytes, maxListBytes } from './mcp-config.ts';
 import { AnswerRefusedError } from './mcp-failures.ts';
-import { MessageLines } from './mcp-lines.ts';
+import { createStdioTransport } from './mcp-process.ts';
 
-/** The most bytes of one answer over HTTP. */
-const maxAnswerBytes = 16 * 1024 * 1024;
+/** The most bytes of a stream of events in all, notices included. */
+const maxStreamBytes = 16 * 1024 * 1024;
 /** How long an answer or a notice of ours may take to be taken. */
 const sendTimeoutMs = 10_000;
 /** Requests of a server whose answers it has not taken: who sends more only wants connections. */
 const mostAnswers = 32;
-/** Requests on their way at once, in all; each has a connection. */
-const mostOpen = 256;
+/** Streams of notices and of answers that are taken up again, at once: the client needs one, and one for each such call. */
+const mostStreams = 256;
+/** A stream that is still open so long after its answer is closed by us: each is a connection. */
+const lingerMs = 1_000;
 /** How long after the end of a stream its answer may still be on its way through the client's own buffers. */
 const lostAfterMs = 250;
 /** A stream of notices that was there and cannot be had again so often: the server is gone. */
@@ -30,43 +32,40 @@ const reconnection = {
 
 /** How long the end of a session may take to be taken. */
 const farewellMs = 1_000;
-const tooLong = 'The answer of the MCP server was too long.';
+
+/** How MCP servers are reached. */
+export interface McpReach {
+  readonly logger: Logger;
+  /** For addresses that tenants wrote. */
+  readonly dialGuarded: typeof fetch;
+  /** For the operator's. */
+  readonly dialFreely: typeof fetch;
+}
 
 /** How a server over HTTP is reached. */
-export interface HttpTransport {
+interface HttpTransport {
   readonly transport: StreamableHTTPClientTransport;
   /** Called when the server is gone: the session is over, calls that are on their way may still be answered. */
   onLost: () => void;
 }
 
-/** The transport to a process that is started. What it says on its error output goes to the log, at debug. */
-export function createStdioTransport(
-  { command, args, env, cwd }: Extract<McpAddress, { kind: 'stdio' }>,
-  name: string,
-  logger: Logger,
-): StdioClientTransport {
-  const transport = new StdioClientTransport({
-    command,
-    args: [...args],
-    env: { ...env },
-    ...(cwd === null ? {} : { cwd }),
-    stderr: 'pipe',
-  });
-  // The SDK's own ends the process over a line that is too long, and copies what it has with each piece that comes.
-  Object.assign(transport, { _readBuffer: new MessageLines() });
-  transport.stderr?.on('data', (chunk: Uint8Array) => {
-    if (logger.isLevelEnabled('debug')) {
+/**
+ * The transport to a server, by its address. What a process says on its error output goes to the log, at debug.
+ * @param onLost is called when a server over HTTP is gone, while calls that are on their way may still be answered
+ */
+export function createTransport(definition: McpDefinition, reach: McpReach, onLost: () => void): Transport {
+  const { address, name } = definition;
+  const { logger, dialGuarded, dialFreely } = reach;
+  if (address.kind === 'stdio') {
+    return createStdioTransport(address, maxAnswerBytes(definition), (chunk) => {
+      if (!logger.isLevelEnabled('debug')) return;
       logger.debug({ mcpServer: name, said: Buffer.from(chunk).toString('utf8', 0, 2_000) }, 'an MCP server said');
-    }
-  });
-  // Whoever closes it while it is being closed waits until the process has ended as well.
-  const close = transport.close.bind(transport);
-  let closing: Promise<void> | null = null;
-  transport.close = () => {
-    closing ??= close();
-    return closing;
-  };
-  return transport;
+    });
+  }
+  const dial = address.guarded ? dialGuarded : dialFreely;
+  const http = createHttpTransport(address, maxAnswerBytes(definition), dial);
+  http.onLost = onLost;
+  return http.transport;
 }
 
 /**
@@ -74,35 +73,41 @@ export function createStdioTransport(
  * the connection of a request that is cancelled is closed, and a request whose stream breaks off is answered with an
  * error: the SDK would leave it waiting until it times out.
  */
-export function createHttpTransport(
+function createHttpTransport(
   { url, headers }: Extract<McpAddress, { kind: 'http' }>,
+  maxAnswerBytes: number,
   dial: typeof fetch,
 ): HttpTransport {
   let opened = false;
   let failures = 0;
-  let open = 0;
+  let streams = 0;
   let answers = 0;
   const cancels = new Map<string | number, AbortController>();
   /** Requests whose streams broke off and are to be taken up again. */
   const broken = new Set<string | number>();
   const watchedFetch: FetchLike = async (target, init) => {
     const notices = init?.method === 'GET';
-    const sent = readMessage(init?.body);
+    const sent = readSent(init?.body);
     const { id } = sent;
     if (sent.cancelled !== null) cancels.get(sent.cancelled)?.abort(new Error('The request was cancelled.'));
-    if (open >= mostOpen || (sent.isAnswer && answers >= mostAnswers)) {
-      if (notices || sent.isAnswer) void transport.close();
-      throw new AnswerRefusedError('Too much is on its way.');
+    // Calls are counted by whoever makes them: what the server itself sends and is sent takes no place of theirs.
+    if (notices && streams >= mostStreams) {
+      noteFailure(true);
+      throw new AnswerRefusedError('The MCP server opens too many streams.');
+    }
+    if (sent.isAnswer && answers >= mostAnswers) {
+      void transport.close();
+      throw new AnswerRefusedError('The MCP server takes no answers.');
     }
     const cancel = new AbortController();
     if (id !== null) cancels.set(id, cancel);
-    open += 1;
+    if (notices) streams += 1;
     if (sent.isAnswer) answers += 1;
     let over = false;
     const finish = () => {
       if (over) return;
       over = true;
-      open -= 1;
+      if (notices) streams -= 1;
       if (sent.isAnswer) answers -= 1;
       if (id !== null) cancels.delete(id);
     };
@@ -113,16 +118,23 @@ export function createHttpTransport(
       const response = await dial(target, { ...init, signal });
       if (response.status >= 300 && response.status < 400) {
         await response.body?.cancel();
-        throw new AnswerRefusedError('A redirect was not followed.');
+        throw new AnswerRefusedError('The MCP server answered with a redirect, which is not followed.');
       }
       if (notices && response.ok) {
         opened = true;
         failures = 0;
       } else if (notices) noteFailure(response.status === 404 || response.status === 400);
-      const streamed = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-      const stream = id !== null && response.ok && streamed ? { id, lose, cancelled: cancel.signal } : null;
-      if (response.body === null) finish();
-      return bound(response, stream, finish);
+      const answering = id !== null && response.ok && isEventStream(response);
+      return boundBody(response, {
+        maxBytes: sent.isList ? maxListBytes : maxAnswerBytes,
+        maxStreamBytes,
+        answers: answering ? { id, lose, cancelled: cancel.signal } : null,
+        onOver: (tooLong) => {
+          finish();
+          // It would be taken up again at the same event.
+          if (notices && tooLong) noteFailure(true);
+        },
+      });
     } catch (error) {
       finish();
       if (notices) noteFailure(false);
@@ -135,6 +147,11 @@ export function createHttpTransport(
     reconnectionOptions: reconnection,
   });
   const http: HttpTransport = { transport, onLost: () => {} };
+  // The client calls this before its own.
+  transport.onmessage = (message) => {
+    const cancel = 'id' in message && !('method' in message) && message.id !== undefined && cancels.get(message.id);
+    if (cancel) setTimeout(() => cancel.abort(), lingerMs).unref();
+  };
 
   // Servers without such a stream refuse it from the beginning, each in its own way: that is nothing.
   const noteFailure = (final: boolean) => {
@@ -153,7 +170,6 @@ export function createHttpTransport(
   return http;
 }
 
-const id = z.union([z.string(), z.number()]);
 /** Closes a connection, and tells a server over HTTP that the session is over. */
 export async function closeClient(client: Client): Promise<void> {
   const { transport } = client;
@@ -164,6 +180,7 @@ export async function closeClient(client: Client): Promise<void> {
   await client.close().catch(() => {});
 }
 
+const id = z.union([z.string(), z.number()]);
 const requestMessage = z.looseObject({ id, method: z.string() });
 const cancellation = z.looseObject({
   method: z.literal('notifications/cancelled'),
@@ -172,72 +189,14 @@ const cancellation = z.looseObject({
 const answerMessage = z.looseObject({ id, method: z.undefined().optional() });
 
 /** What a body that is sent holds: the id of a request, which request it cancels, whether it answers one. */
-function readMessage(body: unknown) {
+function readSent(body: unknown) {
   const message: unknown = typeof body === 'string' ? JSON.parse(body) : null;
+  const request = requestMessage.safeParse(message).data;
   return {
-    id: requestMessage.safeParse(message).data?.id ?? null,
+    id: request?.id ?? null,
+    /** Whether it asks for what a server is, or for what it has. */
+    isList: request !== undefined && request.method !== 'tools/call',
     cancelled: cancellation.safeParse(message).data?.params.requestId ?? null,
     isAnswer: answerMessage.safeParse(message).success,
   };
-}
-
-/** A stream that answers a request. */
-interface AnswerStream {
-  readonly id: string | number;
-  readonly cancelled: AbortSignal;
-  /** Is told when it has ended, however it did, and whether an event in it had an id. */
-  readonly lose: (id: string | number, resumable: boolean) => void;
-}
-
-/**
- * The response with a body that fails when it is too long.
- * @param stream null: it is no stream that answers a request
- * @param onOver is told when nothing more is read of it
- */
-function bound(response: Response, stream: AnswerStream | null, onOver: () => void): Response {
-  if (response.body === null) return response;
-  const reader = response.body.getReader();
-  let bytes = 0;
-  let resumable = false;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        try {
-          const { done, value } = await reader.read();
-          if (done) {
-            onOver();
-            stream?.lose(stream.id, resumable);
-            return controller.close();
-          }
-          bytes += value.length;
-          resumable ||= /^id:/m.test(Buffer.from(value).toString('latin1', 0, 256));
-          if (bytes <= maxAnswerBytes) return controller.enqueue(value);
-          throw new AnswerRefusedError(tooLong);
-        } catch (error) {
-          void reader.cancel().catch(() => {});
-          onOver();
-          // It is not to be taken up again: the SDK does so unless there was a result.
-          if (stream && (error instanceof AnswerRefusedError || stream.cancelled.aborted)) {
-            controller.enqueue(endStream(stream.id));
-            return controller.close();
-          }
-          stream?.lose(stream.id, resumable);
-          controller.error(error);
-        }
-      },
-      cancel: (reason) => {
-        onOver();
-        return reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  const { status, headers } = response;
-  return new Response(body, { status, headers });
-}
-
-/** The last event of a stream that is given up. Where nobody waits for it any more, it is passed over. */
-function endStream(id: string | number): Uint8Array {
-  const result = { isError: true, content: [{ type: 'text', text: tooLong }] };
-  return Buffer.from(`\n\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
 }

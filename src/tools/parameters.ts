@@ -23,6 +23,15 @@ const keptChecks = 500;
 /** Says what is wrong with arguments, in a sentence for the model; null: they fit. */
 export type ArgumentCheck = (args: unknown) => string | null;
 
+/** What a model is told of arguments that `readArguments` does not take. */
+export const argumentsUnfit = `The arguments must be one JSON object of at most ${maxJsonLength} characters.`;
+
+/** Arguments as an object of bounded size; null where they are none. */
+export function readArguments(args: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof args !== 'object' || args === null || Array.isArray(args)) return null;
+  return JSON.stringify(args).length > maxJsonLength ? null : { ...args };
+}
+
 /** A JSON Schema that arguments cannot be checked against here. The message is the end of a sentence: "must …". */
 export class SchemaUnfitError extends Error {
   override readonly name = 'SchemaUnfitError';
@@ -59,7 +68,7 @@ function areUnique(items: readonly unknown[]): boolean {
 }
 
 /** JSON that is the same for equal values (JSON Schema 2020-12 "Core", 4.2.2), whatever the order of their keys. */
-function writeCanonically(value: unknown): string {
+export function writeCanonically(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -45,6 +45,11 @@ export class ToolRegistry implements AsyncDisposable {
     ]);
   }
 
+  /** Begins to connect to the operator's MCP servers, so that the first turn has their tools. Nobody waits for it. */
+  connectOperatorServers(): void {
+    for (const server of this.host.operator.mcpServers) void this.#pool.linkTo(server).listTools(0);
+  }
+
   /** The names that nobody else can have. */
   get fixedNames(): readonly string[] {
     return [...this.#fixed.keys()];
@@ -71,16 +76,27 @@ export class ToolRegistry implements AsyncDisposable {
     return names.flatMap((name) => tools.get(name) ?? []);
   }
 
+  /** Whether a tool that was not found is, by its name, one of an MCP server that is not connected to now. */
+  async isOutOfReach(viewer: Viewer, name: string): Promise<boolean> {
+    const { mcpServers } = await this.#loadOwn(viewer);
+    const serverName = name.slice(0, name.indexOf('_'));
+    const servers = [...this.host.operator.mcpServers, ...mcpServers].filter((server) => server.name === serverName);
+    return servers.some((server) => this.#pool.linkTo(server).status !== 'CONNECTED');
+  }
+
   /** The tools of one of the tenant's MCP servers, as they are known. */
   async listServerTools(viewer: Viewer, name: string): Promise<Tool[]> {
     const tools = await this.#compose(await this.#loadOwn(viewer), (server) => server.name === name, 'person');
     return [...tools.values()].filter((tool) => tool.source === 'MCP');
   }
 
-  /** How the connection to one of the tenant's MCP servers stands. */
+  /** How the connection to one of the tenant's MCP servers stands, once it was tried: it is waited for like its tools. */
   async inspectServer(viewer: Viewer, name: string): Promise<McpStatus> {
     const definition = (await this.#loadOwn(viewer)).mcpServers.find((server) => server.name === name);
-    return definition === undefined ? 'NOT_CONNECTED' : this.#pool.linkTo(definition).status;
+    if (definition === undefined) return 'NOT_CONNECTED';
+    const link = this.#pool.linkTo(definition);
+    await link.listTools(patienceMs.person);
+    return link.status;
   }
 
   /** Ends the connections to MCP servers, and the processes that were started for them. */

@@ -35,8 +35,16 @@ builder.queryField('tools', (t) =>
 builder.prismaObjectField('Agent', 'tools', (t) =>
   t.field({
     type: [Tool],
-    description: 'The tools that it may use.',
+    description:
+      'The tools that it may use, as far as they are there now: not those of an MCP server that is out of reach, nor those that are switched off. toolNames has them all.',
     select: { toolNames: true },
     resolve: (agent, _args, context) => context.tools.findTools(context.viewer, agent.toolNames),
+  }),
+);
+
+builder.prismaObjectField('Agent', 'toolNames', (t) =>
+  t.exposeStringList('toolNames', {
+    description:
+      'The names of all tools that it was given, also of those that are not there now: what a form reads and sends back as tools.',
   }),
 );

@@ -31,24 +31,102 @@ export function listSecretValues({ headers, secretNames }: WithSecrets): string[
   return [...unique].sort((one, other) => other.length - one.length);
 }
 
-/** A text without the secrets. */
+/**
+ * A text without the secrets: as they are, and in all spellings of JSON (RFC 8259, section 7), also where that JSON is
+ * itself a text in another one, and its backslashes are escaped.
+ */
 export function hideInText(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => rest.replaceAll(secret, shown), text);
+  const rest = secrets.reduce((left, secret) => left.replaceAll(secret, shown), text);
+  return secrets.length > 0 && rest.includes('\\') ? hideEscaped(rest, secrets) : rest;
 }
 
-/** A JSON value without the secrets, in keys as well. What is no JSON, or nested too deep for it, stays as it is. */
+/** Backslashes, however often they were escaped, and the character after them where it is given by its number. */
+const escapes = /\\+(?:u005c\\*)*(?:u([0-9a-f]{4}))?/gi;
+const letters: Readonly<Record<string, string>> = { '\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't' };
+
+/**
+ * A text in which all spellings of one are the same: without backslashes, numbered characters as themselves, and those
+ * that are escaped with a letter as that letter.
+ */
+function unescapeAll(text: string): string {
+  const named = text.replace(/\\u005c/gi, '\\').replace(/\\u([0-9a-f]{4})/gi, (_escape, hex: string) => {
+    const character = String.fromCharCode(Number.parseInt(hex, 16));
+    return letters[character] ?? character;
+  });
+  return named.replaceAll('\\', '');
+}
+
+function hideEscaped(text: string, secrets: readonly string[]): string {
+  const plain = unescapeAll(text);
+  const found = secrets.flatMap((secret) => {
+    const looked = unescapeAll(secret.replace(/[\b\f\n\r\t]/g, (control) => letters[control] ?? ''));
+    // What is left of a secret of backslashes would be found everywhere.
+    return looked.length < shortest ? [] : findAll(plain, looked);
+  });
+  if (found.length === 0) return text;
+  const origins = locate(text);
+  let rest = '';
+  let from = 0;
+  for (const { start, end } of found.sort((one, other) => one.start - other.start)) {
+    const [first, last] = [origins.begins[start] ?? 0, origins.ends[end - 1] ?? 0];
+    if (last <= from) continue;
+    if (first >= from) rest += text.slice(from, first) + shown;
+    from = last;
+  }
+  return rest + text.slice(from);
+}
+
+function findAll(text: string, part: string): { readonly start: number; readonly end: number }[] {
+  const found = [];
+  for (let start = text.indexOf(part); start >= 0; start = text.indexOf(part, start + part.length)) {
+    found.push({ start, end: start + part.length });
+  }
+  return found;
+}
+
+/** Where each character of `unescapeAll` stands in the text, with the backslashes in front of it. */
+function locate(text: string): { readonly begins: Uint32Array; readonly ends: Uint32Array } {
+  const [begins, ends] = [new Uint32Array(text.length), new Uint32Array(text.length)];
+  let count = 0;
+  let at = 0;
+  let begin = 0;
+  const note = (end: number) => {
+    begins[count] = begin;
+    ends[count] = end;
+    count += 1;
+    at = begin = end;
+  };
+  for (const { 0: written, 1: hex, index } of text.matchAll(escapes)) {
+    while (at < index) note(at + 1);
+    at = index + written.length;
+    if (hex !== undefined) note(at);
+  }
+  while (at < text.length) note(at + 1);
+  return { begins, ends };
+}
+
+/**
+ * A JSON value without the secrets, in keys as well, and in JSON that is a text in it. What is no JSON stays as it is;
+ * what is nested too deep to be walked becomes a text.
+ */
 export function hideInJson(value: unknown, secrets: readonly string[]): unknown {
   if (secrets.length === 0 || value === undefined) return value;
+  let json: string;
   try {
-    const json = JSON.stringify(value);
-    if (!secrets.some((secret) => json.includes(JSON.stringify(secret).slice(1, -1)))) return value;
+    json = JSON.stringify(value);
+  } catch {
+    return value;
+  }
+  const hidden = hideInText(json, secrets);
+  if (hidden === json) return value;
+  try {
     return JSON.parse(json, (_key, entry: unknown) => {
       if (typeof entry === 'string') return hideInText(entry, secrets);
       if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return entry;
       return Object.fromEntries(Object.entries(entry).map(([key, inner]) => [hideInText(key, secrets), inner]));
     });
   } catch {
-    return value;
+    return hidden;
   }
 }
 

@@ -33,6 +33,18 @@ export interface ToolContext {
 /** A tool that can be called. A turn holds the tools that it began with: later edits do not reach it. */
 export interface Tool extends ToolDescription {
   /**
+   * Tells a tool from what it is changed to: where its calls go, and what they take. Two of one name with the same hash do
+   * the same. No secret is in it.
+   */
+  hashDefinition(): string;
+  /**
+   * What is known to be wrong with a call before it is made: nobody is asked to approve one that cannot work.
+   * @param args parsed but not yet checked
+   * @returns an error written for the model, as `call` would answer it: a viewer who may not, arguments against the
+   *   schema; null: nothing
+   */
+  check(args: unknown, viewer: Viewer): string | null;
+  /**
    * Runs it as the viewer of the context, whose permissions it checks at each call.
    * @param args parsed but not yet checked
    * @returns the result, or an error written for the model: arguments against the schema, a viewer who may not

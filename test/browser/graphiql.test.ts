@@ -25,7 +25,7 @@ test('pressing play in GraphiQL streams a turn with a handoff and a tool call', 
   const response = page.locator('.graphiql-response .view-lines');
   // Monaco writes no-break spaces.
   const shown = async () => (await response.innerText()).replaceAll('\u00a0', ' ');
-  await expect.poll(shown, { timeout: 30_000 }).toContain('"RunCompleted"');
+  await expect.poll(shown, { timeout: 90_000 }).toContain('"RunCompleted"');
   await expect.poll(shown).toMatch(/"handoffs"[\s\S]*"supervisor"[\s\S]*"orders"/);
   await expect.poll(shown).toMatch(/"toolCalls"[\s\S]*"lookup_order"[\s\S]*"SUCCEEDED"/);
   await page.screenshot({ path: join(folder, 'turn.png') });
@@ -63,7 +63,7 @@ test('a second visit begins anew, and its turn runs too', async () => {
   const play = async () => {
     await page.getByRole('button', { name: /^Execute/ }).click();
     const response = page.locator('.graphiql-response .view-lines');
-    await expect.poll(() => response.innerText(), { timeout: 30_000 }).toContain('"RunCompleted"');
+    await expect.poll(() => response.innerText(), { timeout: 90_000 }).toContain('"RunCompleted"');
   };
 
   const first = await variables.innerText();

@@ -80,6 +80,14 @@ export const edgeSchema = new GraphQLSchema({
       },
       wrongType: { type: GraphQLInt, resolve: () => 'a secret of the inside' },
       neverNull: { type: new GraphQLNonNull(GraphQLString), resolve: () => null },
+      wrongShape: {
+        type: new GraphQLObjectType({
+          name: 'Shape',
+          fields: { name: { type: GraphQLString } },
+          isTypeOf: () => false,
+        }),
+        resolve: () => ({ name: 'a secret of the inside' }),
+      },
       missing: {
         type: GraphQLString,
         resolve: () => {

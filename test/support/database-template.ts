@@ -32,7 +32,8 @@ export default async function makeDatabaseTemplate(project: TestProject): Promis
     const database = await makeServerTemplate(adminUrl);
     project.provide('databaseTemplate', { kind: 'server', folder, adminUrl, database });
   }
-  return () => rm(folder, { recursive: true, force: true });
+  // The copies are in it, too; a process that was killed ends a moment later.
+  return () => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
 
 /** Kept between runs: its name changes with the migrations. */

@@ -4,8 +4,8 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { inject } from 'vitest';
-import { openEmbeddedPostgres } from '../../src/database/embedded.ts';
+import { afterAll, inject } from 'vitest';
+import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../src/database/embedded.ts';
 
 export interface TestDatabase {
   /** An ordinary PostgreSQL URL. */
@@ -15,7 +15,8 @@ export interface TestDatabase {
 
 /**
  * A migrated and otherwise empty database of its own: on the server of TEST_DATABASE_URL when that is set, else an
- * embedded one. Either is a copy of the template that database-template.ts makes once for a run of the tests.
+ * embedded one. Either is a copy of the template that database-template.ts makes once for a run of the tests, or, on the
+ * embedded one, a copy that an earlier test of the file has left, emptied.
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const template = inject('databaseTemplate');
@@ -32,17 +33,70 @@ export async function createTestDataFolder(): Promise<{ folder: string; [Symbol.
   return { folder, [Symbol.asyncDispose]: () => rm(folder, removal) };
 }
 
+/** Embedded databases of this file that nobody uses, emptied: to open another takes longer than most tests. */
+const idle: IdleDatabase[] = [];
+
+interface IdleDatabase {
+  readonly postgres: EmbeddedPostgres;
+  /** What the schema looked like when it was new. */
+  readonly shape: string;
+}
+
+afterAll(async () => {
+  await Promise.all(idle.splice(0).map(({ postgres }) => postgres.close()));
+});
+
 async function createEmbedded(templateFolder: string): Promise<TestDatabase> {
-  const folder = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
-  await copyFolder(join(templateFolder, 'postgres'), join(folder, 'postgres'));
-  const postgres = await openEmbeddedPostgres(folder);
+  const { postgres, shape } = idle.pop() ?? (await openCopy(templateFolder));
   return {
     url: postgres.url,
     async [Symbol.asyncDispose]() {
-      await postgres.close();
-      await rm(folder, { recursive: true, force: true });
+      if (await isEmptied(postgres.url, shape)) idle.push({ postgres, shape });
+      else await postgres.close();
     },
   };
+}
+
+/** Its folder is in the template's, and goes with it. */
+async function openCopy(templateFolder: string): Promise<IdleDatabase> {
+  const folder = await mkdtemp(join(templateFolder, 'copy-'));
+  await copyFolder(join(templateFolder, 'postgres'), join(folder, 'postgres'));
+  const postgres = await openEmbeddedPostgres(folder);
+  return { postgres, shape: await connect(postgres.url, readShape) };
+}
+
+/** Empties a database and its session. @returns whether it is as good as new: not where a test has changed the schema */
+async function isEmptied(url: string, shape: string): Promise<boolean> {
+  try {
+    return await connect(url, async (client) => {
+      // A test may have left a transaction open: connections share the session.
+      await client.query('ROLLBACK');
+      await client.query('DISCARD ALL');
+      if ((await readShape(client)) !== shape) return false;
+      const { rows } = await client.query<{ tables: string }>(
+        `SELECT string_agg(format('%I', tablename), ', ') AS tables FROM pg_tables
+         WHERE schemaname = 'public' AND tablename <> '_prisma_migrations'`,
+      );
+      await client.query(`TRUNCATE ${rows[0]?.tables} RESTART IDENTITY CASCADE`);
+      return true;
+    });
+  } catch {
+    return false;
+  }
+}
+
+async function readShape(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ shape: string }>(
+    `SELECT concat_ws('/',
+       (SELECT count(*) FROM _prisma_migrations),
+       (SELECT md5(string_agg(c.oid || attname || atttypid || attnotnull, ',' ORDER BY c.oid, attnum))
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+       (SELECT md5(string_agg(oid || tgname || tgenabled::text, ',' ORDER BY oid)) FROM pg_trigger),
+       (SELECT md5(string_agg(oid || conname, ',' ORDER BY oid)) FROM pg_constraint),
+       (SELECT md5(string_agg(oid || md5(prosrc), ',' ORDER BY oid)) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+     ) AS shape`,
+  );
+  return rows[0]?.shape ?? '';
 }
 
 async function createOnServer(template: { adminUrl: string; database: string }): Promise<TestDatabase> {
@@ -57,10 +111,14 @@ async function createOnServer(template: { adminUrl: string; database: string }):
 }
 
 async function runOnServer(url: string, sql: string): Promise<void> {
+  await connect(url, (client) => client.query(sql));
+}
+
+async function connect<Result>(url: string, use: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    return await use(client);
   } finally {
     await client.end();
   }
