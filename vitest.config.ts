@@ -5,7 +5,8 @@ export default defineConfig({
   // Vite would take graphql's ES modules for our files while the libraries take its CommonJS: two copies.
   resolve: { alias: [{ find: /^graphql$/, replacement: join(import.meta.dirname, 'node_modules/graphql/index.js') }] },
   test: {
-    include: ['test/*.test.ts'],
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/browser/**'],
     globalSetup: ['test/support/database-template.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
     testTimeout: 240_000,

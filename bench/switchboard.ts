@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
 import { mintDevelopmentToken } from '../src/auth/development.ts';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
 import { applyMigrations } from '../src/database/migrate.ts';
 import type { Contestant } from './contestants.ts';
 import type { Lab } from './lab.ts';

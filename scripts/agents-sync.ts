@@ -1,4 +1,4 @@
-import { readEnvironmentProviders, syncDevelopmentAgent } from '../src/agents/development-agent.ts';
+import { readEnvironmentProviders, syncDevelopmentAgent } from '../src/agents/development.ts';
 import { openOperatorDatabase, readArguments, reportFailure } from './operator-database.ts';
 
 // npm run agents:sync [-- --tenant name]: brings the development agents of all tenants, or of one, to what the

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
-import { FolderInUseError } from '../src/database/folder-lock.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
+import { FolderInUseError } from '../src/database/embedded/folder-lock.ts';
 import { applyMigrations, MigrationError } from '../src/database/migrate.ts';
 
 // npm run migrate: applies the migrations to DATABASE_URL, or to the embedded database in DATA_DIR.

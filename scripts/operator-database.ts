@@ -1,10 +1,10 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
-import { findRunningPostgres } from '../src/database/embedded-folder.ts';
-import { FolderInUseError } from '../src/database/folder-lock.ts';
+import { type Env, EnvironmentError, loadEnv } from '../src/config/env.ts';
+import { type Database, openDatabase } from '../src/database/client.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
+import { findRunningPostgres } from '../src/database/embedded/folder.ts';
+import { FolderInUseError } from '../src/database/embedded/folder-lock.ts';
 import { applyMigrations, MigrationError, pendingMigrations } from '../src/database/migrate.ts';
-import { type Database, openDatabase } from '../src/db.ts';
-import { type Env, EnvironmentError, loadEnv } from '../src/env.ts';
 import type { KeyRing } from '../src/secrets/key-ring.ts';
 import { openKeyRing } from '../src/secrets/open-key-ring.ts';
 

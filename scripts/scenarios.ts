@@ -1,16 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ProviderRules } from '../src/agents/provider-input.ts';
-import type { Env } from '../src/env.ts';
-import { NotFoundError } from '../src/errors.ts';
-import { AddressGuard } from '../src/providers/guard.ts';
-import { exportScenario } from '../src/scenario-files/export-scenario.ts';
-import { type ImportReport, importScenarios } from '../src/scenario-files/import-scenario.ts';
-import { findMissingTools } from '../src/scenario-files/missing-tools.ts';
-import { readScenarioFiles } from '../src/scenario-files/read-files.ts';
-import { formatScenarioFile, type ScenarioFile, ScenarioFileError } from '../src/scenario-files/scenario-file.ts';
-import { readToolsFile } from '../src/tools/tools-file.ts';
+import type { ProviderRules } from '../src/agents/providers/input.ts';
+import { NotFoundError } from '../src/api/errors.ts';
+import type { Env } from '../src/config/env.ts';
+import { AddressGuard } from '../src/outbound/guard.ts';
+import { exportScenario } from '../src/scenarios/files/export.ts';
+import { formatScenarioFile, type ScenarioFile, ScenarioFileError } from '../src/scenarios/files/format.ts';
+import { type ImportReport, importScenarios } from '../src/scenarios/files/import.ts';
+import { findMissingTools } from '../src/scenarios/files/missing-tools.ts';
+import { readScenarioFiles } from '../src/scenarios/files/read.ts';
+import { readToolsFile } from '../src/tools/registry/tools-file.ts';
 import { openOperatorDatabase, reportFailure } from './operator-database.ts';
 
 // npm run scenarios -- import FILE... [--tenant default] [--dry-run]

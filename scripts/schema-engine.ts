@@ -6,7 +6,7 @@ import { bindMigrationAwareSqlAdapterFactory, type ColumnType, ColumnTypeEnum } 
 import type { SchemaEngine as Engine, MigrationList } from '@prisma/schema-engine-wasm';
 import { SchemaEngine } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/database/embedded.ts';
+import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
 import { migrationsFolder } from '../src/database/migrate.ts';
 
 const schemaPath = join(import.meta.dirname, '../prisma/schema.prisma');

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lexicographicSortSchema, printSchema } from 'graphql';
-import { schema } from '../src/schema.ts';
+import { schema } from '../src/boot/schema.ts';
 
 // npm run schema: writes schema.graphql from the code. With --check, fails where it is not what the code says.
 

@@ -1,9 +1,9 @@
-import type { App } from './app.ts';
-import { openEmbeddedPostgres } from './database/embedded.ts';
-import { FolderInUseError } from './database/folder-lock.ts';
+import { StartError } from './api/errors.ts';
+import type { App } from './boot/app.ts';
+import { EnvironmentError, loadEnv } from './config/env.ts';
+import { openEmbeddedPostgres } from './database/embedded/embedded.ts';
+import { FolderInUseError } from './database/embedded/folder-lock.ts';
 import { MigrationError } from './database/migrate.ts';
-import { EnvironmentError, loadEnv } from './env.ts';
-import { StartError } from './errors.ts';
 
 /** Ends the process after an orderly close; a second signal, or ten seconds, ends it at once. */
 function closeOnSignal(app: App): void {
@@ -62,7 +62,7 @@ try {
   const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, fail) : undefined;
   // Its failure is told when it is waited for.
   embedded?.catch(() => {});
-  const { startApp } = await import('./app.ts');
+  const { startApp } = await import('./boot/app.ts');
   const app = await startApp(env, { onDatabaseFailure: fail, ...(embedded ? { embedded } : {}) });
   closeOnSignal(app);
   if (!env.production) welcome(app);

@@ -1,4 +1,4 @@
-import { UnauthenticatedError } from '../errors.ts';
+import { UnauthenticatedError } from '../api/errors.ts';
 
 /**
  * The token in an Authorization header (RFC 6750), or null where there is none.

@@ -1,5 +1,5 @@
 import { SignJWT } from 'jose';
-import { readKeyFile } from '../key-file.ts';
+import { readKeyFile } from '../config/key-file.ts';
 import type { VerifierConfig } from './verify-token.ts';
 
 /** Issuer and audience of development tokens. */

@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyResult, jwtVerify } from 'jose';
 import { z } from 'zod';
-import { UnauthenticatedError } from '../errors.ts';
+import { UnauthenticatedError } from '../api/errors.ts';
 import type { Viewer } from './viewer.ts';
 
 /** How access tokens are checked. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, list, text } from '../input.ts';
+import { integer, list, text } from '../api/input.ts';
 
 const attachment = z.strictObject({
   name: text(1, 255),

@@ -1,9 +1,9 @@
-import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../access.ts';
+import { NotFoundError } from '../api/errors.ts';
+import { formatId, parseId } from '../api/ids.ts';
+import { badInput, type InputPath } from '../api/input.ts';
+import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Db } from '../db.ts';
-import { NotFoundError } from '../errors.ts';
-import { formatId, parseId } from '../ids.ts';
-import { badInput, type InputPath } from '../input.ts';
+import type { Db } from '../database/client.ts';
 
 /** The scenario of a conversation, and the agent that answers next in it, as row ids. */
 export interface Floor {

@@ -1,9 +1,9 @@
+import { buildPlacePage, type NumberedList, type PlaceArgs, selectPlaces } from '../api/numbered-paging.ts';
+import type { Connection } from '../api/paging.ts';
 import type { Conversation, Message, Prisma } from '../generated/prisma/client.ts';
-import type { Connection } from '../paging.ts';
-import { buildPlacePage, type PlaceArgs, type PlaceList, selectPlaces } from '../place-page.ts';
 
 /** Messages by their position in the conversation. */
-export const messageList: PlaceList = { name: 'messages', defaultSize: 100, maxSize: 500 };
+export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
 
 /**
  * What to load of a conversation's messages for a page. It is a nested selection, so that the pages of many

@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { explainAbsence } from '../access.ts';
+import { NotFoundError } from '../api/errors.ts';
+import { formatId, parseId } from '../api/ids.ts';
+import { badInput, json, list, parseInput, text } from '../api/input.ts';
+import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database, Db } from '../db.ts';
-import { NotFoundError } from '../errors.ts';
+import type { Database, Db } from '../database/client.ts';
 import type { Message } from '../generated/prisma/client.ts';
-import { formatId, parseId } from '../ids.ts';
-import { badInput, json, list, parseInput, text } from '../input.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
-import { appendMessage, type MessageQuery, type ToolCallDraft } from './append-message.ts';
+import { appendMessage, type MessageQuery, type ToolCallDraft } from './append.ts';
 import { attachmentsInput } from './attachment.ts';
-import { explainMissingConversation } from './read-conversations.ts';
+import { explainMissingConversation } from './read.ts';
 import { parseRoutingDecision } from './routing-decision.ts';
 
 /** The text of a message: 1 to 100,000 characters. Turns take the same. */
@@ -54,7 +54,7 @@ export async function readMessage(viewer: Viewer, db: Db, id: string, query: Mes
     where: { id: row },
     select: { conversation: { select: { tenantId: true, userId: true } } },
   });
-  throw explainAbsence(viewer, `message ${id}`, other?.conversation ?? null);
+  throw notFoundOrForbidden(viewer, `message ${id}`, other?.conversation ?? null);
 }
 
 /**
@@ -126,7 +126,7 @@ async function requireRun(viewer: Viewer, db: Db, id: string, conversationId: st
   const run = await db.run.findUnique({ where: { id: row, tenantId, userId }, select: { conversationId: true } });
   if (run === null) {
     const owner = await db.run.findUnique({ where: { id: row }, select: { tenantId: true, userId: true } });
-    throw explainAbsence(viewer, `run ${id}`, owner);
+    throw notFoundOrForbidden(viewer, `run ${id}`, owner);
   }
   if (run.conversationId !== conversationId) {
     throw badInput(

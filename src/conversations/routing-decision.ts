@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { decimal, type InputPath, list, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Db } from '../db.ts';
-import { decimal, type InputPath, list, parseInput, text } from '../input.ts';
+import type { Db } from '../database/client.ts';
 import { requireUsableAgents } from './choose-agent.ts';
 
 /** A RoutingDecision as messages and runs store it: agents are row ids. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { explainMissingAgent } from '../access.ts';
+import { badInput, decimal, integer, list, modelName, parseInput } from '../api/input.ts';
+import { explainMissingAgent } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database, Db } from '../db.ts';
+import type { Database, Db } from '../database/client.ts';
 import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
-import { badInput, decimal, integer, list, modelName, parseInput } from '../input.ts';
 import { requireUsableAgents } from './choose-agent.ts';
 
 /** What to load beside the row: what a document selects. */

@@ -2,7 +2,7 @@ import { Client } from 'pg';
 
 const channel = 'switchboard_configuration';
 const firstRetryMs = 100;
-const longestRetryMs = 5_000;
+const maxRetryMs = 5_000;
 /** A connection that has silently gone is found out by a question that nobody answers. */
 const heartbeatMs = 10_000;
 
@@ -81,7 +81,7 @@ export async function listenForChanges(
       });
     }, retryMs);
     wait.unref();
-    retryMs = Math.min(retryMs * 2, longestRetryMs);
+    retryMs = Math.min(retryMs * 2, maxRetryMs);
   };
 
   await connect();

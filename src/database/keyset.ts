@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Db } from '../db.ts';
+import { type Page, type PageRows, trimPage } from '../api/paging.ts';
 import { Prisma } from '../generated/prisma/client.ts';
-import { type Page, type PageRows, trimPage } from '../paging.ts';
+import type { Db } from './client.ts';
 
 /** Where a row stands in its list: the value that the list is ordered by, and its id. */
 export type RowKey = readonly [value: string, id: string];

@@ -24,21 +24,21 @@ const tallies = new AsyncLocalStorage<OpenTally | undefined>();
  * Tallies nest: what an inner one counts, the outer one counts as well.
  * Await queries in the work: one of Prisma's starts where it is awaited, not where it is made.
  */
-export function tallyStatements<T>(work: (tally: StatementTally) => T): T {
+export function countStatementsIn<T>(work: (tally: StatementTally) => T): T {
   const tally: OpenTally = { count: 0, outer: tallies.getStore() };
   return tallies.run(tally, work, tally);
 }
 
 /** Runs work to its end; the answer is what it returned and how many statements it took. */
 export async function countStatements<T>(work: () => Promise<T>): Promise<{ result: T; statements: number }> {
-  return tallyStatements(async (tally) => {
+  return countStatementsIn(async (tally) => {
     const result = await work();
     return { result, statements: tally.count };
   });
 }
 
 /** Runs work that is nobody's: a detached run is not charged to the operation that started it. */
-export function withoutTally<T>(work: () => Promise<T>): Promise<T> {
+export function withoutCounting<T>(work: () => Promise<T>): Promise<T> {
   // Awaited in here, because a query of Prisma starts only when it is awaited.
   return tallies.run(undefined, async () => await work());
 }

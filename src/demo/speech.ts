@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { parseMultipart, readBoundary } from '../multipart.ts';
-import { listRiffChunks, readWav } from '../providers/wav.ts';
+import { parseMultipart, readBoundary } from '../api/multipart.ts';
+import { listRiffChunks, readWav } from '../providers/speech/wav.ts';
 import { errorBody } from './playback.ts';
-import { demoSoftware, speakUnhurriedly } from './tones.ts';
+import { demoSoftware, speakInChunks } from './tones.ts';
 
 /** Answers one request; the body was read. */
 type Answer = (body: Buffer, incoming: IncomingMessage, response: ServerResponse) => Promise<void> | void;
@@ -27,7 +27,7 @@ export const speechRoutes: Readonly<Record<string, Answer>> = {
       const [issue] = read.error.issues;
       return refuse(response, 400, `${issue?.path.join('.')}: ${issue?.message}. The demo writes WAV only.`);
     }
-    const wav = await speakUnhurriedly(read.data.input, read.data.sample_rate ?? 24_000);
+    const wav = await speakInChunks(read.data.input, read.data.sample_rate ?? 24_000);
     if (response.destroyed) return;
     response.writeHead(200, { 'content-type': 'audio/wav' });
     // In pieces, as the real ones come.

@@ -8,7 +8,7 @@ const wordPauseMs = 60;
 const lowestHz = 220;
 const volume = 0.25;
 /** After so many samples, whoever speaks lets others have their turn: some milliseconds. */
-const breathSamples = 32_000;
+const yieldEverySamples = 32_000;
 /** Samples over which a tone comes and goes, so that it does not click. */
 const fadeMs = 6;
 
@@ -27,7 +27,7 @@ export function speakInTones(text: string, sampleRate: number): Buffer {
 }
 
 /** Speaks as `speakInTones` does, and lets the rest of the process have its turn every few milliseconds. */
-export async function speakUnhurriedly(text: string, sampleRate: number): Promise<Buffer> {
+export async function speakInChunks(text: string, sampleRate: number): Promise<Buffer> {
   const speaking = speak(text, sampleRate);
   for (;;) {
     const { done, value } = speaking.next();
@@ -72,7 +72,7 @@ function* writeTone(
     const loudness = Math.min(1, index / fade, (length - index) / fade) * volume;
     const value = Math.sin((2 * Math.PI * hertz * index) / sampleRate) * loudness;
     samples.writeInt16LE(Math.round(value * 32_767), (from + index) * 2);
-    if ((from + index) % breathSamples === 0) yield;
+    if ((from + index) % yieldEverySamples === 0) yield;
   }
 }
 

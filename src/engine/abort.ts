@@ -16,7 +16,7 @@ export class TurnAborted extends Error {
  * Waits for a promise, or for the signal, whichever is first: for work that may not listen to its signal.
  * @throws the signal's reason when it is aborted first
  */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -27,7 +27,7 @@ interface OpenMessage {
 
 const firstRetryDelayMs = 250;
 /** A provider that asks for a longer pause than this has failed, as far as a person who waits is concerned. */
-const longestRetryDelayMs = 20_000;
+const maxRetryDelayMs = 20_000;
 
 /**
  * Runs one model step, tried again where its failure allows it: a step has no effects before its calls are run, so
@@ -121,7 +121,7 @@ function retryDelayOf(error: unknown, attempt: number): number | null {
   if (!(error instanceof ModelError) || !error.failure.retryable) return null;
   const own = firstRetryDelayMs * 2 ** attempt * (0.5 + Math.random());
   const delay = Math.max(own, error.retryAfterMs ?? 0);
-  return delay <= longestRetryDelayMs ? delay : null;
+  return delay <= maxRetryDelayMs ? delay : null;
 }
 
 /** The arguments of a transfer_to_<agent> tool. */

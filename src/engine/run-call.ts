@@ -1,4 +1,4 @@
-import { orAborted } from './abort.ts';
+import { raceAbort } from './abort.ts';
 import type { TurnToolCall } from './events.ts';
 import { parseExactJson } from './exact-json.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
@@ -78,7 +78,7 @@ export async function runCall(
     // A turn that is stopped as its calls are announced begins none of them.
     stop.throwIfAborted();
     const call = { id: callId, name, arguments: read.arguments };
-    const outcome = await orAborted(ports.tools.call(call, { agentId: agent.id, signal: stop }), stop);
+    const outcome = await raceAbort(ports.tools.call(call, { agentId: agent.id, signal: stop }), stop);
     if (!outcome.ok) return failed(cleanText(outcome.error.slice(0, limits.maxResultLength)));
     return { callId, outcome };
   } catch {

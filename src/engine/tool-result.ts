@@ -14,7 +14,7 @@ export function boundResult(value: unknown, maxLength: number): { output: string
     return { output: JSON.stringify({ error: note }), result: { error: note } };
   }
   if (isNestedTooDeep(json)) return asText(json, maxLength);
-  if (json.length <= maxLength && !unfit.test(json)) return { output: json, result: JSON.parse(json) };
+  if (json.length <= maxLength && !unsupported.test(json)) return { output: json, result: JSON.parse(json) };
   const clean = cleanJson(json);
   const output = JSON.stringify(clean);
   return output.length <= maxLength ? { output, result: clean } : asText(output, maxLength);
@@ -68,14 +68,14 @@ function isNestedTooDeep(json: string): boolean {
 }
 
 /** What JSON.stringify writes as escapes and jsonb refuses: lone surrogates and U+0000. */
-const unfit = /\\u(?:0000|d[89a-f][0-9a-f]{2})/i;
+const unsupported = /\\u(?:0000|d[89a-f][0-9a-f]{2})/i;
 
 /**
  * Parses JSON into what a JSON column can hold.
  * @throws {SyntaxError} when it is not JSON
  */
 export function cleanJson(json: string): unknown {
-  return JSON.parse(json, unfit.test(json) ? cleanEntry : undefined);
+  return JSON.parse(json, unsupported.test(json) ? cleanEntry : undefined);
 }
 
 function cleanEntry(_key: string, entry: unknown): unknown {

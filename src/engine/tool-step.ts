@@ -1,4 +1,4 @@
-import { orAborted } from './abort.ts';
+import { raceAbort } from './abort.ts';
 import type { CallStatus, TurnEvent, TurnToolCall } from './events.ts';
 import type { ResumedTurn } from './paused-turn.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
@@ -87,7 +87,7 @@ export async function* runToolStep(
       [...open.values()].map((toolCall) => [toolCall.callId, runCall(toolCall, agent, ports, limits, signal)]),
     );
     while (running.size > 0) {
-      const { callId, outcome } = await orAborted(Promise.race(running.values()), signal);
+      const { callId, outcome } = await raceAbort(Promise.race(running.values()), signal);
       running.delete(callId);
       const toolCall = open.get(callId);
       if (!toolCall) continue;

@@ -1,4 +1,4 @@
-import { ConflictError } from '../errors.ts';
+import { ConflictError } from '../api/errors.ts';
 
 /** Something that happened in a conversation, by row ids: whoever is told reads the rows as they are then. */
 export type ConversationChange = { readonly conversationId: string } & (
@@ -14,7 +14,7 @@ export type ConversationChange = { readonly conversationId: string } & (
 );
 
 /** A reader that is this far behind is told to read the conversation again. */
-const mostPending = 1_000;
+const maxPending = 1_000;
 
 const done: IteratorResult<ConversationChange, undefined> = { done: true, value: undefined };
 
@@ -82,7 +82,7 @@ export class ConversationReader implements AsyncIterableIterator<ConversationCha
     // Who has not yet read that a run changed reads its row as it is then: once is enough. A switch is told each time.
     const key = change.type === 'AgentSwitched' ? `switch ${++this.#pushed}` : JSON.stringify(change);
     this.#pending.set(key, change);
-    if (this.#pending.size <= mostPending) return;
+    if (this.#pending.size <= maxPending) return;
     this.#failure = new ConflictError('This reader fell behind. Read the conversation again, and subscribe anew.');
     this.#pending.clear();
     this.#close();

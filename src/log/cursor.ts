@@ -1,5 +1,5 @@
 import { isTerminal, type RunEvent } from './event.ts';
-import type { RunTail } from './tail.ts';
+import type { RunEventBuffer } from './event-buffer.ts';
 
 const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined };
 
@@ -9,7 +9,7 @@ const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined
  * that waits on a promise cannot be stopped from outside.
  */
 export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
-  readonly #tail: RunTail;
+  readonly #tail: RunEventBuffer;
   readonly #after: number;
   readonly #onEnd: (terminal: RunEvent) => void;
   readonly #onClose: (finished: boolean) => void;
@@ -26,7 +26,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
    * @param onEnd called with the terminal event before it is delivered
    */
   constructor(
-    tail: RunTail,
+    tail: RunEventBuffer,
     after: number,
     onClose: (finished: boolean) => void = () => {},
     onEnd: (terminal: RunEvent) => void = () => {},

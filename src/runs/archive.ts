@@ -1,4 +1,4 @@
-import type { Db } from '../db.ts';
+import type { Db } from '../database/client.ts';
 import { packEvents } from '../log/archive.ts';
 import type { RunEvent } from '../log/event.ts';
 

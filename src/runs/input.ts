@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { parseId } from '../api/ids.ts';
+import { decimal, integer, modelName, parseInput, text } from '../api/input.ts';
 import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
-import { parseId } from '../ids.ts';
-import { decimal, integer, modelName, parseInput, text } from '../input.ts';
 
 const turnInput = z.strictObject({
   conversationId: z.string(),

@@ -1,10 +1,10 @@
-import { explainAbsence } from '../access.ts';
+import { formatId, parseId } from '../api/ids.ts';
+import { badInput, type InputPath } from '../api/input.ts';
+import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
-import { formatId, parseId } from '../ids.ts';
-import { badInput, type InputPath } from '../input.ts';
 import { findGraphProblems } from './graph.ts';
-import type { ScenarioInput } from './scenario-input.ts';
+import type { ScenarioInput } from './input.ts';
 import type { StoredGraph } from './write-graph.ts';
 
 interface AgentRow {
@@ -52,7 +52,7 @@ export async function checkMembers(
   for (const [index, { agentId }] of members.entries()) {
     const path = at.member(index);
     const row = rows.get(agentId);
-    if (row === undefined) throw await explainStranger(viewer, tx, agentId, path);
+    if (row === undefined) throw await explainForbiddenMember(viewer, tx, agentId, path);
     const name = JSON.stringify(row.name);
     if (row.deleted) throw badInput(path, `names an agent that was deleted: ${name}`);
     if (row.owner_id !== null) {
@@ -79,8 +79,8 @@ async function lockAgents(
 }
 
 /** Why an agent is none that the viewer may know of. */
-async function explainStranger(viewer: Viewer, tx: Prisma.TransactionClient, row: string, path: InputPath) {
+async function explainForbiddenMember(viewer: Viewer, tx: Prisma.TransactionClient, row: string, path: InputPath) {
   const other = await tx.agent.findUnique({ where: { id: row }, select: { tenantId: true, ownerId: true } });
   const owner = other && { tenantId: other.tenantId, userId: other.ownerId };
-  return explainAbsence(viewer, `agent ${formatId('Agent', row)}, which ${path.join('.')} names`, owner);
+  return notFoundOrForbidden(viewer, `agent ${formatId('Agent', row)}, which ${path.join('.')} names`, owner);
 }

@@ -8,7 +8,7 @@ export interface DraftGraph {
 }
 
 /** How the writer of a graph is told what is wrong with it. */
-export interface GraphWords {
+export interface GraphLabels {
   /** The scenario’s key. */
   readonly key: string;
   /** Where the root stood. */
@@ -33,7 +33,7 @@ export interface GraphProblem {
  * reached from the root.
  * @returns all problems, in the order of the graph; reachability is judged only where the rest is right
  */
-export function findGraphProblems(graph: DraftGraph, words: GraphWords): GraphProblem[] {
+export function findGraphProblems(graph: DraftGraph, words: GraphLabels): GraphProblem[] {
   const { root, members } = graph;
   const name = (agent: string) => JSON.stringify(words.nameOf(agent));
   const scenario = `the scenario ${JSON.stringify(words.key)}`;
@@ -62,7 +62,7 @@ export function findGraphProblems(graph: DraftGraph, words: GraphWords): GraphPr
 function findUnreachable(
   { root, members }: DraftGraph,
   handoffs: ReadonlyMap<string, ReadonlySet<string>>,
-  words: GraphWords,
+  words: GraphLabels,
 ): GraphProblem[] {
   const reached = new Set([root]);
   // A set that grows while it is walked is walked to its end.

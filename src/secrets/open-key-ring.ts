@@ -1,4 +1,4 @@
-import { readKeyFile } from '../key-file.ts';
+import { readKeyFile } from '../config/key-file.ts';
 import { KeyRing, parseKeyRing } from './key-ring.ts';
 
 /**

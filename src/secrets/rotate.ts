@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../db.ts';
+import type { Database } from '../database/client.ts';
 import { type KeyRing, SecretUnreadableError } from './key-ring.ts';
 import { bindingOf, openSecret } from './stored-secrets.ts';
 

@@ -1,4 +1,4 @@
-import type { Db } from '../db.ts';
+import type { Db } from '../database/client.ts';
 import type { KeyRing, SecretBinding } from './key-ring.ts';
 
 /** Whose a secret is: an agent's, an HTTP tool's or an MCP server's, by row id. */
@@ -18,7 +18,7 @@ export interface StoredSecret {
 const shortestWithHint = 12;
 
 /** The last four characters of a secret, for people; nothing where they would give too much of it away. */
-export function hintOf(secret: string): string {
+export function suggestFix(secret: string): string {
   return secret.length < shortestWithHint ? '' : [...secret].slice(-4).join('');
 }
 
@@ -38,7 +38,7 @@ export async function putSecret(
   const { name, origin, value } = secret;
   const sealed = await keys.seal(value, { owner: describeOwner(owner), name, origin });
   await dropSecret(db, owner, name);
-  await db.secret.create({ data: { ...owner, name, origin, hint: hintOf(value), ...sealed } });
+  await db.secret.create({ data: { ...owner, name, origin, hint: suggestFix(value), ...sealed } });
 }
 
 /** Deletes the secret that an owner has under a name, if there is one. @returns whether there was */

@@ -1,5 +1,5 @@
 /** The longest that setTimeout can wait; longer waits would fire at once. */
-const longestWaitMs = 2 ** 31 - 1;
+const maxWaitMs = 2 ** 31 - 1;
 
 /** Calls `act` at a moment, in milliseconds since the epoch, however far away; the wait keeps no process alive. */
 export function callAt(moment: number, act: () => void): { cancel(): void } {
@@ -8,10 +8,10 @@ export function callAt(moment: number, act: () => void): { cancel(): void } {
     const left = moment - Date.now();
     return setTimeout(
       () => {
-        if (left <= longestWaitMs) act();
+        if (left <= maxWaitMs) act();
         else timer = arm();
       },
-      Math.min(Math.max(left, 0), longestWaitMs),
+      Math.min(Math.max(left, 0), maxWaitMs),
     ).unref();
   }
   return { cancel: () => clearTimeout(timer) };

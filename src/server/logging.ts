@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { LogLevel } from '../env-variables.ts';
+import type { LogLevel } from '../config/variables.ts';
 
 /**
  * Makes the log: one JSON object a line, to standard output unless told otherwise. Should a secret ever end up in what

@@ -3,7 +3,7 @@ import { getOperationAST } from 'graphql';
 import type { Logger } from 'pino';
 import type { Viewer } from '../auth/viewer.ts';
 import type { StatementTally } from '../database/statements.ts';
-import { codeOf, presentError } from './errors.ts';
+import { codeOf, presentError } from './plugins/errors.ts';
 
 /**
  * One GraphQL operation on its way through the server, whatever it came over: what its log line says in the end.

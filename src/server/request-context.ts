@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { GraphQLParams } from 'graphql-yoga';
-import type { Context } from '../context.ts';
+import type { Context } from '../graphql/context.ts';
 import type { Operation } from './operation.ts';
 
 /**

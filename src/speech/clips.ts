@@ -1,13 +1,13 @@
-import { explainAbsence } from '../access.ts';
+import { NotFoundError, RateLimitedError } from '../api/errors.ts';
+import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database } from '../db.ts';
-import { NotFoundError, RateLimitedError } from '../errors.ts';
+import type { Database } from '../database/client.ts';
 import type { SpeechClip } from '../generated/prisma/client.ts';
 
 /** How much of a clip one row holds. */
 export const pieceBytes = 256 * 1024;
 /** How much one user may keep, of what has not expired. */
-const mostKept = { clips: 200, bytes: 500_000_000 } as const;
+const maxKept = { clips: 200, bytes: 500_000_000 } as const;
 /** How long a clip that is still being written is left alone. */
 const unfinishedMs = 600_000;
 const sweepBatch = 20;
@@ -28,7 +28,7 @@ export interface Sound {
 /**
  * Makes a clip: sees that there is room for it, has it spoken, and writes it as it comes, in pieces. No transaction is
  * open meanwhile: nobody knows the id before it is finished, and what breaks off is deleted, here or with the expired.
- * @param mostBytes the largest that it can become: it counts as that until it is finished
+ * @param maxBytes the largest that it can become: it counts as that until it is finished
  * @param ttlMs how long it can be fetched from when it is finished, in milliseconds
  * @param speak called once there is room, with what writes the sound down
  * @throws {RateLimitedError} when the viewer keeps too much, with the milliseconds until the first of it expires
@@ -36,12 +36,12 @@ export interface Sound {
 export async function makeClip(
   viewer: Viewer,
   db: Database,
-  { mostBytes, ttlMs }: { readonly mostBytes: number; readonly ttlMs: number },
+  { maxBytes, ttlMs }: { readonly maxBytes: number; readonly ttlMs: number },
   speak: (write: (sound: Sound) => Promise<SpeechClip>) => Promise<SpeechClip>,
 ): Promise<SpeechClip> {
   const { tenantId, userId } = viewer;
   const expiresAt = new Date(Date.now() + unfinishedMs);
-  const { id } = await db.speechClip.create({ data: { tenantId, userId, mediaType: '', size: mostBytes, expiresAt } });
+  const { id } = await db.speechClip.create({ data: { tenantId, userId, mediaType: '', size: maxBytes, expiresAt } });
   try {
     // Counted with this one in it: of two at once, at least the later sees both.
     await assertRoom(viewer, db);
@@ -64,11 +64,11 @@ async function assertRoom({ tenantId, userId }: Viewer, db: Database): Promise<v
     _sum: { size: true },
     _min: { expiresAt: true },
   });
-  if (kept._count <= mostKept.clips && (kept._sum.size ?? 0) <= mostKept.bytes) return;
+  if (kept._count <= maxKept.clips && (kept._sum.size ?? 0) <= maxKept.bytes) return;
   const retryAfterMs = Math.max(1_000, (kept._min.expiresAt ?? now).getTime() - now.getTime());
-  const megabytes = mostKept.bytes / 1_000_000;
+  const megabytes = maxKept.bytes / 1_000_000;
   throw new RateLimitedError(
-    `Too much speech is kept for you: at most ${mostKept.clips} clips and ${megabytes} MB that have not expired.`,
+    `Too much speech is kept for you: at most ${maxKept.clips} clips and ${megabytes} MB that have not expired.`,
     retryAfterMs,
   );
 }
@@ -113,7 +113,7 @@ export async function readClip(viewer: Viewer, db: Database, id: string): Promis
   const [, row] = clipId.exec(id) ?? [];
   const clip = row === undefined ? null : await db.speechClip.findUnique({ where: { id: row } });
   if (clip === null || clip.tenantId !== viewer.tenantId || clip.userId !== viewer.userId) {
-    throw explainAbsence(viewer, row === undefined ? 'clip of this name' : `clip ${id}`, clip);
+    throw notFoundOrForbidden(viewer, row === undefined ? 'clip of this name' : `clip ${id}`, clip);
   }
   if (clip.expiresAt <= new Date()) throw new NotFoundError('This clip has expired.');
   return clip;

@@ -1,10 +1,10 @@
+import { ConflictError } from '../api/errors.ts';
+import { badInput, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import { ConflictError } from '../errors.ts';
-import { badInput, parseInput, text } from '../input.ts';
-import { openSpeech } from '../providers/speech.ts';
+import { openSpeech } from '../providers/speech/synthesis.ts';
 import { chooseAgent } from './choose-agent.ts';
 import { formatClipId, makeClip } from './clips.ts';
-import type { SpeechHost } from './host.ts';
+import type { SpeechRuntime } from './dependencies.ts';
 
 /** Where clips are fetched, before their ids. */
 export const clipPath = '/speech/';
@@ -32,21 +32,21 @@ export interface SpeechResult {
  */
 export async function synthesizeSpeech(
   viewer: Viewer,
-  host: SpeechHost,
+  deps: SpeechRuntime,
   args: { readonly agentId?: string | null | undefined; readonly text: string },
   left: AbortSignal | null = null,
 ): Promise<SpeechResult> {
   const spoken = parseInput(spokenText, args.text, ['text']);
   if (spoken.trim() === '') throw badInput(['text'], 'must hold something that can be spoken');
-  await host.limit.take(viewer);
-  const { agent, tts } = await chooseAgent(viewer, host.agents, args.agentId);
+  await deps.limit.take(viewer);
+  const { agent, tts } = await chooseAgent(viewer, deps.agents, args.agentId);
   if (tts === null) {
     throw new ConflictError(`The agent ${agent.name} does not speak: it has no text-to-speech provider (tts).`);
   }
-  const { speech: limits } = host.limits;
-  const clip = await host.work(left, (signal) =>
-    makeClip(viewer, host.db, { mostBytes: limits.maxBytes, ttlMs: host.ttlMs }, async (write) => {
-      const speech = await openSpeech(tts, spoken, { dial: host.dialFor(tts), limits, signal });
+  const { speech: limits } = deps.limits;
+  const clip = await deps.work(left, (signal) =>
+    makeClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {
+      const speech = await openSpeech(tts, spoken, { dial: deps.dialFor(tts), limits, signal });
       try {
         return await write({ mediaType: speech.type.mediaType, chunks: speech.chunks });
       } finally {

@@ -1,19 +1,19 @@
+import { ConflictError } from '../api/errors.ts';
+import { badInput } from '../api/input.ts';
+import type { UploadedFile } from '../api/multipart.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import { ConflictError } from '../errors.ts';
-import { badInput } from '../input.ts';
-import type { UploadedFile } from '../multipart.ts';
-import { type AudioType, audioFormats, findAudioType } from '../providers/audio-type.ts';
-import type { TranscriptionEndpoint } from '../providers/endpoints.ts';
-import { type Transcription, transcribeByHttp } from '../providers/transcription.ts';
-import { transcribeBySocket } from '../providers/transcription-socket.ts';
-import { readWav, UnreadableWavError, type Wav } from '../providers/wav.ts';
+import type { TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
+import { type AudioType, audioFormats, findAudioType } from '../providers/speech/audio-type.ts';
+import { type Transcription, transcribeByHttp } from '../providers/speech/transcription.ts';
+import { transcribeBySocket } from '../providers/speech/transcription-socket.ts';
+import { readWav, UnreadableWavError, type Wav } from '../providers/speech/wav.ts';
 import { chooseAgent } from './choose-agent.ts';
-import type { SpeechHost } from './host.ts';
+import type { SpeechRuntime } from './dependencies.ts';
 
 /** The largest file, in bytes. It is what OpenAI takes. */
-export const mostAudioBytes = 25_000_000;
+export const maxAudioBytes = 25_000_000;
 /** The longest audio for a streaming provider, in milliseconds: it may take as long as it is. */
-const longestStreamedMs = 600_000;
+const maxStreamedMs = 600_000;
 
 const path = ['audio'];
 
@@ -29,24 +29,24 @@ const path = ['audio'];
  */
 export async function transcribeAudio(
   viewer: Viewer,
-  host: SpeechHost,
+  deps: SpeechRuntime,
   args: { readonly agentId?: string | null | undefined; readonly audio: UploadedFile },
   left: AbortSignal | null = null,
 ): Promise<Transcription> {
   const { data } = args.audio;
   if (data.length === 0) throw badInput(path, 'is empty');
-  if (data.length > mostAudioBytes) {
-    throw badInput(path, `must have at most ${mostAudioBytes} bytes, and it has ${data.length}`);
+  if (data.length > maxAudioBytes) {
+    throw badInput(path, `must have at most ${maxAudioBytes} bytes, and it has ${data.length}`);
   }
-  await host.limit.take(viewer);
-  const { agent, stt } = await chooseAgent(viewer, host.agents, args.agentId);
+  await deps.limit.take(viewer);
+  const { agent, stt } = await chooseAgent(viewer, deps.agents, args.agentId);
   if (stt === null) {
     throw new ConflictError(`The agent ${agent.name} does not listen: it has no speech-to-text provider (stt).`);
   }
   const type = await findAudioType(data);
   if (type === null) throw badInput(path, `must be audio (${audioFormats}), and by its content it is none`);
   const wav = type.extension === 'wav' ? readSound(data, stt) : null;
-  const heard = await host.work(left, (signal) => transcribe(host, stt, { data, type, wav }, signal));
+  const heard = await deps.work(left, (signal) => transcribe(deps, stt, { data, type, wav }, signal));
   return {
     ...heard,
     language: heard.language ?? stt.language,
@@ -55,18 +55,18 @@ export async function transcribeAudio(
 }
 
 async function transcribe(
-  host: SpeechHost,
+  deps: SpeechRuntime,
   stt: TranscriptionEndpoint,
   audio: { readonly data: Buffer; readonly type: AudioType; readonly wav: Wav | null },
   signal: AbortSignal,
 ): Promise<Transcription> {
-  const { transcription: limits } = host.limits;
-  if (stt.protocol === 'http') return await transcribeByHttp(stt, audio, { dial: host.dialFor(stt), limits, signal });
+  const { transcription: limits } = deps.limits;
+  if (stt.protocol === 'http') return await transcribeByHttp(stt, audio, { dial: deps.dialFor(stt), limits, signal });
   if (audio.wav === null) throw badInput(path, 'must be a WAV file: the agent’s provider takes nothing else');
-  if (audio.wav.durationMs > longestStreamedMs) {
-    throw badInput(path, `must be at most ${longestStreamedMs / 60_000} minutes long for the agent’s provider`);
+  if (audio.wav.durationMs > maxStreamedMs) {
+    throw badInput(path, `must be at most ${maxStreamedMs / 60_000} minutes long for the agent’s provider`);
   }
-  return await transcribeBySocket(stt, audio.wav, { guard: stt.guarded ? host.agents.guard : null, limits, signal });
+  return await transcribeBySocket(stt, audio.wav, { guard: stt.guarded ? deps.agents.guard : null, limits, signal });
 }
 
 /** What is in a WAV file. Null: samples that only the provider can read. */

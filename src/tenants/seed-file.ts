@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { list, text } from '../input.ts';
+import { list, text } from '../api/input.ts';
 import { findGraphProblems, type GraphProblem } from '../scenarios/graph.ts';
 
 const toolName = z

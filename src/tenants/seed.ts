@@ -1,4 +1,4 @@
-import type { Database } from '../db.ts';
+import type { Database } from '../database/client.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { readSeed, type Seed } from './seed-file.ts';
 

@@ -3,9 +3,9 @@ import type { GraphQLSchema } from 'graphql';
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
-import { type App, startApp } from '../../src/app.ts';
+import { type App, startApp } from '../../src/boot/app.ts';
+import { readEnv } from '../../src/config/env.ts';
 import { createScriptedModel, type ScriptedModel, type TestStep } from '../../src/demo/script.ts';
-import { readEnv } from '../../src/env.ts';
 import { createTestDatabase } from './database.ts';
 
 /** What a request was answered with. */

@@ -7,10 +7,10 @@ export function refund(id: string, orderNumber = '1042') {
 }
 
 /** A conversation in which the agent has the floor that may refund orders. */
-export async function createBillingConversation(talker: Talker): Promise<string> {
-  const { agents } = await talker.ask('{ agents(first: 50) { edges { node { id name } } } }');
+export async function createBillingConversation(socketClient: Talker): Promise<string> {
+  const { agents } = await socketClient.ask('{ agents(first: 50) { edges { node { id name } } } }');
   const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing');
-  const { createConversation } = await talker.ask(
+  const { createConversation } = await socketClient.ask(
     `mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }`,
     { input: { scenarioKey: 'support', agentId: billing.node.id } },
   );
@@ -30,14 +30,14 @@ export interface WaitingTurn {
  * @param requests how many approvals it asks for
  */
 export async function startWaitingTurn(
-  talker: Talker,
+  socketClient: Talker,
   input: Record<string, unknown> = {},
   requests = 1,
   transport: Transport = 'ws',
 ): Promise<WaitingTurn> {
   const given = input.conversationId;
-  const conversationId = typeof given === 'string' ? given : await createBillingConversation(talker);
-  const reader = talker.chatTurn(transport, { content: 'Refund 1042', ...input, conversationId });
+  const conversationId = typeof given === 'string' ? given : await createBillingConversation(socketClient);
+  const reader = socketClient.chatTurn(transport, { content: 'Refund 1042', ...input, conversationId });
   for (let count = 0; count < requests; count++) await reader.until('ApprovalRequested');
   return { conversationId, runId: reader.events[0]?.runId ?? '', reader };
 }
@@ -50,16 +50,16 @@ export const approveDocument = `
   }`;
 
 /** Decides on a call: has to work. @returns the run */
-export async function decide(talker: Talker, runId: string, toolCallId: string, approve = true, edited?: string) {
+export async function decide(socketClient: Talker, runId: string, toolCallId: string, approve = true, edited?: string) {
   const variables = { runId, toolCallId, approve, ...(edited === undefined ? {} : { arguments: edited }) };
-  return (await talker.ask(approveDocument, variables)).approveToolCall;
+  return (await socketClient.ask(approveDocument, variables)).approveToolCall;
 }
 
 /** Decides on a call, whatever comes of it. */
 export function tryDecide(
   app: Pick<TestApp, 'query'>,
-  talker: Talker,
+  socketClient: Talker,
   variables: { runId: string; toolCallId: string; approve: boolean; arguments?: string },
 ): Promise<HttpAnswer> {
-  return app.query(approveDocument, variables, { token: talker.token });
+  return app.query(approveDocument, variables, { token: socketClient.token });
 }

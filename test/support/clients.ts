@@ -2,8 +2,8 @@ import { GraphQLError, GraphQLInt, GraphQLNonNull, GraphQLObjectType, GraphQLSch
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
-import type { Context } from '../../src/context.ts';
-import { ConflictError, NotFoundError } from '../../src/errors.ts';
+import { ConflictError, NotFoundError } from '../../src/api/errors.ts';
+import type { Context } from '../../src/graphql/context.ts';
 
 /** A client that speaks graphql-transport-ws by hand, to say what a library would not. */
 export interface RawSocket extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { openEmbeddedPostgres } from '../../src/database/embedded.ts';
+import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
 import { applyMigrations, migrationsFolder } from '../../src/database/migrate.ts';
 
 /** What test/support/database.ts copies. The folder holds an embedded database in either case. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
-import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../src/database/embedded.ts';
+import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
 
 export interface TestDatabase {
   /** An ordinary PostgreSQL URL. */

@@ -1,5 +1,5 @@
 import type { Viewer } from '../../src/auth/viewer.ts';
-import type { Database } from '../../src/db.ts';
+import type { Database } from '../../src/database/client.ts';
 import { startTestApp, type TestApp } from './app.ts';
 import { createTestDatabase } from './database.ts';
 

@@ -207,7 +207,10 @@ export interface Talker {
 }
 
 /** Meets a user; each has settings and conversations of their own. */
-export async function meetTalker(app: Pick<TestApp, 'url' | 'ws' | 'token' | 'query'>, sub: string): Promise<Talker> {
+export async function openSocketClient(
+  app: Pick<TestApp, 'url' | 'ws' | 'token' | 'query'>,
+  sub: string,
+): Promise<Talker> {
   const token = await app.token({ sub });
   const ask: Talker['ask'] = async (document, variables) => {
     const { data, errors } = await app.query(document, variables, { token });

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+import { badInput, type InputPath, integer, json, modelName, text } from '../../api/input.ts';
+import { llmNeedsApiUrl, llmPresets, reservedLlmOptions } from '../../providers/llm/presets.ts';
+import { speechNeedsApiUrl, sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
+import type { AgentDependencies } from '../dependencies.ts';
+import { resolveLlm } from './endpoints.ts';
+import { resolveStt, resolveTts } from './speech-endpoints.ts';
+import { findOptionProblem, findUrlProblem } from './validate.ts';
+
+/** What an agent has providers for. Their keys are stored under these names. */
+export const providerKinds = ['llm', 'tts', 'stt'] as const;
+export type ProviderKind = (typeof providerKinds)[number];
+
+/** A provider as it is going to be stored. */
+export interface ProviderDraft {
+  /** The column: everything but the key. */
+  readonly config: Readonly<Record<string, Json>>;
+  /** The only origin that a key of it is sent to. */
+  readonly origin: string;
+  /** Empty: it is to have none any more. Null: none was given. */
+  readonly apiKey: string | null;
+}
+
+/** The providers that were given; null takes one away. */
+export type ProviderDrafts = { readonly [Kind in ProviderKind]?: ProviderDraft | null };
+
+type Json = z.output<ReturnType<typeof z.json>>;
+
+/** The most characters of `options` as JSON. */
+const maxOptions = 16_384;
+const maxKey = 4_096;
+/** Samples per second of the demo, at most: its longest speech is no larger than what a clip may be. */
+const maxDemoSampleRate = 24_000;
+
+const apiKey = z
+  .string({ error: 'must be a string' })
+  .regex(/^[\x21-\x7e]*$/, 'must hold visible ASCII characters only, as headers can carry them')
+  .max(maxKey, `must be at most ${maxKey.toLocaleString('en-US')} characters long`);
+const path = text(1, 1_024).refine(
+  (value) => /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value) && !/(^|\/)\.{1,2}(\/|$)|^\/\/|%2e|%2f|%5c/i.test(value),
+  'must be a path like /v2/chat/completions, without a query and without .. in it',
+);
+const options = json(maxOptions)
+  .refine(
+    (value) => typeof value === 'object' && !Array.isArray(value),
+    'must be a JSON object, e.g. {"reasoning_effort": "low"}',
+  )
+  .pipe(z.record(z.string(), z.json()));
+
+/** It goes into the URL. */
+const azureVersion = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/)
+  .nullish();
+
+const shared = {
+  provider: z.string({ error: 'must be a string' }),
+  apiUrl: text(1, 2_048).nullish(),
+  apiKey: apiKey.nullish(),
+  options: options.nullish(),
+};
+
+/** The fields of CreateAgentInput and UpdateAgentInput that hold providers. */
+export const providerInputs = {
+  llm: z
+    .strictObject({
+      ...shared,
+      model: modelName,
+      api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']).nullish(),
+      completionsPath: path.nullish(),
+    })
+    .nullish(),
+  tts: z
+    .strictObject({
+      ...shared,
+      model: modelName.nullish(),
+      voice: text(1, 200).nullish(),
+      sampleRate: integer(8_000, 192_000).nullish(),
+    })
+    .nullish(),
+  stt: z
+    .strictObject({
+      ...shared,
+      model: modelName.nullish(),
+      path: path.nullish(),
+      language: z
+        .string({ error: 'must be a string' })
+        .regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$/, 'must be a BCP 47 tag like en or pt-BR')
+        .nullish(),
+    })
+    .nullish(),
+};
+type ProviderInputs = z.output<z.ZodObject<typeof providerInputs>>;
+
+/** What providers are checked against: those of the environment, and where one may be. */
+export type ProviderRules = Pick<AgentDependencies, 'defaults' | 'guard'>;
+
+/**
+ * Checks providers against what is known of them, and their addresses against the guard.
+ * @throws {BadUserInputError} naming the field: an unknown provider, a missing, malformed or forbidden address, options
+ *   that hold a key or what the server decides
+ */
+export function checkProviders(deps: ProviderRules, { llm, tts, stt }: ProviderInputs): ProviderDrafts {
+  const { defaults } = deps;
+  return {
+    ...(llm !== undefined && { llm: llm && checkLlm(deps, llm) }),
+    ...(tts !== undefined && {
+      tts: tts && check(deps, 'tts', tts, () => resolveTts(tts, null, defaults.tts?.endpoint ?? null)),
+    }),
+    ...(stt !== undefined && {
+      stt: stt && check(deps, 'stt', stt, () => resolveStt(stt, null, defaults.stt?.endpoint ?? null)),
+    }),
+  };
+}
+
+/** A configuration says which API is spoken: where none is given, the one of its provider. */
+function checkLlm(deps: ProviderRules, given: NonNullable<ProviderInputs['llm']>): ProviderDraft {
+  const { endpoint } = deps.defaults.llm;
+  const known = Object.hasOwn(llmPresets, given.provider) ? llmPresets[given.provider] : undefined;
+  const preset = given.provider === 'demo' ? endpoint : known;
+  const llm = { ...given, api: given.api ?? preset?.api ?? 'CHAT_COMPLETIONS' };
+  return check(deps, 'llm', llm, () => resolveLlm(llm, null, endpoint));
+}
+
+const rules = {
+  llm: { presets: llmPresets, needsApiUrl: llmNeedsApiUrl, reserved: reservedLlmOptions },
+  tts: { presets: ttsPresets, needsApiUrl: speechNeedsApiUrl, reserved: new Set(['model', 'voice', 'input']) },
+  stt: { presets: sttPresets, needsApiUrl: speechNeedsApiUrl, reserved: new Set(['model', 'file', 'language', 'uid']) },
+} as const;
+
+interface GivenProvider {
+  readonly provider: string;
+  readonly apiUrl?: string | null | undefined;
+  readonly apiKey?: string | null | undefined;
+  readonly options?: Readonly<Record<string, Json>> | null | undefined;
+  readonly [field: string]: Json | undefined;
+}
+
+function check(
+  deps: ProviderRules,
+  kind: ProviderKind,
+  given: GivenProvider,
+  resolve: () => { readonly apiUrl: string; readonly guarded?: boolean } | null,
+): ProviderDraft {
+  const at: InputPath = ['input', kind];
+  const { presets, needsApiUrl, reserved } = rules[kind];
+  const { apiKey = null, provider, ...config } = given;
+  if (!Object.hasOwn(presets, provider)) {
+    throw badInput([...at, 'provider'], `must be one of ${Object.keys(presets).join(', ')}`);
+  }
+  const apiUrl = given.apiUrl ?? null;
+  if (apiUrl === null && needsApiUrl.has(provider)) {
+    throw badInput([...at, 'apiUrl'], `is missing: the provider ${provider} has no address of its own`);
+  }
+  const wrongUrl = apiUrl === null ? null : findUrlProblem(apiUrl, schemesOf(kind, provider));
+  if (wrongUrl !== null) throw badInput([...at, 'apiUrl'], wrongUrl);
+  if (kind === 'tts' && provider === 'demo' && Number(given.sampleRate) > maxDemoSampleRate) {
+    throw badInput([...at, 'sampleRate'], `must be at most ${maxDemoSampleRate}: the demo speaks no finer`);
+  }
+  const wrongOption = findOptionProblem(given.options ?? {}, reserved);
+  if (wrongOption !== null) throw badInput([...at, 'options', ...wrongOption.path], wrongOption.message);
+  if (provider === 'azure-openai' && !azureVersion.safeParse(given.options?.apiVersion).success) {
+    throw badInput([...at, 'options', 'apiVersion'], 'must be a version of Azure’s API, like "2024-10-21"');
+  }
+  const endpoint = resolve();
+  if (endpoint === null)
+    throw badInput([...at, 'apiUrl'], `is missing: this server has no ${provider} provider itself`);
+  const refusal = endpoint.guarded === true ? deps.guard.explainRefusal(endpoint.apiUrl) : null;
+  if (refusal !== null) throw badInput([...at, apiUrl === null ? 'provider' : 'apiUrl'], refusal);
+  const fields = Object.entries(config).map(([name, value]) => [name, value ?? null]);
+  return {
+    config: { provider, ...Object.fromEntries(fields) },
+    origin: new URL(endpoint.apiUrl).origin,
+    apiKey,
+  };
+}
+
+/** Streaming transcription goes over a socket; at providers that are known not to have it, over HTTP alone. */
+function schemesOf(kind: ProviderKind, provider: string): readonly string[] {
+  const sockets = kind === 'stt' && (provider === 'custom' || provider === 'whisper-live');
+  return sockets ? ['https:', 'http:', 'wss:', 'ws:'] : ['https:', 'http:'];
+}

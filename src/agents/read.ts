@@ -1,0 +1,73 @@
+import { NotFoundError } from '../api/errors.ts';
+import { parseId } from '../api/ids.ts';
+import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../api/paging.ts';
+import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../auth/access.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
+import { type Agent, Prisma } from '../generated/prisma/client.ts';
+
+/** What to load beside the row: what a document selects. */
+export interface AgentQuery {
+  readonly include?: Prisma.AgentInclude;
+}
+
+const byAge = timeColumn(Prisma.sql`created_at`);
+const rules: PageRules<RowKey> = { list: 'agents', key: byAge.key, defaultSize: 50, maxSize: 100 };
+
+/**
+ * One agent that the viewer may see.
+ * @param id the public id
+ * @throws {BadUserInputError} when the id is none of an agent
+ * @throws {NotFoundError} when there is none, or it was deleted
+ * @throws {ForbiddenError} when it is another user's or another tenant's
+ */
+export async function readAgent(viewer: Viewer, db: Db, id: string, query: AgentQuery = {}): Promise<Agent> {
+  const row = parseId('Agent', id, ['id']);
+  const agent = await db.agent.findUnique({ where: { ...visibleAgents(viewer), id: row }, ...query });
+  if (agent === null) throw await explainMissingAgent(viewer, db, row);
+  return agent;
+}
+
+/**
+ * The agent that answers where nothing else was chosen: the viewer's own default, else the tenant's, else the
+ * development agent.
+ * @throws {NotFoundError} when none of them is there and active
+ */
+export async function readCurrentAgent(viewer: Viewer, db: Db, query: AgentQuery = {}): Promise<Agent> {
+  const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), ...query });
+  if (agent === null) {
+    throw new NotFoundError(
+      'There is no active default agent, neither yours nor your tenant’s, and no development agent.',
+    );
+  }
+  return agent;
+}
+
+/**
+ * A page of the agents that the viewer may use, oldest first.
+ * @param options.includeInactive whether to list those that are switched off as well
+ * @throws {BadUserInputError} when a page argument is wrong
+ */
+export async function listAgents(
+  viewer: Viewer,
+  db: Db,
+  options: PageArgs & { readonly includeInactive?: boolean | null | undefined },
+  query: AgentQuery = {},
+): Promise<Connection<Agent>> {
+  const page = parsePage(options, rules);
+  const { tenantId, userId } = viewer;
+  const where = Prisma.sql`tenant_id = ${tenantId} AND deleted_at IS NULL AND (owner_id IS NULL OR owner_id = ${userId})
+    AND (is_active OR ${options.includeInactive === true})`;
+  const found = await readKeyPage(db, { table: Prisma.sql`agents`, where, sort: byAge, descending: false }, page);
+  const ids = found.rows.map((key) => key[1]);
+  const rows =
+    ids.length === 0
+      ? []
+      : await db.agent.findMany({ where: { tenantId, deletedAt: null, id: { in: ids } }, ...query });
+  return buildConnection(page, arrangeByKey(found, rows), async () => {
+    const [counted] = await db.$queryRaw<{ count: number }[]>`
+      SELECT count(*)::integer AS count FROM agents WHERE ${where}`;
+    return counted?.count ?? 0;
+  });
+}

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { BadUserInputError, StartError } from '../api/errors.ts';
+import { parseInput } from '../api/input.ts';
+import { checkProviders, type ProviderRules, providerInputs } from './providers/input.ts';
+
+const providers = z.object({ llm: providerInputs.llm });
+
+/**
+ * Checks the models of the agents of a seed as createAgent checks those that it is given.
+ * @throws {StartError} naming the agent and the field
+ */
+export function checkSeededAgents(
+  rules: ProviderRules,
+  agents: readonly { readonly name: string; readonly llm?: unknown }[],
+): void {
+  for (const [index, { name, llm }] of agents.entries()) {
+    try {
+      checkProviders(rules, parseInput(providers, { llm }, ['input']));
+    } catch (error) {
+      if (!(error instanceof BadUserInputError)) throw error;
+      const problem = error.message.replace(/^input\./, '');
+      throw new StartError(`agents.${index} (${JSON.stringify(name)}): ${problem}`);
+    }
+  }
+}

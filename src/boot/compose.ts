@@ -1,0 +1,140 @@
+import type { Logger } from 'pino';
+import type { AgentDependencies } from '../agents/dependencies.ts';
+import { addDevelopmentAgent, readEnvironmentProviders } from '../agents/development.ts';
+import { checkSeededAgents } from '../agents/seeded.ts';
+import { StartError } from '../api/errors.ts';
+import type { Env } from '../config/env.ts';
+import { createRateLimit } from '../limits/rate-limit.ts';
+import { ConversationFeed } from '../log/conversation-feed.ts';
+import { AddressGuard } from '../outbound/guard.ts';
+import { RunScheduler } from '../runs/scheduler.ts';
+import { ScenarioFolder } from '../scenarios/files/folder.ts';
+import { ScenarioFileError } from '../scenarios/files/format.ts';
+import { SpeechRuntime } from '../speech/dependencies.ts';
+import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
+import { readSeed } from '../tenants/seed.ts';
+import { ToolRegistry } from '../tools/registry/registry.ts';
+import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.ts';
+import type { Stores } from './connect-stores.ts';
+import { openModel } from './default-model.ts';
+
+/** What carries out what the graph asks for. */
+export interface Hosts {
+  readonly agents: AgentDependencies;
+  readonly runs: RunScheduler;
+  readonly feed: ConversationFeed;
+  readonly speech: SpeechRuntime;
+  readonly viewers: ProvisionedViewers;
+  /** Which model answers, in words. */
+  readonly modelDescription: string;
+  /** Ends tests of agents and direct calls of tools that are under way; tests are written down before it answers. */
+  endCalls(): Promise<void>;
+}
+
+const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
+
+/**
+ * Opens the hosts on their stores, the runs that a dead process left ended; they are closed with `opening`.
+ * @throws {StartError} when a file that the environment names cannot be used
+ */
+export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Hosts> {
+  const { db, keys, config, exclusive, redis } = stores;
+  const refuseSeed = (cause: unknown): never => {
+    throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
+  };
+  const seed = await readSeed(env.seedFile).catch(refuseSeed);
+  const operator = await readOperatorTools(env);
+  const guard = new AddressGuard(env.modelAllowedHosts);
+  const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  try {
+    checkSeededAgents({ defaults, guard }, seed.agents);
+  } catch (cause) {
+    refuseSeed(cause);
+  }
+  if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
+
+  const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
+  const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
+  const callLimit = limitOf('tool calls', env.rateLimits.tools);
+  const ending = new AbortController();
+  const { signal: closing } = ending;
+  const limits = { callLimit, changeLimit: operationLimit };
+  const tools = opening.use(
+    new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, closing, calls: new Set() }),
+  );
+
+  const agents: AgentDependencies = {
+    db,
+    keys,
+    config,
+    defaults,
+    guard,
+    model,
+    logger,
+    operationLimit,
+    testLimit: limitOf('tests of agents', env.rateLimits.agentTests),
+    testTimeoutMs: env.agentTestTimeoutSeconds * 1000,
+    closing,
+    tests: new Set(),
+    toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
+  };
+
+  const feed = new ConversationFeed();
+  const { maxRetries, maxResultLength, historyTokens } = engineLimits;
+  const runs = new RunScheduler({
+    db,
+    feed,
+    exclusive,
+    model,
+    logger,
+    agents,
+    tools,
+    limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
+    historyTokens,
+    turnLimit: limitOf('turns', env.rateLimits.turns),
+    approvalTtlSeconds: env.approvalTtlSeconds,
+  });
+  await runs.start();
+  opening.defer(() => runs.close());
+
+  const speechLimit = limitOf('speech requests', env.rateLimits.speech);
+  const speech = new SpeechRuntime({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
+  speech.start();
+  opening.defer(() => speech.close());
+
+  const providers = readEnvironmentProviders(env);
+  const scenarioFiles = await loadScenarioFiles(env, agents, operator);
+  const viewers = new ProvisionedViewers(db, seed, async (tenantId) => {
+    await addDevelopmentAgent(agents, tenantId, providers);
+    await scenarioFiles.load(tenantId);
+  });
+  const endCalls = async () => {
+    ending.abort();
+    await Promise.allSettled([...agents.tests, ...tools.deps.calls]);
+  };
+  tools.connectOperatorServers();
+  return { agents, runs, feed, speech, viewers, modelDescription, endCalls };
+}
+
+/** The tools that the operator gives to every tenant. */
+function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
+  return readToolsFile(toolsFile).catch((cause: unknown) => {
+    throw new StartError('The tools of TOOLS_FILE cannot be used.', { cause });
+  });
+}
+
+/** The files of SCENARIOS_DIR, loaded for the tenants that there are. */
+async function loadScenarioFiles(
+  env: Env,
+  agents: AgentDependencies,
+  givenTools: OperatorTools,
+): Promise<ScenarioFolder> {
+  try {
+    const files = await ScenarioFolder.open({ ...agents, givenTools }, env.scenariosDir);
+    await files.loadAll();
+    return files;
+  } catch (cause) {
+    if (!(cause instanceof ScenarioFileError)) throw cause;
+    throw new StartError(`The scenarios of SCENARIOS_DIR (${env.scenariosDir}) cannot be loaded.`, { cause });
+  }
+}

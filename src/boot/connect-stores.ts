@@ -1,0 +1,93 @@
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { StartError } from '../api/errors.ts';
+import type { Env } from '../config/env.ts';
+import { type ChangeListener, listenForChanges } from '../database/changes.ts';
+import { type Database, openDatabase } from '../database/client.ts';
+import { ConfigurationCache } from '../database/configuration-cache.ts';
+import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedded/embedded.ts';
+import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
+import { openRedis } from '../limits/redis.ts';
+import type { KeyRing } from '../secrets/key-ring.ts';
+import { openKeyRing } from '../secrets/open-key-ring.ts';
+
+/** What is kept, and where: the database, what is remembered of it here, the key ring, and Redis where there is one. */
+export interface Stores {
+  readonly db: Database;
+  readonly databaseUrl: string;
+  /** Whether the database is the embedded one, which no other instance is on. */
+  readonly exclusive: boolean;
+  readonly config: ConfigurationCache;
+  readonly keys: KeyRing;
+  readonly redis: Redis | null;
+}
+
+/** What somebody else may have to do with the embedded database. */
+export interface EmbeddedOptions {
+  /** The embedded database of the data folder, where somebody has begun to open it before: then it is closed here. */
+  readonly embedded?: Promise<EmbeddedPostgres>;
+  /** Told when the embedded database ends by itself: nothing works any more. */
+  readonly onDatabaseFailure?: (error: Error) => void;
+}
+
+/**
+ * Opens the stores of an environment; they are closed with `opening`.
+ * @throws {StartError} when the database is out of reach or behind
+ */
+export async function connectStores(
+  env: Env,
+  logger: Logger,
+  opening: AsyncDisposableStack,
+  options: EmbeddedOptions,
+): Promise<Stores> {
+  const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, opening, options));
+  const onConnectionError = (error: Error) => logger.warn({ err: error }, 'a database connection failed');
+  const exclusive = env.databaseUrl === null;
+  // The embedded database does one thing after another: more connections would only wait inside it.
+  const poolSize = exclusive ? 1 : env.databasePoolSize;
+  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
+  await assertMigrated(databaseUrl);
+
+  const config = opening.use(new ConfigurationCache());
+  if (!exclusive) opening.use(await listenForConfiguration(databaseUrl, config, logger));
+  const keys = await openKeyRing(env);
+  const onOutage = (error: Error) =>
+    logger.warn({ err: error }, 'Redis is out of reach: this process counts by itself');
+  const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
+  return { db, databaseUrl, exclusive, config, keys, redis };
+}
+
+async function openEmbedded(
+  env: Env,
+  logger: Logger,
+  opening: AsyncDisposableStack,
+  { embedded, onDatabaseFailure }: EmbeddedOptions,
+): Promise<string> {
+  const postgres = opening.use(
+    await (embedded ??
+      openEmbeddedPostgres(env.dataDir, (error) => {
+        logger.fatal({ err: error }, 'the embedded database ended');
+        onDatabaseFailure?.(error);
+      })),
+  );
+  const applied = await applyMigrations(postgres.url);
+  if (applied.length > 0) logger.info({ migrations: applied }, 'migrations were applied');
+  return postgres.url;
+}
+
+async function assertMigrated(databaseUrl: string): Promise<void> {
+  const pending = await pendingMigrations(databaseUrl).catch((cause: unknown) => {
+    throw new StartError('The database of DATABASE_URL cannot be used.', { cause });
+  });
+  if (pending.length === 0) return;
+  throw new StartError(`The database is behind. Apply its migrations with npm run migrate: ${pending.join(', ')}`);
+}
+
+/** What is remembered of tenants is dropped when the database says that it has changed. */
+function listenForConfiguration(url: string, config: ConfigurationCache, logger: Logger): Promise<ChangeListener> {
+  return listenForChanges(url, {
+    change: (tenantId) => config.drop(tenantId),
+    gap: () => config.clear(),
+    error: (error) => logger.warn({ err: error }, 'the connection that listens for changes was lost'),
+  });
+}

@@ -1,0 +1,46 @@
+import type { ProviderDefaults } from '../agents/dependencies.ts';
+import type { LlmConfig } from '../agents/providers/config.ts';
+import { type ModelOrigin, readSttDefault, readTtsDefault } from '../agents/providers/speech-defaults.ts';
+import { nameLlmProvider } from '../agents/providers/validate.ts';
+import type { Env } from '../config/env.ts';
+import { demoModelName, startDemoModel } from '../demo/demo.ts';
+import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
+import type { AddressGuard } from '../outbound/guard.ts';
+import { createOpenAiModel } from '../providers/llm/openai.ts';
+
+/** What answers for agents that have no model of their own. */
+export interface DefaultModel {
+  readonly model: ModelPort;
+  /** How it is reached; the graph shows it without its address, host included, which is the operator's business. */
+  readonly defaults: ProviderDefaults;
+  readonly description: string;
+}
+
+/** The model provider of the environment, or the demo model where there is none; it is closed with `opening`. */
+export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDisposableStack): Promise<DefaultModel> {
+  const model = createOpenAiModel({ guard });
+  if (env.openai) {
+    const { baseUrl, apiKey } = env.openai;
+    const { host } = new URL(baseUrl);
+    // Servers that ask for no key still get one: the openai client insists.
+    const endpoint = { api: env.modelApi, apiUrl: baseUrl, apiKey: apiKey ?? 'none', model: env.model };
+    const speech = readSpeechDefaults(env, { apiUrl: baseUrl, apiKey: apiKey ?? '', isDemo: false });
+    const defaults = { llm: { endpoint, config: describeEndpoint(nameLlmProvider(baseUrl), endpoint) }, ...speech };
+    return { model, defaults, description: `${env.model} at ${host}` };
+  }
+  const demo = await startDemoModel();
+  opening.defer(() => demo.close());
+  const endpoint = { api: env.modelApi, apiUrl: demo.url, apiKey: 'demo', model: demoModelName };
+  const description = 'the demo model, which follows a script (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)';
+  const speech = readSpeechDefaults(env, { apiUrl: demo.url, apiKey: '', isDemo: true });
+  const defaults = { llm: { endpoint, config: describeEndpoint('demo', endpoint) }, ...speech };
+  return { model, defaults, description };
+}
+
+function readSpeechDefaults(env: Env, model: ModelOrigin) {
+  return { tts: readTtsDefault(env.tts, model), stt: readSttDefault(env.stt, model) };
+}
+
+function describeEndpoint(provider: string, { model, api }: ModelEndpoint): LlmConfig {
+  return { provider, model, api, apiUrl: null, completionsPath: null, apiKeyHint: null, options: null };
+}

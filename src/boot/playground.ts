@@ -1,0 +1,44 @@
+import { BadUserInputError, NotFoundError } from '../api/errors.ts';
+import { formatId } from '../api/ids.ts';
+import type { VerifyToken } from '../auth/verify-token.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import { createConversation } from '../conversations/write.ts';
+import type { Database } from '../database/client.ts';
+import type { Conversation } from '../generated/prisma/client.ts';
+import type { Playground } from '../server/http/graphiql.ts';
+import type { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
+
+const title = 'GraphiQL';
+
+/**
+ * What GraphiQL is filled in with: the development token, and a conversation in which nothing was said yet, so that
+ * the first turn begins with the scenario's root. A page that was opened and not used leaves its conversation to the
+ * next.
+ */
+export async function preparePlayground(from: {
+  token: string | null;
+  verifyToken: VerifyToken;
+  db: Database;
+  viewers: ProvisionedViewers;
+}): Promise<Playground | null> {
+  const { token, verifyToken, db, viewers } = from;
+  if (token === null) return null;
+  const viewer = await verifyToken(token);
+  await viewers.meet(viewer);
+  const { userId, tenantId } = viewer;
+  const unused = await db.conversation.findFirst({ where: { userId, tenantId, title, messageCount: 0 } });
+  const { id } = unused ?? (await createPlaygroundConversation(viewer, db));
+  return { token, conversationId: formatId('Conversation', id) };
+}
+
+async function createPlaygroundConversation(viewer: Viewer, db: Database): Promise<Conversation> {
+  try {
+    return await createConversation(viewer, db, { title, scenarioKey: 'support' });
+  } catch (error) {
+    // An operator's own seed need not have the scenario.
+    if (error instanceof NotFoundError || error instanceof BadUserInputError) {
+      return createConversation(viewer, db, { title });
+    }
+    throw error;
+  }
+}

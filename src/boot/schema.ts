@@ -1,0 +1,21 @@
+import '../agents/graphql/types.ts';
+import '../agents/graphql/mutations.ts';
+import '../agents/graphql/check-agent.ts';
+import '../conversations/graphql/conversations.ts';
+import '../conversations/graphql/settings.ts';
+import '../runs/graphql/active-agent.ts';
+import '../runs/graphql/conversation-subscription.ts';
+import '../runs/graphql/run.ts';
+import '../runs/graphql/subscription.ts';
+import '../scenarios/graphql/mutations.ts';
+import '../scenarios/graphql/types.ts';
+import '../speech/graphql/speech.ts';
+import '../tenants/graphql/viewer.ts';
+import '../tools/graphql/execute.ts';
+import '../tools/graphql/http-tools.ts';
+import '../tools/graphql/mcp-servers.ts';
+import '../tools/graphql/tools.ts';
+import { builder } from '../graphql/builder.ts';
+
+/** The whole graph: every noun has added its part by now. */
+export const schema = builder.toSchema();

@@ -1,0 +1,249 @@
+import { existsSync } from 'node:fs';
+import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
+
+/** How access tokens are checked. */
+export type TokenRules =
+  | { readonly kind: 'development' }
+  | ({ readonly kind: 'secret'; readonly secret: string } & TokenClaims)
+  | ({ readonly kind: 'jwks'; readonly url: string } & TokenClaims);
+
+interface TokenClaims {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly tenantClaim: string;
+  readonly rolesClaim: string;
+}
+
+/** So many points in so many seconds. */
+export interface Rate {
+  readonly points: number;
+  readonly seconds: number;
+}
+
+/** How often something may be done: by one user, and by all users of a tenant together. */
+export interface Limits {
+  /** Null: no limit but that of the tenant. */
+  readonly user: Rate | null;
+  /** Null: no limit but those of its users. */
+  readonly tenant: Rate | null;
+}
+
+/** The speech provider of agents that have none of their own. */
+export interface SpeechEnv {
+  readonly provider: string;
+  readonly apiUrl: string | null;
+  readonly apiKey: string | null;
+  readonly model: string | null;
+  readonly voice: string | null;
+  readonly sampleRate: number | null;
+}
+
+/** The transcription provider of agents that have none of their own. */
+export interface TranscriptionEnv {
+  readonly provider: string;
+  readonly apiUrl: string | null;
+  readonly apiKey: string | null;
+  readonly model: string | null;
+  readonly path: string | null;
+  readonly language: string | null;
+}
+
+/** What the process was told by its environment, checked. Null: not given. */
+export interface Env {
+  readonly production: boolean;
+  readonly port: number;
+  readonly host: string;
+  /** The embedded database and the development key live here. */
+  readonly dataDir: string;
+  readonly databaseUrl: string | null;
+  /** The most connections to the database at once. */
+  readonly databasePoolSize: number;
+  readonly redisUrl: string | null;
+  /** What the keys in Redis begin with. */
+  readonly redisPrefix: string;
+  readonly tokens: TokenRules;
+  /** The key ring for secrets at rest, as it was written. */
+  readonly encryptionKeys: string | null;
+  /** Browser origins other than the server's own, e.g. https://app.example.com */
+  readonly allowedOrigins: readonly string[];
+  /** Hosts that agents' own model providers may be on although they are private. */
+  readonly modelAllowedHosts: readonly string[];
+  /** The model provider of agents that have none of their own. Null: the demo model. */
+  readonly openai: { readonly apiKey: string | null; readonly baseUrl: string } | null;
+  /** The model of agents that name none. */
+  readonly model: string;
+  readonly modelApi: 'RESPONSES' | 'CHAT_COMPLETIONS';
+  readonly logLevel: LogLevel;
+  /** Null: no limit. */
+  readonly rateLimits: {
+    readonly turns: Limits | null;
+    readonly agentOperations: Limits | null;
+    readonly agentTests: Limits | null;
+    readonly speech: Limits | null;
+    readonly tools: Limits | null;
+    readonly sockets: Limits | null;
+  };
+  readonly tts: SpeechEnv | null;
+  readonly stt: TranscriptionEnv | null;
+  /** How long the result of synthesizeSpeech can be fetched. */
+  readonly speechTtlSeconds: number;
+  /** How long a run waits for an approval before it is cancelled. */
+  readonly approvalTtlSeconds: number;
+  /** HTTP tools and MCP servers that the operator gives to every tenant. */
+  readonly toolsFile: string | null;
+  /** A folder of scenario files that are loaded at start. */
+  readonly scenariosDir: string | null;
+  /** The agents, scenarios and orders that a new tenant begins with. */
+  readonly seedFile: string;
+  /** The most model steps of one turn. */
+  readonly maxSteps: number;
+  /** The longest that one turn may take. */
+  readonly runTimeoutSeconds: number;
+  /** The longest that a test of an agent may take. */
+  readonly agentTestTimeoutSeconds: number;
+  /** How many sockets one user may have open at once. */
+  readonly socketsPerUser: number;
+  /** Whether GraphiQL is served at /graphql. */
+  readonly graphiql: boolean;
+}
+
+/** Every problem of the environment at once; each line names its variable. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+
+  constructor(problems: readonly string[]) {
+    super(`The environment is not right:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+}
+
+/**
+ * Reads the environment.
+ * @param source like process.env; an empty variable counts as absent
+ * @throws {EnvironmentError} that names every variable that is wrong or, in production, missing
+ */
+export function readEnv(source: Readonly<Record<string, string | undefined>>): Env {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value?.trim()));
+  const parsed = variables.safeParse(given);
+  const problems = parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? [];
+  problems.push(...findContradictions(given));
+  if (!parsed.success || problems.length > 0) throw new EnvironmentError(problems);
+
+  const read = parsed.data;
+  const production = read.NODE_ENV === 'production';
+  const openai =
+    read.OPENAI_API_KEY === undefined && read.OPENAI_BASE_URL === undefined
+      ? null
+      : { apiKey: read.OPENAI_API_KEY ?? null, baseUrl: read.OPENAI_BASE_URL ?? openaiUrl };
+  const modelApi = read.MODEL_API ?? (openai?.baseUrl === openaiUrl ? 'responses' : 'chat_completions');
+  return {
+    production,
+    port: read.PORT,
+    host: read.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    dataDir: read.DATA_DIR,
+    databaseUrl: read.DATABASE_URL ?? null,
+    databasePoolSize: read.DATABASE_POOL_SIZE,
+    redisUrl: read.REDIS_URL ?? null,
+    redisPrefix: read.REDIS_PREFIX,
+    tokens: readTokenRules(read),
+    encryptionKeys: read.ENCRYPTION_KEYS ?? null,
+    allowedOrigins: read.ALLOWED_ORIGINS,
+    modelAllowedHosts: read.MODEL_ALLOWED_HOSTS,
+    openai,
+    model: read.MODEL ?? (openai ? 'gpt-5-mini' : 'demo'),
+    modelApi: modelApi === 'responses' ? 'RESPONSES' : 'CHAT_COMPLETIONS',
+    logLevel: read.LOG_LEVEL,
+    rateLimits: {
+      turns: read.RATE_LIMIT_TURNS ?? null,
+      agentOperations: read.RATE_LIMIT_AGENT_OPERATIONS ?? null,
+      agentTests: read.RATE_LIMIT_AGENT_TESTS ?? null,
+      speech: read.RATE_LIMIT_SPEECH ?? null,
+      tools: read.RATE_LIMIT_TOOLS ?? null,
+      sockets: read.RATE_LIMIT_SOCKETS ?? null,
+    },
+    tts: readSpeech(read),
+    stt: readTranscription(read),
+    speechTtlSeconds: read.SPEECH_TTL_SECONDS,
+    approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
+    toolsFile: read.TOOLS_FILE ?? null,
+    scenariosDir: read.SCENARIOS_DIR ?? null,
+    seedFile: read.SEED_FILE,
+    maxSteps: read.MAX_STEPS,
+    runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
+    agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
+    socketsPerUser: read.SOCKETS_PER_USER,
+    graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
+  };
+}
+
+/** Reads the environment of this process, and of a `.env` file in the working folder if there is one. */
+export function loadEnv(): Env {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return readEnv(process.env);
+}
+
+/** What is wrong between variables, and what is missing. */
+function findContradictions(given: Readonly<Record<string, string | undefined>>): string[] {
+  const problems: string[] = [];
+  const missing = (name: string, why: string) => {
+    if (given[name] === undefined) problems.push(`${name} is missing: ${why}`);
+  };
+  const production = given.NODE_ENV === 'production';
+  const verified = given.JWT_SECRET !== undefined || given.JWT_JWKS_URL !== undefined;
+  if (given.JWT_SECRET !== undefined && given.JWT_JWKS_URL !== undefined) {
+    problems.push('JWT_SECRET and JWT_JWKS_URL are both given: choose one');
+  }
+  if (production) {
+    missing('DATABASE_URL', 'production needs a PostgreSQL server');
+    missing('ENCRYPTION_KEYS', 'production needs keys to encrypt provider keys with');
+    missing('ALLOWED_ORIGINS', 'production needs the origins of its front ends');
+    if (!verified) problems.push('JWT_SECRET or JWT_JWKS_URL is missing: production verifies access tokens');
+  }
+  if (production || verified) {
+    missing('JWT_ISSUER', 'tokens are checked for their issuer');
+    missing('JWT_AUDIENCE', 'tokens are checked for their audience');
+  } else if (given.JWT_ISSUER !== undefined || given.JWT_AUDIENCE !== undefined) {
+    problems.push('JWT_SECRET or JWT_JWKS_URL is missing: JWT_ISSUER and JWT_AUDIENCE mean nothing without one');
+  }
+  const baseUrl = given.OPENAI_BASE_URL;
+  if (baseUrl !== undefined && baseUrl !== openaiUrl) missing('MODEL', 'the models of OPENAI_BASE_URL are not known');
+  return problems;
+}
+
+/** Any of the TTS_ variables makes a provider; the key alone means OpenAI. */
+function readSpeech(read: Variables): SpeechEnv | null {
+  const { TTS_PROVIDER: provider, TTS_API_URL: apiUrl, TTS_API_KEY: apiKey, TTS_MODEL: model } = read;
+  const { TTS_VOICE: voice, TTS_SAMPLE_RATE: sampleRate } = read;
+  if ([provider, apiUrl, apiKey, model, voice, sampleRate].every((value) => value === undefined)) return null;
+  return {
+    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
+    apiUrl: apiUrl ?? null,
+    apiKey: apiKey ?? null,
+    model: model ?? null,
+    voice: voice ?? null,
+    sampleRate: sampleRate ?? null,
+  };
+}
+
+/** Any of the STT_ variables makes a provider; the key alone means OpenAI. */
+function readTranscription(read: Variables): TranscriptionEnv | null {
+  const { STT_PROVIDER: provider, STT_API_URL: apiUrl, STT_API_KEY: apiKey, STT_MODEL: model } = read;
+  const { STT_PATH: path, STT_LANGUAGE: language } = read;
+  if ([provider, apiUrl, apiKey, model, path, language].every((value) => value === undefined)) return null;
+  return {
+    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
+    apiUrl: apiUrl ?? null,
+    apiKey: apiKey ?? null,
+    model: model ?? null,
+    path: path ?? null,
+    language: language ?? null,
+  };
+}
+
+function readTokenRules(read: Variables): TokenRules {
+  const { JWT_SECRET: secret, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = read;
+  if (issuer === undefined || audience === undefined) return { kind: 'development' };
+  const claims = { issuer, audience, tenantClaim: read.JWT_TENANT_CLAIM, rolesClaim: read.JWT_ROLES_CLAIM };
+  if (secret !== undefined) return { kind: 'secret', secret, ...claims };
+  if (url !== undefined) return { kind: 'jwks', url, ...claims };
+  return { kind: 'development' };
+}

@@ -1,0 +1,178 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Limits, Rate } from './env.ts';
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Where OpenAI is. */
+export const openaiUrl = 'https://api.openai.com/v1';
+const text = z.string().optional();
+const name = z.string().max(200, 'must be at most 200 characters').optional();
+const claimName = (fallback: string) => z.string().max(255, 'must be at most 255 characters').default(fallback);
+
+function wholeNumber(least: number, most: number, fallback: number) {
+  const message = `must be a whole number from ${least} to ${most}`;
+  return z
+    .string()
+    .regex(/^\d{1,10}$/, message)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, message)
+    .default(fallback);
+}
+
+function urlOf(...protocols: readonly string[]) {
+  return z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol.slice(0, -1)),
+      `must be a URL that begins with ${protocols.map((protocol) => `${protocol}://`).join(' or ')}`,
+    )
+    .optional();
+}
+
+/** The address of a provider. The graph shows it to those who use its agents, so no secret may stand in it. */
+function providerUrl(...protocols: readonly string[]) {
+  return urlOf(...protocols).superRefine((value, context) => {
+    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+    const url = value === undefined ? null : URL.parse(value);
+    if (url === null) return;
+    if (url.username !== '' || url.password !== '') refuse('must not have a user name or password in it: use its _KEY');
+    if (url.hash !== '') refuse('must not have a fragment');
+    const others = [...url.searchParams.keys()].filter((name) => name !== 'api-version');
+    if (others.length > 0) refuse('must not have a query, but for api-version');
+  });
+}
+
+const list = z
+  .string()
+  .default('')
+  .transform((value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
+
+const origins = list.superRefine((values, context) => {
+  for (const value of values) {
+    if (!URL.canParse(value) || new URL(value).origin !== value) {
+      context.addIssue({
+        code: 'custom',
+        message: `holds "${value}", which is no origin like https://app.example.com`,
+      });
+    }
+  }
+});
+
+/** Hosts, each for all its ports or with one. */
+const hosts = list.superRefine((values, context) => {
+  for (const value of values) {
+    const written = /^[0-9a-f:.]+$/i.test(value) && value.split(':').length > 2 ? `[${value}]` : value;
+    const url = URL.parse(`http://${written}`);
+    if (url === null || /[/?#@*]/.test(value)) {
+      context.addIssue({
+        code: 'custom',
+        message: `holds "${value}", which is no host like localhost:11434 or 10.0.0.7`,
+      });
+    }
+  }
+});
+
+const ratePattern = /^(0|[1-9]\d{0,8}\/[1-9]\d{0,5})(,[1-9]\d{0,8}\/[1-9]\d{0,5})?$/;
+
+/** `points/seconds` for each user, and after a comma for the whole tenant; 0 for no limit. */
+const rate = z
+  .string()
+  .regex(
+    ratePattern,
+    'must be points/seconds, like 20/60, or 20/60,500/60 with a limit for the tenant, or 0 for no limit',
+  )
+  .transform((value): Limits | null => {
+    const [user, tenant] = value.split(',').map(readRate);
+    return user || tenant ? { user: user ?? null, tenant: tenant ?? null } : null;
+  })
+  .optional();
+
+function readRate(written: string): Rate | null {
+  const [points, seconds] = written.split('/').map(Number);
+  return points && seconds ? { points, seconds } : null;
+}
+
+/** `kid:base64,…`, each key of 32 bytes for A256GCM; the first is the current one. */
+const keyRing = z
+  .string()
+  .refine(
+    (value) => value.split(',').every((entry) => /^[\w-]{1,64}:[A-Za-z0-9+/_-]{43}=?$/.test(entry.trim())),
+    'must be kid:base64,… with keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)',
+  )
+  .superRefine((value, context) => {
+    const kids = value.split(',').map((entry) => entry.trim().split(':')[0]);
+    if (new Set(kids).size < kids.length) {
+      context.addIssue({ code: 'custom', message: 'has two keys with the same kid: each needs one of its own' });
+    }
+  })
+  .optional();
+
+/** The variables of the environment, each with its form and what it is where it is not given. */
+export const variables = z.object({
+  NODE_ENV: z.enum(['production', 'development', 'test'], 'must be production, development or test').optional(),
+  PORT: wholeNumber(0, 65_535, 4000),
+  HOST: text,
+  DATA_DIR: z.string().default('.data'),
+  DATABASE_URL: urlOf('postgres', 'postgresql'),
+  DATABASE_POOL_SIZE: wholeNumber(1, 1000, 10),
+  REDIS_URL: urlOf('redis', 'rediss'),
+  REDIS_PREFIX: z.string().max(200, 'must be at most 200 characters').default('switchboard:'),
+  JWT_SECRET: z
+    .string()
+    .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes long')
+    .optional(),
+  JWT_JWKS_URL: urlOf('https', 'http'),
+  JWT_ISSUER: text,
+  JWT_AUDIENCE: text,
+  JWT_TENANT_CLAIM: claimName('tenant'),
+  JWT_ROLES_CLAIM: claimName('roles'),
+  ENCRYPTION_KEYS: keyRing,
+  ALLOWED_ORIGINS: origins,
+  MODEL_ALLOWED_HOSTS: hosts,
+  OPENAI_API_KEY: text,
+  OPENAI_BASE_URL: providerUrl('https', 'http'),
+  MODEL: z.string().max(200, 'must be at most 200 characters').optional(),
+  MODEL_API: z.enum(['responses', 'chat_completions'], 'must be responses or chat_completions').optional(),
+  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
+  RATE_LIMIT_TURNS: rate,
+  RATE_LIMIT_AGENT_OPERATIONS: rate,
+  RATE_LIMIT_AGENT_TESTS: rate,
+  RATE_LIMIT_SPEECH: rate,
+  RATE_LIMIT_TOOLS: rate,
+  RATE_LIMIT_SOCKETS: rate,
+  TTS_PROVIDER: name,
+  TTS_API_URL: providerUrl('https', 'http'),
+  TTS_API_KEY: text,
+  TTS_MODEL: name,
+  TTS_VOICE: name,
+  TTS_SAMPLE_RATE: z
+    .string()
+    .regex(/^\d{4,6}$/, 'must be samples per second, like 24000')
+    .transform(Number)
+    .refine((value) => value >= 8_000 && value <= 192_000, 'must be from 8000 to 192000')
+    .optional(),
+  STT_PROVIDER: name,
+  STT_API_URL: providerUrl('https', 'http', 'wss', 'ws'),
+  STT_API_KEY: text,
+  STT_MODEL: name,
+  STT_PATH: name,
+  STT_LANGUAGE: name,
+  SPEECH_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  APPROVAL_TTL_SECONDS: wholeNumber(1, 2_592_000, 86_400),
+  TOOLS_FILE: text,
+  SCENARIOS_DIR: text,
+  SEED_FILE: z.string().default(join(import.meta.dirname, '../../prisma/seed.json')),
+  MAX_STEPS: wholeNumber(1, 100, 16),
+  RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
+  AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),
+  SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),
+  GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
+});
+export type Variables = z.infer<typeof variables>;

@@ -1,0 +1,97 @@
+import { isTerminal, mergeDeltas, type RunEvent } from './event.ts';
+
+/** A delta that has queued up is merged up to this many characters, so that no frame grows without bound. */
+const maxMergedLength = 16_384;
+
+/**
+ * The events of one run, in memory: written by the process that runs it, or filled in from the archive when it ran
+ * elsewhere. Readers are positions in it (RunCursor), so a slow reader costs nothing.
+ */
+export class RunEventBuffer {
+  readonly runId: string;
+  readonly #events: RunEvent[] = [];
+  readonly #waiting = new Set<() => void>();
+  #closed = false;
+  /** How many cursors are open. */
+  readers = 0;
+
+  constructor(runId: string) {
+    this.runId = runId;
+  }
+
+  /** Whether the terminal event is in it. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The seq of the last event; 0 before the first. */
+  get lastSeq(): number {
+    return this.#events.at(-1)?.seq ?? 0;
+  }
+
+  get events(): readonly RunEvent[] {
+    return this.#events;
+  }
+
+  /**
+   * Adds an event. Its seq must be higher than that of the last; nothing follows a terminal event.
+   */
+  append(event: RunEvent): void {
+    if (this.#closed || event.seq <= this.lastSeq) {
+      throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.lastSeq}.`);
+    }
+    this.#events.push(event);
+    if (isTerminal(event)) this.#closed = true;
+    this.#wake();
+  }
+
+  /** Takes the events of a run that was carried out elsewhere; those that are here already are passed over. */
+  fill(events: readonly RunEvent[]): void {
+    for (const event of events) if (!this.#closed && event.seq > this.lastSeq) this.append(event);
+  }
+
+  #wake(): void {
+    if (this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+
+  /** Calls back once, when something is appended. @returns takes the wish back */
+  onAppend(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+
+  /** The place in `events` of the first event after a seq. */
+  indexAfter(seq: number): number {
+    let low = 0;
+    let high = this.#events.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#events[middle]?.seq ?? 0) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * The event at a place and those that merge into it.
+   * @returns the event, and the place after it; or null at the end
+   */
+  read(index: number): { event: RunEvent; next: number } | null {
+    const first = this.#events[index];
+    if (!first) return null;
+    if (first.type !== 'TextDelta' && first.type !== 'ReasoningDelta') return { event: first, next: index + 1 };
+    let event: RunEvent = first;
+    let next = index + 1;
+    while (next < this.#events.length && event.delta.length < maxMergedLength) {
+      const following = this.#events[next];
+      const merged: RunEvent | null = following ? mergeDeltas(event, following) : null;
+      if (merged?.type !== 'TextDelta' && merged?.type !== 'ReasoningDelta') break;
+      event = merged;
+      next++;
+    }
+    return { event, next };
+  }
+}

@@ -1,0 +1,183 @@
+import { z } from 'zod';
+import { ConflictError, NotFoundError } from '../../api/errors.ts';
+import { formatId } from '../../api/ids.ts';
+import { badInput, json, parseInput, text } from '../../api/input.ts';
+import type { Viewer } from '../../auth/viewer.ts';
+import { type ExactJson, parseExactJson } from '../../engine/exact-json.ts';
+import type { CallDecision } from '../../engine/paused-turn.ts';
+import { deniedNote } from '../../engine/tool-step.ts';
+import type { Run, ToolCall } from '../../generated/prisma/client.ts';
+import { unpackEvents } from '../../log/archive.ts';
+import type { RunEvent } from '../../log/event.ts';
+import { refuseRoles, type Tool } from '../../tools/contract/tool.ts';
+import { lazyCheck } from '../../tools/parameters/parameters.ts';
+import { type PauseState, readPauseState } from '../frozen-turn.ts';
+import { storedTurn } from '../input.ts';
+import { findRun, type RunQuery, readRun } from '../read/read.ts';
+import { leaseMs, type ResumedRun, type RunScheduler } from '../scheduler.ts';
+
+/** What a person decides on a call. */
+export interface ApprovalInput {
+  /** The public id of the run. */
+  readonly runId: string;
+  /** The model's call id. */
+  readonly toolCallId: string;
+  readonly approve: boolean;
+  /** Instead of the model's arguments: a JSON object as text. */
+  readonly arguments?: string | null | undefined;
+}
+
+const maxArgumentsBytes = 65_536;
+const jsonObject = z.record(z.string(), z.unknown());
+
+/**
+ * Approves or denies a tool call that waits for it. When it was the last one of its run that waited, the run goes on,
+ * here: whichever instance is asked. The others' decisions are kept until then.
+ *
+ * @throws {BadUserInputError} naming the argument; {@link ForbiddenError}, {@link NotFoundError} for the run and the
+ *   call; {@link ConflictError} where the call does not wait, or waits no more
+ */
+export async function approveToolCall(
+  viewer: Viewer,
+  runtime: RunScheduler,
+  input: ApprovalInput,
+  query: RunQuery = {},
+): Promise<Run> {
+  const callId = parseInput(text(1, 10_000), input.toolCallId, ['toolCallId']);
+  const editedArguments = readArguments(input);
+  const { id } = await findRun(viewer, runtime.db, input.runId, ['runId']);
+  // Before the transaction: a server may have to be connected to.
+  const tool = editedArguments === null ? undefined : await findTool(viewer, runtime, id, callId);
+  const resumed = await runtime.db.$transaction(async (tx) => {
+    // The conversation's row first, as everywhere: decisions on one run come one after another.
+    const [lock] = await tx.$queryRaw<{ now: Date }[]>`
+      SELECT now() AS now FROM conversations WHERE id = (SELECT conversation_id FROM runs WHERE id = ${id}::uuid)
+      FOR UPDATE`;
+    const found = await tx.run.findUnique({ where: { id }, include: { toolCalls: true, pause: true, archive: true } });
+    if (!lock || !found) throw new NotFoundError(`There is no run ${input.runId}.`);
+    const { toolCalls, pause, archive, ...run } = found;
+    const call = toolCalls.find((candidate) => candidate.callId === callId);
+    if (!call) throw new NotFoundError(`There is no tool call ${callId} in run ${input.runId}.`);
+    const late = run.actionExpiresAt !== null && run.actionExpiresAt <= lock.now;
+    const refusal = refuse(run, call, late);
+    if (refusal !== null) throw new ConflictError(refusal, formatId('Run', id));
+    if (editedArguments !== null) assertFit(viewer, tool, readPauseState(pause?.state), call, editedArguments);
+
+    const decided = input.approve
+      ? ({ status: 'PENDING', editedArguments } as const)
+      : ({ status: 'DENIED', error: deniedNote, finishedAt: new Date() } as const);
+    const decision = { ...decided, decidedBy: viewer.userId };
+    await tx.toolCall.update({ where: { rowId: call.rowId }, data: decision });
+    const calls = toolCalls.map((other) => (other === call ? { ...other, ...decision } : other));
+    if (calls.some((other) => other.status === 'AWAITING_APPROVAL')) return null;
+
+    const state = readPauseState(pause?.state);
+    const events = archive ? unpackEvents(id, archive.events) : [];
+    const leased = {
+      status: 'RUNNING',
+      actionExpiresAt: null,
+      leaseOwner: runtime.instanceId,
+      leaseExpiresAt: new Date(Date.now() + leaseMs),
+    } as const;
+    await tx.run.update({ where: { id }, data: leased });
+    await tx.runPause.deleteMany({ where: { runId: id } });
+    // Nothing is begun that would be interrupted at once: another instance, or the next one here, takes it. Looked at
+    // last: the server can have begun to stop since the first statement.
+    if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
+    return { run: { ...run, ...leased }, events, resumed: { state, decisions: readDecisions(calls) } };
+  });
+
+  if (resumed) goOn(viewer, runtime, resumed);
+  const run = await readRun(viewer, runtime.db, id, query);
+  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: id });
+  return run;
+}
+
+/** @returns the edited arguments as they are kept, or null where there are none */
+function readArguments({ approve, arguments: written }: ApprovalInput): string | null {
+  if (written === null || written === undefined) return null;
+  if (!approve) throw badInput(['arguments'], 'must not be given where the call is denied');
+  if (Buffer.byteLength(written) > maxArgumentsBytes) throw badInput(['arguments'], 'must be at most 64 KB long');
+  const checked = parseInput(text(0, maxArgumentsBytes), written, ['arguments']);
+  let read: ExactJson;
+  try {
+    read = parseExactJson(checked);
+  } catch {
+    throw badInput(['arguments'], 'must be a JSON object, as text');
+  }
+  const { value, inexact } = read;
+  if (inexact !== null) {
+    const shown = inexact.slice(0, 100);
+    throw badInput(['arguments'], `must not hold the number ${shown}, which cannot be kept exactly: give it as text`);
+  }
+  if (!jsonObject.safeParse(value).success) throw badInput(['arguments'], 'must be a JSON object, as text');
+  // What is in it reaches tools and JSON columns: it must be storable, and not too deep to be walked.
+  parseInput(json(maxArgumentsBytes), value, ['arguments']);
+  return checked;
+}
+
+/** The tool of a call as it is now, if it is there. */
+async function findTool(
+  viewer: Viewer,
+  runtime: RunScheduler,
+  runId: string,
+  callId: string,
+): Promise<Tool | undefined> {
+  const call = await runtime.db.toolCall.findFirst({ where: { runId, callId }, select: { name: true } });
+  return call ? (await runtime.tools.findTools(viewer, [call.name], 'person'))[0] : undefined;
+}
+
+/**
+ * Holds edited arguments against the tool; against what it took when the person was asked, where it cannot be reached or
+ * is another one by now.
+ * @throws {BadUserInputError} when they do not fit
+ */
+function assertFit(
+  viewer: Viewer,
+  tool: Tool | undefined,
+  { agents, definitions, paused }: PauseState,
+  call: ToolCall,
+  written: string,
+): void {
+  const args: unknown = JSON.parse(written);
+  const then = definitions.get(call.name);
+  // Who may not call it may decide, and is told what came of it: the tool looks at that itself.
+  const asks = tool && refuseRoles(viewer, tool.requiredRoles) === null;
+  const frozen = agents.find(({ id }) => id === paused.agentId)?.tools.find(({ name }) => name === call.name);
+  const wrong =
+    asks && (then === undefined || tool.hashDefinition() === then)
+      ? tool.check(args, viewer)
+      : frozen && lazyCheck(frozen.parameters, () => {})(args);
+  if (wrong) throw badInput(['arguments'], wrong);
+}
+
+/** Why nobody can decide on the call any more, or cannot yet; null: it waits. */
+function refuse(run: Run, call: ToolCall, late: boolean): string | null {
+  if (call.status === 'DENIED') return 'This tool call was denied already.';
+  if (call.decidedBy !== null && call.status !== 'CANCELLED') return 'This tool call was approved already.';
+  if (call.status === 'AWAITING_APPROVAL' && late) return 'The time to decide on this tool call is over.';
+  if (call.status === 'AWAITING_APPROVAL' && run.status === 'REQUIRES_ACTION') return null;
+  if (call.status === 'CANCELLED') return 'This tool call was cancelled: it waits no more.';
+  return 'This tool call does not wait for an approval.';
+}
+
+/** The decisions by call id: on the calls of the step that waited, each of which has one by now. */
+function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
+  return new Map(
+    calls.flatMap(({ callId, status, editedArguments, decidedBy, finishedAt }) => {
+      if (decidedBy === null || (status !== 'PENDING' && status !== 'DENIED')) return [];
+      const decidedAt = finishedAt ?? new Date();
+      return [[callId, { approved: status === 'PENDING', editedArguments, decidedBy, decidedAt }]];
+    }),
+  );
+}
+
+/** Carries out the rest of a turn, here. Its readers on this instance stay with it. */
+function goOn(
+  viewer: Viewer,
+  runtime: RunScheduler,
+  { run, events, resumed }: { readonly run: Run; readonly events: readonly RunEvent[]; readonly resumed: ResumedRun },
+): void {
+  runtime.log.open(run.id).fill(events);
+  runtime.launch({ viewer, run, stored: storedTurn.parse(run.input), resumed });
+}

@@ -1,0 +1,192 @@
+import { z } from 'zod';
+import type { PausedTurn } from '../engine/paused-turn.ts';
+import type { PlannedAgent } from '../engine/plan.ts';
+import type { ModelEndpoint } from '../engine/ports.ts';
+import { cleanJson } from '../engine/tool-result.ts';
+import type { PlannedTurn } from './plan/plan-turn.ts';
+
+const names = z.array(z.string()).readonly();
+const record = z.record(z.string(), z.unknown());
+
+const api = z.enum(['RESPONSES', 'CHAT_COMPLETIONS']);
+
+/** The model provider of an agent. That of the environment is the operator's: where it is now, the run goes on. */
+const endpoint = z.discriminatedUnion('of', [
+  z.object({
+    of: z.literal('ENVIRONMENT'),
+    /** Null: what the environment says. */
+    api: api.nullable(),
+    model: z.string().nullable(),
+    options: record.nullable(),
+    /** Whether its key was the agent's own. Unset in states of earlier versions: it is not known. */
+    ownKey: z.exactOptional(z.boolean()),
+  }),
+  // Loose: what an endpoint may come to have beside this is kept as it is.
+  z.looseObject({
+    of: z.literal('AGENT'),
+    api,
+    apiUrl: z.string(),
+    model: z.string(),
+    path: z.exactOptional(z.string()),
+    query: z.exactOptional(z.record(z.string(), z.string())),
+    keyStyle: z.exactOptional(z.enum(['bearer', 'api-key'])),
+    options: z.exactOptional(record),
+    guarded: z.exactOptional(z.boolean()),
+  }),
+]);
+type FrozenEndpoint = z.output<typeof endpoint>;
+
+const tool = z.object({
+  name: z.string(),
+  description: z.string(),
+  parameters: record,
+  timeoutMs: z.number(),
+  maxResultLength: z.number(),
+  requiresApproval: z.boolean(),
+});
+
+const agent = z.object({
+  id: z.string(),
+  name: z.string(),
+  instructions: z.string(),
+  endpoint,
+  temperature: z.number().nullable(),
+  maxTokens: z.number(),
+  /** By name; whole in states of earlier versions. */
+  tools: z.array(z.union([z.string(), tool])).readonly(),
+  handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
+});
+
+const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
+const historyItem = z.discriminatedUnion('role', [
+  z.object({ role: z.literal('user'), content: z.string() }),
+  z.object({ role: z.literal('system'), content: z.string() }),
+  z.object({ role: z.literal('assistant'), content: z.string(), calls }),
+  z.object({ role: z.literal('tool'), callId: z.string(), output: z.string() }),
+]);
+
+const paused = z.object({
+  agentId: z.string(),
+  step: z.int(),
+  history: z.array(historyItem).readonly(),
+  content: z.string(),
+  calls,
+  outputs: z.array(z.tuple([z.string(), z.string()]).readonly()).readonly(),
+  usedCallIds: names,
+  elapsedMs: z.number(),
+});
+
+const pauseState = z.object({
+  agents: z.array(agent).readonly(),
+  /** Each tool of the agents, once. */
+  tools: z.array(tool).readonly().default([]),
+  /** By name, the hashes of what the tools of the waiting calls were when a person was asked. */
+  definitions: z.record(z.string(), z.string()).default({}),
+  paused,
+});
+
+/** An agent of a run that waits, as it was when the run began, without its key. */
+export interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
+  readonly endpoint: FrozenEndpoint;
+}
+
+/** What a run that waits goes on from, and where it stands. */
+export interface PauseState {
+  readonly agents: readonly FrozenAgent[];
+  /** What each tool that a waiting call is of was when a person was asked (Tool.hashDefinition), by name; if it is known. */
+  readonly definitions: ReadonlyMap<string, string>;
+  readonly paused: PausedTurn;
+}
+
+/**
+ * The state of a run that waits, as JSON for its row. No key is in it: when the run goes on, they are looked up again.
+ * @param waiting the calls that are put to a person
+ * @param environment the model provider of agents that have none of their own
+ */
+export function writePauseState(
+  { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
+  waiting: readonly { readonly name: string }[],
+  turn: PausedTurn,
+  environment: ModelEndpoint,
+): string {
+  // A name is one tool's only, whichever agents have it.
+  const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
+  const definitions = waiting.flatMap(({ name }) => {
+    const hash = tools.get(name)?.hashDefinition();
+    return hash === undefined ? [] : [[name, hash] as const];
+  });
+  const state: z.input<typeof pauseState> = {
+    agents: [...agents.values()].map((agent) => ({
+      ...agent,
+      endpoint: freezeEndpoint(agent.endpoint, environment),
+      tools: agent.tools.map(({ name }) => name),
+    })),
+    tools: [...planned.values()],
+    definitions: Object.fromEntries(definitions),
+    paused: turn,
+  };
+  return JSON.stringify(cleanJson(JSON.stringify(state)));
+}
+
+function freezeEndpoint({ apiKey, ...endpoint }: ModelEndpoint, environment: ModelEndpoint): FrozenEndpoint {
+  if (!isOfEnvironment(endpoint)) return { of: 'AGENT', ...endpoint };
+  const { api, model, options } = endpoint;
+  return {
+    of: 'ENVIRONMENT',
+    api: api === environment.api ? null : api,
+    model: model === environment.model ? null : model,
+    options: options ? { ...options } : null,
+    // Who has the environment's key as their own goes on with it as well.
+    ownKey: apiKey !== environment.apiKey,
+  };
+}
+
+/**
+ * An endpoint with its key, which goes to the address that it was given for and to no other.
+ * @param own that of the agent as it is now; undefined: the agent is gone
+ * @param environment the model provider of agents that have none of their own
+ */
+export function thawEndpoint(
+  frozen: FrozenEndpoint,
+  own: ModelEndpoint | undefined,
+  environment: ModelEndpoint,
+): ModelEndpoint {
+  if (frozen.of === 'ENVIRONMENT') {
+    const { apiKey, keyStyle } = own && isOfEnvironment(own) ? own : environment;
+    // Whoever had a key of their own does not come to spend the environment's: without one, the provider refuses.
+    const isLost = frozen.ownKey === true && apiKey === environment.apiKey;
+    return {
+      ...environment,
+      apiKey: isLost ? '' : apiKey,
+      ...(keyStyle === undefined ? {} : { keyStyle }),
+      api: frozen.api ?? environment.api,
+      model: frozen.model ?? environment.model,
+      ...(frozen.options === null ? {} : { options: frozen.options }),
+    };
+  }
+  const { of: _of, ...endpoint } = frozen;
+  const same = own && !isOfEnvironment(own) && new URL(own.apiUrl).origin === new URL(endpoint.apiUrl).origin;
+  return { ...endpoint, apiKey: same ? own.apiKey : '' };
+}
+
+/** Whether it is where the environment says, also where the agent has a model or a key of its own there. */
+function isOfEnvironment({ guarded }: Pick<ModelEndpoint, 'guarded'>): boolean {
+  return guarded !== true;
+}
+
+/**
+ * The state out of its row.
+ * @throws {z.ZodError} when that does not hold one
+ */
+export function readPauseState(stored: unknown): PauseState {
+  const { agents, tools, definitions, paused } = pauseState.parse(stored);
+  const named = new Map(tools.map((tool) => [tool.name, tool]));
+  return {
+    agents: agents.map((agent) => ({
+      ...agent,
+      tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
+    })),
+    definitions: new Map(Object.entries(definitions)),
+    paused,
+  };
+}

@@ -1,0 +1,98 @@
+import type { Db } from '../../database/client.ts';
+import { buildHistory, type PastTurn } from '../../engine/history.ts';
+import type { PlannedAgent } from '../../engine/plan.ts';
+import type { HistoryItem } from '../../engine/ports.ts';
+import type { Message, Run } from '../../generated/prisma/client.ts';
+import { nameHandoffs } from './handoff-names.ts';
+
+/** No more messages than this are read, whatever the token budget would allow. */
+const maxMessages = 400;
+
+/**
+ * What the model is given of the past of a conversation, ending with the user message of the run.
+ * Three statements at most, whatever the length.
+ * @param budgetTokens older turns are dropped beyond it
+ * @param agents those of the turn: handoffs to them are named as the turn offers them
+ */
+export async function loadHistory(
+  db: Db,
+  run: Run,
+  budgetTokens: number,
+  agents: ReadonlyMap<string, PlannedAgent>,
+): Promise<HistoryItem[]> {
+  const messages = await db.message.findMany({
+    where: { conversationId: run.conversationId },
+    orderBy: { position: 'desc' },
+    take: maxMessages,
+    include: { startedRun: { select: { id: true, number: true } }, run: { select: { number: true } } },
+  });
+  messages.reverse();
+
+  // A turn that waited in the queue was written down before the answers of the turn it waited for: messages are put
+  // together by run, each run in the place where it began. Turns that are still waiting are not part of the past.
+  const turns = new Map<string, { runId: string | null; messages: Message[] }>();
+  for (const message of messages) {
+    const number = message.startedRun?.number ?? message.run?.number;
+    if (number !== undefined && number > run.number) continue;
+    const runId = message.startedRun?.id ?? message.runId;
+    const key = runId ?? message.id;
+    const turn = turns.get(key) ?? { runId, messages: [] };
+    turn.messages.push(message);
+    turns.set(key, turn);
+  }
+
+  const runIds = [...turns.values()].flatMap((turn) => turn.runId ?? []).filter((id) => id !== run.id);
+  const imported = messages.filter((message) => message.role === 'ASSISTANT' && message.step === null);
+  const [calls, handoffs] = await Promise.all([
+    runIds.length + imported.length === 0
+      ? []
+      : db.toolCall.findMany({
+          where: { OR: [{ runId: { in: runIds } }, { messageId: { in: imported.map((message) => message.id) } }] },
+          orderBy: [{ step: 'asc' }, { index: 'asc' }],
+        }),
+    runIds.length === 0
+      ? []
+      : db.handoff.findMany({
+          where: { runId: { in: runIds } },
+          include: { toAgent: { select: { id: true, name: true } } },
+        }),
+  ]);
+
+  const offered = nameHandoffs(agents.values());
+  const others = nameHandoffs([...agents.values(), ...handoffs.map(({ toAgent }) => toAgent)]);
+  const past: PastTurn[] = [];
+  let own: PastTurn | null = null;
+  for (const turn of turns.values()) {
+    const ids = new Set(turn.messages.map((message) => message.id));
+    const assembled: PastTurn = {
+      messages: turn.messages.map((message) => ({ ...message, content: withAttachments(message) })),
+      calls: calls.filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? ''))),
+      handoffs: handoffs
+        .filter((handoff) => handoff.runId === turn.runId)
+        .map((handoff) => {
+          const { id } = handoff.toAgent;
+          return { ...handoff, toolName: offered.get(id) ?? others.get(id) ?? '' };
+        }),
+    };
+    if (turn.runId === run.id) own = assembled;
+    else past.push(assembled);
+  }
+  return buildHistory(own ? [...past, own] : past, budgetTokens);
+}
+
+/** What the model is given in a conversation that begins with this message. */
+export function historyOfFirst(message: Message, budgetTokens: number): HistoryItem[] {
+  const messages = [{ ...message, content: withAttachments(message) }];
+  return buildHistory([{ messages, calls: [], handoffs: [] }], budgetTokens);
+}
+
+/** The text, and under it what was attached: a model is told name, type and address. */
+function withAttachments(message: Message): string {
+  if (!Array.isArray(message.attachments) || message.attachments.length === 0) return message.content;
+  const lines = message.attachments.flatMap((entry) =>
+    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+      ? [`[attachment: ${String(entry.name)} (${String(entry.type)}) ${String(entry.url)}]`]
+      : [],
+  );
+  return [message.content, ...lines].join('\n');
+}

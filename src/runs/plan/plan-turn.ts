@@ -1,0 +1,208 @@
+import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from '../../agents/resolve.ts';
+import { BadUserInputError, ConflictError } from '../../api/errors.ts';
+import { belongsTo } from '../../auth/access.ts';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
+import { defaultSettings } from '../../conversations/settings.ts';
+import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
+import type { ChatSettings, Prisma } from '../../generated/prisma/client.ts';
+import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-settings.ts';
+import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
+import type { Tool } from '../../tools/contract/tool.ts';
+import type { StoredTurn } from '../input.ts';
+import type { RunScheduler } from '../scheduler.ts';
+import { nameHandoffs } from './handoff-names.ts';
+
+/** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
+const maxFunctions = 128;
+
+/** What a turn is compiled from, beside what is remembered of the tenant's configuration; in one statement. */
+export const conversationForTurn = {
+  user: { select: { settings: { include: { enabledAgents: true } } } },
+} satisfies Prisma.ConversationInclude;
+
+export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
+
+/** What a turn is carried out with, frozen: edits do not reach a turn that is running. */
+export interface PlannedTurn {
+  readonly agents: ReadonlyMap<string, PlannedAgent>;
+  /** Who has the floor. */
+  readonly startAgentId: string;
+  /** The tools of all its agents, by name. */
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** Why tools of its agents are not among them, by name, for the model; where it is known. */
+  readonly absent?: ReadonlyMap<string, string>;
+  /** The calls, by id, whose tool has been changed since they were approved: they are not sent. */
+  readonly changedCalls?: ReadonlySet<string>;
+}
+
+/** A turn that begins. */
+export interface CompiledTurn extends PlannedTurn {
+  readonly routing: StoredRoutingDecision;
+}
+
+/**
+ * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings. All but
+ * the conversation comes out of the cache, where it was there.
+ *
+ * @throws {BadUserInputError} when the agent that was asked for cannot have the floor
+ * @throws {ConflictError} when there is no agent that could answer, or what is stored of its model is no configuration
+ */
+export async function compileTurn(
+  viewer: Viewer,
+  runtime: RunScheduler,
+  conversation: ConversationForTurn,
+  stored: StoredTurn,
+): Promise<CompiledTurn> {
+  const { settings } = conversation.user;
+  const scenario = conversation.scenarioId
+    ? await loadScenarioGraph(viewer, runtime.db, runtime.agents.config, conversation.scenarioId)
+    : null;
+  const members = await resolveAgents(viewer, runtime.agents, [...(scenario?.members.keys() ?? [])]);
+  const active = new Map([...members].filter(([, { agent }]) => agent.isActive));
+  const floor = await chooseActiveAgent(viewer, runtime, conversation, stored, scenario, active);
+  requireLlm(floor.resolved);
+  // Nobody is handed to whose provider cannot be made out.
+  const usable = new Map([...active].filter(([, { llm }]) => llm !== null));
+  usable.set(floor.resolved.agent.id, floor.resolved);
+
+  const enabled = new Set(settings?.enabledAgents.map((entry) => entry.agentId) ?? []);
+  const reachable = (id: string) => usable.has(id) && (enabled.size === 0 || enabled.has(id));
+  const enabledTools = new Set(settings?.enabledTools ?? []);
+  const named = [...usable.values()].flatMap(({ agent }) => agent.toolNames);
+  const tools = new Map((await runtime.tools.findTools(viewer, [...new Set(named)])).map((tool) => [tool.name, tool]));
+
+  const handoffNames = nameHandoffs([...usable.values()].map(({ agent }) => agent));
+  const given = findGivenSettings(stored, settings);
+  const agents = new Map<string, PlannedAgent>();
+  for (const resolved of usable.values()) {
+    const { agent } = resolved;
+    const llm = requireLlm(resolved);
+    const edges = scenario?.members.get(agent.id)?.handoffs ?? [];
+    const model = stored.model ?? settings?.model ?? llm.model;
+    const handoffs = planHandoffs(
+      edges.filter((edge) => reachable(edge.toAgentId)),
+      usable,
+      handoffNames,
+    );
+    const own = agent.toolNames
+      .flatMap((name) => tools.get(name) ?? [])
+      .filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name));
+    const offered = own.slice(0, Math.max(0, maxFunctions - handoffs.length));
+    if (offered.length < own.length) {
+      const leftOut = own.length - offered.length;
+      runtime.logger.warn({ agentId: agent.id, leftOut }, 'more tools and handoffs than a model can be offered');
+    }
+    agents.set(agent.id, {
+      id: agent.id,
+      name: agent.name,
+      instructions: agent.instructions,
+      endpoint: { ...llm, model, ...(llm.options && { options: overrideSettings(llm.options, given) }) },
+      temperature: given.temperature,
+      maxTokens: given.maxTokens ?? defaultSettings.maxTokens,
+      tools: offered.map(planTool),
+      handoffs,
+    });
+  }
+
+  const start = agents.get(floor.resolved.agent.id);
+  if (!start) throw new Error('The agent with the floor is not in its own plan.');
+  return {
+    agents,
+    tools,
+    startAgentId: start.id,
+    routing: {
+      rootAgentId: scenario?.rootAgentId ?? start.id,
+      selectedAgentIds: [start.id],
+      selectedTools: start.tools.map((tool) => tool.name),
+      confidence: 1,
+      reasoning: floor.reasoning,
+      alternatives: start.handoffs.flatMap((handoff) => usable.get(handoff.toAgentId)?.agent.name ?? []),
+    },
+  };
+}
+
+/**
+ * The settings that come before the agent's own `options`: those of the turn, else those of the viewer's chatSettings
+ * that differ from the defaults. The rows have defaults and no null, so a default there counts as not set.
+ */
+function findGivenSettings(stored: StoredTurn, settings: ChatSettings | null): GivenSettings {
+  const changed = (name: 'temperature' | 'maxTokens') => {
+    const value = settings?.[name] ?? defaultSettings[name];
+    return value === defaultSettings[name] ? null : value;
+  };
+  return {
+    temperature: stored.temperature ?? changed('temperature'),
+    maxTokens: stored.maxTokens ?? changed('maxTokens'),
+  };
+}
+
+/** A tool as a plan has it. */
+export function planTool(tool: Tool): PlannedTool {
+  const { name, description, parameters, timeoutMs, maxResultLength, requiresApproval } = tool;
+  return { name, description, parameters, timeoutMs, maxResultLength, requiresApproval };
+}
+
+function planHandoffs(
+  edges: readonly GraphEdge[],
+  agents: ReadonlyMap<string, ResolvedAgent>,
+  names: ReadonlyMap<string, string>,
+): PlannedHandoff[] {
+  return edges.flatMap((edge) => {
+    const to = agents.get(edge.toAgentId)?.agent;
+    const toolName = names.get(edge.toAgentId);
+    if (!to || toolName === undefined) return [];
+    const purpose = edge.description ?? to.description;
+    const description = `Hands the conversation over to ${to.name}.${purpose ? ` ${purpose}` : ''}`;
+    return [{ toolName, toAgentId: to.id, description }];
+  });
+}
+
+interface Floor {
+  readonly resolved: ResolvedAgent;
+  readonly reasoning: string;
+}
+
+async function chooseActiveAgent(
+  viewer: Viewer,
+  runtime: RunScheduler,
+  conversation: ConversationForTurn,
+  stored: StoredTurn,
+  scenario: ScenarioGraph | null,
+  members: ReadonlyMap<string, ResolvedAgent>,
+): Promise<Floor> {
+  const findUsable = async (id: string | null) => {
+    if (id === null) return null;
+    const resolved = members.get(id) ?? (await resolveAgents(viewer, runtime.agents, [id])).get(id);
+    if (!resolved?.agent.isActive) return null;
+    const { tenantId, ownerId } = resolved.agent;
+    return belongsTo(viewer, { tenantId, userId: ownerId }) ? resolved : null;
+  };
+  if (stored.agentId !== null) {
+    const asked = scenario ? members.get(stored.agentId) : await findUsable(stored.agentId);
+    if (!asked) {
+      const where = scenario ? "an active agent of the conversation's scenario" : 'an active agent of yours';
+      throw new BadUserInputError(`input.agentId is not ${where}.`, ['input', 'agentId']);
+    }
+    return { resolved: asked, reasoning: 'The request gave the floor to this agent.' };
+  }
+  const { activeAgentId, followsDefault } = conversation;
+  const current = scenario
+    ? activeAgentId === null
+      ? null
+      : members.get(activeAgentId)
+    : followsDefault
+      ? null
+      : await findUsable(activeAgentId);
+  if (current) return { resolved: current, reasoning: 'The agent had the floor already.' };
+  const root = scenario?.rootAgentId ? members.get(scenario.rootAgentId) : null;
+  if (root) return { resolved: root, reasoning: 'The root of the scenario begins.' };
+  if (scenario) {
+    throw new ConflictError(
+      "The root agent of the conversation's scenario is not active. Give the floor to another member (agentId), or ask an admin.",
+    );
+  }
+  const fallback = await findUsable(await findDefaultAgent(viewer, runtime.agents));
+  if (fallback) return { resolved: fallback, reasoning: 'The default agent answers where nothing else was chosen.' };
+  throw new ConflictError('There is no active agent that could answer.');
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { formatId, parseId } from '../../api/ids.ts';
+import type { InputPath } from '../../api/input.ts';
+import { notFoundOrForbidden } from '../../auth/access.ts';
+import type { Viewer } from '../../auth/viewer.ts';
+import { readConversation } from '../../conversations/read.ts';
+import { type StoredRoutingDecision, storedRoutingDecision } from '../../conversations/routing-decision.ts';
+import type { Db } from '../../database/client.ts';
+import { type Failure, failureCodes } from '../../engine/ports.ts';
+import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
+import type { RunScheduler } from '../scheduler.ts';
+
+/** What to load beside the row: what a document selects. */
+export interface RunQuery {
+  readonly include?: Prisma.RunInclude;
+}
+
+/**
+ * A run of the viewer's.
+ * @param rawId the public id
+ * @param path where it stood in the arguments
+ * @throws {BadUserInputError} {@link ForbiddenError} {@link NotFoundError}
+ */
+export async function findRun(
+  viewer: Viewer,
+  db: Db,
+  rawId: string,
+  path: InputPath,
+  query: RunQuery = {},
+): Promise<Run> {
+  const id = parseId('Run', rawId, path);
+  const run = await db.run.findUnique({ ...query, where: { id } });
+  if (run && run.tenantId === viewer.tenantId && run.userId === viewer.userId) return run;
+  throw notFoundOrForbidden(viewer, `run ${rawId}`, run);
+}
+
+/** A run of the viewer's by its row id, as events name it. */
+export function readRun(viewer: Viewer, db: Db, id: string, query: RunQuery = {}): Promise<Run> {
+  return findRun(viewer, db, formatId('Run', id), ['runId'], query);
+}
+
+/**
+ * A message of the viewer's by its row id, as events name it.
+ * @throws {NotFoundError} where it was deleted since, or is somebody else's
+ */
+export async function readRunMessage(
+  viewer: Viewer,
+  db: Db,
+  id: string,
+  query: { readonly include?: Prisma.MessageInclude } = {},
+): Promise<Message> {
+  const { tenantId, userId } = viewer;
+  const message = await db.message.findUnique({ ...query, where: { id, tenantId, conversation: { userId } } });
+  if (!message) throw notFoundOrForbidden(viewer, `message ${formatId('Message', id)}`, null);
+  return message;
+}
+
+/** A conversation of the viewer's by its row id, as changes name it. */
+export function readChangedConversation(
+  viewer: Viewer,
+  db: Db,
+  id: string,
+  query: { readonly include?: Prisma.ConversationInclude } = {},
+): Promise<Conversation> {
+  return readConversation(viewer, db, formatId('Conversation', id), query);
+}
+
+/**
+ * A seq up to which the rows held everything when the operation began: whoever reads the rows in this operation and
+ * attaches after it gets all the rest. Never ahead of the rows, so that no text is missed; what is sent again, offsets
+ * put in its place.
+ * @param since when the operation began, in milliseconds of performance.now
+ */
+export function savedSeq(runtime: RunScheduler, run: Run, since: number): number {
+  const active = runtime.active.get(run.id);
+  return active ? Math.min(run.lastSeq, active.recorder?.savedSeqAt(since) ?? 0) : run.lastSeq;
+}
+
+const failureColumns = z.object({
+  errorCode: z.enum(failureCodes),
+  errorMessage: z.string(),
+  errorRetryable: z.boolean(),
+});
+
+/** Why a run failed; null where it did not. */
+export function readFailure(run: Run): Failure | null {
+  if (run.errorCode === null) return null;
+  const { errorCode: code, errorMessage: message, errorRetryable: retryable } = failureColumns.parse(run);
+  return { code, message, retryable };
+}
+
+/** The routing decision in a JSON column; null where there is none. */
+export function readRoutingDecision(stored: unknown): StoredRoutingDecision | null {
+  return stored === null ? null : storedRoutingDecision.parse(stored);
+}
+
+/** Loads agents by row id, batched over the operation. */
+export interface AgentLoader {
+  load(id: string): Promise<Agent | null>;
+}
+
+/**
+ * An agent that a row or an event names. Agents are never deleted as rows.
+ * @throws when it is not there all the same
+ */
+export async function loadAgent(agents: AgentLoader, id: string): Promise<Agent> {
+  const agent = await agents.load(id);
+  if (!agent) throw new Error(`Agent ${id} is named, and is not there.`);
+  return agent;
+}
+
+/** Several agents, in the order of their ids; those that are gone are passed over. */
+export async function loadAgents(agents: AgentLoader, ids: readonly string[]): Promise<Agent[]> {
+  const loaded = await Promise.all(ids.map((id) => agents.load(id)));
+  return loaded.filter((agent) => agent !== null);
+}

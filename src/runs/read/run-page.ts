@@ -1,0 +1,30 @@
+import { buildPlacePage, type NumberedList, selectPlaces } from '../../api/numbered-paging.ts';
+import type { Connection, PageArgs } from '../../api/paging.ts';
+import type { Conversation, Prisma, Run } from '../../generated/prisma/client.ts';
+
+const runs: NumberedList = { name: 'runs', defaultSize: 50, maxSize: 100 };
+
+/** How many runs a page has unless the document says otherwise. */
+export const defaultRunPageSize = runs.defaultSize;
+
+/** What to load of a conversation's runs for a page: nested, so that it comes with the conversation. */
+export function selectRunPage(args: PageArgs): Pick<Prisma.Conversation$runsArgs, 'where' | 'orderBy' | 'take'> {
+  const { range, direction, take } = selectPlaces(runs, args);
+  const loading = {
+    where: { number: range },
+    orderBy: { number: direction },
+    take,
+    // Where the document asks for nodes, Pothos loads them whole; a page without still needs its cursors.
+    select: { number: true },
+  };
+  return loading;
+}
+
+/** The page out of what selectRunPage loaded. */
+export function buildRunPage(
+  conversation: Pick<Conversation, 'id' | 'runCount'>,
+  loaded: readonly Run[],
+  args: PageArgs,
+): Connection<Run> {
+  return buildPlacePage(runs, args, { id: conversation.id, count: conversation.runCount }, loaded, (run) => run.number);
+}

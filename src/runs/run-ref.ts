@@ -1,4 +1,0 @@
-import { builder } from '../builder.ts';
-
-/** The GraphQL type Run; its fields are in schema.ts. */
-export const RunRef = builder.prismaObject('Run', { fields: () => ({}) });

@@ -1,0 +1,76 @@
+import { llmConfig } from '../../agents/providers/config.ts';
+import { NotFoundError } from '../../api/errors.ts';
+import type { Db } from '../../database/client.ts';
+import type { ScenarioContent, WrittenScenario } from './format.ts';
+
+/**
+ * A scenario of a tenant as a file holds it, with its agents. Importing it changes nothing. Keys are never in it, nor
+ * voices.
+ * @param projectId null: the one for all projects
+ * @throws {NotFoundError} when there is none of the key
+ */
+export async function exportScenario(
+  tenantId: string,
+  db: Db,
+  key: string,
+  projectId: string | null = null,
+): Promise<WrittenScenario> {
+  const scenario = await db.scenario.findFirst({
+    where: { tenantId, key, projectId },
+    include: {
+      agents: {
+        orderBy: { position: 'asc' },
+        include: {
+          agent: true,
+          handoffs: { orderBy: { position: 'asc' }, include: { to: { include: { agent: true } } } },
+        },
+      },
+    },
+  });
+  if (scenario === null) {
+    const where = `the tenant ${JSON.stringify(tenantId)}${projectId === null ? '' : `, project ${JSON.stringify(projectId)}`}`;
+    throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)} in ${where}.`);
+  }
+  return {
+    version: 1,
+    scenario: {
+      key,
+      name: scenario.name,
+      ...(scenario.description !== null && { description: scenario.description }),
+      ...(projectId !== null && { projectId }),
+      ...(!scenario.isActive && { isActive: false }),
+      root: scenario.agents.find(({ isRoot }) => isRoot)?.agent.name ?? '',
+      ...(Object.keys(scenario.guardrails ?? {}).length > 0 && { guardrails: scenario.guardrails }),
+    },
+    agents: scenario.agents.map(({ agent, handoffs }) => ({
+      name: agent.name,
+      ...(agent.description !== null && { description: agent.description }),
+      instructions: agent.instructions,
+      ...(agent.toolNames.length > 0 && { tools: agent.toolNames }),
+      ...(agent.llm !== null && { llm: writeProvider(agent.llm) }),
+      ...(!agent.isActive && { isActive: false }),
+      ...(handoffs.length > 0 && {
+        handoffs: handoffs.map(({ to, description }) => ({
+          to: to.agent.name,
+          ...(description !== null && { description }),
+        })),
+      }),
+    })),
+  };
+}
+
+type WrittenProvider = NonNullable<ScenarioContent['agents'][number]['llm']>;
+
+/** A provider without what the server keeps beside it. */
+function writeProvider(stored: unknown): WrittenProvider {
+  const { provider, model, api, apiUrl, completionsPath, options } = llmConfig.parse(stored);
+  const isGiven = typeof options === 'object' && options !== null && !Array.isArray(options);
+  return {
+    provider,
+    model,
+    api,
+    ...(apiUrl !== null && { apiUrl }),
+    ...(completionsPath !== null && { completionsPath }),
+    ...(isGiven && { options }),
+  };
+}

@@ -1,0 +1,54 @@
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import type { ConfigurationCache } from '../database/configuration-cache.ts';
+
+/** A scenario as turns are compiled from it. Agents are row ids. */
+export interface ScenarioGraph {
+  readonly id: string;
+  readonly version: number;
+  readonly rootAgentId: string | null;
+  readonly members: ReadonlyMap<string, { readonly handoffs: readonly GraphEdge[] }>;
+}
+
+/** A handoff that a scenario allows. */
+export interface GraphEdge {
+  readonly toAgentId: string;
+  /** When to hand off, told to the model. */
+  readonly description: string | null;
+}
+
+/**
+ * A scenario of the viewer's tenant by its row id, out of the cache; one statement where it is not in it.
+ * @returns null where there is none
+ */
+export function loadScenarioGraph(
+  viewer: Viewer,
+  db: Db,
+  config: ConfigurationCache,
+  id: string,
+): Promise<ScenarioGraph | null> {
+  const { tenantId } = viewer;
+  return config.get(tenantId, `scenario:${id}`, async () => {
+    const row = await db.scenario.findFirst({
+      where: { tenantId, id },
+      include: {
+        agents: {
+          orderBy: [{ isRoot: 'desc' }, { position: 'asc' }],
+          include: { handoffs: { orderBy: { position: 'asc' } } },
+        },
+      },
+    });
+    if (row === null) return null;
+    return {
+      id: row.id,
+      version: row.version,
+      rootAgentId: row.agents.find((member) => member.isRoot)?.agentId ?? null,
+      members: new Map(
+        row.agents.map(({ agentId, handoffs }) => [
+          agentId,
+          { handoffs: handoffs.map(({ toAgentId, description }) => ({ toAgentId, description })) },
+        ]),
+      ),
+    };
+  });
+}

@@ -1,0 +1,100 @@
+import { BadUserInputError, NotFoundError } from '../api/errors.ts';
+import { formatId, parseId } from '../api/ids.ts';
+import { badInput, parseInput, text } from '../api/input.ts';
+import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../api/paging.ts';
+import { notFoundOrForbidden } from '../auth/access.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
+import { Prisma, type Scenario } from '../generated/prisma/client.ts';
+import { maxScenarioKeyLength, scenarioParts } from './input.ts';
+
+/** What to load beside the row: what a document selects. */
+export interface ScenarioQuery {
+  readonly include?: Prisma.ScenarioInclude;
+}
+
+const byAge = timeColumn(Prisma.sql`created_at`);
+const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, defaultSize: 50, maxSize: 100 };
+
+/**
+ * One scenario of the viewer's tenant, by its id or by its key.
+ * @param by.projectId with a key: the project's scenario of that key goes before the tenant's
+ * @throws {BadUserInputError} when neither or both are given, or the id is none of a scenario
+ * @throws {NotFoundError} when there is none
+ * @throws {ForbiddenError} when it is another tenant's
+ */
+export async function readScenario(
+  viewer: Viewer,
+  db: Db,
+  by: {
+    readonly id?: string | null | undefined;
+    readonly key?: string | null | undefined;
+    readonly projectId?: string | null | undefined;
+  },
+  query: ScenarioQuery = {},
+): Promise<Scenario> {
+  const { tenantId } = viewer;
+  const { id = null, key = null, projectId = null } = by;
+  if (id !== null && key === null) {
+    if (projectId !== null) throw badInput(['projectId'], 'goes with a key, and not with an id');
+    const row = parseId('Scenario', id, ['id']);
+    const scenario = await db.scenario.findUnique({ where: { id: row, tenantId }, ...query });
+    if (scenario !== null) return scenario;
+    throw await explainMissingScenario(viewer, db, row);
+  }
+  if (key !== null && id === null) {
+    parseInput(text(1, maxScenarioKeyLength), key, ['key']);
+    parseInput(scenarioParts.projectId.nullable(), projectId, ['projectId']);
+    const scenario = await db.scenario.findFirst({
+      where: { tenantId, key, OR: [{ projectId: null }, ...(projectId === null ? [] : [{ projectId }])] },
+      orderBy: { projectId: { sort: 'asc', nulls: 'last' } },
+      ...query,
+    });
+    if (scenario === null) throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)}.`);
+    return scenario;
+  }
+  throw new BadUserInputError('A scenario is named by its id or by its key: give exactly one of them.', ['id']);
+}
+
+/** Why a scenario, by its row id, is not among the tenant's. */
+export async function explainMissingScenario(viewer: Viewer, db: Db, row: string) {
+  const other = await db.scenario.findUnique({ where: { id: row }, select: { tenantId: true } });
+  const owner = other && { tenantId: other.tenantId, userId: null };
+  return notFoundOrForbidden(viewer, `scenario ${formatId('Scenario', row)}`, owner);
+}
+
+/**
+ * A page of the tenant's scenarios, oldest first.
+ * @param options.projectId only what conversations of this project can use: its own scenarios, and those of the tenant
+ *   whose keys it does not have itself. Absent: all, those of projects too
+ * @throws {BadUserInputError} when an argument is wrong
+ */
+export async function listScenarios(
+  viewer: Viewer,
+  db: Db,
+  options: PageArgs & { readonly projectId?: string | null | undefined },
+  query: ScenarioQuery = {},
+): Promise<Connection<Scenario>> {
+  const { tenantId } = viewer;
+  const page = parsePage(options, rules);
+  const projectId = parseInput(scenarioParts.projectId.nullish(), options.projectId, ['projectId']) ?? null;
+  const where = Prisma.sql`tenant_id = ${tenantId} AND ${usableIn(tenantId, projectId)}`;
+  const found = await readKeyPage(db, { table: Prisma.sql`scenarios`, where, sort: byAge, descending: false }, page);
+  const ids = found.rows.map((key) => key[1]);
+  const rows = ids.length === 0 ? [] : await db.scenario.findMany({ where: { tenantId, id: { in: ids } }, ...query });
+  return buildConnection(page, arrangeByKey(found, rows), async () => {
+    if (projectId === null) return db.scenario.count({ where: { tenantId } });
+    const [counted] = await db.$queryRaw<{ count: number }[]>`
+      SELECT count(*)::integer AS count FROM scenarios WHERE ${where}`;
+    return counted?.count ?? 0;
+  });
+}
+
+/** Which scenarios the conversations of a project can use. */
+function usableIn(tenantId: string, projectId: string | null): Prisma.Sql {
+  if (projectId === null) return Prisma.sql`true`;
+  return Prisma.sql`(project_id = ${projectId} OR project_id IS NULL AND NOT EXISTS (
+    SELECT 1 FROM scenarios AS own
+    WHERE own.tenant_id = ${tenantId} AND own.project_id = ${projectId} AND own.key = scenarios.key))`;
+}

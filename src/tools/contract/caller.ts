@@ -1,0 +1,53 @@
+import { formatId } from '../../api/ids.ts';
+import type { ToolContext } from './tool.ts';
+
+/** Who calls a tool, as its system is told. Ids are those of the graph. */
+export interface Caller {
+  readonly user: string;
+  readonly tenant: string;
+  readonly roles: readonly string[];
+  /** Null: a person called it outside of a conversation. */
+  readonly conversation: string | null;
+  /** Null: a person called it, no model. */
+  readonly run: string | null;
+  /** The same for each try of the same call. */
+  readonly call: string;
+}
+
+/** Who calls, as the context of a call says. */
+export function callerOf({ viewer, conversationId, runId, callId }: ToolContext): Caller {
+  const run = runId === null ? null : formatId('Run', runId);
+  return {
+    user: viewer.userId,
+    tenant: viewer.tenantId,
+    roles: viewer.roles,
+    conversation: conversationId === null ? null : formatId('Conversation', conversationId),
+    run,
+    call: run === null || callId === null ? crypto.randomUUID() : `${run}:${callId}`,
+  };
+}
+
+/**
+ * A text as the value of a header: visible ASCII as it is, everything else percent-encoded as UTF-8, with `%` and the
+ * comma that stands between roles.
+ */
+export function encodeHeader(value: string): string {
+  return value.toWellFormed().replace(/[^\x21-\x7e]|[%,]/gu, (character) => encodeURIComponent(character));
+}
+
+/** The headers that tell an HTTP tool who calls. */
+export function callerHeaders(caller: Caller): Record<string, string> {
+  return {
+    'x-switchboard-user': encodeHeader(caller.user),
+    'x-switchboard-tenant': encodeHeader(caller.tenant),
+    'x-switchboard-roles': caller.roles.map(encodeHeader).join(','),
+    ...(caller.conversation === null ? {} : { 'x-switchboard-conversation': caller.conversation }),
+    ...(caller.run === null ? {} : { 'x-switchboard-run': caller.run }),
+    'idempotency-key': encodeHeader(caller.call).slice(0, 255),
+  };
+}
+
+/** The `_meta` of a tools/call that tells an MCP server who calls. */
+export function callerMeta(caller: Caller): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(caller).map(([name, value]) => [`switchboard/${name}`, value]));
+}

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import type { Tool, ToolContext } from '../contract/tool.ts';
+import { hashBuiltIn } from './definition-hash.ts';
+
+/** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
+export interface BuiltInTool {
+  readonly name: string;
+  readonly description: string;
+  readonly schema: z.ZodObject;
+  readonly timeoutMs: number;
+  /** Whether a person has to approve each call. */
+  readonly requiresApproval: boolean;
+  readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
+}
+
+/** Binds `run` to what its schema gives. */
+function defineTool<Schema extends z.ZodObject>(tool: {
+  name: string;
+  description: string;
+  schema: Schema;
+  timeoutMs: number;
+  requiresApproval?: boolean;
+  run: (args: z.output<Schema>, context: ToolContext) => Promise<unknown>;
+}): BuiltInTool {
+  return { requiresApproval: false, ...tool, run: (args, context) => tool.run(tool.schema.parse(args), context) };
+}
+
+const timeZones = new Set([...Intl.supportedValuesOf('timeZone'), 'UTC']);
+
+const currentTime = defineTool({
+  name: 'current_time',
+  description: 'The current date and time, in a time zone if one is given.',
+  schema: z.strictObject({
+    timeZone: z
+      .string()
+      .refine((name) => timeZones.has(name), 'must be an IANA time zone such as Europe/Berlin')
+      .optional()
+      .describe('An IANA time zone such as Europe/Berlin. UTC where none is given.'),
+  }),
+  timeoutMs: 1_000,
+  run: async ({ timeZone = 'UTC' }) => {
+    const now = new Date();
+    const local = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long', timeZone }).format(now);
+    return { iso: now.toISOString(), timeZone, local };
+  },
+});
+
+const echoContext = defineTool({
+  name: 'echo_context',
+  description: 'What the server knows about this conversation: the user, the tenant and the agent.',
+  schema: z.strictObject({}),
+  timeoutMs: 1_000,
+  run: async (_args, { viewer, conversationId, agentName }) => ({
+    userId: viewer.userId,
+    tenantId: viewer.tenantId,
+    roles: viewer.roles,
+    conversationId,
+    agent: agentName,
+  }),
+});
+
+const orderSchema = z.strictObject({
+  orderNumber: z
+    .string()
+    .trim()
+    .regex(/^#?\d{1,12}$/, 'must be the digits of an order number')
+    .describe('The order number, e.g. 1042.'),
+});
+
+const lookupOrder = defineTool({
+  name: 'lookup_order',
+  description: 'Looks up an order of the shop by its number: item, status, total and expected arrival.',
+  schema: orderSchema,
+  timeoutMs: 5_000,
+  run: async ({ orderNumber }, { viewer, db }) => {
+    const number = orderNumber.replace('#', '');
+    const order = await db.order.findUnique({
+      where: { tenantId_number: { tenantId: viewer.tenantId, number } },
+      omit: { tenantId: true },
+    });
+    return order ?? { error: `There is no order ${number}.` };
+  },
+});
+
+const refundOrder = defineTool({
+  name: 'refund_order',
+  description: 'Refunds an order of the shop; a person has to approve it.',
+  schema: orderSchema,
+  timeoutMs: 5_000,
+  requiresApproval: true,
+  run: async ({ orderNumber }, { viewer: { tenantId }, db }) => {
+    const number = orderNumber.replace('#', '');
+    // Read and written in one statement: of two refunds at once, one finds it refunded.
+    const [order] = await db.order.updateManyAndReturn({
+      where: { tenantId, number, NOT: { status: 'refunded' } },
+      data: { status: 'refunded', eta: null },
+      omit: { tenantId: true },
+    });
+    return order ?? { error: `There is no order ${number} that could be refunded.` };
+  },
+});
+
+/** The tools that come with the server. */
+export const builtInTools: readonly BuiltInTool[] = [currentTime, echoContext, lookupOrder, refundOrder];
+
+const maxResultLength = 20_000;
+
+/** A built-in tool as the registry has it. */
+export function wrapBuiltIn(tool: BuiltInTool): Tool {
+  const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
+  const { name, description, timeoutMs, requiresApproval } = tool;
+  const check = (args: unknown) => {
+    const { error } = tool.schema.safeParse(args);
+    return error ? `The arguments do not fit the schema. ${z.prettifyError(error)}` : null;
+  };
+  return {
+    name,
+    description,
+    parameters,
+    requiresApproval,
+    requiredRoles: [],
+    source: 'BUILTIN',
+    timeoutMs,
+    maxResultLength,
+    hashDefinition: () => hashBuiltIn(name),
+    check,
+    async call(args, context) {
+      const wrong = check(args);
+      if (wrong !== null) return { ok: false, error: wrong };
+      return { ok: true, result: await tool.run(args, context) };
+    },
+  };
+}

@@ -1,0 +1,138 @@
+import type { Viewer } from '../../auth/viewer.ts';
+import { createDial } from '../../outbound/dial.ts';
+import type { Tool } from '../contract/tool.ts';
+import { createHttpTool, type HttpToolDefinition, type HttpToolNetwork } from '../http/http-tool.ts';
+import type { McpDefinition } from '../mcp/config.ts';
+import type { McpStatus } from '../mcp/link.ts';
+import { createMcpTools } from '../mcp/mcp-tool.ts';
+import { McpPool } from '../mcp/pool.ts';
+import { builtInTools, wrapBuiltIn } from './builtin.ts';
+import type { ToolDependencies } from './dependencies.ts';
+import { loadTenantTools, type TenantTools } from './load.ts';
+
+/** How long an MCP server that is not connected yet is waited for: by a turn, and by who lists tools or names them. */
+const patienceMs = { turn: 2_000, person: 12_000 } as const;
+type Waiting = keyof typeof patienceMs;
+
+/**
+ * All tools that there are: those of the server, the operator's, and each tenant's own. One for the process.
+ *
+ * A name is one tool's only. Where two sources have the same, it is the first's: built in, the operator's HTTP tools, the
+ * tenant's, the operator's MCP servers, the tenant's. An MCP tool gets another name then, an HTTP tool is passed over.
+ */
+export class ToolRegistry implements AsyncDisposable {
+  readonly deps: ToolDependencies;
+  /** Tools whose names nobody else can have. */
+  readonly #fixed: ReadonlyMap<string, Tool>;
+  readonly #reach: HttpToolNetwork;
+  readonly #made = new WeakMap<HttpToolDefinition, Tool>();
+  readonly #pool: McpPool;
+
+  constructor(deps: ToolDependencies) {
+    const { logger, guard, operator } = deps;
+    this.deps = deps;
+    this.#reach = { logger, fetchGuarded: createDial({ guard }), fetchOnce: createDial({ guard, keepAlive: false }) };
+    const free = { logger, fetchGuarded: createDial(), fetchOnce: createDial({ keepAlive: false }) };
+    // A call that breaks off on a kept connection would be sent once more.
+    this.#pool = new McpPool({
+      logger,
+      fetchThroughGuard: createDial({ guard, keepAlive: false }),
+      fetchUnguarded: createDial({ keepAlive: false }),
+    });
+    this.#fixed = firstOfEach([
+      ...builtInTools.map(wrapBuiltIn),
+      ...operator.httpTools.map((definition) => createHttpTool(definition, free)),
+    ]);
+  }
+
+  /** Begins to connect to the operator's MCP servers, so that the first turn has their tools. Nobody waits for it. */
+  connectOperatorServers(): void {
+    for (const server of this.deps.operator.mcpServers) void this.#pool.linkTo(server).listTools(0);
+  }
+
+  /** The names that nobody else can have. */
+  get fixedNames(): readonly string[] {
+    return [...this.#fixed.keys()];
+  }
+
+  /**
+   * The tools that agents of the viewer's tenant can be given: those without a server first, then by server and name.
+   * @param waiting who waits for servers that are being connected to
+   */
+  async listTools(viewer: Viewer, waiting: Waiting = 'person'): Promise<readonly Tool[]> {
+    const own = await this.#loadOwn(viewer);
+    return [...(await this.#compose(own, () => true, waiting)).values()];
+  }
+
+  /**
+   * The tools of these names that there are for the viewer's tenant; names of tools that are gone are passed over. Only
+   * the MCP servers whose tools are among them are asked, and waited for as long as a turn does unless said otherwise.
+   */
+  async findTools(viewer: Viewer, names: readonly string[], waiting: Waiting = 'turn'): Promise<Tool[]> {
+    if (names.every((name) => this.#fixed.has(name))) return names.flatMap((name) => this.#fixed.get(name) ?? []);
+    const own = await this.#loadOwn(viewer);
+    const servers = new Set(names.map((name) => name.slice(0, name.indexOf('_'))));
+    const tools = await this.#compose(own, (server) => servers.has(server.name), waiting);
+    return names.flatMap((name) => tools.get(name) ?? []);
+  }
+
+  /** Whether a tool that was not found is, by its name, one of an MCP server that is not connected to now. */
+  async isUnavailable(viewer: Viewer, name: string): Promise<boolean> {
+    const { mcpServers } = await this.#loadOwn(viewer);
+    const serverName = name.slice(0, name.indexOf('_'));
+    const servers = [...this.deps.operator.mcpServers, ...mcpServers].filter((server) => server.name === serverName);
+    return servers.some((server) => this.#pool.linkTo(server).status !== 'CONNECTED');
+  }
+
+  /** The tools of one of the tenant's MCP servers, as they are known. */
+  async listServerTools(viewer: Viewer, name: string): Promise<Tool[]> {
+    const tools = await this.#compose(await this.#loadOwn(viewer), (server) => server.name === name, 'person');
+    return [...tools.values()].filter((tool) => tool.source === 'MCP');
+  }
+
+  /** How the connection to one of the tenant's MCP servers stands, once it was tried: it is waited for like its tools. */
+  async inspectServer(viewer: Viewer, name: string): Promise<McpStatus> {
+    const definition = (await this.#loadOwn(viewer)).mcpServers.find((server) => server.name === name);
+    if (definition === undefined) return 'NOT_CONNECTED';
+    const link = this.#pool.linkTo(definition);
+    await link.listTools(patienceMs.person);
+    return link.status;
+  }
+
+  /** Ends the connections to MCP servers, and the processes that were started for them. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #loadOwn(viewer: Viewer): Promise<TenantTools> {
+    return loadTenantTools(viewer, this.deps, ({ mcpServers }) => this.#pool.keepOnly(viewer.tenantId, mcpServers));
+  }
+
+  #make(definition: HttpToolDefinition): Tool {
+    const tool = this.#made.get(definition) ?? createHttpTool(definition, this.#reach);
+    this.#made.set(definition, tool);
+    return tool;
+  }
+
+  async #compose(
+    own: TenantTools,
+    wanted: (server: McpDefinition) => boolean,
+    waiting: Waiting,
+  ): Promise<Map<string, Tool>> {
+    const tools = firstOfEach([...this.#fixed.values(), ...own.httpTools.map((definition) => this.#make(definition))]);
+    const servers = [...this.deps.operator.mcpServers, ...own.mcpServers].filter(wanted);
+    const lists = await Promise.all(servers.map((server) => this.#pool.linkTo(server).listTools(patienceMs[waiting])));
+    const taken = new Set(tools.keys());
+    for (const [index, server] of servers.entries()) {
+      const reach = { pool: this.#pool, logger: this.deps.logger };
+      for (const tool of createMcpTools(server, lists[index] ?? [], taken, reach)) tools.set(tool.name, tool);
+    }
+    return tools;
+  }
+}
+
+function firstOfEach(tools: readonly Tool[]): Map<string, Tool> {
+  const named = new Map<string, Tool>();
+  for (const tool of tools) if (!named.has(tool.name)) named.set(tool.name, tool);
+  return named;
+}

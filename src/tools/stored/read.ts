@@ -1,0 +1,99 @@
+import { parseId } from '../../api/ids.ts';
+import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../../api/paging.ts';
+import { notFoundOrForbidden, requireAdmin } from '../../auth/access.ts';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { Db } from '../../database/client.ts';
+import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../../database/keyset.ts';
+import { type HttpTool, type McpServer, Prisma } from '../../generated/prisma/client.ts';
+
+/** What to load beside the row: what a document selects. */
+export interface HttpToolQuery {
+  readonly include?: Prisma.HttpToolInclude;
+}
+export interface McpServerQuery {
+  readonly include?: Prisma.McpServerInclude;
+}
+
+const byAge = timeColumn(Prisma.sql`created_at`);
+const httpToolRules: PageRules<RowKey> = { list: 'httpTools', key: byAge.key, defaultSize: 50, maxSize: 100 };
+const mcpServerRules: PageRules<RowKey> = { list: 'mcpServers', key: byAge.key, defaultSize: 50, maxSize: 100 };
+const see = 'see how tools are set up';
+
+/**
+ * One HTTP tool of the viewer's tenant, for its admins.
+ * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} for who is no admin
+ */
+export async function readHttpTool(viewer: Viewer, db: Db, id: string, query: HttpToolQuery = {}): Promise<HttpTool> {
+  requireAdmin(viewer, see);
+  const row = parseId('HttpTool', id, ['id']);
+  const tool = await db.httpTool.findUnique({ where: { id: row, tenantId: viewer.tenantId }, ...query });
+  return tool ?? explainMissingTool(viewer, db, id, row);
+}
+
+/** @throws why an HTTP tool was not among the tenant's */
+export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
+  const other = await db.httpTool.findUnique({ where: { id: row }, select: { tenantId: true } });
+  throw notFoundOrForbidden(viewer, `HTTP tool ${id}`, other && { tenantId: other.tenantId, userId: null });
+}
+
+/**
+ * A page of the HTTP tools of the viewer's tenant, oldest first, for its admins.
+ * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} for who is no admin
+ */
+export async function listHttpTools(
+  viewer: Viewer,
+  db: Db,
+  args: PageArgs,
+  query: HttpToolQuery = {},
+): Promise<Connection<HttpTool>> {
+  requireAdmin(viewer, see);
+  const { tenantId } = viewer;
+  const page = parsePage(args, httpToolRules);
+  const where = Prisma.sql`tenant_id = ${tenantId}`;
+  const found = await readKeyPage(db, { table: Prisma.sql`http_tools`, where, sort: byAge, descending: false }, page);
+  const ids = found.rows.map((key) => key[1]);
+  const rows = ids.length === 0 ? [] : await db.httpTool.findMany({ where: { tenantId, id: { in: ids } }, ...query });
+  return buildConnection(page, arrangeByKey(found, rows), () => db.httpTool.count({ where: { tenantId } }));
+}
+
+/**
+ * One MCP server of the viewer's tenant, for its admins.
+ * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} for who is no admin
+ */
+export async function readMcpServer(
+  viewer: Viewer,
+  db: Db,
+  id: string,
+  query: McpServerQuery = {},
+): Promise<McpServer> {
+  requireAdmin(viewer, see);
+  const row = parseId('McpServer', id, ['id']);
+  const server = await db.mcpServer.findUnique({ where: { id: row, tenantId: viewer.tenantId }, ...query });
+  return server ?? explainMissingServer(viewer, db, id, row);
+}
+
+/** @throws why an MCP server was not among the tenant's */
+export async function explainMissingServer(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
+  const other = await db.mcpServer.findUnique({ where: { id: row }, select: { tenantId: true } });
+  throw notFoundOrForbidden(viewer, `MCP server ${id}`, other && { tenantId: other.tenantId, userId: null });
+}
+
+/**
+ * A page of the MCP servers of the viewer's tenant, oldest first, for its admins.
+ * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} for who is no admin
+ */
+export async function listMcpServers(
+  viewer: Viewer,
+  db: Db,
+  args: PageArgs,
+  query: McpServerQuery = {},
+): Promise<Connection<McpServer>> {
+  requireAdmin(viewer, see);
+  const { tenantId } = viewer;
+  const page = parsePage(args, mcpServerRules);
+  const where = Prisma.sql`tenant_id = ${tenantId}`;
+  const found = await readKeyPage(db, { table: Prisma.sql`mcp_servers`, where, sort: byAge, descending: false }, page);
+  const ids = found.rows.map((key) => key[1]);
+  const rows = ids.length === 0 ? [] : await db.mcpServer.findMany({ where: { tenantId, id: { in: ids } }, ...query });
+  return buildConnection(page, arrangeByKey(found, rows), () => db.mcpServer.count({ where: { tenantId } }));
+}

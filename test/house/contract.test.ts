@@ -1,0 +1,235 @@
+import { existsSync, readFileSync } from 'node:fs';
+import {
+  type DefinitionNode,
+  type GraphQLField,
+  type GraphQLInputField,
+  type InputValueDefinitionNode,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isObjectType,
+  isSpecifiedScalarType,
+  isUnionType,
+  Kind,
+  parse,
+  print,
+  valueFromAST,
+} from 'graphql';
+import { describe, expect, test } from 'vitest';
+import { schema } from '../../src/boot/schema.ts';
+
+/**
+ * What stands in the contract and comes with a later issue. An element that exists must leave this list. A name of a
+ * type stands for all that is in it.
+ */
+const pending = new Set([
+  // Knowledge
+  'Query.searchKnowledge',
+  'KnowledgeHit',
+  // Guardrails and approvals
+  'Run.guardrailResults',
+  'GuardrailResult',
+  'GuardrailStage',
+  'GuardrailTripped',
+  'ModerationDecision',
+  'ModerationAction',
+  'ModerationCategory',
+  'Mutation.moderate',
+  'ModerateInput',
+  // Agents, scenarios and their tools
+  'Mutation.orchestrate',
+  'OrchestrateInput',
+  'OrchestrationDecision',
+  // Context snapshots
+  'Mutation.createContextSnapshot',
+  'ContextSnapshotInput',
+  'ContextSnapshot',
+  'ChatTurnInput.contextSnapshotId',
+  // Speech and realtime
+  'Query.realtimeSession',
+  'Mutation.startRealtimeSession',
+  'Mutation.recordRealtimeItems',
+  'StartRealtimeSessionInput',
+  'RealtimeSession',
+  'RealtimeAgent',
+  'RealtimeItemInput',
+]);
+
+const contractFile = new URL('./contract.graphql', import.meta.url);
+const sharedFile = new URL('../../../shared/contract.graphql', import.meta.url);
+
+/** One promise of the contract: where it stands, and what the schema has there (undefined: nothing). */
+interface Promised {
+  readonly at: string;
+  readonly wanted: string;
+  readonly found: string | undefined;
+}
+
+const promises = parse(readFileSync(contractFile, 'utf8')).definitions.flatMap(listPromises);
+
+describe('the schema holds the contract', () => {
+  test.runIf(existsSync(sharedFile))('the copy of the contract is the contract', () => {
+    expect(readFileSync(contractFile, 'utf8')).toBe(readFileSync(sharedFile, 'utf8'));
+  });
+
+  test('every element is there, under its name, with its type and nullability', () => {
+    expect(promises.length).toBeGreaterThan(300);
+    const broken = promises.filter(({ at, wanted, found }) => !isPending(at) && wanted !== found);
+    expect(broken).toEqual([]);
+  });
+
+  test('what is said to be pending is not there yet, and is in the contract', () => {
+    const existing = promises.filter(({ at, found }) => isPending(at) && found !== undefined);
+    expect(existing.map(({ at }) => at)).toEqual([]);
+    const known = new Set(promises.map(({ at }) => at));
+    expect([...pending].filter((at) => !known.has(at))).toEqual([]);
+  });
+
+  test('nothing that a client need not send by the contract is required', () => {
+    const required: string[] = [];
+    for (const type of Object.values(schema.getTypeMap())) {
+      const inputs = isInputObjectType(type)
+        ? Object.values(type.getFields()).map((field) => [`${type.name}.${field.name}`, field] as const)
+        : isObjectType(type) && !type.name.startsWith('__')
+          ? Object.values(type.getFields()).flatMap((field) =>
+              field.args.map((arg) => [`${type.name}.${field.name}(${arg.name})`, arg] as const),
+            )
+          : [];
+      for (const [at, input] of inputs) {
+        if (input.type.toString().endsWith('!') && input.defaultValue === undefined) required.push(at);
+      }
+    }
+    const promised = new Set(promises.filter(({ wanted }) => wanted.endsWith('!')).map(({ at }) => at));
+    // Inputs and mutations that are not in the contract may require what they need.
+    const known = new Set(promises.map(({ at }) => at));
+    const isOurs = (at: string) => !known.has(at.includes('(') ? at.replace(/\(.*/, '') : at.replace(/\..*/, ''));
+    expect(required.filter((at) => !promised.has(at) && !isOurs(at))).toEqual([]);
+  });
+});
+
+test('everything carries a description', () => {
+  const silent: string[] = [];
+  const check = (at: string, element: { description?: string | null | undefined }) => {
+    if (!element.description?.trim()) silent.push(at);
+  };
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (type.name.startsWith('__') || isSpecifiedScalarType(type)) continue;
+    check(type.name, type);
+    if (isEnumType(type)) for (const value of type.getValues()) check(`${type.name}.${value.name}`, value);
+    if (isInputObjectType(type)) {
+      for (const field of Object.values(type.getFields())) check(`${type.name}.${field.name}`, field);
+    }
+    if (isObjectType(type) || isInterfaceType(type)) {
+      for (const field of Object.values(type.getFields())) {
+        check(`${type.name}.${field.name}`, field);
+        for (const arg of field.args) check(`${type.name}.${field.name}(${arg.name})`, arg);
+      }
+    }
+  }
+  expect(silent).toEqual([]);
+});
+
+function isPending(at: string): boolean {
+  return [at, at.replace(/\(.*/, ''), at.replace(/[.( ].*/, '')].some((name) => pending.has(name));
+}
+
+function listPromises(node: DefinitionNode): Promised[] {
+  switch (node.kind) {
+    case Kind.SCALAR_TYPE_DEFINITION:
+      return [kindOf(node.name.value, 'scalar')];
+    case Kind.ENUM_TYPE_DEFINITION: {
+      const name = node.name.value;
+      const type = schema.getType(name);
+      const values = (node.values ?? []).map((value) => ({
+        at: `${name}.${value.name.value}`,
+        wanted: 'value',
+        found: isEnumType(type) && type.getValue(value.name.value) ? 'value' : undefined,
+      }));
+      return [kindOf(name, 'enum'), ...values];
+    }
+    case Kind.UNION_TYPE_DEFINITION: {
+      const name = node.name.value;
+      const type = schema.getType(name);
+      const members = isUnionType(type) ? new Set(type.getTypes().map((member) => member.name)) : new Set<string>();
+      return [
+        kindOf(name, 'union'),
+        ...(node.types ?? []).map(({ name: { value } }) => ({
+          at: `${name}.${value}`,
+          wanted: 'member',
+          found: members.has(value) ? 'member' : undefined,
+        })),
+      ];
+    }
+    case Kind.INPUT_OBJECT_TYPE_DEFINITION: {
+      const type = schema.getType(node.name.value);
+      const fields = isInputObjectType(type) ? type.getFields() : {};
+      return [
+        kindOf(node.name.value, 'input'),
+        ...(node.fields ?? []).map((field) =>
+          promiseOfInput(`${node.name.value}.${field.name.value}`, field, fields[field.name.value]),
+        ),
+      ];
+    }
+    case Kind.OBJECT_TYPE_DEFINITION:
+    case Kind.INTERFACE_TYPE_DEFINITION: {
+      const name = node.name.value;
+      const type = schema.getType(name);
+      const composite = isObjectType(type) || isInterfaceType(type) ? type : undefined;
+      const interfaces = new Set(composite?.getInterfaces().map((entry) => entry.name));
+      const fields: Record<string, GraphQLField<unknown, unknown>> = composite?.getFields() ?? {};
+      return [
+        kindOf(name, node.kind === Kind.OBJECT_TYPE_DEFINITION ? 'type' : 'interface'),
+        ...(node.interfaces ?? []).map(({ name: { value } }) => ({
+          at: `${name} implements ${value}`,
+          wanted: 'implements',
+          found: interfaces.has(value) ? 'implements' : undefined,
+        })),
+        ...(node.fields ?? []).flatMap((field): Promised[] => {
+          const at = `${name}.${field.name.value}`;
+          const there = fields[field.name.value];
+          return [
+            { at, wanted: print(field.type), found: there?.type.toString() },
+            ...(field.arguments ?? []).map((arg) =>
+              promiseOfInput(
+                `${at}(${arg.name.value})`,
+                arg,
+                there?.args.find((candidate) => candidate.name === arg.name.value),
+              ),
+            ),
+          ];
+        }),
+      ];
+    }
+    default:
+      throw new Error(`The contract holds a ${node.kind}, which this test does not understand.`);
+  }
+}
+
+function kindOf(name: string, wanted: string): Promised {
+  const type = schema.getType(name);
+  if (type === undefined) return { at: name, wanted, found: undefined };
+  const kinds = { GraphQLScalarType: 'scalar', GraphQLEnumType: 'enum', GraphQLUnionType: 'union' };
+  const found = isInputObjectType(type)
+    ? 'input'
+    : isInterfaceType(type)
+      ? 'interface'
+      : isObjectType(type)
+        ? 'type'
+        : kinds[type.constructor.name as keyof typeof kinds];
+  return { at: name, wanted, found };
+}
+
+function promiseOfInput(
+  at: string,
+  node: InputValueDefinitionNode,
+  there: Pick<GraphQLInputField, 'type' | 'defaultValue'> | undefined,
+): Promised {
+  const withDefault = (type: string, value: unknown) =>
+    value === undefined ? type : `${type} = ${JSON.stringify(value)}`;
+  const wanted = node.defaultValue && there ? valueFromAST(node.defaultValue, there.type) : undefined;
+  return {
+    at,
+    wanted: withDefault(print(node.type), wanted),
+    found: there && withDefault(there.type.toString(), there.defaultValue),
+  };
+}

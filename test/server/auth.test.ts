@@ -1,0 +1,221 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { UnauthenticatedError } from '../../src/api/errors.ts';
+import { readBearerToken } from '../../src/auth/bearer.ts';
+import { mintDevelopmentToken, readDevelopmentRules } from '../../src/auth/development.ts';
+import { createTokenVerifier, TokenExpiredError, type VerifierConfig } from '../../src/auth/verify-token.ts';
+
+const secret = new TextEncoder().encode('a secret of at least thirty-two bytes');
+const claims = { issuer: 'https://issuer.test', audience: 'switchboard', tenantClaim: 'tenant', rolesClaim: 'roles' };
+const config: VerifierConfig = { key: { kind: 'secret', secret }, ...claims };
+const verify = createTokenVerifier(config);
+const good = { iss: claims.issuer, aud: claims.audience, sub: 'alice', tenant: 'acme', roles: ['admin'] };
+const inAnHour = () => Math.floor(Date.now() / 1000) + 3600;
+
+function sign(payload: JWTPayload, key = secret): Promise<string> {
+  return new SignJWT({ exp: inAnHour(), ...payload }).setProtectedHeader({ alg: 'HS256' }).sign(key);
+}
+
+describe('an access token', () => {
+  test('says who asks', async () => {
+    const exp = inAnHour();
+    expect(await verify(await sign({ ...good, exp }))).toEqual({
+      userId: 'alice',
+      tenantId: 'acme',
+      roles: ['admin'],
+      expiresAt: exp * 1000,
+    });
+  });
+
+  test.each([
+    { what: 'one role as text', roles: 'admin', read: ['admin'] },
+    { what: 'no roles', roles: undefined, read: [] },
+    { what: 'several roles', roles: ['a', 'b'], read: ['a', 'b'] },
+  ])('may carry $what', async ({ roles, read }) => {
+    expect((await verify(await sign({ ...good, roles }))).roles).toEqual(read);
+  });
+
+  test('has its claims under the names of the operator, which are plain keys', async () => {
+    const named = createTokenVerifier({ ...config, tenantClaim: 'https://x.test/tenant', rolesClaim: 'realm.roles' });
+    const { tenant: _tenant, roles: _roles, ...rest } = good;
+    const token = await sign({ ...rest, 'https://x.test/tenant': 'acme', 'realm.roles': ['r'] });
+    expect(await named(token)).toMatchObject({ tenantId: 'acme', roles: ['r'] });
+  });
+
+  test('is taken within five seconds of its end, as clocks differ', async () => {
+    await expect(verify(await sign({ ...good, exp: Math.floor(Date.now() / 1000) - 2 }))).resolves.toBeDefined();
+  });
+
+  const refusals: { what: string; token: () => Promise<string> | string; says: string }[] = [
+    { what: 'nothing', token: () => '', says: 'malformed' },
+    { what: 'garbage', token: () => 'xx.yy.zz', says: 'malformed' },
+    { what: 'two parts', token: async () => (await sign(good)).split('.').slice(0, 2).join('.'), says: 'malformed' },
+    { what: 'an array for a header', token: () => `${btoa('[]')}.${btoa('{}')}.x`, says: 'malformed' },
+    { what: 'another secret', token: () => sign(good, new Uint8Array(32)), says: 'signature' },
+    {
+      what: 'a changed payload',
+      token: async () => {
+        const [header, , signature] = (await sign(good)).split('.');
+        return [header, btoa(JSON.stringify({ ...good, sub: 'bob', exp: inAnHour() })), signature].join('.');
+      },
+      says: 'signature',
+    },
+    { what: 'alg none', token: () => new UnsecuredJWT({ ...good, exp: inAnHour() }).encode(), says: 'algorithm' },
+    {
+      what: 'HS512 where HS256 is pinned',
+      token: () =>
+        new SignJWT({ ...good, exp: inAnHour() }).setProtectedHeader({ alg: 'HS512' }).sign(new Uint8Array(64)),
+      says: 'algorithm',
+    },
+    { what: 'another issuer', token: () => sign({ ...good, iss: 'https://other.test' }), says: 'issuer' },
+    { what: 'another audience', token: () => sign({ ...good, aud: 'other' }), says: 'audience' },
+    { what: 'a start in the future', token: () => sign({ ...good, nbf: inAnHour() }), says: 'not valid yet' },
+    ...(['exp', 'sub', 'iss', 'aud', 'tenant'] as const).map((name) => ({
+      what: `no ${name}`,
+      token: () => {
+        const { [name]: _left, ...rest } = { ...good, exp: inAnHour() };
+        return new SignJWT(rest).setProtectedHeader({ alg: 'HS256' }).sign(secret);
+      },
+      says: name,
+    })),
+    { what: 'an empty sub', token: () => sign({ ...good, sub: '' }), says: 'sub claim' },
+    { what: 'a sub of 256 characters', token: () => sign({ ...good, sub: 'x'.repeat(256) }), says: 'sub claim' },
+    { what: 'a control character', token: () => sign({ ...good, sub: 'a\u0000b' }), says: 'sub claim' },
+    { what: 'half a surrogate pair', token: () => sign({ ...good, tenant: 'a\ud800' }), says: 'tenant claim' },
+    { what: 'a tenant that is a number', token: () => sign({ ...good, tenant: 7 }), says: 'tenant claim' },
+    { what: 'a role that is a number', token: () => sign({ ...good, roles: ['a', 7] }), says: 'roles claim' },
+    { what: 'over 8192 bytes', token: () => sign({ ...good, more: 'x'.repeat(8192) }), says: '8192 bytes' },
+  ];
+  test.each(refusals)('is refused with $what', async ({ token, says }) => {
+    const given = await token();
+    const refusal = await verify(given).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    expect(refusal).toBeInstanceOf(UnauthenticatedError);
+    const { message } = z.object({ message: z.string() }).parse(refusal);
+    expect(message).toContain(says);
+    for (const part of given.split('.').filter((text) => text.length > 3)) expect(message).not.toContain(part);
+  });
+
+  test('that has expired is told apart, so that clients fetch another', async () => {
+    const token = await sign({ ...good, exp: Math.floor(Date.now() / 1000) - 60 });
+    await expect(verify(token)).rejects.toThrow(TokenExpiredError);
+  });
+});
+
+describe('keys at a URL', () => {
+  test.each(['RS256', 'ES256', 'EdDSA'])('verify %s', async (alg) => {
+    const { publicKey, privateKey } = await generateKeyPair(alg);
+    await using issuer = await publishKeys([{ ...(await exportJWK(publicKey)), kid: 'one' }]);
+    const token = await new SignJWT({ ...good, exp: inAnHour() })
+      .setProtectedHeader({ alg, kid: 'one' })
+      .sign(privateKey);
+    expect(await issuer.verify(token)).toMatchObject({ userId: 'alice' });
+    expect(await issuer.verify(token)).toMatchObject({ userId: 'alice' });
+    expect(issuer.downloads()).toBe(1);
+  });
+
+  test('are no secret: a token signed with the public key by HS256 is refused', async () => {
+    const { publicKey } = await generateKeyPair('RS256', { extractable: true });
+    await using issuer = await publishKeys([{ ...(await exportJWK(publicKey)), kid: 'one' }]);
+    const token = await new SignJWT({ ...good, exp: inAnHour() })
+      .setProtectedHeader({ alg: 'HS256', kid: 'one' })
+      .sign(new TextEncoder().encode(await exportSPKI(publicKey)));
+    await expect(issuer.verify(token)).rejects.toThrow('algorithm that is not accepted');
+  });
+
+  test('rotate: a new key id fetches them again, and the old key is no longer good', async () => {
+    const [first, second] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')];
+    await using issuer = await publishKeys([{ ...(await exportJWK(first.publicKey)), kid: 'one' }]);
+    const signWith = (key: CryptoKey, kid: string) =>
+      new SignJWT({ ...good, exp: inAnHour() }).setProtectedHeader({ alg: 'ES256', kid }).sign(key);
+    await issuer.verify(await signWith(first.privateKey, 'one'));
+
+    issuer.publish([{ ...(await exportJWK(second.publicKey)), kid: 'two' }]);
+    await expect(issuer.verify(await signWith(second.privateKey, 'two'))).resolves.toMatchObject({ userId: 'alice' });
+    await expect(issuer.verify(await signWith(first.privateKey, 'one'))).rejects.toThrow('signature');
+  });
+
+  test('that are out of reach are not the token’s fault', async () => {
+    await using issuer = await publishKeys(null);
+    const { privateKey } = await generateKeyPair('ES256');
+    const token = await new SignJWT({ ...good, exp: inAnHour() })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .sign(privateKey);
+    await expect(issuer.verify(token)).rejects.toThrow('cannot be checked at the moment');
+  });
+});
+
+describe('development tokens', () => {
+  test('are signed with one key, however many ask for it at once, and only its owner reads it', async () => {
+    await using folder = await makeFolder();
+    const who = { sub: 'alice', tenant: 'default', roles: ['admin'], ttlSeconds: 60 };
+    const tokens = await Promise.all(Array.from({ length: 8 }, () => mintDevelopmentToken(folder.path, who)));
+    const check = createTokenVerifier(await readDevelopmentRules(folder.path));
+    for (const token of tokens) expect(await check(token)).toMatchObject({ userId: 'alice', roles: ['admin'] });
+    expect((await stat(join(folder.path, 'development.key'))).mode & 0o777).toBe(0o600);
+  });
+
+  test('of another data folder are refused', async () => {
+    await using mine = await makeFolder();
+    await using other = await makeFolder();
+    const token = await mintDevelopmentToken(other.path, { sub: 'a', tenant: 'b', roles: [], ttlSeconds: 60 });
+    await expect(createTokenVerifier(await readDevelopmentRules(mine.path))(token)).rejects.toThrow('signature');
+  });
+});
+
+describe('the Authorization header', () => {
+  test.each([
+    { header: 'Bearer abc', token: 'abc' },
+    { header: 'bearer  abc', token: 'abc' },
+    { header: '', token: null },
+    { header: null, token: null },
+  ])('$header carries $token', ({ header, token }) => expect(readBearerToken(header)).toBe(token));
+
+  test.each(['Basic abc', 'Bearer', 'Bearer a b', 'abc'])('%s is refused', (header) => {
+    expect(() => readBearerToken(header)).toThrow(UnauthenticatedError);
+  });
+
+  test('may be bare in connection parameters', () => expect(readBearerToken('abc', 'bare')).toBe('abc'));
+});
+
+/** Serves keys as an issuer does; null: it answers 503. */
+async function publishKeys(keys: JWK[] | null) {
+  let published = keys;
+  let downloads = 0;
+  const server = createServer((_request, response) => {
+    downloads += 1;
+    response.writeHead(published ? 200 : 503, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ keys: published ?? [] }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = z.object({ port: z.number() }).parse(server.address());
+  return {
+    verify: createTokenVerifier({
+      ...claims,
+      key: { kind: 'jwks', url: `http://127.0.0.1:${port}/keys`, cooldownMs: 0 },
+    }),
+    publish: (next: JWK[]) => {
+      published = next;
+    },
+    downloads: () => downloads,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function makeFolder() {
+  const path = await mkdtemp(join(tmpdir(), 'switchboard-auth-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}

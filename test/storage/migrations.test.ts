@@ -1,0 +1,187 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { applyMigrations, MigrationError, migrationsFolder, pendingMigrations } from '../../src/database/migrate.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+
+describe('applyMigrations', () => {
+  test('finds nothing to do in a migrated database', async () => {
+    await using database = await createTestDatabase();
+    expect(await applyMigrations(database.url)).toEqual([]);
+    expect(await pendingMigrations(database.url)).toEqual([]);
+  });
+
+  test('applies what is new, once, and tells beforehand what it would be', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add(
+      '20990101000000_one',
+      "CREATE TABLE one (a TEXT DEFAULT 'x;y');\nINSERT INTO one VALUES (DEFAULT);",
+    );
+    await folder.add('20990101000001_two', 'CREATE TABLE two (a INT);');
+
+    expect(await pendingMigrations(database.url, folder.path)).toEqual(['20990101000000_one', '20990101000001_two']);
+    expect(await applyMigrations(database.url, folder.path)).toEqual(['20990101000000_one', '20990101000001_two']);
+    expect(await applyMigrations(database.url, folder.path)).toEqual([]);
+    expect(await query(database.url, 'SELECT a FROM one')).toEqual([{ a: 'x;y' }]);
+  });
+
+  test('two that migrate at once do not get into each other’s way', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
+    // One database behind a single session has no second one to wait: there the calls are made one after the other.
+    const results =
+      process.env.TEST_DATABASE_URL === undefined
+        ? [await applyMigrations(database.url, folder.path), await applyMigrations(database.url, folder.path)]
+        : await Promise.all([1, 2, 3].map(() => applyMigrations(database.url, folder.path)));
+    expect(results.flat()).toEqual(['20990101000000_one']);
+  });
+
+  test('a migration that fails leaves nothing of itself, keeps those before it, and is tried again', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
+    await folder.add('20990101000001_two', 'CREATE TABLE two (a INT); SELECT 1/0;');
+
+    await expect(applyMigrations(database.url, folder.path)).rejects.toThrow(
+      /^The migration 20990101000001_two failed and was rolled back: division by zero$/,
+    );
+    expect(await query(database.url, "SELECT to_regclass('one')::text a, to_regclass('two')::text b")).toEqual([
+      { a: 'one', b: null },
+    ]);
+    expect(await pendingMigrations(database.url, folder.path)).toEqual(['20990101000001_two']);
+
+    await folder.add('20990101000001_two', 'CREATE TABLE two (a INT);');
+    expect(await applyMigrations(database.url, folder.path)).toEqual(['20990101000001_two']);
+  });
+
+  test('an edited migration is refused by name', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
+    await applyMigrations(database.url, folder.path);
+    await folder.add('20990101000000_one', 'CREATE TABLE one (a TEXT);');
+
+    await expect(applyMigrations(database.url, folder.path)).rejects.toThrow(MigrationError);
+    await expect(pendingMigrations(database.url, folder.path)).rejects.toThrow(
+      /20990101000000_one was edited after it had been applied/,
+    );
+  });
+
+  test('line ends of another platform are no edit', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add('20990101000000_one', 'CREATE TABLE one (\n  a INT\n);\n');
+    await applyMigrations(database.url, folder.path);
+    await folder.add('20990101000000_one', 'CREATE TABLE one (\r\n  a INT\r\n);\r\n');
+    expect(await pendingMigrations(database.url, folder.path)).toEqual([]);
+  });
+
+  test('a database that is ahead of the folder is refused', async () => {
+    await using database = await createTestDatabase();
+    await using folder = await copyMigrations();
+    await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
+    await applyMigrations(database.url, folder.path);
+    await expect(pendingMigrations(database.url)).rejects.toThrow(/20990101000000_one, which is not in the migrations/);
+  });
+
+  test('what prisma left as failed is refused, and accepted once it is marked as rolled back', async () => {
+    await using database = await createTestDatabase();
+    await query(database.url, 'UPDATE _prisma_migrations SET finished_at = NULL');
+    await expect(applyMigrations(database.url)).rejects.toThrow(/had failed before/);
+    await query(database.url, 'UPDATE _prisma_migrations SET rolled_back_at = now()');
+    expect(await pendingMigrations(database.url)).toContain('20261121000000_init');
+  });
+});
+
+describe('the constraints that are written by hand', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+  afterAll(() => database[Symbol.asyncDispose]());
+
+  // Nothing stays, so that all of them can have the same database.
+  const tryOut = (sql: string) => query(database.url, `BEGIN; ${sql}; ROLLBACK`);
+  const tenant = "INSERT INTO tenants (id) VALUES ('t'); INSERT INTO users (tenant_id, id) VALUES ('t', 'u');";
+  const id = (n: number) => `'00000000-0000-7000-8000-${String(n).padStart(12, '0')}'`;
+  const agent = (n: number, name: string, rest = 'false, NULL, NULL') =>
+    `INSERT INTO agents (id, tenant_id, name, instructions, is_default, owner_id, deleted_at)
+     VALUES (${id(n)}, 't', '${name}', '', ${rest});`;
+  const conversation = `INSERT INTO conversations (id, tenant_id, user_id, title) VALUES (${id(1)}, 't', 'u', 'A title');`;
+  const run = (n: number, status: string) =>
+    `INSERT INTO messages (id, tenant_id, conversation_id, position, role, content)
+     VALUES (${id(100 + n)}, 't', ${id(1)}, ${n}, 'USER', 'hello');
+     INSERT INTO runs (id, tenant_id, conversation_id, user_id, number, status, idempotency_key, payload_hash, input, user_message_id)
+     VALUES (${id(n)}, 't', ${id(1)}, 'u', ${n}, '${status}', 'k${n}', '', '{}', ${id(100 + n)});`;
+  const settings = (temperature: number, maxTokens: number) =>
+    `INSERT INTO chat_settings (id, tenant_id, user_id, temperature, max_tokens)
+     VALUES (${id(1)}, 't', 'u', ${temperature}, ${maxTokens});`;
+
+  test.each([
+    ['runs_one_active_per_conversation', conversation + run(1, 'RUNNING') + run(2, 'RUNNING')],
+    ['agents_one_default_per_owner', agent(1, 'a', "true, 'u', NULL") + agent(2, 'b', "true, 'u', NULL")],
+    ['agents_one_shared_default_per_tenant', agent(1, 'a', 'true, NULL, NULL') + agent(2, 'b', 'true, NULL, NULL')],
+    ['agents_shared_name_per_tenant', agent(1, 'a') + agent(2, 'a')],
+    ['agents_name_length', agent(1, 'a'.repeat(256))],
+    ['chat_settings_temperature_range', settings(2.01, 1)],
+    ['chat_settings_temperature_range', settings(-0.01, 1)],
+    ['chat_settings_max_tokens_range', settings(1, 0)],
+    ['chat_settings_max_tokens_range', settings(1, 32_001)],
+    ['conversations_title_length', conversation.replace('A title', '')],
+    ['conversations_title_length', conversation.replace('A title', 'ä'.repeat(201))],
+    ['conversations_message_count_not_negative', `${conversation} UPDATE conversations SET message_count = -1`],
+    ['messages_position_positive', conversation + run(1, 'QUEUED').replace(', 1, ', ', 0, ')],
+    ['runs_last_seq_not_negative', `${conversation + run(1, 'QUEUED')} UPDATE runs SET last_seq = -1`],
+    [
+      'scenario_agents_one_root_per_scenario',
+      `${agent(1, 'a') + agent(2, 'b')}
+       INSERT INTO scenarios (id, tenant_id, key, name) VALUES (${id(1)}, 't', 'k', 'n');
+       INSERT INTO scenario_agents (tenant_id, scenario_id, agent_id, is_root, position)
+       VALUES ('t', ${id(1)}, ${id(1)}, true, 0), ('t', ${id(1)}, ${id(2)}, true, 1);`,
+    ],
+  ])('%s refuses', async (constraint, sql) => {
+    await expect(tryOut(tenant + sql)).rejects.toMatchObject({ constraint });
+  });
+
+  test('let through what is at the limits', async () => {
+    await tryOut(
+      tenant +
+        conversation.replace('A title', '😀'.repeat(200)) +
+        run(1, 'COMPLETED') +
+        run(2, 'RUNNING') +
+        run(3, 'QUEUED') +
+        settings(2, 32_000) +
+        agent(1, 'a', "true, 'u', NULL") +
+        agent(2, 'a', 'true, NULL, NULL') +
+        agent(3, 'a', 'true, NULL, now()'),
+    );
+  });
+});
+
+async function query(url: string, sql: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function copyMigrations() {
+  const path = await mkdtemp(join(tmpdir(), 'switchboard-migrations-'));
+  await cp(migrationsFolder, path, { recursive: true });
+  return {
+    path,
+    async add(name: string, sql: string) {
+      await mkdir(join(path, name), { recursive: true });
+      await writeFile(join(path, name, 'migration.sql'), sql);
+      expect(await readFile(join(path, name, 'migration.sql'), 'utf8')).toBe(sql);
+    },
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
+}

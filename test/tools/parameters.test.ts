@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import { compileParameters, SchemaUnsupportedError } from '../../src/tools/parameters/parameters.ts';
+
+const compile = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) =>
+  compileParameters({ type: 'object', properties, ...more }, { strict: true });
+
+describe('patterns of a JSON Schema', () => {
+  test.each([
+    ['^[A-Z]{2}-\\d+$', 'DE-17', 'de-17'],
+    ['colou?r', 'the colours', 'the colums'],
+    ['^\\p{Lu}\\p{Ll}+$', 'Österreich', 'österreich'],
+    ['^\\u{1F600}$', '😀', 'a'],
+    ['^(?<year>\\d{4})-\\d\\d$', '2026-11', '26-11'],
+    ['^[^/]*$', 'a\nb', 'a/b'],
+    ['^a|b$', 'ab', 'ba'],
+  ])('%s is enforced', (pattern, fits, not) => {
+    const check = compile({ a: { type: 'string', pattern } });
+    expect(check({ a: fits })).toBeNull();
+    expect(check({ a: not })).toContain('arguments.a must match pattern');
+  });
+
+  test('each is enforced as itself, however many there are', () => {
+    const check = compile(
+      { a: { pattern: '^a$' }, b: { pattern: '^b$' } },
+      { patternProperties: { '^x-': { type: 'integer' } } },
+    );
+    expect(check({ a: 'a', b: 'b', 'x-1': 1 })).toBeNull();
+    expect(check({ a: 'b', b: 'a' })).toMatch(/arguments\.a must match.*/);
+    expect(check({ a: 'a', b: 'a' })).toContain('arguments.b must match pattern "^b$"');
+    expect(check({ 'x-1': 'one' })).toContain('must be integer');
+  });
+
+  test('with lookaround or back references let every text through', () => {
+    const check = compile({ a: { pattern: '^(?=.*\\d)(?=.*[a-z]).+$' }, b: { pattern: '^(a)\\1$' } });
+    expect(check({ a: 'letters', b: 'ab' })).toBeNull();
+    expect(check({ a: 1, b: 'ab' })).toBeNull();
+  });
+
+  test('that are none are refused', () => {
+    expect(() => compile({ a: { pattern: '(' } })).toThrow(SchemaUnsupportedError);
+    expect(() => compile({ a: { pattern: 'a**' } })).toThrow(SchemaUnsupportedError);
+  });
+
+  test('that are too large together are refused, and those after them are not', () => {
+    const large = Object.fromEntries(
+      Array.from({ length: 30 }, (_, n) => [`p${n}`, { pattern: `(?:[a-e]?${n}){900}` }]),
+    );
+    expect(() => compile(large)).toThrow('must have shorter patterns, or fewer');
+    expect(compile({ p0: { pattern: '(?:[a-e]?0){900}' } })({ p0: 'x' })).toContain('must match');
+  });
+
+  test('are not matched with texts that would take long', () => {
+    const check = compile({ a: { type: 'array', items: { pattern: '^(?:[a-c]?[b-e]?[a-j]?){300}$' } } });
+    expect(check({ a: ['abcde'] })).toBeNull();
+    expect(check({ a: ['x'.repeat(60_000)] })).toContain('too large to be checked');
+    expect(check({ a: Array.from({ length: 60 }, () => 'abcde'.repeat(150)) })).toContain('too large to be checked');
+    // What was spent on one check is not missing to the next.
+    expect(check({ a: ['abcde'] })).toBeNull();
+  });
+});
+
+describe('uniqueItems', () => {
+  const check = compile({ a: { type: 'array', uniqueItems: true }, b: { type: 'array', uniqueItems: false } });
+
+  test.each([
+    [[1, 1]],
+    [['a', 'b', 'a']],
+    [
+      [
+        { a: 1, b: [{ c: 1, d: 2 }] },
+        { b: [{ d: 2, c: 1 }], a: 1 },
+      ],
+    ],
+    [[null, null]],
+  ])('refuses %j', (a) => {
+    expect(check({ a })).toBe('The arguments do not fit the schema. arguments.a must not have the same item twice.');
+    expect(check({ b: a })).toBeNull();
+  });
+
+  test.each([
+    [[1, '1', true, 'true', null, 'null']],
+    [[{ a: 1 }, { a: 2 }, { b: 1 }, [1], [[1]]]],
+    [
+      [
+        [1, 2],
+        [2, 1],
+      ],
+    ],
+    [[]],
+  ])('lets %j through', (a) => {
+    expect(check({ a })).toBeNull();
+  });
+
+  test('takes as many as a call can have', () => {
+    expect(check({ a: Array.from({ length: 20_000 }, (_, n) => n) })).toBeNull();
+    expect(check({ a: [...Array.from({ length: 20_000 }, (_, n) => n), 7] })).toContain('twice');
+  });
+});
+
+test('schemas are compiled anew and anew without piling up', () => {
+  for (let n = 0; n < 1_200; n++) {
+    const check = compile({ a: { type: 'string', pattern: `^${n}$`, enum: [`${n}`, 'other'] } });
+    expect(check({ a: `${n}` })).toBeNull();
+    expect(check({ a: 'other' })).toContain('must match pattern');
+  }
+});

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { print } from 'graphql';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type ChatTurnInput,
+  HydrateDocument,
+  type HydrateQuery,
+  NewConversationDocument,
+  type NewConversationMutation,
+} from '../generated/graphql.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import {
+  askForEvents,
+  askForTurn,
+  modelCalls,
+  type OpenReader,
+  openSseReader,
+  openWire,
+  openWsReader,
+  scriptTurn,
+  Transcript,
+  type TurnStream,
+} from '../support/turn-readers.ts';
+
+const transports: [string, OpenReader][] = [
+  ['graphql-transport-ws', openWsReader],
+  ['SSE', openSseReader],
+];
+
+/** What a client that remembers the last seq it has seen asks for. */
+const waysBack: [string, (input: ChatTurnInput, seen: Transcript) => TurnStream][] = [
+  ['chatTurn', (input, { lastSeq: after }) => askForTurn({ input: { ...input, after } })],
+  ['runEvents', (_input, { last, lastSeq: after }) => askForEvents({ runId: last?.runId ?? '', after })],
+];
+
+/** Dozens of turns on two cores: room, not an expectation. */
+const timeout = 120_000;
+
+/** How many events of the script's turn cannot be merged with another. */
+const minEvents = 15;
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app[Symbol.asyncDispose]());
+
+describe.each(transports)(
+  'over %s, a client that is cut off after any event ends with exactly the stored turn',
+  (_name, open) => {
+    test('when its library comes back by itself and asks for the same chatTurn', { timeout }, async () => {
+      await cutAtEach(async (place) => {
+        const turn = await prepareTurn();
+        const transcript = new Transcript();
+        let cut = false;
+        await using wire = await openWire(app.url);
+        await using reader = open(wire.url, turn.token, 3);
+        await reader.follow(askForTurn({ input: turn.input }), (event) => {
+          transcript.take(event);
+          if (cut || transcript.events.length < place) return;
+          cut = true;
+          wire.cut();
+        });
+        await expectWholeTurn(turn, transcript);
+        return cut;
+      });
+    });
+
+    test.each(waysBack)('when it comes back with %s', { timeout }, async (_how, resume) => {
+      await cutAtEach(async (place) => {
+        const turn = await prepareTurn();
+        const transcript = new Transcript();
+        const cut = await readUntilCut(open, turn, askForTurn({ input: turn.input }), transcript, place);
+        if (cut) {
+          const ended = transcript.last?.__typename === 'RunCompleted';
+          await using reader = open(`${app.url}/graphql`, turn.token, 0);
+          await reader.follow(resume(turn.input, transcript), (event) => transcript.take(event));
+          if (ended) expect(transcript.events).toHaveLength(place);
+        }
+        expectNoRepeats(transcript);
+        await expectWholeTurn(turn, transcript);
+        return cut;
+      });
+    });
+
+    test.each(waysBack)(
+      'when it is cut after each event, and comes back with %s',
+      { timeout },
+      async (_how, resume) => {
+        const turn = await prepareTurn(20);
+        const transcript = new Transcript();
+        let cuts = 0;
+        for (; transcript.last?.__typename !== 'RunCompleted'; cuts += 1) {
+          const stream = transcript.last ? resume(turn.input, transcript) : askForTurn({ input: turn.input });
+          expect(await readUntilCut(open, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
+          expectNoRepeats(transcript);
+        }
+        expect(cuts).toBeGreaterThanOrEqual(minEvents);
+        await expectWholeTurn(turn, transcript);
+      },
+    );
+  },
+);
+
+interface PreparedTurn {
+  readonly token: string;
+  readonly conversationId: string;
+  readonly input: ChatTurnInput;
+}
+
+/** A turn that is in the model's script and that nobody has asked for yet, in a conversation of its own. */
+async function prepareTurn(delayMs?: number): Promise<PreparedTurn> {
+  const content = `Where is order 1042? (${randomUUID()})`;
+  app.model.add(...scriptTurn(content, delayMs));
+  const token = await app.token({ sub: `user-${randomUUID()}` });
+  const { data, errors } = await app.query(
+    print(NewConversationDocument),
+    { input: { scenarioKey: 'support' } },
+    { token },
+  );
+  expect(errors).toEqual([]);
+  const created: NewConversationMutation = data;
+  const conversationId = created.createConversation.id;
+  return { token, conversationId, input: { conversationId, content, idempotencyKey: randomUUID() } };
+}
+
+/**
+ * Reads a stream up to the event at a place in the transcript, from 1; there the wire is cut, and nothing more of it
+ * is read.
+ * @returns false where the stream has ended before
+ */
+async function readUntilCut(
+  open: OpenReader,
+  turn: PreparedTurn,
+  stream: TurnStream,
+  transcript: Transcript,
+  place: number,
+): Promise<boolean> {
+  await using wire = await openWire(app.url);
+  await using reader = open(wire.url, turn.token, 0);
+  let cut = false;
+  const reading = reader.follow(stream, (event) => {
+    if (cut) return;
+    transcript.take(event);
+    if (transcript.events.length < place) return;
+    cut = true;
+    wire.cut();
+  });
+  await reading.catch((error: unknown) => {
+    if (!cut) throw error;
+  });
+  return cut;
+}
+
+/** The client has exactly what is stored, and it was done once. */
+async function expectWholeTurn(turn: PreparedTurn, transcript: Transcript): Promise<void> {
+  const { data, errors } = await app.query(print(HydrateDocument), { id: turn.conversationId }, { token: turn.token });
+  expect(errors).toEqual([]);
+  const { conversation }: HydrateQuery = data;
+  const messages = conversation?.messages.edges.map(({ node }) => node) ?? [];
+  expect(messages.map(({ role, status, agent }) => [role, status, agent?.name])).toEqual([
+    ['USER', 'COMPLETE', undefined],
+    ['ASSISTANT', 'COMPLETE', 'supervisor'],
+    ['ASSISTANT', 'COMPLETE', 'orders'],
+  ]);
+  expect(messages[2]?.content).toBe('Your 📦 is on its way:\n“in two days”.');
+  const stored = new Map(messages.slice(1).map(({ id, content }) => [id, content]));
+  expect(transcript.texts).toEqual(stored);
+
+  expect(transcript.last?.__typename).toBe('RunCompleted');
+  for (const type of [
+    'TextRetracted',
+    'ReasoningDelta',
+    'ToolCallCompleted',
+    'HandoffOccurred',
+    'MessageCompleted',
+  ] as const) {
+    expect(transcript.types).toContain(type);
+  }
+  expect(conversation?.activeRun).toBeNull();
+  expect(conversation?.runs.edges.map(({ node }) => [node.id, node.status, node.lastSeq])).toEqual([
+    [transcript.last?.runId, 'COMPLETED', transcript.lastSeq],
+  ]);
+  const asked = app.model.requests.filter(({ messages: history }) =>
+    history.some((message) => message.role === 'user' && message.content === turn.input.content),
+  );
+  expect(asked).toHaveLength(modelCalls);
+}
+
+function expectNoRepeats({ events }: Transcript): void {
+  for (const [index, event] of events.entries()) expect(event.seq).toBeGreaterThan(events[index - 1]?.seq ?? 0);
+}
+
+/**
+ * Cuts a turn at its first event, another at its second, and so on until one was over before it could be cut; some of
+ * them at once. How many events a turn has is not always the same: tokens that come together are one event.
+ */
+async function cutAtEach(check: (place: number) => Promise<boolean>): Promise<void> {
+  let place = 0;
+  let ended = false;
+  const work = async () => {
+    while (!ended) {
+      place += 1;
+      if (!(await check(place))) ended = true;
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+  expect(place).toBeGreaterThan(minEvents);
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Viewer } from '../../src/auth/viewer.ts';
+import { openDatabase } from '../../src/database/client.ts';
+import { ConfigurationCache } from '../../src/database/configuration-cache.ts';
+import type { Statement } from '../../src/database/statements.ts';
+import { createGate, type ScriptedStep } from '../../src/demo/steps.ts';
+import type { RunEvent } from '../../src/log/event.ts';
+import { chatTurn } from '../../src/runs/commands/follow.ts';
+import { RunScheduler } from '../../src/runs/scheduler.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openSocketClient, type Talker } from '../support/turns.ts';
+
+/** Between the first statement of a turn and its model call. */
+const startStatements = 2;
+/** Of a turn with one model step, from the request to the end, whatever its length. */
+const oneStepStatements = 11;
+/** Of a turn that hands off, then calls a tool, then answers. */
+const threeStepStatements = 23;
+
+let database: TestDatabase;
+let app: TestApp;
+let alice: Talker;
+const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  app = await startTestApp({ databaseUrl: database.url });
+  alice = await openSocketClient(app, 'alice');
+  for (const scenarioKey of ['assistant', 'support']) await countTurn(scenarioKey, { text: 'Yes.' });
+});
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+/** What the tenant's configuration is remembered in; warm after the first turns. */
+const warm = new ConfigurationCache();
+
+/**
+ * A host whose every statement is noted. Its clockwork stands still: checkpoints are one statement of the process
+ * every half second, for all of its turns together, and no part of what a turn costs.
+ */
+function openCounted(config = warm) {
+  const statements: Statement[] = [];
+  const opened = openDatabase({ url: database.url, poolSize: 5, onQuery: (statement) => statements.push(statement) });
+  const { db } = opened;
+  const { agents, tools, model, feed, logger, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds } =
+    app.app.runs;
+  const host = new RunScheduler({
+    ...{ db, model, feed, logger, tools, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds },
+    agents: { ...agents, db, config },
+  });
+  return { host, statements, [Symbol.asyncDispose]: () => opened.close() };
+}
+
+/** Runs a turn on a counted host. */
+async function countTurn(scenarioKey: string, ...steps: ScriptedStep[]) {
+  return countTurnOf(warm, scenarioKey, ...steps);
+}
+
+async function countTurnOf(config: ConfigurationCache, scenarioKey: string, ...steps: ScriptedStep[]) {
+  const conversationId = await alice.createConversation(scenarioKey);
+  app.model.add(...steps);
+  await using counted = openCounted(config);
+  const events: RunEvent[] = [];
+  for await (const event of await chatTurn(viewer, counted.host, {
+    conversationId,
+    content: 'Hello',
+    idempotencyKey: randomUUID(),
+  })) {
+    events.push(event);
+  }
+  await counted.host.close();
+  expect(events.at(-1)?.type).toBe('RunCompleted');
+  return { events, statements: counted.statements.length, sql: counted.statements.map(({ sql }) => sql) };
+}
+
+test('a turn costs the same number of statements, whatever its length', async () => {
+  const tokens = (count: number) => Array.from({ length: count }, (_, n) => `${n} `);
+  const short = await countTurn('assistant', { text: tokens(20) });
+  const long = await countTurn('assistant', { text: tokens(2_000), delayMs: 1 });
+  const reasoning = await countTurn('assistant', { reasoning: tokens(200), text: tokens(200) });
+  expect(short.sql).toHaveLength(oneStepStatements);
+  expect(long.sql).toEqual(short.sql);
+  expect(reasoning.sql).toEqual(short.sql);
+});
+
+test('each step more costs a few, and a call and a handoff a few each', async () => {
+  const { sql } = await countTurn(
+    'support',
+    { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
+    { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
+    { text: 'It is shipped.' },
+  );
+  expect(sql).toHaveLength(threeStepStatements);
+});
+
+test('agents and scenario cost one statement each where they are not remembered', async () => {
+  const cold = await countTurnOf(new ConfigurationCache(), 'support', { text: 'Yes.' });
+  const remembered = await countTurn('support', { text: 'Yes.' });
+  expect(cold.sql.length - remembered.sql.length).toBe(2);
+});
+
+test('a long past costs as many statements as none', async () => {
+  const conversationId = await alice.createConversation();
+  await using counted = openCounted();
+  const costs: number[] = [];
+  for (let turn = 0; turn < 12; turn++) {
+    app.model.add({ text: 'Yes.' });
+    const before = counted.statements.length;
+    const input = { conversationId, content: `Question ${turn}`, idempotencyKey: randomUUID() };
+    for await (const _ of await chatTurn(viewer, counted.host, input));
+    await Promise.all([...counted.host.active.values()].map((active) => active.done));
+    costs.push(counted.statements.length - before);
+  }
+  // The first turn has no past to read the tool calls and handoffs of.
+  expect(new Set(costs.slice(1)).size).toBe(1);
+});
+
+test('no transaction is open, and no connection is held, while the model is asked', async () => {
+  const conversationId = await alice.createConversation();
+  const [head, middle] = [createGate(), createGate()];
+  app.model.add({ text: ['A', ' b'], afterTokens: 0, gate: head }, { text: ['C', ' d'], afterTokens: 1, gate: middle });
+  await using counted = openCounted();
+  const { host, statements } = counted;
+  const open = () => {
+    const kinds = statements.map(({ sql }) => sql.trim().split(/\s/, 1)[0]?.toUpperCase());
+    return (
+      kinds.filter((kind) => kind === 'BEGIN').length -
+      kinds.filter((kind) => /^(COMMIT|ROLLBACK)$/.test(kind ?? '')).length
+    );
+  };
+  const busy = async () => {
+    const rows = await app.app.db.$queryRaw<{ state: string }[]>`
+      SELECT state FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`;
+    return rows.length;
+  };
+  const start = (idempotencyKey: string) =>
+    chatTurn(viewer, host, { conversationId, content: 'Hello', idempotencyKey });
+
+  const first = await start('first');
+  await head.reached;
+  expect(statements.length).toBe(startStatements);
+  expect({ open: open(), busy: await busy() }).toEqual({ open: 0, busy: 0 });
+  // Whoever wants the conversation's row gets it.
+  await app.app.db.conversation.updateMany({ where: { id: conversationId.slice(5) }, data: { projectId: 'free' } });
+  head.open();
+  for await (const _ of first);
+
+  const second = await start('second');
+  await middle.reached;
+  await second.next();
+  expect({ open: open(), busy: await busy() }).toEqual({ open: 0, busy: 0 });
+  middle.open();
+  for await (const _ of second);
+  await host.close();
+  // They are counted: the end of a turn is a transaction.
+  expect(statements.filter(({ sql }) => sql === 'BEGIN').length).toBeGreaterThan(0);
+});
