@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { Limits } from './limits.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
 /** How access tokens are checked. */
@@ -12,20 +13,6 @@ interface TokenClaims {
   readonly audience: string;
   readonly tenantClaim: string;
   readonly rolesClaim: string;
-}
-
-/** So many points in so many seconds. */
-export interface Rate {
-  readonly points: number;
-  readonly seconds: number;
-}
-
-/** How often something may be done: by one user, and by all users of a tenant together. */
-export interface Limits {
-  /** Null: no limit but that of the tenant. */
-  readonly user: Rate | null;
-  /** Null: no limit but those of its users. */
-  readonly tenant: Rate | null;
 }
 
 /** The speech provider of agents that have none of their own. */

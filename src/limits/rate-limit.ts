@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { RateLimitedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Limits, Rate } from '../config/env.ts';
+import type { Limits, Rate } from '../config/limits.ts';
 
 /** Lets each user, and all users of a tenant together, do something so often. */
 export interface RateLimit {
