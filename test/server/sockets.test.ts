@@ -233,7 +233,7 @@ test('a user has so many sockets at once; the next is told to try later, and may
   for (let n = 0; n < 2; n += 1) sockets.use(await openRawSocket(edge.wsUrl, params));
   await using fourth = await openRawSocket(edge.wsUrl, null);
   fourth.send({ type: 'connection_init', payload: params });
-  expect(await fourth.closed).toMatchObject({ code: 1013, reason: expect.stringContaining('3 is the limit') });
+  expect(await fourth.closed).toMatchObject({ code: 1013, reason: expect.stringContaining('at most 3 per user') });
   await using somebodyElse = await openRawSocket(edge.wsUrl, await authorize('erin'));
   expect(somebodyElse.socket.readyState).toBe(WebSocket.OPEN);
 

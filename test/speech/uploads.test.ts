@@ -311,7 +311,7 @@ describe('too much at once', () => {
     const { status, error, leave } = await fill(of('acme', 'carol', 4));
     expect(status).toBe(429);
     expect(error).toMatchObject({
-      message: 'Too many uploads at once: at most 3 of a user.',
+      message: 'Too many uploads at once: at most 3 per user.',
       extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 },
     });
     expect((await uploadAs({ sub: 'carol' })).status).toBe(429);
@@ -327,7 +327,7 @@ describe('too much at once', () => {
       ...of('large', 'fred', 1),
     ]);
     expect(status).toBe(429);
-    expect(error.message).toBe('Too many uploads at once: at most 6 in your organisation.');
+    expect(error.message).toBe('Too many uploads at once: at most 6 per organisation.');
     expect((await uploadAs({ sub: 'alice' })).errors).toEqual([]);
     leave();
     const again = async () => (await uploadAs({ sub: 'gina', tenant: 'large' })).status;
@@ -338,7 +338,7 @@ describe('too much at once', () => {
     const crowd = ['one', 'two'].flatMap((tenant) => [...of(tenant, 'a', 3), ...of(tenant, 'b', 3)]);
     const { status, error, leave } = await fill([...crowd, ...of('three', 'a', 1)]);
     expect(status).toBe(429);
-    expect(error.message).toBe('Too many uploads at once: this server takes at most 12.');
+    expect(error.message).toBe('Too many uploads at once: at most 12 on this server.');
     leave();
     await expect.poll(async () => (await uploadAs({ sub: 'alice' })).errors, { timeout: 60_000 }).toEqual([]);
   });

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { MessageLines } from '../../src/tools/mcp/lines.ts';
-import { OpenCalls } from '../../src/tools/mcp/open-calls.ts';
 
 const answer = (id: number, length: number) => ({ result: { text: 'x'.repeat(length) }, jsonrpc: '2.0', id });
 
@@ -25,22 +24,4 @@ test('a list of more than any list may have is an error as well', () => {
   const line = Buffer.from(`${JSON.stringify(answer(1, 5_000_000))}\n`);
   for (let at = 0; at < line.length; at += 65_536) lines.append(line.subarray(at, at + 65_536));
   expect(lines.readMessage()).toMatchObject({ id: 1, error: { message: expect.stringContaining('4194304 bytes') } });
-});
-
-test('on a server for every tenant, one tenant leaves room for others; on its own, it may have all', () => {
-  const viewer = (tenantId: string, userId: string) => ({ tenantId, userId, roles: [], expiresAt: 0 });
-  for (const [shared, most] of [
-    [true, 128],
-    [false, 512],
-  ] as const) {
-    const calls = new OpenCalls(shared);
-    const begin = (tenant: string) =>
-      Array.from({ length: 1_000 }, (_, n) => calls.begin(viewer(tenant, `user ${n}`))).filter((why) => why === null);
-    expect(begin('acme')).toHaveLength(most);
-    expect(begin('other')).toHaveLength(shared ? most : 0);
-    expect(calls.size).toBe(shared ? 2 * most : most);
-    calls.end(viewer('acme', 'user 0'));
-    expect(calls.begin(viewer('acme', 'user 0'))).toBeNull();
-    expect(calls.begin(viewer('acme', 'user 1'))).toContain('busy');
-  }
 });

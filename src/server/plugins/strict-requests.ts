@@ -3,14 +3,19 @@ import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { BadUserInputError, UnauthenticatedError } from '../../api/errors.ts';
 import { readBoundary } from '../../api/multipart.ts';
+import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { type BodyLimits, BodyTooLargeError, BodyTooSlowError, readBody } from '../http/body.ts';
-import { UploadGate } from '../http/upload-gate.ts';
 import { maxUploadBytes, maxUploadMs, readUpload, uploadPace } from '../http/uploads.ts';
 import type { Operation } from '../operation.ts';
 import type { RequestContext } from '../request-context.ts';
 
 /** The largest operation, in bytes, and how long its body may take. */
 const jsonLimits: BodyLimits = { maxBytes: 2_000_000, totalMs: 30_000 };
+/**
+ * Uploads are held in memory, each of them up to twice: as it was received, and as it is sent to the provider. So their
+ * number is bounded from the first byte to the end of the operation.
+ */
+const maxUploads = { user: 3, tenant: 6, process: 12 } as const;
 const uploadLimits: BodyLimits = { maxBytes: maxUploadBytes, totalMs: maxUploadMs, pace: uploadPace };
 
 /** Headers that no form can send, and that make a browser ask first (preflight). One of them goes with each upload. */
@@ -24,13 +29,13 @@ export const preflightHeaders = [
 /**
  * Operations come as JSON, or as multipart/form-data where they bring a file. Forms and plain text are what a page of
  * another site can send with no preflight (CSRF); application/json always asks the browser first, and multipart bodies
- * need a header that makes it ask. Nobody's uploads are refused before they are read, and the others' keep their place in
- * the gate until their operation has ended: as long as they are in memory. That all come as POST is a matter of http.ts.
+ * need a header that makes it ask. Uploads without a viewer are refused before they are read; all others count as open
+ * until their operation has ended, as long as they are in memory. That all come as POST is a matter of http.ts.
  */
 export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
-  const gate = new UploadGate();
-  /** What lets the upload of an operation out of the gate. */
-  const inside = new WeakMap<Operation, () => void>();
+  const openUploads = new ConcurrencyLimit('uploads', maxUploads);
+  /** What counts the upload of an operation as open. */
+  const inside = new WeakMap<Operation, Disposable>();
   return {
     onRequestParse({ request, requestParser, setRequestParser, serverContext, fetchAPI }) {
       const contentType = request.headers.get('content-type') ?? '';
@@ -56,7 +61,7 @@ export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
           if (boundary === null || !incoming) throw refuse('The Content-Type of the upload has no boundary.', 400);
           assertDeclaredLength(request, uploadLimits.maxBytes);
           setRequestParser(async () => {
-            inside.set(operation, gate.enter(viewer));
+            inside.set(operation, openUploads.enter(viewer));
             return readUpload(await readLimited(incoming, uploadLimits), boundary);
           });
           return;
@@ -73,7 +78,7 @@ export function useStrictRequests(): Plugin<RequestContext, RequestContext> {
       setResultAndStopExecution({ errors: [new GraphQLError(originalError.message, { originalError })] });
     },
     onResultProcess({ serverContext: { operation } }) {
-      inside.get(operation)?.();
+      inside.get(operation)?.[Symbol.dispose]();
     },
   };
 }

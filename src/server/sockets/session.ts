@@ -1,33 +1,12 @@
-import { RateLimitedError } from '../../api/errors.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import { callAt } from '../call-at.ts';
 
-/** How many sockets each user has open in this process. */
-export class SocketCensus {
-  readonly #most: number;
-  readonly #open = new Map<string, number>();
-  /** How often a user may open one. */
-  readonly limit: RateLimit;
-
-  constructor(maxPerUser: number, limit: RateLimit) {
-    this.#most = maxPerUser;
-    this.limit = limit;
-  }
-
-  /** @throws {RateLimitedError} when the user has as many as one may have */
-  enter(user: string): void {
-    const open = this.#open.get(user) ?? 0;
-    if (open >= this.#most)
-      throw new RateLimitedError(`You have ${open} sockets open; ${this.#most} is the limit.`, 5_000);
-    this.#open.set(user, open + 1);
-  }
-
-  leave(user: string): void {
-    const open = (this.#open.get(user) ?? 0) - 1;
-    if (open > 0) this.#open.set(user, open);
-    else this.#open.delete(user);
-  }
+/** How many sockets may be open, and how often one may be opened. */
+export interface SocketLimits {
+  readonly open: ConcurrencyLimit;
+  readonly rate: RateLimit;
 }
 
 /** Who is on a socket, and until when. */
@@ -35,14 +14,15 @@ export class SocketSession {
   /** Who opened it; null where that is left to each operation. */
   viewer: Viewer | null = null;
 
-  readonly #census: SocketCensus;
+  readonly #limits: SocketLimits;
   readonly #onExpiry: () => void;
-  readonly #users = new Set<string>();
+  /** The viewers who were admitted, by user; each counts as one open socket. */
+  readonly #users = new Map<string, Disposable>();
   readonly #expiries = new Map<number, { cancel(): void }>();
   #closed = false;
 
-  constructor(census: SocketCensus, onExpiry: () => void) {
-    this.#census = census;
+  constructor(limits: SocketLimits, onExpiry: () => void) {
+    this.#limits = limits;
     this.#onExpiry = onExpiry;
   }
 
@@ -57,13 +37,10 @@ export class SocketSession {
    */
   async admit(viewer: Viewer): Promise<void> {
     const user = JSON.stringify([viewer.tenantId, viewer.userId]);
-    if (!this.#users.has(user)) await this.#census.limit.take(viewer);
+    if (!this.#users.has(user)) await this.#limits.rate.take(viewer);
     // It may have closed while the token was checked; nobody would sign the user out again.
     if (this.#closed) return;
-    if (!this.#users.has(user)) {
-      this.#census.enter(user);
-      this.#users.add(user);
-    }
+    if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
     if (!this.#expiries.has(viewer.expiresAt)) {
       this.#expiries.set(viewer.expiresAt, callAt(viewer.expiresAt, this.#onExpiry));
     }
@@ -72,7 +49,7 @@ export class SocketSession {
   /** Signs everybody out. */
   close(): void {
     this.#closed = true;
-    for (const user of this.#users) this.#census.leave(user);
+    for (const entry of this.#users.values()) entry[Symbol.dispose]();
     for (const expiry of this.#expiries.values()) expiry.cancel();
     this.#users.clear();
     this.#expiries.clear();

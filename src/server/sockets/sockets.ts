@@ -3,17 +3,20 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
+import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import { readPath } from '../http/http.ts';
 import { isAllowedOrigin } from '../http/origins.ts';
 import { graphqlPath } from '../plugins/yoga.ts';
 import { createProtocol, type ProtocolConfig } from './protocol.ts';
-import { SocketCensus, SocketSession } from './session.ts';
+import { type SocketLimits, SocketSession } from './session.ts';
 
 const maxMessageBytes = 256 * 1024;
 const pingEveryMs = 12_000;
 const closePatienceMs = 1_000;
 const goingAway = 1001;
+/** What a user with too many sockets is told to wait. */
+const retryAfterMs = 5_000;
 
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
@@ -29,7 +32,10 @@ export function serveSockets(
 ): { close(): Promise<void> } {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, handleProtocols });
   const protocol = createProtocol(config);
-  const census = new SocketCensus(config.socketsPerUser, config.socketLimit);
+  const limits: SocketLimits = {
+    open: new ConcurrencyLimit('sockets', { user: config.socketsPerUser, tenant: null, process: null }, retryAfterMs),
+    rate: config.socketLimit,
+  };
   let closing = false;
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
@@ -42,7 +48,7 @@ export function serveSockets(
 
   function attach(socket: WebSocket, raw: Duplex): void {
     const close = (code: number, reason: string) => socket.close(code, reason);
-    const session = new SocketSession(census, () => close(CloseCode.Forbidden, 'The access token has expired.'));
+    const session = new SocketSession(limits, () => close(CloseCode.Forbidden, 'The access token has expired.'));
     let tally: StatementTally = { count: 0 };
     let onMessage = async (_text: string): Promise<void> => {};
     const closed = protocol.opened(

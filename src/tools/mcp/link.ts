@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { RateLimitedError } from '../../api/errors.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import type { ToolOutcome } from '../../engine/ports.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
+import { createCallLimit } from './call-limit.ts';
 import { listServerSecrets, type McpDefinition } from './config.ts';
 import { describeProblem, isOfOneRequest, readServerError, sessionIsGone } from './failures.ts';
 import { type ListedTool, readToolList } from './list.ts';
-import { OpenCalls } from './open-calls.ts';
 import { callResult, readCallResult } from './result.ts';
 import { closeClient, createTransport, type McpNetwork } from './transport.ts';
 
@@ -50,7 +52,7 @@ export class McpLink {
   #busySince = 0;
   /** The calls that are on their way, over each connection: one that was given up stays until its calls have ended. */
   readonly #calls = new Map<Client, number>();
-  readonly #openCalls: OpenCalls;
+  readonly #openCalls: ConcurrencyLimit;
   #failures = 0;
   #retryAt = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -58,7 +60,7 @@ export class McpLink {
   constructor(definition: McpDefinition, reach: McpNetwork) {
     this.definition = definition;
     this.#reach = reach;
-    this.#openCalls = new OpenCalls(definition.tenantId === null);
+    this.#openCalls = createCallLimit(definition.tenantId === null);
   }
 
   get status(): McpStatus {
@@ -108,8 +110,13 @@ export class McpLink {
     how: CallBounds & { readonly viewer: Viewer },
   ): Promise<ToolOutcome> {
     this.usedAt = performance.now();
-    const refusal = this.#openCalls.begin(how.viewer);
-    if (refusal !== null) return { ok: false, error: refusal };
+    let entry: Disposable;
+    try {
+      entry = this.#openCalls.enter(how.viewer);
+    } catch (error) {
+      if (!(error instanceof RateLimitedError)) throw error;
+      return { ok: false, error: `${error.message} Call it again when some of them have ended.` };
+    }
     try {
       const known = this.#client !== null;
       const first = await this.#callOnce(name, args, meta, how);
@@ -117,7 +124,7 @@ export class McpLink {
       if (first === null && known) return (await this.#callOnce(name, args, meta, how)) ?? lost;
       return first ?? lost;
     } finally {
-      this.#openCalls.end(how.viewer);
+      entry[Symbol.dispose]();
       this.usedAt = performance.now();
     }
   }

@@ -1,0 +1,77 @@
+import { RateLimitedError } from '../api/errors.ts';
+import type { Viewer } from '../auth/viewer.ts';
+
+/** How many may be open at once. Null: no limit of that kind. */
+export interface ConcurrencyBounds {
+  /** Of one user of a tenant. */
+  readonly user: number | null;
+  /** Of all users of one tenant together. */
+  readonly tenant: number | null;
+  /** Of all tenants together, in this process. */
+  readonly process: number | null;
+}
+
+/**
+ * Bounds how many things of one kind (uploads, sockets, calls) are open at the same time in this process. A user has a
+ * part of what the tenant may have, and a tenant a part of what the process may hold, so that nobody keeps the others out.
+ */
+export class ConcurrencyLimit {
+  readonly #what: string;
+  readonly #bounds: ConcurrencyBounds;
+  readonly #retryAfterMs: number;
+  readonly #users = new Map<string, number>();
+  readonly #tenants = new Map<string, number>();
+  #size = 0;
+
+  /**
+   * @param what the plural for the message: "uploads"
+   * @param retryAfterMs what a refused caller is told to wait, in milliseconds
+   */
+  constructor(what: string, bounds: ConcurrencyBounds, retryAfterMs = 1_000) {
+    this.#what = what;
+    this.#bounds = bounds;
+    this.#retryAfterMs = retryAfterMs;
+  }
+
+  /** How many are open, of all viewers together. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /**
+   * Counts one more of the viewer's, until the result is disposed. A second disposal changes nothing.
+   * @throws {RateLimitedError} if the user, the tenant or the process has as many as allowed; the message names which.
+   *   Nothing is counted then.
+   */
+  enter({ tenantId, userId }: Viewer): Disposable {
+    const user = JSON.stringify([tenantId, userId]);
+    this.#assertBelow(this.#bounds.user, this.#users.get(user), 'per user');
+    this.#assertBelow(this.#bounds.tenant, this.#tenants.get(tenantId), 'per organisation');
+    this.#assertBelow(this.#bounds.process, this.#size, 'on this server');
+    const change = (by: 1 | -1) => {
+      add(this.#users, user, by);
+      add(this.#tenants, tenantId, by);
+      this.#size += by;
+    };
+    change(1);
+    let open = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (open) change(-1);
+        open = false;
+      },
+    };
+  }
+
+  #assertBelow(bound: number | null, count = 0, scope: string): void {
+    if (bound === null || count < bound) return;
+    throw new RateLimitedError(`Too many ${this.#what} at once: at most ${bound} ${scope}.`, this.#retryAfterMs);
+  }
+}
+
+/** Keys without a count are removed: the maps are as large as what is open. */
+function add(counts: Map<string, number>, key: string, by: number): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
