@@ -1,5 +1,4 @@
 import type { AnswerFrames } from './frames.ts';
-import { frameData } from './frames.ts';
 import {
   argumentsOf,
   type ReceivedRequest,
@@ -30,7 +29,6 @@ export function frameChatCompletion(step: ScriptedStep, request: ReceivedRequest
     head: chunk('{"role":"assistant","content":"","refusal":null}'),
     tokens,
     tail: `${chunk('{}', JSON.stringify(finishOf(step)))}${last}data: [DONE]\n\n`,
-    failed: frameData({ error: { message: 'The scripted model failed.', type: 'server_error', code: 'server_error' } }),
   };
 }
 

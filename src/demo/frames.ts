@@ -6,8 +6,6 @@ export interface AnswerFrames {
   readonly tokens: readonly string[];
   /** Sent with the last token. */
   readonly tail: string;
-  /** The end of an answer that fails in the API's own words, in place of the tail. */
-  readonly failed: string;
 }
 
 /** One server-sent event without a name. */

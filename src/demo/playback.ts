@@ -1,103 +1,53 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AnswerFrames, frameData, frameEvent } from './frames.ts';
-import type { DemoApi, ScriptedStep } from './steps.ts';
+import type { AnswerFrames } from './frames.ts';
+import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 import type { Ticker } from './ticker.ts';
 
 /** Frames that are written at once when nothing paces them. */
 const sliceLength = 64;
 
-/** Streams an answer as its step says: pace, gate and misbehaviour included. Settles when no more will be written. */
-export async function playStream(
-  response: ServerResponse,
-  step: ScriptedStep,
-  frames: AnswerFrames,
-  api: DemoApi,
-  ticker: Ticker,
-): Promise<void> {
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
-  response.write(frames.head);
-  const total = frames.tokens.length;
-  const stop = Math.min(step.afterTokens ?? total, total);
-  await playTokens(response, frames.tokens.slice(0, stop), step, step.firstTokenDelayMs ?? 0, ticker);
-  if (step.gate !== undefined) await waitAtGate(response, step.gate);
-  if (response.destroyed) return;
-  if (step.misbehave !== undefined) {
-    misbehave(response, step.misbehave, frames, api);
+/** An answer that is ready to be written. */
+export interface ModelAnswer<Step extends ScriptedStep = ScriptedStep> {
+  readonly response: ServerResponse;
+  readonly request: ReceivedRequest;
+  readonly step: Step;
+  /** The answer as a stream. */
+  readonly frames: AnswerFrames;
+  /** The answer as one JSON body. */
+  readonly body: () => object;
+  readonly ticker: Ticker;
+}
+
+/** Writes an answer at the pace of its step. Settles when no more will be written. */
+export async function playAnswer({ response, request, step, frames, body, ticker }: ModelAnswer): Promise<void> {
+  if (!request.stream) {
+    await sleep((step.firstTokenDelayMs ?? 0) + (step.delayMs ?? 0) * frames.tokens.length);
+    if (!response.destroyed) sendJson(response, 200, body());
     return;
   }
-  await playTokens(response, frames.tokens.slice(stop), step, 0, ticker);
+  openStream(response, frames);
+  await playTokens(response, frames.tokens, step, step.firstTokenDelayMs ?? 0, ticker);
   if (!response.destroyed) response.end(frames.tail);
 }
 
-/** Answers without a stream, after the time that the stream would have taken. */
-export async function playWhole(response: ServerResponse, step: ScriptedStep, body: object, tokens: number) {
-  await sleep((step.firstTokenDelayMs ?? 0) + (step.delayMs ?? 0) * tokens);
-  if (step.gate !== undefined) await waitAtGate(response, step.gate);
-  if (response.destroyed || step.misbehave === 'hang') return;
-  if (step.misbehave === 'destroy') {
-    response.destroy();
-    return;
-  }
-  const text = JSON.stringify(step.misbehave === 'failed' || isInBand(step) ? errorBody(500) : body);
-  response.writeHead(200, { 'content-type': 'application/json' });
-  response.end(step.misbehave === 'truncate' || step.misbehave === 'garbage' ? text.slice(0, text.length / 2) : text);
+/** Writes the head of a stream. */
+export function openStream(response: ServerResponse, frames: AnswerFrames): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
+  response.write(frames.head);
 }
 
-function isInBand(step: ScriptedStep): boolean {
-  return step.misbehave === 'in-band-error' || step.misbehave === 'error-event';
-}
-
-/** The misbehaviours that come before any stream. True when there was one. */
-export function misbehaveAtOnce(response: ServerResponse, step: ScriptedStep): boolean {
-  const kind = step.misbehave;
-  if (kind === 'hang-before-headers') return true;
-  if (kind === 'html') {
-    response.writeHead(200, { 'content-type': 'text/html' });
-    response.end('<!doctype html><title>Sign in</title><p>Please sign in to this network.');
-    return true;
-  }
-  if (typeof kind !== 'object') return false;
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
-  if (kind.retryAfter !== undefined) headers['retry-after'] = String(kind.retryAfter);
-  const body = kind.body ?? errorBody(kind.status);
-  response.writeHead(kind.status, headers);
-  response.end(typeof body === 'string' ? body : JSON.stringify(body));
-  return true;
-}
-
-/** An error in the shape of the real APIs. */
-export function errorBody(status: number, message = `The scripted model answered ${status}.`): object {
-  const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error';
-  return { error: { message, type, param: null, code: status === 429 ? 'rate_limit_exceeded' : type } };
-}
-
-function misbehave(
-  response: ServerResponse,
-  kind: NonNullable<ScriptedStep['misbehave']>,
-  frames: AnswerFrames,
-  api: DemoApi,
-): void {
-  const error = { message: 'The scripted model failed.', type: 'server_error', param: null, code: 'server_error' };
-  // The Responses API sends its errors bare; Chat Completions wraps them.
-  const data = api === 'RESPONSES' ? { ...error, type: 'error' } : { error };
-  if (kind === 'truncate') response.end();
-  else if (kind === 'destroy') response.destroy();
-  else if (kind === 'garbage') response.end('data: {"choices": [}{ not JSON\n\n');
-  else if (kind === 'in-band-error') response.end(frameData(data));
-  else if (kind === 'error-event') response.end(frameEvent('error', data));
-  else if (kind === 'failed') response.end(frames.failed);
-  // hang: nothing more, and the socket stays open until the client leaves or the server closes.
-}
-
-async function playTokens(
+/**
+ * Writes the tokens of a stream at the pace of its step.
+ * @param firstMs milliseconds before the first of them
+ */
+export async function playTokens(
   response: ServerResponse,
   tokens: readonly string[],
-  step: ScriptedStep,
+  { delayMs = 0 }: ScriptedStep,
   firstMs: number,
   ticker: Ticker,
 ): Promise<void> {
-  const delayMs = step.delayMs ?? 0;
   if (tokens.length === 0) {
     if (firstMs > 0) await sleep(firstMs);
     return;
@@ -105,7 +55,7 @@ async function playTokens(
   if (delayMs === 0) {
     if (firstMs > 0) await sleep(firstMs);
     for (let at = 0; at < tokens.length && !response.destroyed; at += sliceLength) {
-      if (!response.write(tokens.slice(at, at + sliceLength).join(''))) await waitForRoom(response);
+      if (!response.write(tokens.slice(at, at + sliceLength).join(''))) await waitForDrain(response);
     }
     return;
   }
@@ -127,16 +77,18 @@ async function playTokens(
   response.off('close', onClose);
 }
 
-async function waitAtGate(response: ServerResponse, gate: NonNullable<ScriptedStep['gate']>): Promise<void> {
-  const opened = gate instanceof Promise ? gate : gate.opened;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  response.once('close', resolve);
-  if (!(gate instanceof Promise)) gate.arrive();
-  await Promise.race([opened, promise]);
-  response.off('close', resolve);
+/** An error in the shape of the real APIs. */
+export function errorBody(status: number, message: string): object {
+  const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error';
+  return { error: { message, type, param: null, code: status === 429 ? 'rate_limit_exceeded' : type } };
 }
 
-async function waitForRoom(response: ServerResponse): Promise<void> {
+/** Answers with one JSON body. */
+export function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function waitForDrain(response: ServerResponse): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   response.once('drain', resolve);
   response.once('close', resolve);

@@ -40,9 +40,7 @@ export function frameResponse(step: ScriptedStep, request: ReceivedRequest, id: 
 
   const type = terminalOf(step);
   const terminal = event(type, { response: writeResponse(step, request, id) });
-  const error = { code: 'server_error', message: 'The scripted model failed.' };
-  const failed = event('response.failed', { response: { ...writeEnvelope(request, id, 'failed'), error } });
-  return { head, tokens, tail: waiting + terminal, failed };
+  return { head, tokens, tail: waiting + terminal };
 }
 
 /** Writes a step as the response object: the body of an answer that is not streamed, and the end of one that is. */

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
 import { createListener } from './listening.ts';
-import { errorBody, misbehaveAtOnce, playStream, playWhole } from './playback.ts';
+import { errorBody, type ModelAnswer, playAnswer, sendJson } from './playback.ts';
 import { readPath } from './request-path.ts';
 import { readRequest } from './requests.ts';
 import { frameResponse, writeResponse } from './responses.ts';
@@ -16,11 +16,13 @@ const apis: Readonly<Record<string, DemoApi>> = {
   '/v1/responses': 'RESPONSES',
 };
 
-export interface ModelServerOptions {
+export interface ModelServerOptions<Step extends ScriptedStep = ScriptedStep> {
   /**
    * Says what to answer. `n` counts the requests from 0. What it throws is answered with status 500.
    */
-  readonly respond: (request: ReceivedRequest, n: number) => ScriptedStep;
+  readonly respond: (request: ReceivedRequest, n: number) => Step;
+  /** Writes the answer: at the pace of its step, unless set. */
+  readonly play?: (answer: ModelAnswer<Step>) => Promise<void>;
   /** 0, the default, takes a free one. */
   readonly port?: number;
   /** 127.0.0.1 unless said. */
@@ -42,7 +44,10 @@ export interface ModelServer {
  * /v1/audio/transcriptions, and a WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
  * @throws when the port is taken
  */
-export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
+export async function startModelServer<Step extends ScriptedStep>(
+  options: ModelServerOptions<Step>,
+): Promise<ModelServer> {
+  const play = options.play ?? playAnswer;
   const host = options.host ?? '127.0.0.1';
   const ticker = new Ticker();
   const models = options.models ?? ['demo'];
@@ -59,24 +64,22 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     const path = readPath(incoming);
     if (incoming.method === 'GET' && path === '/v1/models') {
       const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'switchboard' }));
-      response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ object: 'list', data }));
-      return;
+      return sendJson(response, 200, { object: 'list', data });
     }
     const api = apis[path];
     const speech = speechRoutes[path];
     if (api === undefined && speech === undefined) return sendError(response, 404, `There is no ${path} here.`);
     if (incoming.method !== 'POST') return sendError(response, 405, 'Use POST.');
-    const body = await readBody(incoming);
-    if (body === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
-    if (api === undefined) return await speech?.(body, incoming, response);
+    const sent = await readBody(incoming);
+    if (sent === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
+    if (api === undefined) return await speech?.(sent, incoming, response);
     const left = new AbortController();
     response.on('close', () => {
       if (!response.writableFinished) left.abort();
     });
     let request: ReceivedRequest;
     try {
-      request = readRequest(api, JSON.parse(body.toString('utf8')), {
+      request = readRequest(api, JSON.parse(sent.toString('utf8')), {
         headers: incoming.headers,
         signal: left.signal,
       });
@@ -85,13 +88,11 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     }
     const n = count++;
     const step = options.respond(request, n);
-    if (misbehaveAtOnce(response, step)) return;
     const id = `demo${n}`;
     const chat = api === 'CHAT_COMPLETIONS';
     const frames = chat ? frameChatCompletion(step, request, id) : frameResponse(step, request, id);
-    if (request.stream) return await playStream(response, step, frames, api, ticker);
-    const whole = chat ? writeChatCompletion(step, request, id) : writeResponse(step, request, id);
-    await playWhole(response, step, whole, frames.tokens.length);
+    const body = () => (chat ? writeChatCompletion(step, request, id) : writeResponse(step, request, id));
+    await play({ response, request, step, frames, body, ticker });
   }
 
   const listener = createListener();
@@ -130,8 +131,7 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | undefined> 
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(errorBody(status, message)));
+  sendJson(response, status, errorBody(status, message));
 }
 
 function describe(error: unknown): string {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { parseMultipart, readBoundary } from '../api/multipart.ts';
 import { listRiffChunks, readWav } from '../providers/speech/wav.ts';
-import { errorBody } from './playback.ts';
+import { errorBody, sendJson } from './playback.ts';
 import { demoSoftware, speakInChunks } from './tones.ts';
 
 /** Answers one request; the body was read. */
@@ -91,5 +91,5 @@ function parseJson(body: Buffer): unknown {
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(errorBody(status, message)));
+  sendJson(response, status, errorBody(status, message));
 }

@@ -45,39 +45,6 @@ export interface ScriptedUsage {
   readonly reasoningTokens?: number;
 }
 
-/** What can go wrong with a provider. */
-export type Misbehaviour =
-  /** The stream ends cleanly, without its terminal event. */
-  | 'truncate'
-  /** The socket is destroyed. */
-  | 'destroy'
-  /** Silence, with the socket open. */
-  | 'hang'
-  | 'hang-before-headers'
-  /** Something that is no JSON, then the end. */
-  | 'garbage'
-  /** Status 200 with a web page. */
-  | 'html'
-  /** An error as an ordinary data event. */
-  | 'in-band-error'
-  /** An error under the event name `error`. */
-  | 'error-event'
-  /** `response.failed`; in Chat Completions the same as in-band-error. */
-  | 'failed'
-  /** An HTTP error. `retryAfter` in seconds; a string body is sent as it is. */
-  | { readonly status: number; readonly retryAfter?: number; readonly body?: unknown };
-
-/** Holds a stream at one point until a test opens it. */
-export interface Gate {
-  /** Resolves when a stream has come to the gate. */
-  readonly reached: Promise<void>;
-  /** Resolves when the gate is open. */
-  readonly opened: Promise<void>;
-  /** Called by the server when a stream has come to it. */
-  readonly arrive: () => void;
-  readonly open: () => void;
-}
-
 /** One answer of the scripted model. */
 export interface ScriptedStep {
   /** A string is cut into tokens of word size, a list is sent token by token. */
@@ -92,18 +59,6 @@ export interface ScriptedStep {
   readonly delayMs?: number;
   /** Milliseconds from the headers to the first token. */
   readonly firstTokenDelayMs?: number;
-  readonly misbehave?: Misbehaviour;
-  /** Where the stream is held. A plain promise will do where nobody needs to know that it was reached. */
-  readonly gate?: Gate | Promise<void>;
-  /** How many tokens come before the gate and the misbehaviour (argument fragments count). Unset: all of them. */
-  readonly afterTokens?: number;
-}
-
-/** A gate, closed. */
-export function createGate(): Gate {
-  const reached = Promise.withResolvers<void>();
-  const opened = Promise.withResolvers<void>();
-  return { reached: reached.promise, opened: opened.promise, arrive: reached.resolve, open: opened.resolve };
 }
 
 /** Cuts a text into tokens of word size; joined they are the text. */

@@ -14,21 +14,12 @@ const fadeMs = 6;
 
 /**
  * Speaks a text in tones: a tone for each word, as long as it has letters, on a pentatonic scale, and a pause after it.
- * The same text always sounds the same.
+ * The same text always sounds the same. The rest of the process has its turn every few milliseconds.
  * @param sampleRate samples per second
  * @returns a WAV file of 16 bits, one channel, with the text in it (INFO: ICMT)
  */
-export function speakInTones(text: string, sampleRate: number): Buffer {
-  const speaking = speak(text, sampleRate);
-  for (;;) {
-    const { done, value } = speaking.next();
-    if (done) return value;
-  }
-}
-
-/** Speaks as `speakInTones` does, and lets the rest of the process have its turn every few milliseconds. */
 export async function speakInChunks(text: string, sampleRate: number): Promise<Buffer> {
-  const speaking = speak(text, sampleRate);
+  const speaking = speakStepwise(text, sampleRate);
   for (;;) {
     const { done, value } = speaking.next();
     if (done) return value;
@@ -36,8 +27,8 @@ export async function speakInChunks(text: string, sampleRate: number): Promise<B
   }
 }
 
-/** Yields wherever it may be interrupted. */
-function* speak(text: string, sampleRate: number): Generator<undefined, Buffer, undefined> {
+/** Speaks as `speakInChunks` does, and yields at each point at which the caller may interrupt it. */
+export function* speakStepwise(text: string, sampleRate: number): Generator<undefined, Buffer, undefined> {
   const words = text.split(/\s+/u).filter((word) => word !== '');
   const samplesOf = (ms: number) => Math.round((ms * sampleRate) / 1_000);
   const lengths = words.map((word) => samplesOf([...word].length * letterMs));

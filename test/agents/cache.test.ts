@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { findDefaultAgent, resolveAgents } from '../../src/agents/resolve.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { countStatements } from '../../src/database/statements.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { assembleTexts, documents, openSocketClient, type Talker } from '../support/turns.ts';
 
 const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };

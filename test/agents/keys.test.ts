@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveAgents } from '../../src/agents/resolve.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
-import { createScriptedModel, type ScriptedModel } from '../../src/demo/script.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createScriptedModel, type ScriptedModel } from '../support/scripted-model/script.ts';
 import { documents, openSocketClient, type Talker } from '../support/turns.ts';
 
 const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };

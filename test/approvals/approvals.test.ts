@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createScriptedModel } from '../../src/demo/script.ts';
 import type { HistoryItem } from '../../src/engine/ports.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { assembleTexts, documents, openSocketClient, sequenceOf, type Talker } from '../support/turns.ts';
 
 let app: TestApp;

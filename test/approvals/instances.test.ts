@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createScriptedModel } from '../../src/demo/script.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
 import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
 import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { startServer } from '../support/server.ts';
 import { assembleTexts, documents, openSocketClient, sequenceOf, type TurnEvent } from '../support/turns.ts';
 

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createGate } from '../../src/demo/steps.ts';
 import {
   AgentsDocument,
   CancelDocument,
@@ -22,6 +21,7 @@ import {
   openUrql,
   type TestClient,
 } from '../support/libraries.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { modelCalls, scriptTurn, Transcript } from '../support/turn-readers.ts';
 
 const clients: [string, OpenClient][] = [

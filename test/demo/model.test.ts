@@ -1,11 +1,11 @@
 import OpenAI from 'openai';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { demoModelName, startDemoModel } from '../../src/demo/demo.ts';
-import { createScriptedModel } from '../../src/demo/script.ts';
 import { startModelServer } from '../../src/demo/server.ts';
 import type { HistoryItem, RequestedCall, ToolSpec } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
 import { type Api, collect, requestFor } from '../support/model-step.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
 
 function tool(name: string, property: string, description = name): ToolSpec {
   const parameters = { type: 'object', properties: { [property]: { type: 'string' } }, required: [property] };

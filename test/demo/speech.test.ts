@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startModelServer } from '../../src/demo/server.ts';
-import { speakInChunks, speakInTones } from '../../src/demo/tones.ts';
+import { speakInChunks } from '../../src/demo/tones.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 test('upgrades to paths that are none, and clients that are gone, do the demo no harm', async () => {
   const demo = await startModelServer({ respond: () => ({}) });

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/client.ts';
 import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
-import { createScriptedModel } from '../../src/demo/script.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { createTestDataFolder } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { spawnServer, startServer } from '../support/server.ts';
 import {
   assembleTexts,

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createScriptedModel } from '../../src/demo/script.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { startServer } from '../support/server.ts';
 import { assembleTexts, documents, openSocketClient, sequenceOf } from '../support/turns.ts';
 

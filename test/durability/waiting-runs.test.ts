@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/client.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { RunCursor } from '../../src/log/cursor.ts';
 import { jsonInput } from '../../src/runs/execute/json.ts';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
 import { decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { assembleTexts, openSocketClient, sequenceOf } from '../support/turns.ts';
 
 /** Room for what is on its way, not an expectation. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { createScriptedModel, type TestStep } from '../../src/demo/script.ts';
 import type { HistoryItem, ModelRequest } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
 import { type Api, apiKey, collect, requestFor } from '../support/model-step.ts';
+import { createScriptedModel, type TestStep } from '../support/scripted-model/script.ts';
 
 const weather = {
   name: 'weather',

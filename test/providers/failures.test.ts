@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { createScriptedModel, type TestStep } from '../../src/demo/script.ts';
-import { createGate, type Misbehaviour, type ScriptedStep } from '../../src/demo/steps.ts';
 import { ModelError } from '../../src/engine/ports.ts';
 import { createOpenAiModel, type OpenAiModelOptions } from '../../src/providers/llm/openai.ts';
 import { type Api, apiKey, collect, requestFor } from '../support/model-step.ts';
+import type { FaultyStep, Misbehaviour } from '../support/scripted-model/faults.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+import { createScriptedModel, type TestStep } from '../support/scripted-model/script.ts';
 
 describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) => {
   async function play(step: TestStep, options: OpenAiModelOptions = {}) {
@@ -18,7 +19,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     status,
     body: body ?? { error: { message: `${secret} ${apiKey}`, code: 'x' } },
   });
-  const cases: [string, ScriptedStep, string, boolean, string][] = [
+  const cases: [string, FaultyStep, string, boolean, string][] = [
     ['a clean truncation', { text, misbehave: 'truncate' }, 'MODEL_ERROR', true, text],
     ['a truncation in the middle', { text, misbehave: 'truncate', afterTokens: 2 }, 'MODEL_ERROR', true, 'one two'],
     ['a truncation before the first token', { text, misbehave: 'truncate', afterTokens: 0 }, 'MODEL_ERROR', true, ''],

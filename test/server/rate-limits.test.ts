@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { createGate } from '../../src/demo/steps.ts';
 import { startTestApp } from '../support/app.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 
 const startRun = `mutation ($input: ChatTurnInput!) { startRun(input: $input) { id } }`;
 

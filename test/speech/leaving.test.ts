@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 const listenQuery = 'mutation ($audio: File!) { transcribeAudio(audio: $audio) { text } }';
 const speakQuery = 'mutation ($text: String!) { synthesizeSpeech(text: $text) { url } }';

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { readSttDefault, readTtsDefault } from '../../src/agents/providers/speech-defaults.ts';
 import { resolveTts } from '../../src/agents/providers/speech-endpoints.ts';
 import { openaiUrl } from '../../src/config/variables.ts';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { pieceBytes } from '../../src/speech/clips.ts';
 import { SpeechRuntime } from '../../src/speech/dependencies.ts';
 import { synthesizeSpeech } from '../../src/speech/synthesize.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 const speak = 'mutation ($text: String!) { synthesizeSpeech(text: $text) { url mediaType size } }';
 const key = 'sk-speech-0123456789abcdef';

@@ -2,12 +2,12 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { startModelServer } from '../../src/demo/server.ts';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { AddressGuard } from '../../src/outbound/guard.ts';
 import type { TranscriptionEndpoint } from '../../src/providers/llm/endpoints.ts';
 import { transcribeBySocket } from '../../src/providers/speech/transcription-socket.ts';
 import { readWav } from '../../src/providers/speech/wav.ts';
 import { readAnswer, startTestApp } from '../support/app.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 /** A whisper server as a test has it behave: it hears the configuration, and has the socket. */
 type Behaviour = (socket: WebSocket, uid: string, configuration: Record<string, unknown>) => void;

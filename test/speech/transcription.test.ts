@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parseMultipart, readBoundary, UploadedFile } from '../../src/api/multipart.ts';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { SpeechRuntime } from '../../src/speech/dependencies.ts';
 import { transcribeAudio } from '../../src/speech/transcribe.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 const key = 'sk-listen-0123456789abcdef';
 const wav = speakInTones('Hello there.', 8_000);

@@ -1,9 +1,9 @@
 import { type IncomingMessage, request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UploadedFile } from '../../src/api/multipart.ts';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { readUpload } from '../../src/server/http/uploads.ts';
 import { type HttpAnswer, readAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 const query = 'mutation ($audio: File!) { transcribeAudio(audio: $audio) { text language durationMs } }';
 const operations = JSON.stringify({ query, variables: { audio: null } });

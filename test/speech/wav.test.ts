@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { speakInTones } from '../../src/demo/tones.ts';
 import { toLanguageTag } from '../../src/providers/speech/transcription.ts';
 import { decodeForWhisper, listRiffChunks, readWav } from '../../src/providers/speech/wav.ts';
+import { speakInTones } from '../support/scripted-model/speech.ts';
 
 type Writer = (data: Buffer, value: number, at: number) => void;
 

@@ -5,8 +5,8 @@ import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
 import { type App, startApp } from '../../src/boot/app.ts';
 import { readEnv } from '../../src/config/env.ts';
-import { createScriptedModel, type ScriptedModel, type TestStep } from '../../src/demo/script.ts';
 import { createTestDatabase } from './database.ts';
+import { createScriptedModel, type ScriptedModel, type TestStep } from './scripted-model/script.ts';
 
 /** What a request was answered with. */
 export interface HttpAnswer {

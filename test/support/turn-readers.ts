@@ -5,7 +5,6 @@ import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { applyText } from '../../examples/turn-text.ts';
-import type { TestStep } from '../../src/demo/script.ts';
 import {
   TurnDocument,
   type TurnEventFragment,
@@ -15,6 +14,7 @@ import {
   type TurnSubscription,
   type TurnSubscriptionVariables,
 } from '../generated/graphql.ts';
+import type { TestStep } from './scripted-model/script.ts';
 
 /** How a client has seen a turn: what it was sent, and what it made of it. */
 export class Transcript {

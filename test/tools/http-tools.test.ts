@@ -2,9 +2,9 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createGate } from '../../src/demo/steps.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { tryDecide } from '../support/approvals.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { openSocketClient, type Talker } from '../support/turns.ts';
 
 interface Received {

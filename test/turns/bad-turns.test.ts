@@ -1,7 +1,7 @@
 import type { Client } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createGate, type Gate } from '../../src/demo/steps.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createGate, type Gate } from '../support/scripted-model/gate.ts';
 import {
   chatTurnDocument,
   documents,

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createGate, type Gate } from '../../src/demo/steps.ts';
 import { RunScheduler } from '../../src/runs/scheduler.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createGate, type Gate } from '../support/scripted-model/gate.ts';
 import { documents, openSocketClient, StreamRefused, type Talker, type TurnReader } from '../support/turns.ts';
 
 let app: TestApp;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createGate } from '../../src/demo/steps.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { documents, openSocketClient, type Talker } from '../support/turns.ts';
 
 let app: TestApp;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { TestStep } from '../../src/demo/script.ts';
 import type { ScriptedCall } from '../../src/demo/steps.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import { startTestApp } from '../support/app.ts';
+import type { TestStep } from '../support/scripted-model/script.ts';
 import { assembleTexts, documents, openSocketClient } from '../support/turns.ts';
 
 /** How many calls each step makes; the last one answers. */

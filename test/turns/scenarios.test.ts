@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ConfigurationCache } from '../../src/database/configuration-cache.ts';
 import { countStatements } from '../../src/database/statements.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { nameHandoffs } from '../../src/runs/plan/handoff-names.ts';
 import { compileTurn, conversationForTurn } from '../../src/runs/plan/plan-turn.ts';
 import { parseScenarioFile } from '../../src/scenarios/files/format.ts';
 import { importScenarios } from '../../src/scenarios/files/import.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { openSocketClient, type Talker } from '../support/turns.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.

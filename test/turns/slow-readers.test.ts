@@ -3,7 +3,6 @@ import { print } from 'graphql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { formatId, parseId } from '../../src/api/ids.ts';
-import { createGate } from '../../src/demo/steps.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import {
   type ChatTurnInput,
@@ -13,6 +12,7 @@ import {
   type NewConversationMutation,
 } from '../generated/graphql.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import {
   askForEvents,
   askForTurn,

@@ -4,12 +4,13 @@ import type { Viewer } from '../../src/auth/viewer.ts';
 import { openDatabase } from '../../src/database/client.ts';
 import { ConfigurationCache } from '../../src/database/configuration-cache.ts';
 import type { Statement } from '../../src/database/statements.ts';
-import { createGate, type ScriptedStep } from '../../src/demo/steps.ts';
+import type { ScriptedStep } from '../../src/demo/steps.ts';
 import type { RunEvent } from '../../src/log/event.ts';
 import { chatTurn } from '../../src/runs/commands/follow.ts';
 import { RunScheduler } from '../../src/runs/scheduler.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 import { openSocketClient, type Talker } from '../support/turns.ts';
 
 /** Between the first statement of a turn and its model call. */

@@ -1,8 +1,9 @@
-import { type ModelServer, startModelServer } from './server.ts';
-import type { ReceivedRequest, ScriptedStep } from './steps.ts';
+import { type ModelServer, startModelServer } from '../../../src/demo/server.ts';
+import type { ReceivedRequest } from '../../../src/demo/steps.ts';
+import { type FaultyStep, playFaulty } from './faults.ts';
 
 /** A step of a test's script. */
-export interface TestStep extends ScriptedStep {
+export interface TestStep extends FaultyStep {
   /** What the request must be like. What it throws is answered with 500 and thrown again by `assertDone`. */
   readonly expect?: (request: ReceivedRequest) => void;
   /** Which request it is for, where turns run at once. Unset: whichever comes. The first unused step that matches answers. */
@@ -35,7 +36,8 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
   const wrongs: unknown[] = [];
   const waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
 
-  const server: ModelServer = await startModelServer({
+  const server: ModelServer = await startModelServer<FaultyStep>({
+    play: playFaulty,
     respond: (request) => {
       requests.push(request);
       for (const wait of waiting) {
@@ -74,7 +76,7 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
   };
 }
 
-function takeStep(unused: TestStep[], request: ReceivedRequest): ScriptedStep {
+function takeStep(unused: TestStep[], request: ReceivedRequest): FaultyStep {
   const index = unused.findIndex((step) => step.match?.(request) ?? true);
   const [step] = index < 0 ? [] : unused.splice(index, 1);
   if (step === undefined) {
