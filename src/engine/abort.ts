@@ -3,7 +3,7 @@ import type { Failure } from './ports.ts';
 /** Why a turn was stopped from outside: the reason that its AbortSignal carries. */
 export class TurnAborted extends Error {
   override readonly name = 'TurnAborted';
-  /** Null: somebody cancelled it. Otherwise what it failed of. */
+  /** Why it failed; null: somebody cancelled it. */
   readonly failure: Failure | null;
 
   constructor(failure: Failure | null = null) {
@@ -13,8 +13,8 @@ export class TurnAborted extends Error {
 }
 
 /**
- * Waits for a promise, or for the signal, whichever is first: for work that may not listen to its signal.
- * @throws the signal's reason when it is aborted first
+ * Waits for a promise or for the signal, whichever is first: for work that may ignore its signal.
+ * @throws the signal's reason if it is aborted first
  */
 export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
@@ -27,7 +27,7 @@ export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promi
     return await Promise.race([work, aborted]);
   } finally {
     if (stop) signal.removeEventListener('abort', stop);
-    // Whichever came second has nobody to tell.
+    // If the signal was first, nobody listens to the work any more.
     work.catch(() => {});
   }
 }

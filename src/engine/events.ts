@@ -1,7 +1,7 @@
 import type { PausedTurn } from './paused-turn.ts';
 import type { Failure, TokenUsage } from './ports.ts';
 
-/** Where a tool call stands. */
+/** The states of a tool call. */
 export const callStatuses = [
   'PENDING',
   'AWAITING_APPROVAL',
@@ -21,9 +21,9 @@ export interface TurnToolCall {
   readonly name: string;
   /** As the model wrote them. */
   readonly arguments: string;
-  /** What a person approved instead; null: nothing else. */
+  /** The arguments that a person approved instead; null: those of the model. */
   readonly editedArguments: string | null;
-  /** The id of the user who approved or denied it; null: nobody was asked, or nobody has answered yet. */
+  /** The id of the user who approved or denied it; null: nobody was asked, or nobody has decided yet. */
   readonly decidedBy: string | null;
   readonly result: unknown;
   readonly status: CallStatus;
@@ -38,7 +38,7 @@ export interface TurnModelCall {
   readonly step: number;
   readonly agentId: string;
   readonly model: string;
-  /** Null where the model reported none. */
+  /** Null: the model reported none. */
   readonly usage: TokenUsage | null;
   readonly durationMs: number;
   readonly timeToFirstTokenMs: number | null;
@@ -53,13 +53,13 @@ export type TurnEvent =
   /** `offset` is where the delta starts in its message, in UTF-16 code units. */
   | { readonly type: 'textDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
   | { readonly type: 'reasoningDelta'; readonly delta: string }
-  /** The text of the message from `length` code units on is void. */
+  /** The text of the message from `length` code units on was withdrawn. */
   | { readonly type: 'textRetracted'; readonly messageId: string; readonly length: number }
   | {
       readonly type: 'messageCompleted';
       readonly messageId: string;
       readonly content: string;
-      /** PARTIAL where the turn failed or was cancelled while it was written. */
+      /** PARTIAL if the turn failed or was cancelled while it was written. */
       readonly status: 'COMPLETE' | 'PARTIAL';
     }
   | { readonly type: 'toolCallStarted'; readonly toolCall: TurnToolCall }
@@ -76,8 +76,8 @@ export type TurnEvent =
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }
-  /** `waiting` are the calls that a person has to decide on, never none; everything else of their step is done. */
+  /** `waiting` are the calls that a person has to decide on, at least one; all other calls of their step are done. */
   | { readonly type: 'turnPaused'; readonly waiting: readonly TurnToolCall[]; readonly paused: PausedTurn }
-  /** `cause` is for the log of the server, never for readers. */
+  /** `cause` is for the server's log, never for readers. */
   | { readonly type: 'turnFailed'; readonly failure: Failure; readonly cause?: unknown }
   | { readonly type: 'turnCancelled' };

@@ -6,7 +6,7 @@ import { deniedNote, transferredOutput } from './tool-step.ts';
 export interface PastMessage {
   readonly role: 'USER' | 'ASSISTANT' | 'SYSTEM';
   readonly content: string;
-  /** The model step of its run that wrote it; null where no model did. */
+  /** The model step of its run that wrote it; null: no model wrote it. */
   readonly step: number | null;
 }
 
@@ -17,7 +17,7 @@ export interface PastCall {
   readonly index: number;
   readonly name: string;
   readonly arguments: string;
-  /** What a person approved instead; null: nothing else. */
+  /** The arguments that a person approved instead; null: those of the model. */
   readonly editedArguments: string | null;
   readonly status: CallStatus;
   readonly result: unknown;
@@ -32,7 +32,7 @@ export interface PastHandoff {
   readonly reason: string | null;
 }
 
-/** One turn of the past: messages in their order, and what happened between them. */
+/** A past turn: its messages in their order, and what happened between them. */
 export interface PastTurn {
   readonly messages: readonly PastMessage[];
   readonly calls: readonly PastCall[];

@@ -3,17 +3,17 @@ import type { TurnEvent } from './events.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
 import { type HistoryItem, ModelError, type ModelRequest, type RequestedCall, type TurnPorts } from './ports.ts';
 
-/** What a model step is given. */
+/** The input of a model step. */
 export interface ModelStepInput {
   readonly agent: PlannedAgent;
   readonly step: number;
   readonly history: readonly HistoryItem[];
   readonly limits: TurnLimits;
-  /** Call ids of earlier steps. Some providers begin again at call_0 in each step; ids are made unique in the run. */
+  /** Call ids of earlier steps. Some providers start again at call_0 in each step; ids are made unique in the run. */
   readonly usedCallIds: Set<string>;
 }
 
-/** What a model step said. */
+/** The result of a model step. */
 export interface ModelStepAnswer {
   readonly content: string;
   readonly calls: readonly RequestedCall[];
@@ -26,15 +26,15 @@ interface OpenMessage {
 }
 
 const firstRetryDelayMs = 250;
-/** A provider that asks for a longer pause than this has failed, as far as a person who waits is concerned. */
+/** If a provider asks for a longer pause than this, the step has failed: a person is waiting. */
 const maxRetryDelayMs = 20_000;
 
 /**
- * Runs one model step, tried again where its failure allows it: a step has no effects before its calls are run, so
- * only its text has to be taken back (textRetracted).
+ * Runs one model step, and tries it again if its failure allows that: a step has no effects before its calls are run, so
+ * only its text has to be withdrawn (textRetracted).
  *
- * @throws {ModelError} when it failed for good; the message, if one is open, was closed as PARTIAL before
- * @throws the signal's reason when it was stopped; likewise
+ * @throws {ModelError} if it failed for good; the message, if one is open, has been closed as PARTIAL by then
+ * @throws the signal's reason if it was stopped; likewise
  */
 export async function* runModelStep(
   input: ModelStepInput,
@@ -95,7 +95,7 @@ export async function* runModelStep(
         yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'COMPLETE' };
       return { content: message?.content ?? '', calls };
     } catch (error) {
-      // A call that failed has cost tokens all the same; the ledger says that it does not know how many.
+      // A failed call has cost tokens too; the ledger records that their number is unknown.
       if (!finished && firstTokenAt !== null) yield modelCalled(null);
 
       const delayMs = signal.aborted || attempt >= limits.maxRetries ? null : retryDelayOf(error, attempt);
@@ -114,8 +114,9 @@ export async function* runModelStep(
 }
 
 /**
- * How long to wait before a step is tried again, in milliseconds: what the provider asks for, or else longer each time
- * and a little at random, so that turns that failed together do not come back together. Null: it is not tried again.
+ * How long to wait before a step is tried again, in milliseconds: as long as the provider asks for, at least a delay that
+ * doubles each time. It is partly random, so that turns that failed together are not retried together.
+ * @returns null: the step is not tried again
  */
 function retryDelayOf(error: unknown, attempt: number): number | null {
   if (!(error instanceof ModelError) || !error.failure.retryable) return null;
@@ -140,7 +141,7 @@ function withUniqueId(call: RequestedCall, used: Set<string>, ports: TurnPorts):
 function truncated(): ModelError {
   return new ModelError({
     code: 'MODEL_ERROR',
-    message: 'The model broke off in the middle of its answer.',
+    message: 'The model stopped mid-answer.',
     retryable: true,
   });
 }

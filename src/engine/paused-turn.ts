@@ -1,34 +1,34 @@
 import type { HistoryItem, RequestedCall } from './ports.ts';
 
-/** What a turn that waits for a person goes on from. Plain data: as JSON it outlives the process. */
+/** The state from which a turn that waits for a person continues. Plain data: as JSON it outlives the process. */
 export interface PausedTurn {
-  /** Whose step it was. */
+  /** The agent whose step it was. */
   readonly agentId: string;
   readonly step: number;
-  /** What the model of the step was given. */
+  /** The history that the model of the step was given. */
   readonly history: readonly HistoryItem[];
-  /** What it answered. */
+  /** The text of its answer. */
   readonly content: string;
-  /** All that it called, handoffs too. */
+  /** All its calls, handoffs included. */
   readonly calls: readonly RequestedCall[];
-  /** What the model is told of the calls that are over: call id and output. */
+  /** The results of the calls that are done, for the model: call id and output. */
   readonly outputs: readonly (readonly [callId: string, output: string])[];
   readonly usedCallIds: readonly string[];
-  /** For how long the turn has run, in milliseconds. */
+  /** How long the turn has run, in milliseconds. */
   readonly elapsedMs: number;
 }
 
-/** What a person has said to a call that waited. */
+/** What a person has decided about a call that waited. */
 export interface CallDecision {
   readonly approved: boolean;
-  /** The arguments to use instead of the model's; null: its own. */
+  /** The arguments to use instead of the model's; null: those of the model. */
   readonly editedArguments: string | null;
-  /** The id of the user. */
+  /** The id of the user who decided. */
   readonly decidedBy: string;
   readonly decidedAt: Date;
 }
 
-/** A turn that goes on. */
+/** A turn that continues after its pause. */
 export interface ResumedTurn {
   readonly paused: PausedTurn;
   /** By call id, for each call that waited. */

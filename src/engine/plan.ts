@@ -3,9 +3,9 @@ import type { HistoryItem, ModelEndpoint, ToolSpec } from './ports.ts';
 
 /** A tool as a run sees it. */
 export interface PlannedTool extends ToolSpec {
-  /** Milliseconds after which a call is given up. */
+  /** How long a call may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** The most characters of a result that the model is given. */
+  /** Characters of a result that the model is given, at most. */
   readonly maxResultLength: number;
   /** Whether a person has to approve each call. */
   readonly requiresApproval: boolean;
@@ -25,14 +25,14 @@ export interface PlannedAgent {
   readonly name: string;
   readonly instructions: string;
   readonly endpoint: ModelEndpoint;
-  /** 0 to 2; null: nobody gave one. */
+  /** 0 to 2; null: nobody set one. */
   readonly temperature: number | null;
   readonly maxTokens: number;
   readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];
 }
 
-/** The bounds of a run. */
+/** The limits of a run. */
 export interface TurnLimits {
   /** Model steps of one run. */
   readonly maxSteps: number;
@@ -40,7 +40,7 @@ export interface TurnLimits {
   readonly runTimeoutMs: number;
   /** Retries of one model step. */
   readonly maxRetries: number;
-  /** Characters of one tool result as the model is given it. */
+  /** Characters of one tool result that the model is given. */
   readonly maxResultLength: number;
 }
 
@@ -50,7 +50,7 @@ export interface RunPlan {
   readonly startAgentId: string;
   /** Past turns and the user's message, oldest first. */
   readonly history: readonly HistoryItem[];
-  /** Where the turn goes on after its pause; null: it begins. Then its history is that of the pause. */
+  /** The state from which the turn continues after a pause, history included; null: the turn begins. */
   readonly resumed: ResumedTurn | null;
   readonly limits: TurnLimits;
 }

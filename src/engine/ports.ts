@@ -1,5 +1,5 @@
 /**
- * What the engine needs from outside, as types. Floor 1: nothing here knows Prisma, GraphQL or openai.
+ * What the engine needs from outside, as types. Nothing here knows Prisma, GraphQL or openai.
  */
 
 /** Why a run failed, as clients see it. */
@@ -13,37 +13,34 @@ export const failureCodes = [
   'INTERRUPTED',
   'INTERNAL',
 ] as const;
-export type FailureCode = (typeof failureCodes)[number];
 
 /** A failure of a run: an event and a status, never a GraphQL error. The message is written for the user. */
 export interface Failure {
-  readonly code: FailureCode;
+  readonly code: (typeof failureCodes)[number];
   readonly message: string;
   /** Whether the same turn may work when it is tried again. */
   readonly retryable: boolean;
 }
 
-/** What is wrong between a model's provider and its configuration, as far as the failure tells. */
-export const modelProblems = [
-  'INVALID_KEY',
-  'UNKNOWN_MODEL',
-  'UNREACHABLE',
-  'TIMEOUT',
-  'ADDRESS_NOT_ALLOWED',
-  'RATE_LIMITED',
-  'REFUSED',
-  'BAD_ANSWER',
-  'OTHER',
-] as const;
-export type ModelProblem = (typeof modelProblems)[number];
+/** What a failure says about the model's provider or its configuration. */
+export type ModelProblem =
+  | 'INVALID_KEY'
+  | 'UNKNOWN_MODEL'
+  | 'UNREACHABLE'
+  | 'TIMEOUT'
+  | 'ADDRESS_NOT_ALLOWED'
+  | 'RATE_LIMITED'
+  | 'REFUSED'
+  | 'BAD_ANSWER'
+  | 'OTHER';
 
-/** What a ModelPort throws. `retryable` is also the engine's leave to try the step again. */
+/** What a ModelPort throws. If its failure is `retryable`, the engine may try the step again. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly failure: Failure;
-  /** How long the provider asks to wait before the next try, in milliseconds; null where it did not say. */
+  /** How long the provider asks to wait before the next try, in milliseconds; null: it did not say. */
   readonly retryAfterMs: number | null;
-  /** What somebody who sets up an agent wants to know. */
+  /** What to check in the agent's configuration. */
   readonly problem: ModelProblem;
 
   constructor(
@@ -57,7 +54,7 @@ export class ModelError extends Error {
   }
 }
 
-/** A call of a tool as a model asked for it. */
+/** A tool call that a model asked for. */
 export interface RequestedCall {
   /** The model's call id. */
   readonly id: string;
@@ -73,7 +70,7 @@ export type HistoryItem =
   | { readonly role: 'assistant'; readonly content: string; readonly calls: readonly RequestedCall[] }
   | { readonly role: 'tool'; readonly callId: string; readonly output: string };
 
-/** A tool as a model is told of it. */
+/** A tool as it is described to a model. */
 export interface ToolSpec {
   readonly name: string;
   readonly description: string;
@@ -89,15 +86,15 @@ export interface ModelEndpoint {
   /** Empty: none is sent. */
   readonly apiKey: string;
   readonly model: string;
-  /** The path under `apiUrl`, where it is not the usual one of the API. */
+  /** The path under `apiUrl`, if it is not the usual one of the API. */
   readonly path?: string;
   /** Added to the URL, e.g. Azure's api-version. */
   readonly query?: Readonly<Record<string, string>>;
   /** How the key is sent: `Authorization: Bearer` unless set. */
   readonly keyStyle?: 'bearer' | 'api-key';
-  /** What else is sent in the request's body. */
+  /** Further fields of the request's body. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** Whether a user wrote the address: it is then dialled through a guard. */
+  /** Whether a user wrote the address: requests then go through the address guard. */
   readonly guarded?: boolean;
 }
 
@@ -122,7 +119,7 @@ export interface TokenUsage {
   readonly reasoningTokens: number;
 }
 
-/** What one model step answers, in order; `finished` comes exactly once and last. Text never splits a surrogate pair. */
+/** What one model step returns, in order; `finished` comes exactly once and last. Text never splits a surrogate pair. */
 export type ModelEvent =
   | { readonly type: 'text'; readonly delta: string }
   | { readonly type: 'reasoning'; readonly delta: string }
@@ -131,7 +128,7 @@ export type ModelEvent =
       readonly type: 'finished';
       /** `length`: cut at maxTokens, which keeps what came. */
       readonly reason: 'stop' | 'calls' | 'length';
-      /** Null where the provider reported none. */
+      /** Null: the provider reported none. */
       readonly usage: TokenUsage | null;
     };
 
@@ -145,10 +142,10 @@ export interface ModelPort {
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
 }
 
-/** What a tool answered. */
+/** What a tool returned. */
 export type ToolOutcome =
   | { readonly ok: true; readonly result: unknown }
-  /** The error is told to the model, so that it can mend its call. */
+  /** The model is given the error, so that it can correct its call. */
   | { readonly ok: false; readonly error: string };
 
 /** The tools of a run. */
@@ -162,14 +159,13 @@ export interface ToolPort {
     context: { readonly agentId: string; readonly signal: AbortSignal },
   ): Promise<ToolOutcome>;
   /**
-   * Whether the arguments fit, as far as that can be told without calling: nobody is asked to approve a call that
-   * cannot work.
+   * Checks the arguments without calling the tool, so that nobody is asked to approve a call that cannot work.
    * @returns what is wrong with them, for the model; null: nothing
    */
   check?(call: { readonly name: string; readonly arguments: unknown }): string | null;
 }
 
-/** What the world gives the engine; tests give it stand-ins. */
+/** Everything the engine needs from outside; tests pass stand-ins. */
 export interface TurnPorts {
   readonly model: ModelPort;
   readonly tools: ToolPort;

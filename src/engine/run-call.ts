@@ -5,10 +5,10 @@ import type { PlannedAgent, TurnLimits } from './plan.ts';
 import type { ToolOutcome, TurnPorts } from './ports.ts';
 import { cleanText } from './text.ts';
 
-/** A model that asks for more at once is told so; nothing of the surplus is run. */
+/** Calls of one step that are run. The model is told about every further call that it was not run. */
 const maxParallelCalls = 32;
 
-/** What came of a call. */
+/** The outcome of a call. */
 export interface FinishedCall {
   readonly callId: string;
   readonly outcome: ToolOutcome;
@@ -19,17 +19,18 @@ type CheckedCall =
   | { readonly ok: false; readonly error: string };
 
 /**
- * What can be known of a call before it is run: there is such a tool, it is not one too many, and its arguments are
- * JSON that can be read without rounding: what is run is what a person was shown.
+ * Checks what can be known before a call is run: the tool exists, the step does not have too many calls, and the
+ * arguments are JSON without a number that would be rounded, so that what is run is what a person was shown.
  * @param written the arguments as text
  */
 function readCall(name: string, index: number, written: string, agent: PlannedAgent): CheckedCall {
   const tool = agent.tools.find((candidate) => candidate.name === name);
   if (!tool) {
     const known = agent.tools.map((candidate) => candidate.name).join(', ');
-    return { ok: false, error: `There is no tool named ${name}. The tools are: ${known || 'none'}.` };
+    return { ok: false, error: `The tool ${name} does not exist. The tools are: ${known || 'none'}.` };
   }
-  if (index >= maxParallelCalls) return { ok: false, error: `Not run: at most ${maxParallelCalls} calls at once.` };
+  if (index >= maxParallelCalls)
+    return { ok: false, error: `Not run: one step can have at most ${maxParallelCalls} calls.` };
   try {
     const { value, inexact } = parseExactJson(written);
     if (inexact !== null) return { ok: false, error: explainInexact(inexact) };
@@ -41,10 +42,10 @@ function readCall(name: string, index: number, written: string, agent: PlannedAg
 
 function explainInexact(literal: string): string {
   const shown = literal.length > 100 ? `${literal.slice(0, 100)}…` : literal;
-  return `The arguments hold the number ${shown}, which cannot be kept exactly. Give it as text, in quotes.`;
+  return `The arguments hold the number ${shown}, which cannot be kept exactly. Write it as a string, in quotes.`;
 }
 
-/** Whether a person has to be asked before a call is run: not where it would fail anyway. */
+/** Whether a person has to be asked before a call is run. Nobody is asked about a call that would fail anyway. */
 export function needsApproval(
   call: { readonly name: string; readonly arguments: string },
   index: number,
@@ -57,8 +58,8 @@ export function needsApproval(
 }
 
 /**
- * Runs one call, with the arguments that a person approved where there are such.
- * @returns what came of it; never throws: what goes wrong with a tool is an outcome
+ * Runs one call, with the arguments that a person approved if they are not the model's.
+ * @returns its outcome; it never throws: the failure of a tool is an outcome
  */
 export async function runCall(
   toolCall: TurnToolCall,
@@ -75,14 +76,14 @@ export async function runCall(
   const timeout = AbortSignal.timeout(read.timeoutMs);
   const stop = AbortSignal.any([signal, timeout]);
   try {
-    // A turn that is stopped as its calls are announced begins none of them.
+    // If the turn is stopped while its calls are announced, none of them begins.
     stop.throwIfAborted();
     const call = { id: callId, name, arguments: read.arguments };
     const outcome = await raceAbort(ports.tools.call(call, { agentId: agent.id, signal: stop }), stop);
     if (!outcome.ok) return failed(cleanText(outcome.error.slice(0, limits.maxResultLength)));
     return { callId, outcome };
   } catch {
-    // What a tool throws may hold secrets of its system: the model is told no more than that it failed.
+    // What a tool throws may hold secrets of its system, so the model only learns that it failed.
     return failed(timeout.aborted ? `No answer within ${read.timeoutMs / 1000} seconds.` : 'The tool failed.');
   }
 }

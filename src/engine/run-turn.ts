@@ -6,21 +6,21 @@ import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
 import { runToolStep } from './tool-step.ts';
 
-/** What comes after a model step. Closed: a new kind of step is a new member here. */
+/** What comes after a model step. The union is closed: a new kind of step is a new member here. */
 type NextStep =
   | { readonly kind: 'end' }
   | { readonly kind: 'step'; readonly agent: PlannedAgent }
   | { readonly kind: 'wait'; readonly waiting: readonly TurnToolCall[]; readonly paused: PausedTurn };
 
 /**
- * Runs one turn: model step, tool calls, next step, until an answer without calls. The one loop there is: callers
- * that do not stream drain it, and a turn that was paused goes on in it.
+ * Runs one turn: model step, tool calls, next step, until an answer without calls. This is the only loop: callers that
+ * do not stream drain it, and a paused turn continues in it.
  *
  * @param plan what the turn knows, frozen
  * @param ports the model, the tools, ids and the clock
- * @param signal stops the turn; with a TurnAborted as its reason it says what the turn ends as
- * @returns the events of the turn. The last is turnCompleted, turnFailed, turnCancelled or turnPaused, whatever
- *   happens: the generator does not throw.
+ * @param signal stops the turn; a TurnAborted as its reason says how the turn ends
+ * @returns the events of the turn. The last one is always turnCompleted, turnFailed, turnCancelled or turnPaused: the
+ *   generator does not throw.
  */
 export async function* runTurn(
   plan: RunPlan,
@@ -68,7 +68,7 @@ async function* runSteps(
   let agent = agentOf(plan, resumed?.paused.agentId ?? plan.startAgentId);
 
   for (let step = firstStep; step < limits.maxSteps; step++) {
-    // The step that was paused has its answer; what is left of it are its calls.
+    // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
     const answer = since
       ? since.paused
@@ -92,7 +92,7 @@ async function* runSteps(
   }
   throw new ModelError({
     code: 'MAX_STEPS_EXCEEDED',
-    message: `The turn was still calling tools after ${limits.maxSteps} model steps.`,
+    message: `The turn was still calling tools after its limit of ${limits.maxSteps} model steps.`,
     retryable: false,
   });
 }
@@ -103,12 +103,17 @@ function agentOf(plan: RunPlan, id: string): PlannedAgent {
   return agent;
 }
 
-const internal: Failure = { code: 'INTERNAL', message: 'The turn failed for a reason of the server.', retryable: true };
+/** The failure of a turn whose cause is the server's own. */
+export const internalFailure: Failure = {
+  code: 'INTERNAL',
+  message: 'The turn failed because of an internal error.',
+  retryable: true,
+};
 
 function endOf(error: unknown): TurnEvent {
   if (error instanceof TurnAborted) {
     return error.failure ? { type: 'turnFailed', failure: error.failure } : { type: 'turnCancelled' };
   }
   if (error instanceof ModelError) return { type: 'turnFailed', failure: error.failure, cause: error };
-  return { type: 'turnFailed', failure: internal, cause: error };
+  return { type: 'turnFailed', failure: internalFailure, cause: error };
 }

@@ -1,8 +1,12 @@
+import { isDeeperThan } from './json.ts';
 import { cleanText } from './text.ts';
 
+/** Nothing that walks a result has to go deeper than this. */
+const maxDepth = 100;
+
 /**
- * Makes a tool's result fit for the model and for a JSON column: serialisable, without what PostgreSQL cannot hold, no
- * longer than `maxLength` characters as JSON, and not nested deeper than 100: beyond either it is given as text, cut.
+ * Makes a tool's result fit for the model and for a JSON column: serialisable, and without what PostgreSQL cannot store.
+ * A result that is longer than `maxLength` characters as JSON, or nested deeper than 100, is cut and passed on as text.
  * @returns `output` for the model, `result` for people
  */
 export function boundResult(value: unknown, maxLength: number): { output: string; result: unknown } {
@@ -10,10 +14,10 @@ export function boundResult(value: unknown, maxLength: number): { output: string
   try {
     json = JSON.stringify(value) ?? 'null';
   } catch {
-    const note = 'The tool answered something that is not JSON.';
+    const note = 'The tool returned a value that is not JSON.';
     return { output: JSON.stringify({ error: note }), result: { error: note } };
   }
-  if (isNestedTooDeep(json)) return asText(json, maxLength);
+  if (isDeeperThan(json, maxDepth)) return asText(json, maxLength);
   if (json.length <= maxLength && !unsupported.test(json)) return { output: json, result: JSON.parse(json) };
   const clean = cleanJson(json);
   const output = JSON.stringify(clean);
@@ -26,9 +30,9 @@ function asText(json: string, maxLength: number): { output: string; result: unkn
 }
 
 /**
- * The beginning of a text as a result that says that it was cut, and is no longer than `maxLength` characters as JSON:
- * the longest that fits. Where not even its frame does, an empty one.
- * @param about what else it says
+ * The beginning of a text, as a result that says that it was cut. It is the longest beginning that makes at most
+ * `maxLength` characters as JSON, and empty if even the fields around it are longer.
+ * @param about further fields of the result
  */
 export function cutAnswer(
   text: string,
@@ -36,7 +40,7 @@ export function cutAnswer(
   about: Readonly<Record<string, unknown>> = {},
 ): { readonly truncated: true; readonly text: string } {
   const cut = (length: number) => ({ truncated: true as const, ...about, text: cleanText(text.slice(0, length)) });
-  // Quotes, line ends and control characters are longer as JSON: it is looked for by halves.
+  // Quotes, line ends and control characters are longer as JSON, so the length is found by bisection.
   let fits = 0;
   let tooLong = Math.min(text.length, maxLength) + 1;
   while (tooLong - fits > 1) {
@@ -45,26 +49,6 @@ export function cutAnswer(
     else tooLong = middle;
   }
   return cut(fits);
-}
-
-const deepest = 100;
-
-/** Whether lists and objects stand deeper in each other than anything that walks them should have to go. */
-function isNestedTooDeep(json: string): boolean {
-  let depth = 0;
-  let inText = false;
-  for (let at = 0; at < json.length; at++) {
-    const character = json[at];
-    if (inText) {
-      if (character === '\\') at += 1;
-      else if (character === '"') inText = false;
-    } else if (character === '"') inText = true;
-    else if (character === '[' || character === '{') {
-      depth += 1;
-      if (depth > deepest) return true;
-    } else if (character === ']' || character === '}') depth -= 1;
-  }
-  return false;
 }
 
 /** What JSON.stringify writes as escapes and jsonb refuses: lone surrogates and U+0000. */

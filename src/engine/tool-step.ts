@@ -6,47 +6,47 @@ import type { HistoryItem, RequestedCall, TurnPorts } from './ports.ts';
 import { needsApproval, runCall } from './run-call.ts';
 import { boundResult } from './tool-result.ts';
 
-/** What a tool step is given. */
+/** The input of a tool step. */
 export interface ToolStepInput {
   readonly agent: PlannedAgent;
   readonly step: number;
   readonly calls: readonly RequestedCall[];
   readonly limits: TurnLimits;
-  /** Where the step goes on after its pause; null: it begins. */
+  /** The state from which the step continues after a pause; null: the step begins. */
   readonly resumed: ResumedTurn | null;
 }
 
-/** What a tool step leaves. */
+/** The outcome of a tool step. */
 export type ToolStepOutcome =
   | {
       readonly kind: 'done';
-      /** The calls as they were carried out: with the arguments that a person has changed. */
+      /** The calls as they were run: with the arguments that a person has changed. */
       readonly calls: readonly RequestedCall[];
       /** A result for every call, in the order of the calls. */
       readonly results: readonly HistoryItem[];
-      /** Where the floor goes; null: it stays. */
+      /** The next active agent; null: the same. */
       readonly handoffTo: string | null;
     }
   | {
       readonly kind: 'waiting';
       /** The calls that a person has to decide on. */
       readonly waiting: readonly TurnToolCall[];
-      /** What the others answered. */
+      /** The results of the other calls. */
       readonly outputs: readonly (readonly [callId: string, output: string])[];
     };
 
-/** The result of a transfer tool, as the model reads it. */
-export const transferredOutput = JSON.stringify({ ok: true, note: 'You have the floor now. Answer the user.' });
+/** The result of a transfer tool, for the model. */
+export const transferredOutput = JSON.stringify({ ok: true, note: 'You are the active agent now. Answer the user.' });
 
-/** What the model is told of a call that a person has denied. */
+/** The result of a call that a person has denied, for the model. */
 export const deniedNote = 'A person denied this call.';
 
 /**
- * Runs the calls of one model step side by side, each with its timeout; then the handoff, if one was asked for. A
- * call that fails is told to the model as its result. Each call is announced before any of them is begun. Where a
- * person has to approve some, the others are run, and the step waits: with the decisions it goes on from there.
+ * Runs the calls of one model step concurrently, each with its timeout; then the handoff, if the model asked for one.
+ * If a call fails, the error is its result for the model. All calls are announced before the first one begins. If a
+ * person has to approve some of them, the others are run, and the step waits for the decisions.
  *
- * @throws the signal's reason when the turn is stopped; every open call was closed as CANCELLED before
+ * @throws the signal's reason if the turn is stopped; every open call has been closed as CANCELLED by then
  */
 export async function* runToolStep(
   input: ToolStepInput,
@@ -69,7 +69,7 @@ export async function* runToolStep(
       if (handoffs.has(call.name) || outputs.has(call.id)) continue;
       const toolCall = describeCall(call, index, input);
       const decision = resumed?.decisions.get(call.id);
-      if (resumed && !decision) throw new Error(`Nobody has decided on the call ${call.id}.`);
+      if (resumed && !decision) throw new Error(`The call ${call.id} has no decision.`);
       if (decision?.approved === false) {
         outputs.set(call.id, JSON.stringify({ error: deniedNote }));
         const denied = { ...toolCall, status: 'DENIED', error: deniedNote, finishedAt: decision.decidedAt } as const;
@@ -112,7 +112,7 @@ export async function* runToolStep(
     const handoff = handoffs.get(call.name);
     if (!handoff) continue;
     if (handoffTo !== null) {
-      outputs.set(call.id, JSON.stringify({ error: 'Ignored: the floor has gone to another agent already.' }));
+      outputs.set(call.id, JSON.stringify({ error: 'Ignored: another agent is the active agent already.' }));
       continue;
     }
     handoffTo = handoff.toAgentId;
@@ -131,7 +131,7 @@ export async function* runToolStep(
   return { kind: 'done', calls, results, handoffTo };
 }
 
-/** A call that has not begun, with what was decided on it. */
+/** A call that has not begun, with the decision about it. */
 function describeCall(call: RequestedCall, index: number, { agent, step, resumed }: ToolStepInput): TurnToolCall {
   const decision = resumed?.decisions.get(call.id);
   return {

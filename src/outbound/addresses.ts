@@ -2,12 +2,12 @@ import ipaddr from 'ipaddr.js';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
-/** What an address leads to: the internet; something nearer; or what a cloud tells its machines, keys included. */
+/** What an address belongs to: the internet, a private network, or the metadata service of a cloud, which hands out keys. */
 export type AddressScope = 'public' | 'private' | 'metadata';
 
 /**
- * Where clouds answer questions about the machine and hand out its credentials: the link-local networks as a whole (AWS,
- * Google, Azure, DigitalOcean, …), AWS and Google over IPv6, Scaleway over IPv6, Alibaba, Oracle, and Azure's wire server.
+ * The metadata services of clouds, which hand out the credentials of the machine: the whole link-local networks (AWS,
+ * Google, Azure, DigitalOcean, …), AWS, Google and Scaleway over IPv6, Alibaba, Oracle, and Azure's wire server.
  */
 const metadataRanges = [
   '169.254.0.0/16',
@@ -20,21 +20,21 @@ const metadataRanges = [
   '168.63.129.16/32',
 ].map((range) => ipaddr.parseCIDR(range));
 
-/** What of IPv6 is given out to the internet. Everything else is kept for something. */
+/** The part of IPv6 that belongs to the internet. Everything else is reserved. */
 const globalUnicast = ipaddr.IPv6.parseCIDR('2000::/3');
 
-/** IPv6 that a translator makes into IPv4: the address is in the last 32 bits (RFC 4291, 6145, 6052, 8215). */
+/** IPv6 addresses that are translated to IPv4: the IPv4 address is in the last 32 bits (RFC 4291, 6145, 6052, 8215). */
 const translated = ['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48'].map((range) =>
   ipaddr.IPv6.parseCIDR(range),
 );
-/** The two of them that the system or a DNS64 resolver writes for IPv4 addresses that are in order. */
+/** The two of these that the system or a DNS64 resolver uses for ordinary IPv4 addresses. */
 const mappedIPv4Ranges = [ipaddr.IPv6.parseCIDR('::ffff:0:0/96'), ipaddr.IPv6.parseCIDR('64:ff9b::/96')];
 const sixToFour = ipaddr.IPv6.parseCIDR('2002::/16');
 const teredo = ipaddr.IPv6.parseCIDR('2001::/32');
 
 /**
- * What an IP address leads to.
- * @param text as DNS or the URL parser writes it; what is no address, or has a zone, is taken for private
+ * What an IP address belongs to.
+ * @param text as DNS or the URL parser writes it; anything that is not an address, or has a zone, counts as private
  */
 export function findAddressScope(text: string): AddressScope {
   if (!ipaddr.isValid(text) || text.includes('%')) return 'private';
@@ -52,13 +52,13 @@ function isMetadata(address: Address): boolean {
   return metadataRanges.some(([range, bits]) => range.kind() === address.kind() && address.match(range, bits));
 }
 
-/** The IPv4 address that an IPv6 address stands for, or goes through; null: none. */
+/** The IPv4 address inside an IPv6 address; null: it has none. */
 function findInner(address: Address): ipaddr.IPv4 | null {
   if (address instanceof ipaddr.IPv4) return null;
   const bytes = address.toByteArray();
   if (translated.some((range) => address.match(range))) return new ipaddr.IPv4(bytes.slice(12));
   if (address.match(sixToFour)) return new ipaddr.IPv4(bytes.slice(2, 6));
-  // RFC 4380: the client's address is written with every bit turned over.
+  // RFC 4380: the client's address is written with every bit inverted.
   if (address.match(teredo)) return new ipaddr.IPv4(bytes.slice(12).map((byte) => byte ^ 0xff));
   return null;
 }

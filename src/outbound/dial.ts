@@ -2,36 +2,39 @@ import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { AddressGuard } from './guard.ts';
 
-/** How long a connection may take to come about, in milliseconds. */
+/** How long a connection may take to be established, in milliseconds. */
 const connectTimeoutMs = 10_000;
 
-/** How long a connection is kept for the next request, in milliseconds, unless the server says less. */
+/** How long an idle connection is kept for the next request, in milliseconds, unless the server says less. */
 const idleMs = 30_000;
 
 /** Chunks of a body that are read ahead. */
 const chunksAhead = 16;
 
-export interface DialOptions {
-  /** Which addresses may be dialled: for URLs that users write. Unset: all, for the operator's own. */
+interface DialOptions {
+  /** Decides which addresses may be dialled, for URLs that users write. Unset: all may, for the operator's own URLs. */
   readonly guard?: AddressGuard;
   /**
-   * Whether connections are kept and used again. True unless set. On a kept one that turns out to be closed the request
-   * is sent once more: what must not be done twice goes without.
+   * Whether connections are kept and used again; true unless set. If a kept connection turns out to be closed, the request
+   * is sent once more. Set it to false for requests that must not be sent twice.
    */
   readonly keepAlive?: boolean;
-  /** How long a connection is kept for the next request, in milliseconds, unless the server says less. 30,000 unless set. */
+  /** How long an idle connection is kept, in milliseconds, unless the server says less. 30,000 unless set. */
   readonly idleMs?: number;
 }
 
 type Dial = (url: URL, init: RequestInit, body: string | Uint8Array | null, retry: boolean) => Promise<Response>;
 
 /**
- * Creates a fetch over node:http for providers of models and speech, and for tools. It follows no redirects and asks for
- * no compression, and a stream of tokens costs it less CPU time than the fetch of Node. Bodies are text or bytes; those
- * of answers are read no faster than the caller reads them, however large they are (read-response.ts bounds them).
+ * Creates a fetch over node:http, for providers of models and speech and for tools. It follows no redirects and asks for
+ * no compression. Request bodies are text or bytes; response bodies are read no faster than the caller reads them
+ * (read-response.ts limits their size).
  *
- * Its connections are its own: a guarded one never goes out over a connection that was made without its guard.
- * @throws {AddressRefusedError} (the promise) when the guard does not let the address be dialled; nothing was sent
+ * It is our own because the fetch of Node needs more CPU time per token of a stream, cannot be given a `lookup` for each
+ * request, which the guard needs, and packages that filter addresses do not pin the address that they have checked.
+ *
+ * Each fetch has its own connections: a guarded request never uses a connection that was made without the guard.
+ * @throws {AddressRefusedError} (the promise) if the guard forbids the address; nothing was sent
  */
 export function createDial(given: DialOptions = {}): typeof fetch {
   const { guard, keepAlive = true } = given;
@@ -45,7 +48,7 @@ export function createDial(given: DialOptions = {}): typeof fetch {
       method: init.method ?? 'GET',
       headers: Object.fromEntries(new Headers(init.headers)),
       ...(init.signal ? { signal: init.signal } : {}),
-      // Checks what it is written like now, and where it leads when the connection is made.
+      // The written address is checked now, the resolved ones when the connection is made.
       ...(guard ? { lookup: guard.lookupFor(url, over.signal) } : {}),
     };
     const secure = url.protocol === 'https:';
@@ -62,25 +65,25 @@ export function createDial(given: DialOptions = {}): typeof fetch {
         reject(error);
       }
     });
-    // Whatever an answer of this kind would lead to: nothing here speaks another protocol.
+    // Nothing here speaks another protocol.
     request.once('upgrade', (_incoming, socket) => {
       socket.destroy();
       reject(new Error('The server switches to another protocol.'));
     });
     let sentAgain = false;
     request.on('error', (error) => {
-      // The server closed an idle connection just as it was taken up again: the request has not been seen. One that
-      // is reset in the midst of its answer ends here as well, and has been.
+      // If the server closed an idle connection just as it was used again, it has not seen the request. If the connection
+      // is reset in the middle of a response, it has.
       const stale = !answered && request.reusedSocket && 'code' in error && error.code === 'ECONNRESET';
       sentAgain = retry && stale && !init.signal?.aborted;
       if (sentAgain) dial(url, init, body, false).then(resolve, reject);
       else reject(error);
     });
-    // Nothing can come any more. Without effect where there has been an answer or an error.
+    // Nothing can arrive any more. This has no effect after a response or an error.
     request.once('close', () => {
-      // A name that is still being looked up is not needed any more.
+      // A lookup that is still running is not needed any more.
       over.abort();
-      if (!sentAgain) reject(new Error('The connection closed without an answer.'));
+      if (!sentAgain) reject(new Error('The connection closed without a response.'));
     });
     request.once('socket', (socket) => {
       if (!socket.connecting) return;
@@ -115,7 +118,7 @@ function toResponse(incoming: IncomingMessage): Response {
 }
 
 function toStream(incoming: IncomingMessage): ReadableStream<Uint8Array> {
-  // Events that were already on their way when the reader left must not touch the stream any more: it would throw.
+  // Events that were already queued when the reader left must not touch the stream: it would throw.
   let left = false;
   return new ReadableStream<Uint8Array>(
     {

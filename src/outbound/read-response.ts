@@ -1,14 +1,14 @@
-/** The beginning of an answer. */
+/** The beginning of a response body. */
 export interface ResponseStart {
   readonly bytes: Buffer;
-  /** Why there is no more of it: it was too large, too late, or broke off. Null: this is all. */
+  /** Why the rest is missing: the body was too large, too slow, or the connection broke. Null: it is complete. */
   readonly cut: 'large' | 'late' | 'broken' | null;
 }
 
 /**
- * Reads an answer's body as far as it fits and comes in time, and lets go of the rest with its connection.
- * @param limits.maxBytes the most that is read
- * @param limits.timeoutMs how long it is waited for altogether, in milliseconds: what drips is cut as well
+ * Reads a response body up to a size and a time, and then closes its connection.
+ * @param limits.maxBytes bytes to read, at most
+ * @param limits.timeoutMs how long the whole body may take, in milliseconds, however steadily it arrives
  */
 export async function readResponse(
   response: Response,
@@ -33,14 +33,14 @@ export async function readResponse(
       length += value.length;
     }
   } catch {
-    // What came before it broke off is the answer.
+    // The bytes before the connection broke are returned.
   } finally {
     clearTimeout(timer);
     if (!ended) void reader.cancel().catch(() => {});
   }
   const bytes = Buffer.concat(chunks).subarray(0, maxBytes);
   if (length > maxBytes) return { bytes, cut: 'large' };
-  // A reader that was cancelled ends as one that is done.
+  // A cancelled reader looks like one that is done.
   if (late) return { bytes, cut: 'late' };
   return { bytes, cut: ended ? null : 'broken' };
 }

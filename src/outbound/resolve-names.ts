@@ -1,21 +1,21 @@
 import { promises as dns, type LookupAddress } from 'node:dns';
 import { readFileSync, statSync } from 'node:fs';
 
-/** What is said of a name beside the name. */
-export interface NameOptions {
+/** How a name is to be resolved. */
+interface NameOptions {
   /** Whether the operator wrote it (MODEL_ALLOWED_HOSTS), and not a user. */
   readonly isOperators: boolean;
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when nobody waits for the result any more. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Finds all addresses of a name. */
 export type Resolve = (hostname: string, options: NameOptions) => Promise<readonly LookupAddress[]>;
 
-/** How long one server of names has for its first answer, in milliseconds; the next attempt gets twice as long. */
+/** How long one DNS server has to answer the first attempt, in milliseconds; the next attempt gets twice as long. */
 const attemptMs = 2_000;
 const attempts = 2;
-/** How long a name may take altogether, in milliseconds: as long as its connection. */
+/** How long a lookup may take altogether, in milliseconds: as long as a connection. */
 const lookupMs = 10_000;
 /** How long the addresses of one family wait for those of the other, in milliseconds. RFC 8305 waits for 50. */
 const otherFamilyMs = 500;
@@ -23,15 +23,15 @@ const otherFamilyMs = 500;
 const hostsPath = process.platform === 'win32' ? String.raw`C:\Windows\System32\drivers\etc\hosts` : '/etc/hosts';
 
 /**
- * Makes what finds the addresses of names. The system's own lookup (getaddrinfo) holds one of the few threads that all
- * lookups share for as long as a server of names is silent: 20 seconds and more. A user who chooses such a server could
- * thereby stop everybody's calls. So names that users write are asked of the servers of names directly, which holds
- * no thread, after the system's file of hosts. The system looks up what no user has a server for: the operator's names,
- * and those without a dot, which are completed in the operator's own domains (Docker, Kubernetes).
+ * Creates a resolver of names. The system's own lookup (getaddrinfo, which dns.lookup uses) occupies one of the few
+ * threads that all lookups share while a DNS server is silent: 20 seconds and more. With such a server a user could block
+ * every other call. Names that users write are therefore resolved by DNS directly, which occupies no thread, after
+ * /etc/hosts. The system resolves only the operator's names and names without a dot, which are completed in the
+ * operator's own domains (Docker, Kubernetes).
  *
- * @param from.servers the servers of names as `address:port`, for tests; the system's unless set
+ * @param from.servers DNS servers as `address:port`, for tests; the system's unless set
  * @param from.hostsFile for tests
- * @throws {Error} (the promise) when there is no such name, or nobody says in ten seconds
+ * @throws {Error} (the promise) if the name does not exist, or no server answers within ten seconds
  */
 export function createNameResolver(
   from: { readonly servers?: readonly string[]; readonly hostsFile?: string } = {},
@@ -46,14 +46,14 @@ export function createNameResolver(
   };
 }
 
-/** Asks for the addresses of both families, and takes what one has where the other has none. IPv4 comes first. */
+/** Asks for the addresses of both families; one family is enough. IPv4 comes first. */
 async function askServers(
   name: string,
   servers: readonly string[] | null,
   signal: AbortSignal | undefined,
 ): Promise<readonly LookupAddress[]> {
   signal?.throwIfAborted();
-  // One for each name: what is cancelled, and what is made of a silent server, concerns no other.
+  // A resolver for each name, so that cancelling one lookup does not affect another.
   const resolver = new dns.Resolver({ timeout: attemptMs, tries: attempts });
   if (servers) resolver.setServers(servers);
   const cancel = () => resolver.cancel();
@@ -78,12 +78,12 @@ async function askServers(
   }
   signal?.throwIfAborted();
   if (found.length > 0) return found.sort((one, other) => one.family - other.family);
-  // No server of names is there: where the system knows names from elsewhere, it is asked after all.
+  // No DNS server is running. The system may know names from elsewhere.
   if (failures.every((failure) => codeOf(failure) === 'ECONNREFUSED')) return await dns.lookup(name, { all: true });
   if (failures.some((failure) => codeOf(failure) === 'ECANCELLED')) {
     throw new Error(`The name ${name} was not found in time.`);
   }
-  // That there is no address of one kind says less than what became of the other question.
+  // That one family has no address says less than the failure of the other family.
   throw failures.find((failure) => codeOf(failure) !== 'ENODATA') ?? failures[0];
 }
 
@@ -91,7 +91,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** The system's file of hosts, read again whenever it has changed. */
+/** The system's file of hosts, read again when it has changed. */
 class HostsFile {
   readonly #path: string;
   #version = '';
@@ -101,16 +101,16 @@ class HostsFile {
     this.#path = path;
   }
 
-  /** @param name in small letters; none where the file does not have it */
+  /** @param name in lower case; an empty list if the file does not have it */
   find(name: string): readonly LookupAddress[] {
     try {
-      // Without threads, too; it takes microseconds.
+      // Synchronous, so that it needs no thread either; it takes microseconds.
       const { mtimeMs, size } = statSync(this.#path);
       const version = `${mtimeMs} ${size}`;
       if (version !== this.#version) this.#addresses = readHosts(readFileSync(this.#path, 'utf8'));
       this.#version = version;
     } catch {
-      // There need not be one.
+      // The file is optional.
       return [];
     }
     return this.#addresses.get(name) ?? [];

@@ -161,7 +161,7 @@ test('it goes on where it was: denied and approved calls, the handoff, the next 
     },
     { role: 'tool', callId: '1', output: '{"error":"A person denied this call."}' },
     { role: 'tool', callId: '2', output: '"2"' },
-    { role: 'tool', callId: '3', output: expect.stringContaining('floor') },
+    { role: 'tool', callId: '3', output: expect.stringContaining('active agent') },
     { role: 'tool', callId: '4', output: '"4"' },
     { role: 'tool', callId: '5', output: '"5"' },
   ]);

@@ -184,7 +184,7 @@ describe('what is refused by its looks', () => {
     'http://1.2.3.256/',
     'http://0x100000000/',
   ])('%j is no address to dial', (url) => {
-    expect(new AddressGuard().explainRefusal(url)).toMatch(/no URL/);
+    expect(new AddressGuard().explainRefusal(url)).toMatch(/not a URL/);
   });
 
   test.each(['http://user@example.com/', 'https://user:pass@example.com/', 'https://:pass@example.com/'])(

@@ -1,69 +1,70 @@
 import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import OpenAI from 'openai';
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import { readResponse } from '../../outbound/read-response.ts';
 
-/** Clients that are kept. Each is some objects and no socket: they share one dial. */
+/** How many clients the pool holds. Each is a few objects and no socket: all use the connections of outbound/dial.ts. */
 const maxClients = 100;
 
-/** Bytes of an error body that are read: it only serves the log. */
+/** Bytes that are read of an error's body: it is only used to find out what went wrong. */
 const maxErrorBytes = 64 * 1024;
 const maxErrorWaitMs = 5_000;
 
-/** What a provider needs to be told. The client would add a fingerprint and whatever OPENAI_CUSTOM_HEADERS says. */
+/** The headers that are sent. The client would add a fingerprint of this machine and those of OPENAI_CUSTOM_HEADERS. */
 const sentHeaders = ['accept', 'api-key', 'authorization', 'content-type', 'user-agent'];
 
 export interface ClientOptions {
-  /** How to dial the operator's own addresses. Redirects are never followed. */
+  /** Sends requests to the operator's own addresses. Redirects are never followed. */
   readonly fetch: typeof fetch;
-  /** How to dial those that users wrote. */
+  /** Sends requests to addresses that users wrote. */
   readonly guardedFetch: typeof fetch;
-  /** Until the headers of the answer, in milliseconds. */
+  /** How long to wait for the headers of the response, in milliseconds. */
   readonly timeoutMs: number;
   readonly maxRetries: number;
 }
 
 /**
- * A pool of openai clients: one for each base URL and key, the least recently used dropped. Their connections are kept
- * by the two dials, by host, and end by themselves when they are idle (dial.ts).
+ * A pool of openai clients: one for each base URL and key; the least recently used one is dropped. Connections belong to
+ * outbound/dial.ts, which keeps them by host and closes them when they are idle.
  */
 export class ClientPool {
-  readonly #clients = new Map<string, OpenAI>();
+  readonly #clients = new LRUCache<string, OpenAI>({ max: maxClients });
   readonly #options: ClientOptions;
 
   constructor({ fetch, guardedFetch, ...options }: ClientOptions) {
-    this.#options = { ...options, fetch: boundFetch(fetch), guardedFetch: boundFetch(guardedFetch) };
+    this.#options = { ...options, fetch: limitFetch(fetch), guardedFetch: limitFetch(guardedFetch) };
   }
 
-  /** How many there are. */
+  /** How many clients it holds. */
   get size(): number {
     return this.#clients.size;
   }
 
-  /** @throws {TypeError} when the key cannot be sent */
+  /**
+   * The client for an endpoint.
+   * @throws {TypeError} when the key cannot be sent in a header
+   */
   get(endpoint: ModelEndpoint): OpenAI {
     const { apiUrl, apiKey, keyStyle = 'bearer', guarded = false } = endpoint;
     const hashed = createHash('sha256').update(apiKey).digest('base64');
     const name = JSON.stringify([apiUrl, hashed, keyStyle, guarded]);
     const client = this.#clients.get(name) ?? this.#create(endpoint);
-    this.#clients.delete(name);
     this.#clients.set(name, client);
-    const [oldest] = this.#clients.keys();
-    if (this.#clients.size > maxClients && oldest !== undefined) this.#clients.delete(oldest);
     return client;
   }
 
   #create({ apiUrl: baseURL, apiKey, keyStyle, guarded }: ModelEndpoint): OpenAI {
     const { timeoutMs, maxRetries, fetch, guardedFetch } = this.#options;
-    // Null takes out what the client would send by itself.
+    // Null removes a header that the client would send by itself.
     const byName = keyStyle === 'api-key' && apiKey !== '' ? { 'api-key': apiKey, authorization: null } : null;
     const defaultHeaders = apiKey === '' ? { authorization: null } : byName;
     return new OpenAI({
       baseURL,
-      // Ollama and others want no key, but the client insists on one.
+      // Ollama and others need no key, but the client requires one.
       apiKey: apiKey === '' ? 'none' : apiKey,
       ...(defaultHeaders ? { defaultHeaders } : {}),
-      // Null, not absent: absent means that the client takes the operator's own from the environment.
+      // Null, not absent: if it is absent, the client takes the operator's own from the environment.
       organization: null,
       project: null,
       adminAPIKey: null,
@@ -77,8 +78,8 @@ export class ClientPool {
   }
 }
 
-/** A fetch that sends no more headers than needed, and bounds what is read of an error. */
-function boundFetch(dial: typeof fetch): typeof fetch {
+/** A fetch that sends only the headers that are needed, and limits what is read of an error. */
+function limitFetch(dial: typeof fetch): typeof fetch {
   return async (input, init) => {
     const given = new Headers(init?.headers);
     const headers = new Headers();
@@ -88,7 +89,7 @@ function boundFetch(dial: typeof fetch): typeof fetch {
     }
     const response = await dial(input, { ...init, headers });
     if (response.ok) return response;
-    // The client itself would wait for the body's end for ever.
+    // The client itself would wait for the end of the body without a limit.
     const { bytes } = await readResponse(response, { maxBytes: maxErrorBytes, timeoutMs: maxErrorWaitMs });
     const kept = new Headers();
     for (const name of ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry']) {

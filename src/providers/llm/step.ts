@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { HistoryItem, ModelEvent, RequestedCall, TokenUsage } from '../../engine/ports.ts';
+import { cleanText, TextCleaner } from '../../engine/text.ts';
 import { malformedAnswer, oversizedAnswer } from './failures.ts';
-import { sanitizeText, TextSanitizer } from './text.ts';
 
 /** Characters of text, reasoning and arguments in one step. */
 const maxStepLength = 4 * 1024 * 1024;
@@ -22,8 +22,8 @@ export interface GatheredCall {
  * arrived together merged into one, the calls after the text with ids of their own.
  */
 export class StepAccumulator {
-  readonly #text = new TextSanitizer();
-  readonly #reasoning = new TextSanitizer();
+  readonly #text = new TextCleaner();
+  readonly #reasoning = new TextCleaner();
   readonly #knownIds: Set<string>;
   #events: ModelEvent[] = [];
   #pending: { readonly type: 'text' | 'reasoning'; delta: string } | undefined;
@@ -38,13 +38,13 @@ export class StepAccumulator {
   /** @throws {ModelError} when the step becomes too large */
   addText(delta: string): void {
     this.count(delta.length);
-    this.#add('text', this.#text.mend(delta));
+    this.#add('text', this.#text.push(delta));
   }
 
   /** @throws {ModelError} when the step becomes too large */
   addReasoning(delta: string): void {
     this.count(delta.length);
-    this.#add('reasoning', this.#reasoning.mend(delta));
+    this.#add('reasoning', this.#reasoning.push(delta));
   }
 
   /**
@@ -96,13 +96,13 @@ export class StepAccumulator {
   }
 
   #mendCall(call: GatheredCall): RequestedCall {
-    const name = sanitizeText(call.name);
+    const name = cleanText(call.name);
     if (name === '' || name.length > maxNameLength) throw malformedAnswer();
-    const given = sanitizeText(call.id);
+    const given = cleanText(call.id);
     const usable = given !== '' && given.length <= maxIdLength && !this.#knownIds.has(given);
     const id = usable ? given : `call_${randomUUID().replaceAll('-', '')}`;
     this.#knownIds.add(id);
-    const text = sanitizeText(call.arguments);
+    const text = cleanText(call.arguments);
     return { id, name, arguments: text.trim() === '' ? '{}' : text };
   }
 }
