@@ -72,7 +72,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     schema: overrides.schema ?? schema,
     floors: { db, runs, feed, speech },
     verifyToken,
-    meet: (viewer) => viewers.meet(viewer),
+    meet: (viewer) => viewers.ensureProvisioned(viewer),
     production: env.production,
   });
   const shared = { yoga, allowedOrigins: env.allowedOrigins, logger, onMasked };

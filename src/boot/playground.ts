@@ -24,7 +24,7 @@ export async function preparePlayground(from: {
   const { token, verifyToken, db, viewers } = from;
   if (token === null) return null;
   const viewer = await verifyToken(token);
-  await viewers.meet(viewer);
+  await viewers.ensureProvisioned(viewer);
   const { userId, tenantId } = viewer;
   const unused = await db.conversation.findFirst({ where: { userId, tenantId, title, messageCount: 0 } });
   const { id } = unused ?? (await createPlaygroundConversation(viewer, db));

@@ -1,93 +1,92 @@
-/** What is remembered is at most this old, in milliseconds, whatever was missed of its changes. */
+import { LRUCache } from 'lru-cache';
+
+/** How long a value may be used, in milliseconds, even if the notice of a change was missed. */
 const maxAgeMs = 30_000;
 /** Entries of all tenants together. */
 const maxEntries = 20_000;
-/** Entries of one tenant: beyond them, its oldest ones go. */
+/** Entries of one tenant: beyond them, its oldest ones are removed. */
 const maxEntriesOfTenant = 2_000;
 /** Characters of all entries together, as `estimateSize` counts them: some 30 to 60 MB. */
 const maxCharacters = 32_000_000;
 
 interface Entry {
-  readonly at: number;
+  readonly tenantId: string;
   readonly value: Promise<unknown>;
-  /** Characters; 0 while it is being loaded. */
-  size: number;
 }
 
 /**
- * What the turns of a tenant are compiled from, remembered: resolved agents, scenarios, tools. Any change of the tenant's
- * configuration drops all of it: by this process at once (`drop`, after the commit and before the answer), by another
- * process as soon as the database tells (database/changes.ts), by anything else after half a minute. What is older is
- * taken out of memory, where nobody asks for it as well: it holds opened keys. Disposing of it stops that.
+ * Caches what the turns of a tenant are compiled from: resolved agents, scenarios, tools. A change of the tenant's
+ * configuration drops all of it: in this process before the mutation returns (`drop`), in other processes as soon as the
+ * database notifies them (database/changes.ts), and after half a minute in any case. Values that are too old are removed
+ * from memory even if nobody asks for them, because they hold decrypted keys; disposing of the cache stops that.
+ *
+ * Its own part, beside lru-cache, is the index by tenant, and that a change overtakes a load: what was being loaded during
+ * a change is returned to those who asked before it, and to nobody after it.
  */
 export class ConfigurationCache implements Disposable {
-  /** By tenant, the one that was asked for longest ago first; in it by key, the oldest first. */
-  readonly #tenants = new Map<string, Map<string, Entry>>();
+  readonly #entries: LRUCache<string, Entry>;
+  /** The keys in the cache, by tenant, the oldest first. */
+  readonly #keysByTenant = new Map<string, Set<string>>();
   readonly #now: () => number;
   readonly #sweeping: NodeJS.Timeout;
-  #entries = 0;
-  #characters = 0;
 
-  /** @param now milliseconds of a clock that only goes forward */
+  /** @param now milliseconds of a clock that only goes forward, from 1 on */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
-    this.#sweeping = setInterval(() => this.sweep(), maxAgeMs).unref();
+    this.#entries = new LRUCache({
+      max: maxEntries,
+      maxSize: maxCharacters,
+      // lru-cache keeps what is exactly as old as its ttl.
+      ttl: maxAgeMs - 1,
+      ttlResolution: 0,
+      perf: { now },
+      dispose: ({ tenantId }, key, reason) => {
+        if (reason !== 'set') this.#removeFromIndex(tenantId, key);
+      },
+    });
+    this.#sweeping = setInterval(() => this.#entries.purgeStale(), maxAgeMs).unref();
   }
 
-  /** How much is remembered now, of all tenants. */
-  get held(): { readonly entries: number; readonly characters: number } {
-    return { entries: this.#entries, characters: this.#characters };
+  /** How much is cached now, of all tenants together. */
+  get size(): { readonly entries: number; readonly characters: number } {
+    return { entries: this.#entries.size, characters: this.#entries.calculatedSize };
   }
 
   /**
-   * What is known under a key, or else what `load` gives. Of several who ask at once one loads. A load that a change
-   * overtakes is handed to those who have asked, and is not remembered.
-   * @throws what `load` throws; nothing is remembered of it
+   * Returns what is cached under a key, or else what `load` returns. If several ask at the same time, one loads.
+   * @throws what `load` throws; a failure is not cached
    */
   async get<T>(tenantId: string, key: string, load: () => Promise<T>): Promise<T> {
-    const entries = this.#entriesOf(tenantId);
-    const known = entries.get(key);
-    // The key says the type: nobody else loads it.
-    if (known && this.#isFresh(known)) return known.value as Promise<T>;
-    this.#remove(tenantId, key);
-    const entry: Entry = { at: this.#now(), value: load(), size: 0 };
-    entries.set(key, entry);
-    // An emptied tenant is taken out.
-    this.#tenants.set(tenantId, entries);
-    this.#entries += 1;
-    this.#makeRoom(tenantId);
+    const entryKey = JSON.stringify([tenantId, key]);
+    const cached = this.#entries.get(entryKey);
+    // A key is always loaded by the same kind of caller: the key determines the type.
+    if (cached) return cached.value as Promise<T>;
+    const start = this.#now();
+    const value = load();
+    const entry: Entry = { tenantId, value };
+    this.#entries.set(entryKey, entry, { start, size: 1 });
+    this.#addToIndex(tenantId, entryKey);
+    const isCurrent = () => this.#entries.peek(entryKey) === entry;
     try {
-      const value = (await entry.value) as T;
-      if (this.#isHeld(tenantId, key, entry)) {
-        entry.size = estimateSize(value);
-        this.#characters += entry.size;
-        this.#makeRoom(tenantId);
-      }
-      return value;
+      const loaded = await value;
+      const size = estimateSize(loaded);
+      if (isCurrent() && size > maxCharacters) this.#entries.delete(entryKey);
+      if (isCurrent()) this.#entries.set(entryKey, { tenantId, value }, { start, size });
+      return loaded;
     } catch (error) {
-      if (this.#isHeld(tenantId, key, entry)) this.#remove(tenantId, key);
+      if (isCurrent()) this.#entries.delete(entryKey);
       throw error;
     }
   }
 
-  /** Forgets what was remembered of a tenant, and what is being loaded. */
+  /** Removes what is cached of a tenant, and what is being loaded. */
   drop(tenantId: string): void {
-    for (const entry of this.#tenants.get(tenantId)?.values() ?? []) this.#discount(entry);
-    this.#tenants.delete(tenantId);
+    for (const key of [...(this.#keysByTenant.get(tenantId) ?? [])]) this.#entries.delete(key);
   }
 
-  /** Forgets everything: changes may have been missed. */
+  /** Removes everything: the notice of a change may have been missed. */
   clear(): void {
-    this.#tenants.clear();
-    this.#entries = 0;
-    this.#characters = 0;
-  }
-
-  /** Forgets what is too old to be handed out; happens by itself every half a minute. */
-  sweep(): void {
-    for (const [tenantId, entries] of this.#tenants) {
-      for (const [key, entry] of entries) if (!this.#isFresh(entry)) this.#remove(tenantId, key);
-    }
+    this.#entries.clear();
   }
 
   [Symbol.dispose](): void {
@@ -95,64 +94,31 @@ export class ConfigurationCache implements Disposable {
     this.clear();
   }
 
-  #isFresh({ at }: Entry): boolean {
-    return this.#now() - at < maxAgeMs;
+  #addToIndex(tenantId: string, key: string): void {
+    const keys = this.#keysByTenant.get(tenantId) ?? new Set();
+    this.#keysByTenant.set(tenantId, keys.add(key));
+    const [oldest] = keys;
+    if (keys.size > maxEntriesOfTenant && oldest !== undefined) this.#entries.delete(oldest);
   }
 
-  #isHeld(tenantId: string, key: string, entry: Entry): boolean {
-    return this.#tenants.get(tenantId)?.get(key) === entry;
-  }
-
-  #entriesOf(tenantId: string): Map<string, Entry> {
-    const entries = this.#tenants.get(tenantId) ?? new Map<string, Entry>();
-    this.#tenants.delete(tenantId);
-    this.#tenants.set(tenantId, entries);
-    return entries;
-  }
-
-  #remove(tenantId: string, key: string): void {
-    const entries = this.#tenants.get(tenantId);
-    const entry = entries?.get(key);
-    if (entries === undefined || entry === undefined) return;
-    entries.delete(key);
-    this.#discount(entry);
-    if (entries.size === 0) this.#tenants.delete(tenantId);
-  }
-
-  #discount({ size }: Entry): void {
-    this.#entries -= 1;
-    this.#characters -= size;
-  }
-
-  /** The oldest of a tenant that has too many goes, and of all together those of who was not asked for longest. */
-  #makeRoom(tenantId: string): void {
-    const entries = this.#tenants.get(tenantId);
-    if (entries !== undefined && entries.size > maxEntriesOfTenant) this.#removeFirst(tenantId, entries);
-    while (this.#entries > maxEntries || this.#characters > maxCharacters) {
-      const [first] = this.#tenants;
-      if (first === undefined) return;
-      this.#removeFirst(...first);
-    }
-  }
-
-  #removeFirst(tenantId: string, entries: ReadonlyMap<string, Entry>): void {
-    const [key] = entries.keys();
-    if (key === undefined) this.#tenants.delete(tenantId);
-    else this.#remove(tenantId, key);
+  #removeFromIndex(tenantId: string, key: string): void {
+    const keys = this.#keysByTenant.get(tenantId);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keysByTenant.delete(tenantId);
   }
 }
 
-/** How many values are looked at: what has more is not of this cache's kind. */
+/** How many values are counted: nothing that is cached here has more. */
 const maxValues = 10_000;
 
 /** About how many characters a value holds: its texts and names, and a few for each value. */
 function estimateSize(value: unknown): number {
   let size = 0;
-  let seen = 0;
+  let count = 0;
   const open: unknown[] = [value];
-  while (open.length > 0 && seen < maxValues) {
+  while (open.length > 0 && count < maxValues) {
     const next = open.pop();
-    seen += 1;
+    count += 1;
     size += 16;
     if (typeof next === 'string') size += next.length;
     else if (next instanceof Map) for (const [name, item] of next) open.push(name, item);

@@ -1,50 +1,49 @@
+import { LRUCache } from 'lru-cache';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
 import { type Seed, seedTenant } from './seed.ts';
 
-const maxRemembered = 20_000;
-const rememberedForMs = 10 * 60_000;
+const maxViewers = 20_000;
+/** How long a viewer costs no statement, in milliseconds. */
+const maxAgeMs = 10 * 60_000;
 
 /**
- * Tenants and users appear when they are first seen: a token that verifies is all the registration there is. A new
- * tenant is given the seed and whatever else tenants begin with, and any tenant that never had one a development agent.
- * Who was seen in the last ten minutes costs no statement.
+ * Creates the rows of tenants and users when they are first seen: a token that verifies is all the registration there is.
+ * A new tenant is given the seed and whatever else tenants begin with, and any tenant that never had one a development
+ * agent. A viewer who was seen in the last ten minutes costs no statement.
  */
 export class ProvisionedViewers {
   readonly #db: Database;
   readonly #seed: Seed;
   readonly #prepare: (tenantId: string) => Promise<unknown>;
-  /** By viewer, oldest first: when they were met, and the promise of their rows. */
-  readonly #met = new Map<string, { readonly at: number; readonly rows: Promise<void> }>();
+  /** The promise of each viewer's rows. */
+  readonly #rows = new LRUCache<string, Promise<void>>({ max: maxViewers, ttl: maxAgeMs });
 
-  /** @param prepare makes what a tenant begins with beside the seed, where it was never made; any number at once */
+  /** @param prepare creates what a tenant begins with beside the seed, if it never did; safe to run several times at once */
   constructor(db: Database, seed: Seed, prepare: (tenantId: string) => Promise<unknown>) {
     this.#db = db;
     this.#seed = seed;
     this.#prepare = prepare;
   }
 
-  /** Makes sure that the rows of the viewer and of the tenant exist. Any number at once, on any instance. */
-  async meet(viewer: Viewer): Promise<void> {
+  /** Makes sure that the rows of the viewer and of the tenant exist. Safe to run several times at once, on any instance. */
+  async ensureProvisioned(viewer: Viewer): Promise<void> {
     const key = keyOf(viewer);
-    const known = this.#met.get(key);
-    if (known && Date.now() - known.at < rememberedForMs) return known.rows;
+    const known = this.#rows.get(key);
+    if (known) return known;
     const rows = this.#makeRows(viewer);
-    this.#met.delete(key);
-    this.#met.set(key, { at: Date.now(), rows });
-    const [oldest] = this.#met.keys();
-    if (this.#met.size > maxRemembered && oldest !== undefined) this.#met.delete(oldest);
+    this.#rows.set(key, rows);
     try {
       await rows;
     } catch (error) {
-      this.forget(viewer);
+      this.#rows.delete(key);
       throw error;
     }
   }
 
-  /** Looks again the next time: their rows may have been deleted by somebody who does not tell. */
+  /** Checks the rows again at the next call: another process may have deleted them. */
   forget(viewer: Viewer): void {
-    this.#met.delete(keyOf(viewer));
+    this.#rows.delete(keyOf(viewer));
   }
 
   async #makeRows({ tenantId, userId }: Viewer): Promise<void> {
@@ -59,7 +58,7 @@ export class ProvisionedViewers {
   }
 }
 
-/** The deleted ones as well: they are not made again. */
+/** Deleted ones are included: a deleted development agent is not created again. */
 const developmentAgents = { where: { isDevelopment: true }, take: 1, select: { id: true } } as const;
 
 function keyOf(viewer: Viewer): string {

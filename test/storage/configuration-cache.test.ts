@@ -3,7 +3,7 @@ import { ConfigurationCache } from '../../src/database/configuration-cache.ts';
 
 /** A cache whose clock the test turns. */
 function openCache() {
-  let now = 0;
+  let now = 1;
   const cache = new ConfigurationCache(() => now);
   let loads = 0;
   return {
@@ -92,7 +92,7 @@ test('does not grow without end', async () => {
   for (let n = 0; n < 2_100; n++) await cache.get('a', `k${n}`, load);
   expect(await cache.get('a', 'k0', load)).toBe(2_101);
   for (let n = 0; n < 20_100; n++) await cache.get(`t${n}`, 'k', load);
-  expect(cache.held.entries).toBe(20_000);
+  expect(cache.size.entries).toBe(20_000);
   const before = await cache.get('t20099', 'k', load);
   expect(await cache.get('t0', 'k', load)).toBeGreaterThan(before);
 });
@@ -103,16 +103,16 @@ test('holds no more than so many characters, of all tenants together', async () 
   const loadLong = async () => ({ agent: { instructions }, tools: [{ name: 'a' }], members: new Map([['b', 'c']]) });
   await cache.get('quiet', 'k', load);
   for (let n = 0; n < 1_000; n++) await cache.get(`t${n % 7}`, `agent:${n}`, loadLong);
-  const { entries, characters } = cache.held;
+  const { entries, characters } = cache.size;
   expect(characters).toBeLessThanOrEqual(32_000_000);
   expect(entries).toBeGreaterThan(300);
   expect(entries).toBeLessThan(320);
   // Who was not asked for longest goes first.
   expect(await cache.get('quiet', 'k', load)).toBe(2);
   for (let n = 0; n < 7; n++) cache.drop(`t${n}`);
-  expect(cache.held.entries).toBe(1);
+  expect(cache.size.entries).toBe(1);
   cache.drop('quiet');
-  expect(cache.held).toEqual({ entries: 0, characters: 0 });
+  expect(cache.size).toEqual({ entries: 0, characters: 0 });
 });
 
 test('what is too old is taken out, also where nobody asks for it', async () => {
@@ -125,10 +125,10 @@ test('what is too old is taken out, also where nobody asks for it', async () => 
     await cache.get('b', 'young', load);
     pass(10_000);
     vi.advanceTimersByTime(30_000);
-    expect(cache.held.entries).toBe(2);
+    expect(cache.size.entries).toBe(2);
     pass(30_000);
     vi.advanceTimersByTime(30_000);
-    expect(cache.held).toEqual({ entries: 0, characters: 0 });
+    expect(cache.size).toEqual({ entries: 0, characters: 0 });
     cache[Symbol.dispose]();
     expect(vi.getTimerCount()).toBe(0);
   } finally {

@@ -302,7 +302,10 @@ test('a user with too many calls on their way is told so; another user’s go on
   await expect.poll(() => held.length, { timeout: 240_000 }).toBe(32);
   (await stream.promise).write('data: {"jsonrpc":"2.0","id":"p","method":"ping"}\n\n');
   await pong.promise;
-  expect(await call(`${name}_quick`)).toMatchObject({ ok: false, error: expect.stringContaining('at most 32 per user') });
+  expect(await call(`${name}_quick`)).toMatchObject({
+    ok: false,
+    error: expect.stringContaining('at most 32 per user'),
+  });
   const bob = await app.token({ sub: 'bob' });
   const document = 'mutation ($input: ExecuteToolInput!) { executeTool(input: $input) { ok result error } }';
   const quick = await app.query(document, { input: { name: `${name}_quick`, arguments: {} } }, { token: bob });

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { ConfigurationCache } from '../../database/configuration-cache.ts';
 import type { ScenarioFile } from './format.ts';
@@ -5,27 +6,27 @@ import { checkFileProviders, type ImportDependencies, importScenarios } from './
 import { findMissingTools, type GivenTools } from './missing-tools.ts';
 import { readScenarioFolder } from './read.ts';
 
-/** What it takes to keep the tenants' scenarios as the files have them. */
+/** What importing the scenario files into the tenants needs. */
 export interface FolderDependencies extends ImportDependencies {
   readonly config: ConfigurationCache;
   readonly logger: Logger;
-  /** What every tenant has beside its own tools. */
+  /** The tools that every tenant has in addition to its own. */
   readonly givenTools: GivenTools;
 }
 
-/** Tenants that are remembered to have what they get: beyond them the oldest are looked up again. */
-const maxRemembered = 20_000;
+/** Tenants that are known to be up to date; beyond them the least recently used are checked again. */
+const maxTenants = 20_000;
 
 /**
- * The scenario files of a folder (SCENARIOS_DIR), read once at the start. Each tenant gets those that are for it: the
- * tenants that there are when the server starts, the others when they are first met. A file that a tenant has loaded as
- * it is now is passed over, so that what was changed by mutations since then stays; one that has changed is applied.
+ * The scenario files of a folder (SCENARIOS_DIR), read once at the start. Each tenant gets the files that are for it:
+ * tenants that exist when the server starts get them then, the others when they are first seen. A file that a tenant has
+ * loaded in its present form is skipped, so that later changes by mutations stay; a file that has changed is applied.
  */
 export class ScenarioFolder {
   readonly #deps: FolderDependencies;
   readonly #files: readonly ScenarioFile[];
-  /** Tenants by when they were loaded, oldest first. */
-  readonly #loaded = new Map<string, Promise<void>>();
+  /** The import of each tenant: running or done. */
+  readonly #imports = new LRUCache<string, Promise<void>>({ max: maxTenants });
 
   constructor(deps: FolderDependencies, files: readonly ScenarioFile[]) {
     this.#deps = deps;
@@ -42,7 +43,7 @@ export class ScenarioFolder {
     return new ScenarioFolder(deps, files);
   }
 
-  /** Gives all tenants that there are what they lack. Two statements where they lack nothing. */
+  /** Imports into all existing tenants what they lack. Takes two statements if they lack nothing. */
   async loadAll(): Promise<void> {
     if (this.#files.length === 0) return;
     const checksums = this.#files.map(({ checksum }) => checksum);
@@ -58,20 +59,18 @@ export class ScenarioFolder {
     }
   }
 
-  /** Gives a tenant what it lacks; once per process. Any number at once, on any instance. */
+  /** Imports into a tenant what it lacks; once per process. Safe to run several times at once, on any instance. */
   async load(tenantId: string): Promise<void> {
-    const known = this.#loaded.get(tenantId);
+    const known = this.#imports.get(tenantId);
     if (known) return known;
     const files = this.#filesOf(tenantId);
     if (files.length === 0) return;
     const loading = this.#import(tenantId, files);
-    this.#loaded.set(tenantId, loading);
-    const [oldest] = this.#loaded.keys();
-    if (this.#loaded.size > maxRemembered && oldest !== undefined) this.#loaded.delete(oldest);
+    this.#imports.set(tenantId, loading);
     try {
       await loading;
     } catch (error) {
-      this.#loaded.delete(tenantId);
+      this.#imports.delete(tenantId);
       throw error;
     }
   }
@@ -86,8 +85,7 @@ export class ScenarioFolder {
     }
     const loaded = reports.map(({ file }) => file);
     const missingTools = await findMissingTools(tenantId, db, loaded, givenTools);
-    if (missingTools.length > 0)
-      logger.warn({ tenantId, missingTools }, 'scenario files name tools that there are not');
+    if (missingTools.length > 0) logger.warn({ tenantId, missingTools }, 'scenario files refer to unknown tools');
   }
 
   #filesOf(tenantId: string): ScenarioFile[] {
