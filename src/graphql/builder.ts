@@ -42,32 +42,55 @@ export const builder = new SchemaBuilder<{
     // The connection's own multiplier says how long the page is.
     edgesFieldOptions: {
       nullable: { list: false, items: false },
-      description: 'The page, in order.',
+      description: 'The items of this page, in list order.',
       complexity: { field: 1, multiplier: 1 },
     },
-    nodeFieldOptions: { nullable: false, description: 'The thing itself.' },
-    cursorFieldOptions: { description: 'Where it stands in the list: pass it as `after` or `before`.' },
-    pageInfoFieldOptions: { description: 'Whether there are more pages, and where this one begins and ends.' },
-    pageInfoTypeOptions: { description: 'Where a page begins and ends, and whether the list goes on.' },
-    hasNextPageFieldOptions: { description: 'Whether the list goes on after this page.' },
-    hasPreviousPageFieldOptions: { description: 'Whether the list goes on before this page.' },
-    startCursorFieldOptions: { description: 'The cursor of the first one of the page; null where the page is empty.' },
-    endCursorFieldOptions: { description: 'The cursor of the last one of the page; null where the page is empty.' },
-    firstArgOptions: { description: 'How many to take from the beginning of the list, or after `after`.' },
-    afterArgOptions: { description: 'Only what follows this cursor.' },
-    lastArgOptions: { description: 'How many to take from the end of the list, or before `before`.' },
-    beforeArgOptions: { description: 'Only what precedes this cursor.' },
-    nodeTypeOptions: {
-      description: 'Whatever has an id of its own. Ids are opaque to clients and typed to people: `<prefix>_<uuid>`.',
+    nodeFieldOptions: { nullable: false, description: 'The item.' },
+    cursorFieldOptions: {
+      description: 'The opaque position of the item in the list. Pass it as `after` or `before` to read on from here.',
     },
-    idFieldOptions: { description: 'Its id, `<prefix>_<uuid>`: the prefix says what it is of.' },
+    pageInfoFieldOptions: { description: 'Where the page begins and ends, and whether there are more pages.' },
+    pageInfoTypeOptions: { description: 'Where a page begins and ends, and whether there are more pages.' },
+    hasNextPageFieldOptions: { description: 'Whether there are items after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether there are items before this page.' },
+    startCursorFieldOptions: { description: 'The cursor of the first item of the page. Null if the page is empty.' },
+    endCursorFieldOptions: {
+      description:
+        'The cursor of the last item of the page. Pass it as `after` to read the next page. Null if the page is empty.',
+    },
+    firstArgOptions: {
+      description:
+        'The number of items from the start of the list, or from `after`. The default and the maximum are named at the field. Cannot be combined with `last`.',
+    },
+    afterArgOptions: {
+      description:
+        'Return only the items after this cursor, exclusive. Use a `cursor` or `pageInfo.endCursor` of the same list.',
+    },
+    lastArgOptions: {
+      description:
+        'The number of items from the end of the list, or up to `before`. The maximum is named at the field. Cannot be combined with `first`.',
+    },
+    beforeArgOptions: {
+      description:
+        'Return only the items before this cursor, exclusive. Use a `cursor` or `pageInfo.startCursor` of the same list.',
+    },
+    nodeTypeOptions: {
+      description:
+        'An object with a globally unique id. Ids are opaque to clients; their prefix tells people the type: `<prefix>_<uuid>`, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+    },
+    idFieldOptions: {
+      description:
+        'The globally unique id: a prefix for the type and a UUID, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. Treat it as opaque.',
+    },
     nodeQueryOptions: {
-      description: 'Anything that has an id, by its id.',
-      args: { id: { description: 'Its id.' } },
+      description:
+        'The object with this id, of whichever type. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
+      args: { id: { description: 'The id of any object, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.' } },
     },
     nodesQueryOptions: {
-      description: 'Several things by their ids, in the order of the ids.',
-      args: { ids: { description: 'Their ids.' } },
+      description:
+        'The objects with these ids, in the order of the ids. An object that cannot be read is null, with an error for its position.',
+      args: { ids: { description: 'The ids, of any types.' } },
       complexity: (args) => ({ field: 1, multiplier: args.ids.length }),
     },
     encodeGlobalID: (typename, id) => formatId(typename as IdKind, String(id)),
@@ -94,7 +117,10 @@ export const builder = new SchemaBuilder<{
 });
 
 builder.globalConnectionField('totalCount', (t) =>
-  t.int({ description: 'How many there are in all, on every page.', resolve: (connection) => connection.totalCount() }),
+  t.int({
+    description: 'The number of items in the whole list, on all pages.',
+    resolve: (connection) => connection.totalCount(),
+  }),
 );
 
 function parseDateTime(value: unknown): Date {
@@ -109,7 +135,7 @@ builder.addScalarType(
   'DateTime',
   new GraphQLScalarType<Date, string>({
     name: 'DateTime',
-    description: 'A moment in UTC, as RFC 3339: 2026-01-31T09:00:00.000Z.',
+    description: 'A moment in UTC as an RFC 3339 string, such as `2026-01-31T09:00:00.000Z`.',
     serialize: (value) => {
       // An event that comes out of the archive carries its moment as text already.
       if (typeof value === 'string') return value;
@@ -147,13 +173,20 @@ builder.addScalarType(
   'JSON',
   new GraphQLScalarType({
     name: 'JSON',
-    description: 'Any JSON value.',
+    description:
+      'Any JSON value. Integers beyond ±9,007,199,254,740,991 must be given as strings, because they would be rounded.',
     parseValue: (value) => value,
     parseLiteral: readLiteral,
   }),
 );
 
 const rootScopes = { authenticated: true };
-builder.queryType({ authScopes: rootScopes, description: 'Reads. Nothing here changes anything.' });
-builder.mutationType({ authScopes: rootScopes, description: 'Writes.' });
-builder.subscriptionType({ authScopes: rootScopes, description: 'Streams, over graphql-transport-ws or SSE.' });
+builder.queryType({ authScopes: rootScopes, description: 'Read operations. None of them changes anything.' });
+builder.mutationType({
+  authScopes: rootScopes,
+  description: 'Write operations. Each of them takes effect before it returns.',
+});
+builder.subscriptionType({
+  authScopes: rootScopes,
+  description: 'Event streams, over WebSocket (`graphql-transport-ws`) or server-sent events.',
+});

@@ -5,95 +5,151 @@ import { createAgent, deleteAgent, updateAgent } from '../write.ts';
 import { LlmApi } from './types.ts';
 
 const apiKeyDescription =
-  'Its key. It is encrypted, sent to the host of apiUrl and to no other, and never shown again. Absent or null: the stored one stays, unless apiUrl moves to another host. Empty: none.';
+  'The API key, at most 4,096 characters. It is stored encrypted, sent only to the origin of `apiUrl`, and can never be read back. If omitted or null, the stored key stays, unless `apiUrl` changes to another origin. An empty string removes the key.';
 const optionsDescription =
-  'A JSON object, at most 16 KB, of what else is sent to the provider. It cannot hold keys, nor what the server decides.';
+  'A JSON object of further parameters that is merged into the body of the request, at most 16 KB. Example: `{"reasoning_effort": "low"}`. Keys, headers and parameters that the server sets (`model`, `messages`, `stream`, `tools`, …) are refused.';
 const apiUrlDescription =
-  'The base URL of its API, with the version. Absent: the provider’s own. Private addresses have to be allowed by the operator.';
+  'The base URL of the API, version included. Example: `https://api.groq.com/openai/v1`. If omitted, the provider’s own address. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS.';
 
 const LlmProviderConfigInput = builder.inputType('LlmProviderConfigInput', {
-  description: 'Which model answers for an agent. It takes the place of the whole configuration, but for the key.',
+  description: 'The language model of an agent. It replaces the whole stored configuration, except the key.',
   fields: (t) => ({
     provider: t.string({
       required: true,
-      description: 'openai, azure-openai, groq, ollama, vllm, openrouter, custom for anything compatible, or demo.',
+      description:
+        'One of `openai`, `azure-openai`, `groq`, `openrouter`, `ollama`, `vllm`, `custom` (any compatible API) or `demo` (the model of the server’s environment).',
     }),
-    model: t.string({ required: true, description: 'The model’s name at the provider: 1 to 200 characters.' }),
+    model: t.string({
+      required: true,
+      description: 'The provider’s name of the model, 1 to 200 characters. Example: `gpt-5-mini`.',
+    }),
     apiUrl: t.string({ description: apiUrlDescription }),
-    api: t.field({ type: LlmApi, description: 'Which API it speaks. Absent: the provider’s usual one.' }),
-    completionsPath: t.string({ description: 'The path under apiUrl, where it is not the usual one of the API.' }),
+    api: t.field({
+      type: LlmApi,
+      description: 'The API to use. If omitted, `RESPONSES` for `openai` and `CHAT_COMPLETIONS` for the others.',
+    }),
+    completionsPath: t.string({
+      description:
+        'The path of the endpoint below `apiUrl`. Example: `/v2/chat`. If omitted, `/responses` or `/chat/completions`, according to `api`.',
+    }),
     apiKey: t.string({ description: apiKeyDescription }),
     options: t.field({ type: 'JSON', description: optionsDescription }),
   }),
 });
 
 const TtsProviderConfigInput = builder.inputType('TtsProviderConfigInput', {
-  description: 'What speaks for an agent. It takes the place of the whole configuration, but for the key.',
+  description: 'The text-to-speech provider of an agent. It replaces the whole stored configuration, except the key.',
   fields: (t) => ({
     provider: t.string({
       required: true,
-      description: 'openai, azure-openai, groq, custom for anything compatible, or demo.',
+      description: 'One of `openai`, `azure-openai`, `groq`, `custom` (any compatible API) or `demo`.',
     }),
-    model: t.string({ description: 'The model’s name at the provider: 1 to 200 characters. Absent: its usual one.' }),
-    voice: t.string({ description: 'The voice: 1 to 200 characters. Absent: the provider’s usual one.' }),
+    model: t.string({
+      description: 'The provider’s name of the model, 1 to 200 characters. If omitted, the provider’s default model.',
+    }),
+    voice: t.string({
+      description:
+        'The provider’s name of the voice, 1 to 200 characters. Example: `alloy`. If omitted, the provider’s default voice.',
+    }),
     apiUrl: t.string({ description: apiUrlDescription }),
-    sampleRate: t.int({ description: 'Samples per second, 8,000 to 192,000. Absent: the provider’s own.' }),
+    sampleRate: t.int({
+      description:
+        'The sample rate of the audio in samples per second, 8,000 to 192,000. Example: `24000`. If omitted, the provider’s own.',
+    }),
     apiKey: t.string({ description: apiKeyDescription }),
     options: t.field({ type: 'JSON', description: optionsDescription }),
   }),
 });
 
 const SttProviderConfigInput = builder.inputType('SttProviderConfigInput', {
-  description: 'What listens for an agent. It takes the place of the whole configuration, but for the key.',
+  description: 'The speech-to-text provider of an agent. It replaces the whole stored configuration, except the key.',
   fields: (t) => ({
     provider: t.string({
       required: true,
       description:
-        'openai, azure-openai, groq, custom for anything compatible, whisper-live for a streaming WebSocket, or demo.',
+        'One of `openai`, `azure-openai`, `groq`, `custom` (any compatible API), `whisper-live` (a streaming WebSocket server) or `demo`.',
     }),
-    model: t.string({ description: 'The model’s name at the provider: 1 to 200 characters. Absent: its usual one.' }),
-    apiUrl: t.string({ description: `${apiUrlDescription} ws:// and wss:// where it streams.` }),
-    path: t.string({ description: 'The path under apiUrl, where it is not the usual one.' }),
-    language: t.string({ description: 'The language that is spoken, as BCP 47. Absent: the provider finds out.' }),
+    model: t.string({
+      description: 'The provider’s name of the model, 1 to 200 characters. If omitted, the provider’s default model.',
+    }),
+    apiUrl: t.string({ description: `${apiUrlDescription} Streaming providers have ws:// or wss:// addresses.` }),
+    path: t.string({
+      description:
+        'The path of the endpoint below `apiUrl`. If omitted, the provider’s usual path, such as `/audio/transcriptions`.',
+    }),
+    language: t.string({
+      description: 'The spoken language as a BCP 47 tag. Example: `de`. If omitted, the provider detects it.',
+    }),
     apiKey: t.string({ description: apiKeyDescription }),
     options: t.field({ type: 'JSON', description: optionsDescription }),
   }),
 });
 
 const CreateAgentInput = builder.inputType('CreateAgentInput', {
-  description: 'A new agent.',
+  description: 'The properties of a new agent.',
   fields: (t) => ({
     name: t.string({
       required: true,
-      description: '1 to 255 characters; unique among the tenant’s shared agents, where it is one.',
+      description:
+        'A short name, 1 to 255 characters. Example: `billing`. The names of shared agents are unique in the tenant.',
     }),
-    description: t.string({ description: 'What it is for, in a sentence: 1 to 2,000 characters.' }),
-    instructions: t.string({ required: true, description: 'The system prompt: 1 to 100,000 characters.' }),
-    llm: t.field({ type: LlmProviderConfigInput, description: 'Which model answers. Absent: the environment’s.' }),
-    tts: t.field({ type: TtsProviderConfigInput, description: 'What speaks. Absent: the environment’s, if any.' }),
-    stt: t.field({ type: SttProviderConfigInput, description: 'What listens. Absent: the environment’s, if any.' }),
-    tools: t.stringList({ description: 'Names of the tools that it may use, at most 100.' }),
-    isDefault: t.boolean({ description: 'Whether to make it the default at once, as setDefaultAgent does.' }),
-    isActive: t.boolean({ description: 'Whether it can be chosen and handed to. Absent: yes.' }),
-    isShared: t.boolean({ description: 'Whether it is to be the tenant’s, for all its users: for admins only.' }),
+    description: t.string({
+      description:
+        'What the agent is for, in one sentence of 1 to 2,000 characters. Example: `Answers questions about invoices`. Other agents read it to decide whether to hand off.',
+    }),
+    instructions: t.string({ required: true, description: 'The system prompt, 1 to 100,000 characters.' }),
+    llm: t.field({
+      type: LlmProviderConfigInput,
+      description: 'The language model. If omitted, the model of the server’s environment.',
+    }),
+    tts: t.field({
+      type: TtsProviderConfigInput,
+      description: 'The text-to-speech provider. If omitted, the provider of the server’s environment, if it has one.',
+    }),
+    stt: t.field({
+      type: SttProviderConfigInput,
+      description: 'The speech-to-text provider. If omitted, the provider of the server’s environment, if it has one.',
+    }),
+    tools: t.stringList({
+      description:
+        'The names of the tools that the agent may use, at most 100. Example: `["current_time", "lookup_order"]`. If omitted, none.',
+    }),
+    isDefault: t.boolean({
+      description: 'Whether the agent also becomes the default agent, as with `setDefaultAgent`. Default: false.',
+    }),
+    isActive: t.boolean({ description: 'Whether the agent can be chosen and can receive handoffs. Default: true.' }),
+    isShared: t.boolean({
+      description:
+        'Whether the agent is shared: it belongs to the tenant and all its users can use it. Only admins may create shared agents. Default: false.',
+    }),
   }),
 });
 
 const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
-  description: 'What to change of an agent. What is absent stays.',
+  description: 'The changes to an agent. Omitted fields stay as they are.',
   fields: (t) => ({
-    name: t.string({ description: '1 to 255 characters.' }),
-    description: t.string({ description: '1 to 2,000 characters. Null: none.' }),
-    instructions: t.string({ description: 'The system prompt: 1 to 100,000 characters.' }),
-    llm: t.field({ type: LlmProviderConfigInput, description: 'Which model answers. Null: the environment’s again.' }),
-    tts: t.field({ type: TtsProviderConfigInput, description: 'What speaks. Null: the environment’s again, if any.' }),
-    stt: t.field({ type: SttProviderConfigInput, description: 'What listens. Null: the environment’s again, if any.' }),
+    name: t.string({ description: 'The new name, 1 to 255 characters.' }),
+    description: t.string({ description: 'The new description, 1 to 2,000 characters. Null removes it.' }),
+    instructions: t.string({ description: 'The system prompt, 1 to 100,000 characters.' }),
+    llm: t.field({
+      type: LlmProviderConfigInput,
+      description: 'The language model. Null returns to the model of the server’s environment.',
+    }),
+    tts: t.field({
+      type: TtsProviderConfigInput,
+      description: 'The text-to-speech provider. Null returns to the provider of the server’s environment.',
+    }),
+    stt: t.field({
+      type: SttProviderConfigInput,
+      description: 'The speech-to-text provider. Null returns to the provider of the server’s environment.',
+    }),
     tools: t.stringList({
       description:
-        'Names of the tools that it may use, at most 100; those that it has (toolNames) may stay while they are out of reach. Null: none.',
+        'The names of all tools that the agent may use, at most 100. Names from `toolNames` are accepted even if the tool is unavailable at the moment. Null removes all tools.',
     }),
     isActive: t.boolean({
-      description: 'Whether it can be chosen and handed to. An agent that is switched off is the default no longer.',
+      description:
+        'Whether the agent can be chosen and can receive handoffs. A default agent that is switched off stops being the default.',
     }),
   }),
 });
@@ -101,31 +157,46 @@ const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
 builder.mutationFields((t) => ({
   createAgent: t.prismaField({
     type: AgentRef,
-    description: 'Makes an agent: the viewer’s own, or with isShared one of the tenant.',
-    args: { input: t.arg({ type: CreateAgentInput, required: true, description: 'What it is like.' }) },
+    description:
+      'Creates an agent of the viewer, or of the tenant if `isShared` is true (admins only). Limited by RATE_LIMIT_AGENT_OPERATIONS.',
+    args: { input: t.arg({ type: CreateAgentInput, required: true, description: 'The properties of the agent.' }) },
     resolve: (query, _root, args, context) => createAgent(context.viewer, context.agentDeps, args.input, query),
   }),
   updateAgent: t.prismaField({
     type: AgentRef,
-    description: 'Changes an agent, from the next turn on; turns that are running keep what they began with.',
+    description:
+      'Changes an agent. The change applies to turns that start afterwards; running turns keep the agent as it was when they started.',
     args: {
-      id: t.arg.id({ required: true, description: 'The agent’s id, agt_….' }),
-      input: t.arg({ type: UpdateAgentInput, required: true, description: 'What to change.' }),
+      id: t.arg.id({
+        required: true,
+        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      input: t.arg({ type: UpdateAgentInput, required: true, description: 'The fields to change.' }),
     },
     resolve: (query, _root, args, context) =>
       updateAgent(context.viewer, context.agentDeps, args.id, args.input, query),
   }),
   deleteAgent: t.id({
     description:
-      'Deletes an agent and its keys. CONFLICT where scenarios use it. What it has said stays readable, and conversations in which it had the floor go on with the default agent.',
-    args: { id: t.arg.id({ required: true, description: 'The agent’s id, agt_….' }) },
+      'Deletes an agent and its keys, and returns its id. CONFLICT if a scenario uses the agent. Its messages stay readable, and conversations in which it was the active agent continue with the default agent.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (_root, args, context) => deleteAgent(context.viewer, context.agentDeps, args.id),
   }),
   setDefaultAgent: t.prismaField({
     type: AgentRef,
     description:
-      'Makes an agent the one that answers where nothing else was chosen: an own one for the viewer, a shared one, by an admin, for the tenant.',
-    args: { id: t.arg.id({ required: true, description: 'The agent’s id, agt_….' }) },
+      'Makes an agent the default: it answers in conversations that have neither a scenario nor an agent. An agent of your own becomes your default. A shared agent becomes the tenant’s default (admins only).',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (query, _root, args, context) => setDefaultAgent(context.viewer, context.agentDeps, args.id, query),
   }),
 }));

@@ -18,42 +18,50 @@ import { listAgents, readAgent, readCurrentAgent } from '../read.ts';
 
 /** Which API a provider speaks, in the graph. */
 export const LlmApi = builder.enumType('LlmApi', {
-  description: 'Which of the two APIs of OpenAI-compatible providers is spoken.',
+  description: 'The API of an OpenAI-compatible provider.',
   values: {
-    RESPONSES: { description: 'POST /responses.' },
-    CHAT_COMPLETIONS: { description: 'POST /chat/completions: what most compatible providers have.' },
+    RESPONSES: { description: 'The Responses API: `POST /responses`.' },
+    CHAT_COMPLETIONS: {
+      description: 'The Chat Completions API: `POST /chat/completions`. Most compatible providers have this one.',
+    },
   } as const,
 });
 
 const apiKeyHint = {
   nullable: true,
   description:
-    'The last four characters of its key; empty where it is too short to show any. Null: it has no key of its own.',
+    'The last four characters of the stored key, such as `x7Qk`. Empty if the key is too short to show any. Null if the agent has no key of its own.',
 } as const;
 const keyDropped = {
   description:
-    'Whether its key was dropped because apiUrl moved to another host: it has to be given one again. Says so until it is.',
+    'Whether the stored key was deleted because `apiUrl` changed to another origin. True until a new key is given.',
   resolve: (config: LlmConfig | TtsConfig | SttConfig) => config.keyDropped === true,
 };
-const options = { type: 'JSON', nullable: true, description: 'What else is sent to the provider.' } as const;
+const options = {
+  type: 'JSON',
+  nullable: true,
+  description:
+    'Further parameters that are merged into the body of each request. Example: `{"reasoning_effort": "low"}`. Null if there are none.',
+} as const;
 
 const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').implement({
   description:
-    'Which model answers for an agent. Keys are write-only: they are encrypted at rest, and only the last four characters are ever read back.',
+    'The language model of an agent. Keys are write-only: they are stored encrypted, and only their last four characters can be read.',
   fields: (t) => ({
     provider: t.exposeString('provider', {
       description:
-        'The provider’s name, for people. `unreadable`: what is stored is no configuration, and turns of the agent are a CONFLICT until it is given one.',
+        'The name of the provider, such as `openai`. `unreadable` if the stored configuration is invalid: turns of the agent are then a CONFLICT until it is replaced.',
     }),
-    model: t.exposeString('model', { description: 'The model’s name at the provider.' }),
+    model: t.exposeString('model', { description: 'The provider’s name of the model. Example: `gpt-5-mini`.' }),
     apiUrl: t.exposeString('apiUrl', {
       nullable: true,
-      description: 'The base URL of its API, with the version. Null: the provider’s own.',
+      description:
+        'The base URL of the API, version included. Null if it is the provider’s own address, or the address of the server’s environment.',
     }),
-    api: t.field({ type: LlmApi, description: 'Which API it speaks.', resolve: (config) => config.api }),
+    api: t.field({ type: LlmApi, description: 'The API that is used.', resolve: (config) => config.api }),
     completionsPath: t.exposeString('completionsPath', {
       nullable: true,
-      description: 'The path under apiUrl, where it is not the usual one.',
+      description: 'The path of the endpoint below `apiUrl`. Null if it is the usual one.',
     }),
     apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
     keyDropped: t.boolean(keyDropped),
@@ -62,13 +70,27 @@ const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').impl
 });
 
 const TtsProviderConfig = builder.objectRef<TtsConfig>('TtsProviderConfig').implement({
-  description: 'What speaks for an agent: text to speech.',
+  description: 'The text-to-speech provider of an agent.',
   fields: (t) => ({
-    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
-    model: t.exposeString('model', { nullable: true, description: 'The model’s name at the provider.' }),
-    voice: t.exposeString('voice', { nullable: true, description: 'The voice.' }),
-    apiUrl: t.exposeString('apiUrl', { nullable: true, description: 'The base URL of its API.' }),
-    sampleRate: t.exposeInt('sampleRate', { nullable: true, description: 'Samples per second of the audio.' }),
+    provider: t.exposeString('provider', { description: 'The name of the provider, such as `openai`.' }),
+    model: t.exposeString('model', {
+      nullable: true,
+      description: 'The provider’s name of the model. Null if it is the provider’s default model.',
+    }),
+    voice: t.exposeString('voice', {
+      nullable: true,
+      description: 'The provider’s name of the voice. Example: `alloy`. Null if it is the provider’s default voice.',
+    }),
+    apiUrl: t.exposeString('apiUrl', {
+      nullable: true,
+      description:
+        'The base URL of the API. Null if it is the provider’s own address, or the address of the server’s environment.',
+    }),
+    sampleRate: t.exposeInt('sampleRate', {
+      nullable: true,
+      description:
+        'The sample rate of the audio in samples per second. Example: `24000`. Null if it is the provider’s own.',
+    }),
     apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
     keyDropped: t.boolean(keyDropped),
     options: t.expose('options', options),
@@ -76,16 +98,26 @@ const TtsProviderConfig = builder.objectRef<TtsConfig>('TtsProviderConfig').impl
 });
 
 const SttProviderConfig = builder.objectRef<SttConfig>('SttProviderConfig').implement({
-  description: 'What listens for an agent: speech to text.',
+  description: 'The speech-to-text provider of an agent.',
   fields: (t) => ({
-    provider: t.exposeString('provider', { description: 'The provider’s name, for people.' }),
-    model: t.exposeString('model', { nullable: true, description: 'The model’s name at the provider.' }),
-    apiUrl: t.exposeString('apiUrl', { nullable: true, description: 'The base URL of its API.' }),
+    provider: t.exposeString('provider', { description: 'The name of the provider, such as `openai`.' }),
+    model: t.exposeString('model', {
+      nullable: true,
+      description: 'The provider’s name of the model. Null if it is the provider’s default model.',
+    }),
+    apiUrl: t.exposeString('apiUrl', {
+      nullable: true,
+      description:
+        'The base URL of the API. Null if it is the provider’s own address, or the address of the server’s environment.',
+    }),
     path: t.exposeString('path', {
       nullable: true,
-      description: 'The path under apiUrl, where it is not the usual one.',
+      description: 'The path of the endpoint below `apiUrl`. Null if it is the usual one.',
     }),
-    language: t.exposeString('language', { nullable: true, description: 'The language that it expects, as BCP 47.' }),
+    language: t.exposeString('language', {
+      nullable: true,
+      description: 'The expected language as a BCP 47 tag. Example: `de`. Null if the provider detects it.',
+    }),
     apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
     keyDropped: t.boolean(keyDropped),
     options: t.expose('options', options),
@@ -113,12 +145,13 @@ builder.prismaObjectFields(AgentRef, (t) => ({
   isDefault: t.exposeBoolean('isDefault', {}),
   isActive: t.exposeBoolean('isActive', {}),
   isShared: t.boolean({
-    description: 'Whether it is the tenant’s, for all its users, and not one user’s own.',
+    description:
+      'Whether the agent is shared: it belongs to the tenant and all its users can use it. False if it belongs to the viewer alone.',
     resolve: (agent) => agent.ownerId === null,
   }),
   llm: t.field({
     type: LlmProviderConfig,
-    description: 'Which model answers for it: its own configuration, or else the environment’s.',
+    description: 'The language model: the agent’s own, or the model of the server’s environment.',
     select: withHints,
     resolve: ({ llm, secrets }, _args, context) =>
       llm === null
@@ -129,7 +162,8 @@ builder.prismaObjectFields(AgentRef, (t) => ({
   tts: t.field({
     type: TtsProviderConfig,
     nullable: true,
-    description: 'What speaks for it: its own configuration, or else the environment’s. Null: it does not speak.',
+    description:
+      'The text-to-speech provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
     resolve: ({ tts, secrets }, _args, context) =>
       tts === null
@@ -139,15 +173,16 @@ builder.prismaObjectFields(AgentRef, (t) => ({
   stt: t.field({
     type: SttProviderConfig,
     nullable: true,
-    description: 'What listens for it: its own configuration, or else the environment’s. Null: it does not listen.',
+    description:
+      'The speech-to-text provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
     resolve: ({ stt, secrets }, _args, context) =>
       stt === null
         ? (context.agentDeps.defaults.stt?.config ?? null)
         : { ...readStored(sttConfig, stt, 'stt'), ...hintFor('stt', secrets) },
   }),
-  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-  updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the agent was created.' }),
+  updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the agent was last changed.' }),
 }));
 
 builder.nodeRef(AgentRef, {
@@ -160,28 +195,37 @@ builder.queryFields((t) => ({
   agents: t.connection(
     {
       type: AgentRef,
-      description: 'The agents that the viewer may use, their own and the tenant’s, oldest first.',
+      description:
+        'The agents that the viewer may use: their own and the shared ones, oldest first. 50 per page by default, at most 100.',
       args: {
-        includeInactive: t.arg.boolean({ description: 'Whether to list those that are switched off as well.' }),
+        includeInactive: t.arg.boolean({
+          description: 'Whether to include agents that are switched off. Default: false.',
+        }),
       },
       complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
       resolve: (_root, args, context, info) =>
         listAgents(context.viewer, context.db, args, includeUnder(context, info, 'Agent', toNodes)),
     },
-    { name: 'AgentConnection', description: 'A page of agents.' },
-    { name: 'AgentEdge', description: 'An agent in a page.' },
+    { name: 'AgentConnection', description: 'One page of a list of agents.' },
+    { name: 'AgentEdge', description: 'An agent in a list, with its cursor.' },
   ),
   agent: t.prismaField({
     type: AgentRef,
     nullable: true,
-    description: 'An agent that the viewer may use.',
-    args: { id: t.arg.id({ required: true, description: 'The agent’s id, agt_….' }) },
+    description:
+      'One agent that the viewer may use. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (query, _root, args, context) => readAgent(context.viewer, context.db, args.id, query),
   }),
   currentAgent: t.prismaField({
     type: AgentRef,
     description:
-      'Who answers where nothing else was chosen: the viewer’s default agent, else the tenant’s, else the development agent.',
+      'The agent that answers in conversations that have neither a scenario nor an agent: the viewer’s default agent, otherwise the tenant’s default agent, otherwise the agent named `development`.',
     resolve: (query, _root, _args, context) => readCurrentAgent(context.viewer, context.db, query),
   }),
 }));

@@ -7,74 +7,89 @@ import { createMessage, readMessage } from '../messages.ts';
 import { makePreview } from '../text.ts';
 
 const MessageRole = builder.enumType('MessageRole', {
-  description: 'Who says something.',
+  description: 'The author of a message.',
   values: {
-    USER: { description: 'The person.' },
+    USER: { description: 'The user.' },
     ASSISTANT: { description: 'An agent.' },
-    SYSTEM: { description: 'The application: a note to the agents.' },
+    SYSTEM: { description: 'The application. Agents read it as an instruction.' },
   } as const,
 });
 
 const MessageStatus = builder.enumType('MessageStatus', {
-  description: 'How far a message has come.',
+  description: 'The state of a message.',
   values: {
-    COMPLETE: { description: 'It is whole.' },
-    STREAMING: { description: 'It is being written.' },
-    PARTIAL: { description: 'Its run failed or was cancelled; the text so far is kept.' },
-    REDACTED: { description: 'A guardrail took its text away.' },
+    COMPLETE: { description: 'The message is complete.' },
+    STREAMING: { description: 'An agent is writing the message.' },
+    PARTIAL: { description: 'The run failed or was cancelled. The text up to that point is stored.' },
+    REDACTED: { description: 'A guardrail removed the text.' },
   } as const,
 });
 
 const MessageSource = builder.enumType('MessageSource', {
-  description: 'How a message came to be here.',
+  description: 'The origin of a message.',
   values: {
-    CHAT: { description: 'It was said in a turn, or by a user.' },
-    REALTIME: { description: 'It is from the transcript of a realtime session.' },
-    IMPORT: { description: 'It was written by createMessage on behalf of an agent or the application.' },
+    CHAT: { description: 'It belongs to a turn, or a user wrote it.' },
+    REALTIME: { description: 'It comes from the transcript of a realtime session.' },
+    IMPORT: { description: '`createMessage` added it on behalf of an agent or the application.' },
   } as const,
 });
 
 const Attachment = builder.objectRef<AttachmentShape>('Attachment').implement({
-  description: 'A file that belongs to a message. It is stored elsewhere; this is where.',
+  description: 'A file that belongs to a message. The server stores a reference to it, not the file itself.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, for people.' }),
-    type: t.exposeString('type', { description: 'Its media type, like image/png.' }),
-    url: t.exposeString('url', { description: 'Where it is: an http or https URL.' }),
-    size: t.exposeInt('size', { description: 'How many bytes it has.' }),
+    name: t.exposeString('name', { description: 'The file name to show to people. Example: `invoice.pdf`.' }),
+    type: t.exposeString('type', { description: 'The media type. Example: `image/png`.' }),
+    url: t.exposeString('url', { description: 'The http or https URL of the file.' }),
+    size: t.exposeInt('size', { description: 'The size in bytes.' }),
     knowledgeBaseId: t.exposeID('knowledgeBaseId', {
       nullable: true,
-      description: 'The knowledge base that it was put into, if it was.',
+      description: 'The knowledge base that contains the file. Null if there is none.',
     }),
   }),
 });
 
 /** Attachments as clients give them; turns take them too. */
 export const AttachmentInput = builder.inputType('AttachmentInput', {
-  description: 'A file that belongs to a message, stored elsewhere.',
+  description: 'A reference to a file that belongs to a message. The server does not store the file itself.',
   fields: (t) => ({
-    name: t.string({ required: true, description: 'Its name, for people: 1 to 255 characters.' }),
-    type: t.string({ required: true, description: 'Its media type, like image/png: 1 to 255 characters.' }),
-    url: t.string({ required: true, description: 'Where it is: an http or https URL of at most 2,048 characters.' }),
-    size: t.int({ required: true, description: 'How many bytes it has.' }),
-    knowledgeBaseId: t.id({ description: 'The knowledge base that it was put into, if it was.' }),
+    name: t.string({
+      required: true,
+      description: 'The file name to show to people, 1 to 255 characters. Example: `invoice.pdf`.',
+    }),
+    type: t.string({ required: true, description: 'The media type, 1 to 255 characters. Example: `image/png`.' }),
+    url: t.string({
+      required: true,
+      description:
+        'The http or https URL of the file, at most 2,048 characters. Example: `https://files.example.com/invoice.pdf`.',
+    }),
+    size: t.int({ required: true, description: 'The size in bytes.' }),
+    knowledgeBaseId: t.id({ description: 'The knowledge base that contains the file. Null if there is none.' }),
   }),
 });
 
 /** Messages in the graph. */
 export const MessageRef = builder.prismaObject('Message', {
   fields: (t) => ({
-    conversation: t.relation('conversation', { description: 'Where it was said.' }),
-    role: t.field({ type: MessageRole, description: 'Who said it.', resolve: (message) => message.role }),
+    conversation: t.relation('conversation', { description: 'The conversation of the message.' }),
+    role: t.field({
+      type: MessageRole,
+      description: 'The author: the user, an agent or the application.',
+      resolve: (message) => message.role,
+    }),
     status: t.field({
       type: MessageStatus,
-      description: 'How far it has come. PARTIAL: its run failed or was cancelled; the text so far is kept.',
+      description:
+        'The state of the message. PARTIAL if its run failed or was cancelled: the text up to that point is stored.',
       resolve: (message) => message.status,
     }),
     content: t.exposeString('content', {}),
     preview: t.string({
-      description: 'Its beginning on one line, the ellipsis included.',
+      description: 'The beginning of the text on one line, with `…` at the end if the text is longer.',
       args: {
-        length: t.arg.int({ defaultValue: 100, description: 'The most characters, 1 to 1,000.' }),
+        length: t.arg.int({
+          defaultValue: 100,
+          description: 'The maximum length in characters, 1 to 1,000, `…` included.',
+        }),
       },
       resolve: (message, { length }) => {
         const most = length ?? 100;
@@ -82,18 +97,21 @@ export const MessageRef = builder.prismaObject('Message', {
         return makePreview(message.content, most);
       },
     }),
-    agent: t.relation('agent', { nullable: true, description: 'Which agent said it. Null: none did.' }),
+    agent: t.relation('agent', {
+      nullable: true,
+      description: 'The agent that wrote the message. Null for messages of the user and of the application.',
+    }),
     attachments: t.field({
       type: [Attachment],
-      description: 'The files that belong to it.',
+      description: 'The files that belong to the message.',
       resolve: (message) => storedAttachments.parse(message.attachments),
     }),
     source: t.field({
       type: MessageSource,
-      description: 'How it came to be here.',
+      description: 'The origin of the message.',
       resolve: (message) => message.source,
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was said.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the message was created.' }),
   }),
 });
 
@@ -109,29 +127,38 @@ builder.queryField('message', (t) =>
   t.prismaField({
     type: MessageRef,
     nullable: true,
-    description: 'A message of one of the viewer’s conversations.',
-    args: { id: t.arg.id({ required: true, description: 'The message’s id, msg_….' }) },
+    description:
+      'One message of a conversation of the viewer. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The message’s id, such as `msg_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (query, _root, args, context) => readMessage(context.viewer, context.db, args.id, query),
   }),
 );
 
 const CreateMessageInput = builder.inputType('CreateMessageInput', {
-  description: 'A message to add without starting a turn.',
+  description: 'A message to add to a conversation without starting a turn.',
   fields: (t) => ({
-    conversationId: t.id({ required: true, description: 'Where to add it.' }),
-    role: t.field({ type: MessageRole, required: true, description: 'Who says it.' }),
-    content: t.string({ required: true, description: 'The text: 1 to 100,000 characters.' }),
-    attachments: t.field({ type: [AttachmentInput], description: 'Its files, at most 20.' }),
-    runId: t.id({ description: 'The run of this conversation that it belongs to.' }),
+    conversationId: t.id({
+      required: true,
+      description: 'The id of the conversation, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+    }),
+    role: t.field({ type: MessageRole, required: true, description: 'The author of the message.' }),
+    content: t.string({ required: true, description: 'The text, 1 to 100,000 characters.' }),
+    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
+    runId: t.id({ description: 'The run to which the message belongs; a run of the same conversation.' }),
     routingDecision: t.field({
       type: 'JSON',
       description:
-        'How an agent was chosen: {rootAgent, selectedAgents, selectedTools, confidence, reasoning, alternatives}, as in RoutingDecision, with ids for agents.',
+        'How the agent was chosen: a JSON object with the fields of RoutingDecision, and agent ids in place of agents. Example: `{"selectedAgents": ["agt_…"], "confidence": 1, "reasoning": "Chosen by the user."}`.',
     }),
     toolCalls: t.field({
       type: 'JSON',
       description:
-        'The finished tool calls of an ASSISTANT message, at most 100: [{id, name, arguments, result, status, error}], arguments as JSON text, status SUCCEEDED, FAILED, DENIED or CANCELLED.',
+        'The finished tool calls of an ASSISTANT message, at most 100: a JSON list of objects with `id`, `name`, `arguments` (JSON text), `result`, `status` (SUCCEEDED, FAILED, DENIED or CANCELLED) and `error`. Example: `[{"id": "call_1", "name": "lookup_order", "arguments": "{}", "status": "SUCCEEDED", "result": null}]`.',
     }),
   }),
 });
@@ -139,8 +166,8 @@ const CreateMessageInput = builder.inputType('CreateMessageInput', {
 builder.mutationField('createMessage', (t) =>
   t.prismaField({
     type: MessageRef,
-    description: 'Adds a message to a conversation without starting a turn.',
-    args: { input: t.arg({ type: CreateMessageInput, required: true, description: 'What to add.' }) },
+    description: 'Adds a message to a conversation without starting a turn. Use it to import a history.',
+    args: { input: t.arg({ type: CreateMessageInput, required: true, description: 'The message.' }) },
     resolve: (query, _root, args, context) =>
       createMessage(context.viewer, context.db, context.feed, args.input, query),
   }),

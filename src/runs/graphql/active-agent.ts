@@ -7,7 +7,7 @@ builder.prismaObjectField('Conversation', 'activeAgent', (t) =>
     type: AgentRef,
     nullable: true,
     description:
-      'Who answers next. A handoff moves it, and it stays there; where neither a scenario nor an agent was chosen, it is whoever is the default agent. Null where nobody can, as while the root of its scenario is switched off.',
+      'The agent that answers the next turn. A handoff changes it. In a conversation that was created with neither a scenario nor an agent, it is the current default agent. Null if no agent can answer, for example while the root agent of the scenario is switched off.',
     select: { activeAgent: { select: { isActive: true, deletedAt: true } } },
     resolve: (conversation, _args, context) => readActiveAgent(conversation, context),
   }),

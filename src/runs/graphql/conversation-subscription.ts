@@ -10,11 +10,11 @@ import { RunRef } from './run-ref.ts';
 type ChangeOf<Type extends ConversationChange['type']> = Extract<ConversationChange, { type: Type }>;
 
 const ConversationUpdated = builder.objectRef<ChangeOf<'ConversationUpdated'>>('ConversationUpdated').implement({
-  description: 'The conversation itself changed: its title, its scenario.',
+  description: 'The conversation itself changed: its title, its scenario or its agent.',
   fields: (t) => ({
     conversation: t.prismaField({
       type: ConversationRef,
-      description: 'The conversation as it is now.',
+      description: 'The current state of the conversation.',
       resolve: (query, change, _args, context) =>
         readChangedConversation(context.viewer, context.db, change.conversationId, query),
     }),
@@ -22,7 +22,7 @@ const ConversationUpdated = builder.objectRef<ChangeOf<'ConversationUpdated'>>('
 });
 
 const MessageAdded = builder.objectRef<ChangeOf<'MessageAdded'>>('MessageAdded').implement({
-  description: 'A message was said: its text is final.',
+  description: 'A message was added to the conversation. Its text is final.',
   fields: (t) => ({
     message: t.prismaField({
       type: MessageRef,
@@ -33,43 +33,46 @@ const MessageAdded = builder.objectRef<ChangeOf<'MessageAdded'>>('MessageAdded')
 });
 
 const RunChanged = builder.objectRef<ChangeOf<'RunChanged'>>('RunChanged').implement({
-  description: 'A run was asked for, began, came to wait for a person, went on or ended.',
+  description: 'A run was created, started, paused for an approval, resumed or ended.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
-      description: 'The run as it is now. Follow it with runEvents.',
+      description: 'The current state of the run. Follow its events with `runEvents`.',
       resolve: (query, change, _args, context) => readRun(context.viewer, context.db, change.runId, query),
     }),
   }),
 });
 
 const AgentSwitched = builder.objectRef<ChangeOf<'AgentSwitched'>>('AgentSwitched').implement({
-  description: 'Another agent has the floor.',
+  description: 'Another agent became the active agent of the conversation.',
   fields: (t) => ({
     conversation: t.prismaField({
       type: ConversationRef,
-      description: 'The conversation as it is now.',
+      description: 'The current state of the conversation.',
       resolve: (query, change, _args, context) =>
         readChangedConversation(context.viewer, context.db, change.conversationId, query),
     }),
     fromAgent: t.field({
       type: AgentRef,
       nullable: true,
-      description: 'Who had it before.',
+      description: 'The previous active agent. Null if there was none.',
       resolve: (change, _args, context) =>
         change.fromAgentId === null ? null : context.agents.load(change.fromAgentId),
     }),
     toAgent: t.field({
       type: AgentRef,
-      description: 'Who has it now.',
+      description: 'The new active agent.',
       resolve: (change, _args, context) => loadAgent(context.agents, change.toAgentId),
     }),
-    reason: t.exposeString('reason', { nullable: true, description: 'Why, where the model said.' }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'The reason in the model’s words. Null if the model gave none.',
+    }),
   }),
 });
 
 const ConversationEvent = builder.unionType('ConversationEvent', {
-  description: 'Something that happened in a conversation, whoever caused it.',
+  description: 'An event of a conversation, whichever client or turn caused it.',
   types: [ConversationUpdated, MessageAdded, RunChanged, AgentSwitched],
   resolveType: (change) => change.type,
 });
@@ -78,8 +81,13 @@ builder.subscriptionField('conversationEvents', (t) =>
   t.field({
     type: ConversationEvent,
     description:
-      'What happens in a conversation, whoever causes it: messages, runs, agent switches, title changes. It begins now, and ends when the conversation is deleted. Of what other instances do, it tells nothing yet.',
-    args: { conversationId: t.arg.id({ required: true, description: 'The conversation’s id, conv_….' }) },
+      'The events of a conversation: new messages, changes of runs, switches of the active agent and changes of the title. Events before the subscription are not sent. The stream ends when the conversation is deleted. Limitation: it reports only what the server instance that you are connected to does.',
+    args: {
+      conversationId: t.arg.id({
+        required: true,
+        description: 'The conversation’s id, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     subscribe: (_root, args, context) => followConversation(context.viewer, context.runs, args.conversationId),
     resolve: (change) => change,
   }),

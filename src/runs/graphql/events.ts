@@ -13,27 +13,29 @@ type EventOf<Type extends LogEvent['type']> = Extract<LogEvent, { type: Type }>;
 /** The interface of all events of a run. */
 export const RunEvent = builder.interfaceRef<LogEvent>('RunEvent').implement({
   description:
-    'Something that happened in a run. seq starts at 1 and grows by at least 1 per event of a run. Where events were merged, seq is that of the last one merged.',
+    'An event of a run. `seq` starts at 1 and grows with every event. If several events were merged into one, `seq` is that of the last of them.',
   resolveType: (event) => event.type,
   fields: (t) => ({
-    seq: t.exposeInt('seq', { description: 'Its place in the run. Pass it as `after` to go on from here.' }),
-    runId: t.id({ description: 'The run it belongs to.', resolve: (event) => formatId('Run', event.runId) }),
-    at: t.field({ type: 'DateTime', description: 'When it happened.', resolve: (event) => new Date(event.at) }),
+    seq: t.exposeInt('seq', {
+      description: 'The position of the event in its run. Pass it as `after` to continue after this event.',
+    }),
+    runId: t.id({ description: 'The id of the run.', resolve: (event) => formatId('Run', event.runId) }),
+    at: t.field({ type: 'DateTime', description: 'When the event occurred.', resolve: (event) => new Date(event.at) }),
   }),
 });
 
 builder.objectRef<EventOf<'RunStarted'>>('RunStarted').implement({
   interfaces: [RunEvent],
-  description: 'The turn began. The user message is stored.',
+  description: 'The turn started. The user message is stored.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
-      description: 'The run, as it is now.',
+      description: 'The current state of the run.',
       resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
     }),
     userMessage: t.prismaField({
       type: MessageRef,
-      description: 'What it answers.',
+      description: 'The user message that the turn answers.',
       resolve: (query, event, _args, context) => readRunMessage(context.viewer, context.db, event.userMessageId, query),
     }),
   }),
@@ -41,20 +43,20 @@ builder.objectRef<EventOf<'RunStarted'>>('RunStarted').implement({
 
 builder.objectRef<EventOf<'RoutingDecided'>>('RoutingDecided').implement({
   interfaces: [RunEvent],
-  description: 'An agent got the floor.',
+  description: 'An agent was chosen to answer the turn.',
   fields: (t) => ({
-    decision: t.expose('decision', { type: RoutingDecision, description: 'Who, and why.' }),
+    decision: t.expose('decision', { type: RoutingDecision, description: 'The chosen agent, and the reason.' }),
   }),
 });
 
 builder.objectRef<EventOf<'MessageStarted'>>('MessageStarted').implement({
   interfaces: [RunEvent],
-  description: 'An agent begins to write a message.',
+  description: 'An agent started to write a message.',
   fields: (t) => ({
     messageId: t.id({ description: 'The message.', resolve: (event) => formatId('Message', event.messageId) }),
     agent: t.field({
       type: AgentRef,
-      description: 'Who writes it.',
+      description: 'The agent that writes the message.',
       resolve: (event, _args, context) => loadAgent(context.agents, event.agentId),
     }),
   }),
@@ -63,55 +65,69 @@ builder.objectRef<EventOf<'MessageStarted'>>('MessageStarted').implement({
 builder.objectRef<EventOf<'TextDelta'>>('TextDelta').implement({
   interfaces: [RunEvent],
   description:
-    'Text of a message. Deltas of one message joined in order are its content, exactly. A delta holds one or more tokens: those that queued up while the last event was on its way. offset is where it starts, in UTF-16 code units, so that text = text.slice(0, offset) + delta is right however often an event is applied.',
+    'The next piece of the text of a message. The deltas of a message, joined in order, are exactly its content. One delta holds one or more tokens, because tokens that arrive while an event is being sent are merged. Apply it as `text = text.slice(0, offset) + delta`: the result is right even if an event is applied twice.',
   fields: (t) => ({
     messageId: t.id({ description: 'The message.', resolve: (event) => formatId('Message', event.messageId) }),
-    offset: t.exposeInt('offset', { description: 'Where it starts in the message, in UTF-16 code units.' }),
-    delta: t.exposeString('delta', { description: 'The text.' }),
+    offset: t.exposeInt('offset', {
+      description:
+        'Where the delta starts in the text of the message, in UTF-16 code units (as `String.length` counts in JavaScript).',
+    }),
+    delta: t.exposeString('delta', { description: 'The text to append.' }),
   }),
 });
 
 builder.objectRef<EventOf<'ReasoningDelta'>>('ReasoningDelta').implement({
   interfaces: [RunEvent],
-  description: 'What the model thinks, where its provider tells. It is not stored as a message.',
-  fields: (t) => ({ delta: t.exposeString('delta', { description: 'The text.' }) }),
+  description:
+    'The next piece of the model’s reasoning, if its provider reveals it. Reasoning is not stored as a message.',
+  fields: (t) => ({ delta: t.exposeString('delta', { description: 'The text to append.' }) }),
 });
 
 builder.objectRef<EventOf<'TextRetracted'>>('TextRetracted').implement({
   interfaces: [RunEvent],
-  description: 'The text of this message from `length` characters on is void: a retry, or an output guardrail.',
+  description:
+    'Discard the text of this message after the first `length` code units: `text = text.slice(0, length)`. The model step is tried again, or a guardrail rejected its output.',
   fields: (t) => ({
     messageId: t.id({ description: 'The message.', resolve: (event) => formatId('Message', event.messageId) }),
-    length: t.exposeInt('length', { description: 'How much of it stays, in UTF-16 code units.' }),
+    length: t.exposeInt('length', { description: 'How much of the text remains valid, in UTF-16 code units.' }),
   }),
 });
 
 builder.objectRef<EventOf<'ToolCallStarted'>>('ToolCallStarted').implement({
   interfaces: [RunEvent],
-  description: 'A tool is being called.',
-  fields: (t) => ({ toolCall: t.expose('toolCall', { type: ToolCall, description: 'The call, as it was then.' }) }),
+  description: 'A tool call started.',
+  fields: (t) => ({
+    toolCall: t.expose('toolCall', {
+      type: ToolCall,
+      description: 'The tool call in its state at the time of the event.',
+    }),
+  }),
 });
 
 builder.objectRef<EventOf<'ToolCallCompleted'>>('ToolCallCompleted').implement({
   interfaces: [RunEvent],
-  description: 'A tool call has ended, one way or another.',
-  fields: (t) => ({ toolCall: t.expose('toolCall', { type: ToolCall, description: 'The call with its result.' }) }),
+  description: 'A tool call ended: it succeeded, failed, was denied or was cancelled.',
+  fields: (t) => ({
+    toolCall: t.expose('toolCall', { type: ToolCall, description: 'The tool call with its result or error.' }),
+  }),
 });
 
 builder.objectRef<EventOf<'ApprovalRequested'>>('ApprovalRequested').implement({
   interfaces: [RunEvent],
   description:
-    'A tool call waits for a person: answer with approveToolCall. The run is REQUIRES_ACTION until all of its calls that wait have their answer, and no process holds it; the stream stays open. What follows is ToolCallStarted where it was approved, ToolCallCompleted where it was denied or nobody decided in time.',
-  fields: (t) => ({ toolCall: t.expose('toolCall', { type: ToolCall, description: 'The call, as it waits.' }) }),
+    'A tool call waits for the user’s decision: call `approveToolCall`. The run is REQUIRES_ACTION until all of its waiting calls are decided. The stream stays open. If the call is approved, ToolCallStarted follows. If it is denied, or nobody decides within APPROVAL_TTL_SECONDS (default 86,400), ToolCallCompleted follows.',
+  fields: (t) => ({
+    toolCall: t.expose('toolCall', { type: ToolCall, description: 'The tool call that waits for the decision.' }),
+  }),
 });
 
 builder.objectRef<EventOf<'HandoffOccurred'>>('HandoffOccurred').implement({
   interfaces: [RunEvent],
-  description: 'One agent gave the floor to another.',
+  description: 'One agent handed the conversation over to another, which is now the active agent.',
   fields: (t) => ({
     handoff: t.field({
       type: Handoff,
-      description: 'From whom to whom, and why.',
+      description: 'The handoff: its agents and its reason.',
       resolve: (event) => ({ ...event, at: event.happenedAt }),
     }),
   }),
@@ -119,7 +135,7 @@ builder.objectRef<EventOf<'HandoffOccurred'>>('HandoffOccurred').implement({
 
 builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
   interfaces: [RunEvent],
-  description: 'A message is written and stored, whole or PARTIAL.',
+  description: 'A message was finished and stored. Its status is COMPLETE or PARTIAL.',
   fields: (t) => ({
     message: t.prismaField({
       type: MessageRef,
@@ -131,11 +147,11 @@ builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
 
 builder.objectRef<EventOf<'RunCompleted'>>('RunCompleted').implement({
   interfaces: [RunEvent],
-  description: 'Terminal: the turn is over.',
+  description: 'The turn is complete. Terminal: this is the last event of the run.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
-      description: 'The run as it ended.',
+      description: 'The final state of the run.',
       resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
   }),
@@ -143,24 +159,26 @@ builder.objectRef<EventOf<'RunCompleted'>>('RunCompleted').implement({
 
 builder.objectRef<EventOf<'RunFailed'>>('RunFailed').implement({
   interfaces: [RunEvent],
-  description: 'Terminal: the turn failed. The text so far is kept.',
+  description:
+    'The turn failed. The text up to that point is stored as PARTIAL. Terminal: this is the last event of the run.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
-      description: 'The run as it ended.',
+      description: 'The final state of the run.',
       resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
-    error: t.expose('failure', { type: RunError, description: 'Why.' }),
+    error: t.expose('failure', { type: RunError, description: 'The cause of the failure.' }),
   }),
 });
 
 builder.objectRef<EventOf<'RunCancelled'>>('RunCancelled').implement({
   interfaces: [RunEvent],
-  description: 'Terminal: somebody cancelled the turn. The text so far is kept.',
+  description:
+    'The turn was cancelled. The text up to that point is stored as PARTIAL. Terminal: this is the last event of the run.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
-      description: 'The run as it ended.',
+      description: 'The final state of the run.',
       resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
     }),
   }),

@@ -2,48 +2,74 @@ import { AttachmentInput } from '../../conversations/graphql/messages.ts';
 import { builder } from '../../graphql/builder.ts';
 
 const BusyStrategy = builder.enumType('BusyStrategy', {
-  description: 'What to do when the conversation already has an active run.',
+  description: 'What happens to a new turn if the conversation already has an unfinished run.',
   values: {
-    REJECT: { description: 'Refuse: CONFLICT, with the active run in extensions.runId.' },
-    ENQUEUE: { description: 'Wait until the turns before it are over.' },
-    INTERRUPT: { description: 'Cancel the turns before it, keep what they wrote, and go on with this one.' },
+    REJECT: {
+      description: 'The new turn is refused with CONFLICT. `extensions.runId` is the id of the unfinished run.',
+    },
+    ENQUEUE: { description: 'The new turn waits, as QUEUED, until the turns before it have ended.' },
+    INTERRUPT: {
+      description:
+        'The turns before it are cancelled, and the new turn starts. Text that they have written is stored as PARTIAL.',
+    },
   } as const,
 });
 
 const DisconnectMode = builder.enumType('DisconnectMode', {
-  description: 'What becomes of a run when its last subscriber goes away.',
+  description: 'What happens to a run when its last subscriber disconnects.',
   values: {
-    CONTINUE: { description: 'It goes on; attach again at any time.' },
-    CANCEL: { description: 'It is cancelled.' },
+    CONTINUE: {
+      description:
+        'The run continues. Subscribe again at any time with the same `idempotencyKey`, or with `runEvents`.',
+    },
+    CANCEL: { description: 'The run is cancelled.' },
   } as const,
 });
 
 /** ChatTurnInput: the argument of chatTurn, startRun and sendMessage. */
 export const chatTurnInput = builder.inputType('ChatTurnInput', {
-  description: 'One turn: what the user says, and how it is to be answered.',
+  description: 'One turn: the message of the user, and how to answer it.',
   fields: (t) => ({
-    conversationId: t.id({ required: true, description: 'The conversation’s id, conv_….' }),
-    content: t.string({ required: true, description: 'What the user says: 1 to 100,000 characters.' }),
+    conversationId: t.id({
+      required: true,
+      description: 'The conversation’s id, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+    }),
+    content: t.string({ required: true, description: 'The text of the user message, 1 to 100,000 characters.' }),
     idempotencyKey: t.string({
       required: true,
       description:
-        'Unique per conversation, 1 to 255 characters. The same key attaches to the run it started; with another payload it is a CONFLICT. Makes retries and re-subscribes safe.',
+        'A key of your choice that is unique in the conversation, 1 to 255 characters, such as a new UUID per message. Sending the same key again attaches to the run that it started, so retries and repeated subscriptions are safe. The same key with another content is a CONFLICT.',
     }),
-    after: t.int({ description: 'Only events after this seq: for re-attaching.' }),
-    agentId: t.id({ description: 'Gives the floor to this agent of the scenario.' }),
-    attachments: t.field({ type: [AttachmentInput], description: 'Files that belong to the message, at most 20.' }),
+    after: t.int({
+      description:
+        'Return only events with a higher `seq`. Use it to attach again without repeated events. Default: 0, all events.',
+    }),
+    agentId: t.id({
+      description:
+        'The agent that answers this turn and becomes the active agent. In a scenario, it must be one of its members. If omitted, the active agent answers.',
+    }),
+    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
     ifBusy: t.field({
       type: BusyStrategy,
       defaultValue: 'REJECT',
-      description: 'What to do when the conversation already has an active run.',
+      description: 'What happens to a new turn if the conversation already has an unfinished run.',
     }),
     onDisconnect: t.field({
       type: DisconnectMode,
       defaultValue: 'CONTINUE',
-      description: 'What becomes of the run when its last subscriber goes away.',
+      description: 'What happens to the run when its last subscriber disconnects.',
     }),
-    model: t.string({ description: 'The model for this turn only; otherwise chatSettings, then the agent’s own.' }),
-    temperature: t.float({ description: '0.0 to 2.0, for this turn only.' }),
-    maxTokens: t.int({ description: '1 to 32,000, for this turn only.' }),
+    model: t.string({
+      description:
+        'The model for this turn only, 1 to 200 characters. Example: `gpt-5-mini`. If omitted, the model of `chatSettings`, otherwise the agent’s own.',
+    }),
+    temperature: t.float({
+      description:
+        'The sampling temperature for this turn only, 0.0 to 2.0. If omitted, the temperature of `chatSettings`, otherwise the agent’s own.',
+    }),
+    maxTokens: t.int({
+      description:
+        'The maximum number of tokens of one model answer, for this turn only, 1 to 32,000. If omitted, the limit of `chatSettings`, otherwise the agent’s own.',
+    }),
   }),
 });

@@ -6,15 +6,15 @@ import { loadAgent, loadAgents, readRun } from '../read/read.ts';
 import { RunRef } from './run-ref.ts';
 
 const ToolCallStatus = builder.enumType('ToolCallStatus', {
-  description: 'Where a tool call stands.',
+  description: 'The state of a tool call.',
   values: {
-    PENDING: { description: 'It has not begun; where a person was asked, it is approved.' },
-    AWAITING_APPROVAL: { description: 'It waits for a person to approve it, with approveToolCall.' },
-    RUNNING: { description: 'It is being carried out.' },
-    SUCCEEDED: { description: 'It has a result.' },
-    FAILED: { description: 'It went wrong; the model was told.' },
-    DENIED: { description: 'A person denied it.' },
-    CANCELLED: { description: 'Its turn was stopped before it had a result.' },
+    PENDING: { description: 'The call has not started yet. If it needed an approval, it is approved.' },
+    AWAITING_APPROVAL: { description: 'The call waits for the user’s decision through `approveToolCall`.' },
+    RUNNING: { description: 'The tool is running.' },
+    SUCCEEDED: { description: 'The tool returned a result.' },
+    FAILED: { description: 'The call failed. The model receives the error and continues.' },
+    DENIED: { description: 'The user denied the call. The model is told so and continues.' },
+    CANCELLED: { description: 'The turn ended before the tool returned a result.' },
   } as const,
 });
 
@@ -35,32 +35,51 @@ interface ToolCallShape {
 
 /** Tool calls in the graph. */
 export const ToolCall = builder.objectRef<ToolCallShape>('ToolCall').implement({
-  description: 'A tool that a model called.',
+  description: 'One call of a tool by a model.',
   fields: (t) => ({
-    id: t.exposeID('callId', { description: 'The model’s call id, unique in its run.' }),
-    name: t.exposeString('name', { description: 'The tool’s name.' }),
+    id: t.exposeID('callId', {
+      description: 'The id of the call that the model chose, such as `call_8fK2`. It is unique within its run only.',
+    }),
+    name: t.exposeString('name', { description: 'The name of the tool. Example: `lookup_order`.' }),
     arguments: t.exposeString('arguments', {
-      description: 'The arguments as the model wrote them: JSON, unless the model made a mistake.',
+      description:
+        'The arguments as the model wrote them, as JSON text. Example: `{"orderNumber":"1042"}`. The text is invalid JSON if the model made a mistake.',
     }),
     editedArguments: t.exposeString('editedArguments', {
       nullable: true,
-      description: 'The arguments that a person approved instead of the model’s: the tool was run with these.',
+      description:
+        'The arguments with which the user approved the call in place of the model’s, as JSON text. The tool ran with these. Null if they were not changed.',
     }),
     decidedBy: t.exposeID('decidedBy', {
       nullable: true,
-      description: 'The id of the user who approved or denied it, where somebody did.',
+      description: 'The id of the user who approved or denied the call. Null if nobody did.',
     }),
-    result: t.expose('result', { type: 'JSON', nullable: true, description: 'What the tool answered.' }),
-    status: t.expose('status', { type: ToolCallStatus, description: 'Where it stands.' }),
-    error: t.exposeString('error', { nullable: true, description: 'Why it failed, where it did.' }),
+    result: t.expose('result', {
+      type: 'JSON',
+      nullable: true,
+      description: 'The result of the tool. Null if it has none.',
+    }),
+    status: t.expose('status', { type: ToolCallStatus, description: 'The current state.' }),
+    error: t.exposeString('error', {
+      nullable: true,
+      description: 'The cause of the failure. Null if it did not fail.',
+    }),
     agent: t.field({
       type: AgentRef,
       nullable: true,
-      description: 'Which agent called it.',
+      description: 'The agent that called the tool. Null if it is unknown.',
       resolve: (call, _args, context) => (call.agentId === null ? null : context.agents.load(call.agentId)),
     }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it started. Null if it has not started.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it ended. Null if it has not ended.',
+    }),
   }),
 });
 
@@ -75,23 +94,26 @@ export interface HandoffShape {
 
 /** Handoffs in the graph. */
 export const Handoff = builder.objectRef<HandoffShape>('Handoff').implement({
-  description: 'One agent gave the floor to another.',
+  description: 'One agent handed the conversation over to another, which is now the active agent.',
   fields: (t) => ({
     fromAgent: t.field({
       type: AgentRef,
-      description: 'Who had the floor.',
+      description: 'The agent that handed the conversation over.',
       resolve: (handoff, _args, context) => loadAgent(context.agents, handoff.fromAgentId),
     }),
     toAgent: t.field({
       type: AgentRef,
-      description: 'Who got it.',
+      description: 'The agent that took the conversation over.',
       resolve: (handoff, _args, context) => loadAgent(context.agents, handoff.toAgentId),
     }),
-    reason: t.exposeString('reason', { nullable: true, description: 'Why, in the model’s words.' }),
-    at: t.expose('at', { type: 'DateTime', description: 'When.' }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'The reason in the model’s words. Null if the model gave none.',
+    }),
+    at: t.expose('at', { type: 'DateTime', description: 'When the handoff occurred.' }),
     run: t.prismaField({
       type: RunRef,
-      description: 'In which turn.',
+      description: 'The run in which the handoff occurred.',
       resolve: (query, handoff, _args, context) => readRun(context.viewer, context.db, handoff.runId, query),
     }),
   }),
@@ -99,50 +121,56 @@ export const Handoff = builder.objectRef<HandoffShape>('Handoff').implement({
 
 /** Routing decisions in the graph. */
 export const RoutingDecision = builder.objectRef<StoredRoutingDecision>('RoutingDecision').implement({
-  description: 'Who got the floor, and why.',
+  description: 'Which agent was chosen to answer, and why.',
   fields: (t) => ({
     rootAgent: t.field({
       type: AgentRef,
       nullable: true,
-      description: 'The root of the graph that was chosen from.',
+      description: 'The root agent of the scenario. Null if there is no scenario.',
       resolve: (decision, _args, context) =>
         decision.rootAgentId === null ? null : context.agents.load(decision.rootAgentId),
     }),
     selectedAgents: t.field({
       type: [AgentRef],
-      description: 'Who got the floor.',
+      description: 'The chosen agents.',
       resolve: (decision, _args, context) => loadAgents(context.agents, decision.selectedAgentIds),
     }),
-    selectedTools: t.exposeStringList('selectedTools', { description: 'The tools that came with it, by name.' }),
-    confidence: t.exposeFloat('confidence', { description: 'How sure the choice was, 0 to 1.' }),
-    reasoning: t.exposeString('reasoning', { description: 'Why, in a sentence.' }),
-    alternatives: t.exposeStringList('alternatives', { description: 'Who else could have had it, by name.' }),
+    selectedTools: t.exposeStringList('selectedTools', {
+      description: 'The names of the tools that the chosen agent may use.',
+    }),
+    confidence: t.exposeFloat('confidence', { description: 'The confidence of the choice, from 0 to 1.' }),
+    reasoning: t.exposeString('reasoning', { description: 'The reason for the choice, in one sentence.' }),
+    alternatives: t.exposeStringList('alternatives', {
+      description: 'The names of the other agents that could have been chosen.',
+    }),
   }),
 });
 
 const RunErrorCode = builder.enumType('RunErrorCode', {
-  description: 'Why a run failed.',
+  description: 'The cause of a run’s failure, for programs.',
   values: {
-    MODEL_ERROR: { description: 'The model’s provider failed, or answered something unusable.' },
-    MODEL_TIMEOUT: { description: 'The model, or the turn as a whole, took too long.' },
-    MODEL_REFUSED: { description: 'The model would not answer.' },
-    RATE_LIMITED: { description: 'The model’s provider was asked too often.' },
-    MAX_STEPS_EXCEEDED: { description: 'The turn went on calling tools beyond its limit.' },
-    GUARDRAIL_TRIPPED: { description: 'A guardrail stopped it.' },
-    INTERRUPTED: { description: 'The server stopped while it ran.' },
+    MODEL_ERROR: { description: 'The model’s provider failed, or its response could not be used.' },
+    MODEL_TIMEOUT: {
+      description: 'The model, or the turn as a whole (RUN_TIMEOUT_SECONDS, default 600), took too long.',
+    },
+    MODEL_REFUSED: { description: 'The model refused to answer.' },
+    RATE_LIMITED: { description: 'The model’s provider received too many requests.' },
+    MAX_STEPS_EXCEEDED: { description: 'The turn reached the limit of model steps (MAX_STEPS, default 16).' },
+    GUARDRAIL_TRIPPED: { description: 'A guardrail stopped the turn.' },
+    INTERRUPTED: { description: 'The server process stopped during the run.' },
     INTERNAL: {
       description:
-        'The server’s own fault; or, where `retryable` is false, what the turn was asked for with is gone: its agent was deleted or switched off before it began.',
+        'An internal error of the server. If `retryable` is false, the agent of the turn was deleted or switched off before the turn started.',
     },
   } as const,
 });
 
 /** Failures of runs in the graph. */
 export const RunError = RunErrorRef.implement({
-  description: 'Why a run failed. The text so far is kept.',
+  description: 'The failure of a run. The text up to that point is stored.',
   fields: (t) => ({
-    code: t.expose('code', { type: RunErrorCode, description: 'What clients branch on.' }),
-    message: t.exposeString('message', { description: 'What to tell people.' }),
-    retryable: t.exposeBoolean('retryable', { description: 'Whether the same turn may work when tried again.' }),
+    code: t.expose('code', { type: RunErrorCode, description: 'The cause, for programs.' }),
+    message: t.exposeString('message', { description: 'A description of the failure to show to people.' }),
+    retryable: t.exposeBoolean('retryable', { description: 'Whether the same turn may succeed if it is tried again.' }),
   }),
 });

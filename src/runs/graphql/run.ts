@@ -17,62 +17,77 @@ import { RunRef } from './run-ref.ts';
 import { Usage } from './usage.ts';
 
 const RunStatus = builder.enumType('RunStatus', {
-  description: 'Where a run stands.',
+  description: 'The state of a run.',
   values: {
-    QUEUED: { description: 'It waits for the turn before it in its conversation.' },
-    RUNNING: { description: 'It is carried out.' },
-    REQUIRES_ACTION: { description: 'It waits for a person: a tool call has to be approved, with approveToolCall.' },
-    COMPLETED: { description: 'It is over, with an answer.' },
-    FAILED: { description: 'It is over; `error` says why.' },
-    CANCELLED: { description: 'It was cancelled.' },
+    QUEUED: { description: 'The run waits until the turns before it in the conversation have ended.' },
+    RUNNING: { description: 'The run is in progress.' },
+    REQUIRES_ACTION: { description: 'The run waits for the user’s decision on a tool call. Call `approveToolCall`.' },
+    COMPLETED: { description: 'The run ended with an answer.' },
+    FAILED: { description: 'The run failed. `error` has the cause.' },
+    CANCELLED: { description: 'The run was cancelled, or nobody decided on a tool call in time.' },
   } as const,
 });
 
 builder.prismaObjectFields(RunRef, (t) => ({
-  conversation: t.relation('conversation', { description: 'Where it belongs.' }),
-  status: t.expose('status', { type: RunStatus, description: 'Where it stands.' }),
-  agent: t.relation('agent', { nullable: true, description: 'Who had the floor last.' }),
+  conversation: t.relation('conversation', { description: 'The conversation of the run.' }),
+  status: t.expose('status', { type: RunStatus, description: 'The current state.' }),
+  agent: t.relation('agent', {
+    nullable: true,
+    description: 'The agent that was active last. Null before the run has started.',
+  }),
   lastSeq: t.int({
-    description: 'The seq of the last event that is in the rows. Pass it as `after` to go on from here.',
+    description:
+      'The `seq` of the last event whose effects are included in what you read. Pass it to `runEvents` as `after` to continue from here.',
     resolve: (run, _args, context) => savedSeq(context.runs, run, context.startedAt),
   }),
-  userMessage: t.relation('userMessage', { nullable: true, description: 'What it answers.' }),
+  userMessage: t.relation('userMessage', {
+    nullable: true,
+    description: 'The user message that the turn answers. Null if it was deleted.',
+  }),
   messages: t.relation('messages', {
     query: { orderBy: { position: 'asc' } },
-    description: 'What it wrote, oldest first.',
+    description: 'The messages that the run wrote, oldest first.',
   }),
   toolCalls: t.field({
     type: [ToolCall],
-    description: 'The tools it called, oldest first.',
+    description: 'The tool calls of the run, oldest first.',
     select: { toolCalls: { orderBy: [{ step: 'asc' }, { index: 'asc' }] } },
     resolve: (run) => run.toolCalls,
   }),
   handoffs: t.field({
     type: [Handoff],
-    description: 'How the floor moved, oldest first.',
+    description: 'The handoffs of the run, oldest first.',
     select: { handoffs: { orderBy: { step: 'asc' } } },
     resolve: (run) => run.handoffs,
   }),
   routingDecision: t.field({
     type: RoutingDecision,
     nullable: true,
-    description: 'Who got the floor at its beginning, and why.',
+    description: 'Which agent was chosen at the start of the run, and why. Null before the run has started.',
     resolve: (run) => readRoutingDecision(run.routingDecision),
   }),
   usage: t.field({
     type: Usage,
-    description: 'The tokens of its model calls.',
+    description: 'The tokens that the model calls of the run used.',
     resolve: (run, _args, context) => context.usageOfRuns.load(run.id),
   }),
   error: t.field({
     type: RunError,
     nullable: true,
-    description: 'Why it failed, where it did.',
+    description: 'The cause of the failure. Null if it did not fail.',
     resolve: readFailure,
   }),
-  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was asked for.' }),
-  startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began.' }),
-  finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the run was created.' }),
+  startedAt: t.expose('startedAt', {
+    type: 'DateTime',
+    nullable: true,
+    description: 'When it started. Null if it has not started.',
+  }),
+  finishedAt: t.expose('finishedAt', {
+    type: 'DateTime',
+    nullable: true,
+    description: 'When it ended. Null if it has not ended.',
+  }),
 }));
 
 builder.nodeRef(RunRef, {
@@ -85,8 +100,14 @@ builder.queryField('run', (t) =>
   t.prismaField({
     type: RunRef,
     nullable: true,
-    description: 'A run of one of the viewer’s conversations.',
-    args: { id: t.arg.id({ required: true, description: 'The run’s id, run_….' }) },
+    description:
+      'One run of a conversation of the viewer. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The run’s id, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (query, _root, args, context) => findRun(context.viewer, context.db, args.id, ['id'], query),
   }),
 );
@@ -95,7 +116,8 @@ builder.prismaObjectFields('Conversation', (t) => ({
   activeRun: t.field({
     type: RunRef,
     nullable: true,
-    description: 'The turn that is under way. Follow it with runEvents(runId, after: lastSeq).',
+    description:
+      'The oldest unfinished run. Follow it with `runEvents(runId: $id, after: $lastSeq)`. Null if all runs have ended.',
     select: (_args, _context, nested) => ({
       runs: nested({
         where: { status: { in: ['RUNNING', 'REQUIRES_ACTION', 'QUEUED'] } },
@@ -108,17 +130,17 @@ builder.prismaObjectFields('Conversation', (t) => ({
   runs: t.connection(
     {
       type: RunRef,
-      description: 'Its turns, oldest first, 50 a page unless asked otherwise, at most 100.',
+      description: 'The runs of the conversation, oldest first. 50 per page by default, at most 100.',
       complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, defaultRunPageSize) }),
       select: (args, _context, nested) => ({ runs: nested(selectRunPage(args), toNodes) }),
       resolve: (conversation, args) => buildRunPage(conversation, conversation.runs, args),
     },
-    { name: 'RunConnection', description: 'A page of runs.' },
-    { name: 'RunEdge', description: 'A run in a page.' },
+    { name: 'RunConnection', description: 'One page of a list of runs.' },
+    { name: 'RunEdge', description: 'A run in a list, with its cursor.' },
   ),
   usage: t.field({
     type: Usage,
-    description: 'The tokens of all its model calls.',
+    description: 'The tokens that all model calls of the conversation used.',
     resolve: (conversation, _args, context) => context.usageOfConversations.load(conversation.id),
   }),
 }));
@@ -127,19 +149,20 @@ builder.prismaObjectFields('Message', (t) => ({
   run: t.field({
     type: RunRef,
     nullable: true,
-    description: 'The turn that wrote it, or that it began.',
+    description:
+      'The run that wrote the message or, for a user message, the run that it started. Null if there is none.',
     select: (_args, _context, nested) => ({ run: nested(), startedRun: nested() }),
     resolve: (message) => message.run ?? message.startedRun,
   }),
   routingDecision: t.field({
     type: RoutingDecision,
     nullable: true,
-    description: 'How its agent was chosen, where it was noted.',
+    description: 'How the agent of the message was chosen. Null if it was not recorded.',
     resolve: (message) => readRoutingDecision(message.routingDecision),
   }),
   toolCalls: t.field({
     type: [ToolCall],
-    description: 'The tools that were called for it, oldest first.',
+    description: 'The tool calls that belong to the message, oldest first.',
     select: { toolCalls: { orderBy: [{ step: 'asc' }, { index: 'asc' }] } },
     resolve: (message) => message.toolCalls,
   }),
@@ -148,43 +171,60 @@ builder.prismaObjectFields('Message', (t) => ({
 builder.mutationFields((t) => ({
   deleteConversation: t.id({
     description:
-      'Deletes a conversation with its messages and runs, and answers its id. Turns in it are cancelled; their readers get RunCancelled, whose run is as it was last known.',
-    args: { id: t.arg.id({ required: true, description: 'The conversation’s id, conv_….' }) },
+      'Deletes a conversation with its messages and runs, and returns its id. Unfinished runs are cancelled; their subscribers receive RunCancelled with the last known state of the run.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The conversation’s id, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (_root, args, context) => deleteWithRuns(context.viewer, context.runs, args.id),
   }),
   startRun: t.prismaField({
     type: RunRef,
-    description: 'Starts a turn in the background; follow it with runEvents.',
+    description: 'Starts a turn and returns its run without waiting for the answer. Follow it with `runEvents`.',
     args: { input: t.arg({ type: chatTurnInput, required: true, description: 'The turn.' }) },
     resolve: (query, _root, args, context) => startRun(context.viewer, context.runs, args.input, query),
   }),
   sendMessage: t.prismaField({
     type: RunRef,
     description:
-      'Runs a whole turn and answers when it is over, or when it waits for a person: then its status is REQUIRES_ACTION.',
+      'Starts a turn and returns its run when it has ended, or when it waits for an approval (status REQUIRES_ACTION). Use `chatTurn` to receive the answer while it is written.',
     args: { input: t.arg({ type: chatTurnInput, required: true, description: 'The turn.' }) },
     resolve: (query, _root, args, context) => sendMessage(context.viewer, context.runs, args.input, query),
   }),
   cancelRun: t.prismaField({
     type: RunRef,
-    description: 'Stops a turn, wherever it runs, and answers when it has ended. One that is over stays as it is.',
-    args: { id: t.arg.id({ required: true, description: 'The run’s id, run_….' }) },
+    description:
+      'Cancels a run on whichever instance it is, and returns it when it has ended. A run that has ended stays as it is.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The run’s id, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (query, _root, args, context) => cancelRun(context.viewer, context.runs, args.id, query),
   }),
   approveToolCall: t.prismaField({
     type: RunRef,
     description:
-      'Approves or denies a tool call that waits for it: only the run’s own user may. When all of its calls that wait have their answer, the run goes on, on whichever instance is asked. A second answer to the same call, and one that comes too late, is a CONFLICT.',
+      'Approves or denies a tool call that waits for the user’s decision. Only the user of the run may decide. The run resumes when all of its waiting calls are decided. A second decision on the same call, or one that comes too late, is a CONFLICT.',
     args: {
-      runId: t.arg.id({ required: true, description: 'The run’s id, run_….' }),
-      toolCallId: t.arg.id({ required: true, description: 'The call’s id, as ApprovalRequested has it.' }),
+      runId: t.arg.id({
+        required: true,
+        description: 'The run’s id, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      toolCallId: t.arg.id({
+        required: true,
+        description: 'The id of the tool call, from `ApprovalRequested.toolCall.id`.',
+      }),
       approve: t.arg.boolean({
         required: true,
-        description: 'True: it is run. False: it is not, and the model is told so.',
+        description: 'True to run the tool. False to deny the call; the model is told so.',
       }),
       arguments: t.arg.string({
         description:
-          'With approve: true, the arguments to run it with instead of the model’s: a JSON object as text, at most 64 KB, that fits the tool’s schema.',
+          'With `approve: true`, the arguments to use in place of the model’s: a JSON object as text that matches the tool’s schema, at most 64 KB. Example: `{"orderNumber":"1043"}`.',
       }),
     },
     resolve: (query, _root, args, context) => approveToolCall(context.viewer, context.runs, args, query),
@@ -194,8 +234,13 @@ builder.mutationFields((t) => ({
 builder.objectField(ViewerRef, 'usage', (t) =>
   t.field({
     type: Usage,
-    description: 'The tokens of all the viewer’s turns, those of deleted conversations too.',
-    args: { since: t.arg({ type: 'DateTime', description: 'Only model calls from this moment on.' }) },
+    description: 'The tokens that all turns of the viewer used, deleted conversations included.',
+    args: {
+      since: t.arg({
+        type: 'DateTime',
+        description: 'Count only model calls since this moment, such as `2026-01-01T00:00:00Z`. If omitted, all.',
+      }),
+    },
     resolve: (_viewer, args, context) => sumViewerUsage(context.viewer, context.db, args.since),
   }),
 );

@@ -7,7 +7,7 @@ builder.subscriptionFields((t) => ({
   chatTurn: t.field({
     type: RunEvent,
     description:
-      'Starts a turn, or attaches to the one this idempotencyKey started, and streams its events to the terminal one.',
+      'Starts a turn, or attaches to the turn that this `idempotencyKey` started, and streams its events up to the terminal one.',
     args: { input: t.arg({ type: chatTurnInput, required: true, description: 'The turn.' }) },
     subscribe: (_root, args, context) => chatTurn(context.viewer, context.runs, args.input),
     resolve: (event) => event,
@@ -15,10 +15,17 @@ builder.subscriptionFields((t) => ({
   runEvents: t.field({
     type: RunEvent,
     description:
-      'Every event of a run after `after`, past ones replayed, live ones followed, to the terminal one; from any instance.',
+      'Streams the events of a run: first those of the past, then the live ones, up to the terminal one. Works on every server instance, also after the run has ended.',
     args: {
-      runId: t.arg.id({ required: true, description: 'The run’s id, run_….' }),
-      after: t.arg.int({ defaultValue: 0, description: 'Only events after this seq. 0: all.' }),
+      runId: t.arg.id({
+        required: true,
+        description: 'The run’s id, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      after: t.arg.int({
+        defaultValue: 0,
+        description:
+          'Return only events with a higher `seq`, such as the `seq` of the last event that you received. 0 returns all events.',
+      }),
     },
     subscribe: (_root, args, context) => followRun(context.viewer, context.runs, args.runId, args.after ?? 0),
     resolve: (event) => event,

@@ -3,22 +3,26 @@ import { UsageRef } from '../../graphql/refs.ts';
 /** Token usage in the graph. */
 export const Usage = UsageRef.implement({
   description:
-    'Tokens that model calls took. The last three counts are parts of the totals, never additions. `complete` is false where a model call reported none.',
+    'The tokens that model calls used. `cachedInputTokens`, `cacheWriteInputTokens` and `reasoningTokens` are parts of the totals, not additions to them.',
   fields: (t) => ({
-    inputTokens: t.exposeInt('inputTokens', { description: 'Tokens that models read.' }),
-    outputTokens: t.exposeInt('outputTokens', { description: 'Tokens that models wrote.' }),
+    inputTokens: t.exposeInt('inputTokens', { description: 'The tokens that models read.' }),
+    outputTokens: t.exposeInt('outputTokens', { description: 'The tokens that models wrote.' }),
     totalTokens: t.int({
-      description: 'Input and output together.',
+      description: 'The sum of `inputTokens` and `outputTokens`.',
       resolve: (usage) => usage.inputTokens + usage.outputTokens,
     }),
     cachedInputTokens: t.exposeInt('cachedInputTokens', {
-      description: 'The part of the input that the provider had in its cache.',
+      description: 'The part of the input tokens that the provider read from its cache.',
     }),
     cacheWriteInputTokens: t.exposeInt('cacheWriteInputTokens', {
-      description: 'The part of the input that the provider put into its cache.',
+      description: 'The part of the input tokens that the provider wrote to its cache.',
     }),
-    reasoningTokens: t.exposeInt('reasoningTokens', { description: 'The part of the output that was reasoning.' }),
-    modelCalls: t.exposeInt('modelCalls', { description: 'How many model calls these are.' }),
-    complete: t.exposeBoolean('complete', { description: 'Whether every model call reported its tokens.' }),
+    reasoningTokens: t.exposeInt('reasoningTokens', {
+      description: 'The part of the output tokens that was reasoning.',
+    }),
+    modelCalls: t.exposeInt('modelCalls', { description: 'The number of model calls that are counted.' }),
+    complete: t.exposeBoolean('complete', {
+      description: 'Whether every model call reported its tokens. If false, the counts are too low.',
+    }),
   }),
 });

@@ -3,77 +3,100 @@ import { createScenario, deleteScenario, updateScenario } from '../write.ts';
 import { ScenarioRef } from './types.ts';
 
 const HandoffEdgeInput = builder.inputType('HandoffEdgeInput', {
-  description: 'A handoff that a member may make.',
+  description: 'A handoff that an agent of the scenario may make.',
   fields: (t) => ({
-    toAgentId: t.id({ required: true, description: 'Who may be given the floor: another member, once.' }),
+    toAgentId: t.id({
+      required: true,
+      description:
+        'The agent that receives the conversation: another member of the scenario. At most one handoff per pair of agents.',
+    }),
     description: t.string({
-      description: 'When to hand off, as the model is told: 1 to 2,000 characters. Absent: what the agent is for.',
+      description:
+        'When to hand off, 1 to 2,000 characters. The model reads it as the description of the transfer tool. Example: `Questions about invoices`. If omitted, the description of the other agent.',
     }),
   }),
 });
 
 const ScenarioAgentInput = builder.inputType('ScenarioAgentInput', {
-  description: 'A member of a scenario.',
+  description: 'A member of a scenario: an agent, and the handoffs that it may make.',
   fields: (t) => ({
-    agentId: t.id({ required: true, description: 'A shared, active agent; it can be a member once.' }),
+    agentId: t.id({
+      required: true,
+      description: 'The id of a shared, active agent. Each agent can be a member once.',
+    }),
     handoffs: t.field({
       type: [HandoffEdgeInput],
       required: true,
-      description: 'To whom it may give the floor, at most 100, in the order in which the model is told of them.',
+      description:
+        'The handoffs that the agent may make, at most 100, in the order in which they are offered to the model.',
     }),
   }),
 });
 
 const ScenarioInput = builder.inputType('ScenarioInput', {
-  description: 'A whole scenario: in an update, what is absent goes back to its default.',
+  description: 'A whole scenario. In an update, omitted fields return to their defaults.',
   fields: (t) => ({
     key: t.string({
       required: true,
       description:
-        'What the front end names it by: 1 to 255 letters, digits, _, . and -; unique in the tenant, or in its project.',
+        'The key by which clients select the scenario, such as `support`: 1 to 255 letters, digits, `_`, `.` and `-`, the first one a letter or a digit. Unique in the tenant or, with `projectId`, in the project.',
     }),
-    name: t.string({ required: true, description: 'Its name for people: 1 to 255 characters.' }),
-    description: t.string({ description: 'What it is for: 1 to 2,000 characters.' }),
+    name: t.string({
+      required: true,
+      description: 'The name to show to people, 1 to 255 characters. Example: `Customer support`.',
+    }),
+    description: t.string({ description: 'What the scenario is for, 1 to 2,000 characters.' }),
     projectId: t.string({
       description:
-        'The project that it is for, 1 to 255 characters: there it goes before the tenant’s scenario of the same key. Absent: all projects.',
+        'The project to which the scenario is limited, 1 to 255 characters. There it takes precedence over the tenant’s scenario with the same key. If omitted, all projects can use it.',
     }),
-    rootAgentId: t.id({ required: true, description: 'Who has the floor when a conversation begins: a member.' }),
+    rootAgentId: t.id({
+      required: true,
+      description: 'The root agent, which is active when a conversation starts. It must be one of the members.',
+    }),
     agents: t.field({
       type: [ScenarioAgentInput],
       required: true,
-      description: 'The members, at most 100. Handoffs have to lead from the root to each of them.',
+      description: 'The members, 1 to 100. Every member must be reachable from the root agent through handoffs.',
     }),
     guardrails: t.field({
       type: 'JSON',
-      description: 'Which guardrails run for its agents: a JSON object of at most 65,536 characters. Absent: {}.',
+      description: 'The guardrails that run for the agents: a JSON object of at most 65,536 characters. Default: `{}`.',
     }),
-    isActive: t.boolean({ description: 'Whether new conversations may use it. Absent: true.' }),
+    isActive: t.boolean({ description: 'Whether new conversations may use the scenario. Default: true.' }),
   }),
 });
 
 builder.mutationFields((t) => ({
   createScenario: t.prismaField({
     type: ScenarioRef,
-    description: 'Makes a scenario. Admins only.',
+    description: 'Creates a scenario. Only admins may do this. CONFLICT if the key is taken.',
     args: { input: t.arg({ type: ScenarioInput, required: true, description: 'The scenario.' }) },
     resolve: (query, _root, args, context) => createScenario(context.viewer, context.agentDeps, args.input, query),
   }),
   updateScenario: t.prismaField({
     type: ScenarioRef,
     description:
-      'Replaces a scenario whole; its version grows by one. Running turns keep the version they began with. Admins only.',
+      'Replaces a scenario and increases its `version` by one. Running turns keep the version with which they started. Only admins may do this.',
     args: {
-      id: t.arg.id({ required: true, description: 'The scenario’s id, scn_….' }),
-      input: t.arg({ type: ScenarioInput, required: true, description: 'What it is to be.' }),
+      id: t.arg.id({
+        required: true,
+        description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      input: t.arg({ type: ScenarioInput, required: true, description: 'The new content of the scenario.' }),
     },
     resolve: (query, _root, args, context) =>
       updateScenario(context.viewer, context.agentDeps, args.id, args.input, query),
   }),
   deleteScenario: t.id({
     description:
-      'Deletes a scenario that no conversation uses; one that is used is a CONFLICT: switch it off instead. Answers its id. Admins only.',
-    args: { id: t.arg.id({ required: true, description: 'The scenario’s id, scn_….' }) },
+      'Deletes a scenario and returns its id. CONFLICT if conversations use it: set `isActive` to false instead. Only admins may do this.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+    },
     resolve: (_root, args, context) => deleteScenario(context.viewer, context.agentDeps, args.id),
   }),
 }));

@@ -12,7 +12,7 @@ const HandoffEdge = builder.prismaObject('HandoffEdge', {
   fields: (t) => ({
     toAgent: t.field({
       type: AgentRef,
-      description: 'Who may be given the floor.',
+      description: 'The agent that receives the conversation.',
       select: (_args, _context, nested) => ({ to: { include: { agent: nested() } } }),
       resolve: (edge) => edge.to.agent,
     }),
@@ -26,7 +26,7 @@ const ScenarioAgent = builder.prismaObject('ScenarioAgent', {
     isRoot: t.exposeBoolean('isRoot', {}),
     handoffs: t.relation('handoffs', {
       type: HandoffEdge,
-      description: 'To whom it may give the floor, in order.',
+      description: 'The handoffs that the agent may make, in the order in which they are offered to the model.',
       query: { orderBy: [{ position: 'asc' }, { toAgentId: 'asc' }] },
     }),
   }),
@@ -41,7 +41,7 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     projectId: t.exposeString('projectId', { nullable: true }),
     rootAgent: t.field({
       type: AgentRef,
-      description: 'Who has the floor when a conversation begins.',
+      description: 'The agent that is active when a conversation starts.',
       select: (_args, _context, nested) => ({ agents: { ...rootFirst, include: { agent: nested() } } }),
       resolve: (scenario) => {
         const root = scenario.agents.find((member) => member.isRoot);
@@ -51,14 +51,14 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     }),
     agents: t.relation('agents', {
       type: ScenarioAgent,
-      description: 'Its members, the root first.',
+      description: 'The members of the scenario, the root agent first.',
       query: rootFirst,
     }),
     guardrails: t.expose('guardrails', { type: 'JSON' }),
     isActive: t.exposeBoolean('isActive', {}),
     version: t.exposeInt('version', {}),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the scenario was created.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the scenario was last changed.' }),
   }),
 });
 
@@ -79,29 +79,31 @@ builder.queryFields((t) => ({
   scenarios: t.connection(
     {
       type: ScenarioRef,
-      description: 'The tenant’s scenarios, oldest first.',
+      description: 'The tenant’s scenarios, oldest first. 50 per page by default, at most 100.',
       args: {
         projectId: t.arg.string({
           description:
-            'Only those that conversations of this project can use: its own, and the tenant’s whose keys it has not itself.',
+            'Return only scenarios that conversations of this project can use: those of the project, and those of the tenant whose keys the project does not have itself.',
         }),
       },
       complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
       resolve: (_root, args, context, info) =>
         listScenarios(context.viewer, context.db, args, includeUnder(context, info, 'Scenario', toNodes)),
     },
-    { name: 'ScenarioConnection', description: 'A page of scenarios.' },
-    { name: 'ScenarioEdge', description: 'A scenario in a page.' },
+    { name: 'ScenarioConnection', description: 'One page of a list of scenarios.' },
+    { name: 'ScenarioEdge', description: 'A scenario in a list, with its cursor.' },
   ),
   scenario: t.prismaField({
     type: ScenarioRef,
     nullable: true,
-    description: 'A scenario of the tenant, by its id or by its key: exactly one of them.',
+    description:
+      'One scenario of the tenant, by `id` or by `key`; give exactly one of the two. NOT_FOUND if it does not exist.',
     args: {
-      id: t.arg.id({ description: 'The scenario’s id, scn_….' }),
-      key: t.arg.string({ description: 'What the front end names it by.' }),
+      id: t.arg.id({ description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.' }),
+      key: t.arg.string({ description: 'The scenario’s key, such as `support`.' }),
       projectId: t.arg.string({
-        description: 'With a key: the scenario that a conversation of this project gets, its own before the tenant’s.',
+        description:
+          'With `key`: return the scenario that a conversation of this project gets. A scenario of the project takes precedence over the tenant’s.',
       }),
     },
     resolve: (query, _root, args, context) => readScenario(context.viewer, context.db, args, query),

@@ -10,9 +10,7 @@ builder.addScalarType(
   new GraphQLScalarType<UploadedFile, never>({
     name: 'File',
     description:
-      'A file, uploaded with the operation as the GraphQL multipart request specification has it: a POST of ' +
-      'multipart/form-data with the fields operations, map and the file, and a header graphql-require-preflight. ' +
-      'At most one file of 25 MB.',
+      'An uploaded file, at most 25 MB, one per operation. Send the operation as the GraphQL multipart request specification describes: a POST of `multipart/form-data` with the fields `operations`, `map` and the file, and with the header `graphql-require-preflight: 1`.',
     serialize: () => {
       throw new GraphQLError('A File only goes in.');
     },
@@ -27,61 +25,63 @@ builder.addScalarType(
 );
 
 const SpeechResult = builder.objectRef<Spoken>('SpeechResult').implement({
-  description: 'A text that was spoken.',
+  description: 'A text that was converted to speech.',
   fields: (t) => ({
     url: t.exposeString('url', {
       description:
-        'Where the sound is, a path of this server (/speech/clip_…): GET it with the same access token, whole or in ' +
-        'ranges. Only the user who had it made can, and only for a while (SPEECH_TTL_SECONDS).',
+        'The path of the audio on this server, such as `/speech/clip_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. GET it with the same access token, whole or in ranges. Only its creator can read it, for SPEECH_TTL_SECONDS (default 3,600).',
     }),
-    mediaType: t.exposeString('mediaType', { description: 'What it is by its content, e.g. audio/wav.' }),
-    size: t.exposeInt('size', { description: 'How large it is, in bytes.' }),
+    mediaType: t.exposeString('mediaType', { description: 'The media type of the audio, such as `audio/wav`.' }),
+    size: t.exposeInt('size', { description: 'The size in bytes.' }),
   }),
 });
 
 const TranscriptionResult = builder.objectRef<Transcription>('TranscriptionResult').implement({
-  description: 'What was said in a recording.',
+  description: 'The text of a recording.',
   fields: (t) => ({
-    text: t.exposeString('text', { description: 'The words.' }),
+    text: t.exposeString('text', { description: 'The transcribed text.' }),
     language: t.exposeString('language', {
       nullable: true,
-      description: 'The language, mostly as BCP 47. Null: the provider did not say.',
+      description: 'The language, usually as a BCP 47 tag such as `en`. Null if the provider did not report it.',
     }),
     durationMs: t.exposeInt('durationMs', {
       nullable: true,
-      description: 'How long the recording is, in milliseconds. Null: not known.',
+      description: 'The duration of the recording in milliseconds. Null if it is unknown.',
     }),
   }),
 });
 
-const agentId = { required: false, description: 'The agent. Without one, the current agent.' } as const;
+const agentId = {
+  required: false,
+  description:
+    'The id of the agent whose provider is used, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. If omitted, the current agent.',
+} as const;
 
 builder.mutationFields((t) => ({
   synthesizeSpeech: t.field({
     type: SpeechResult,
     description:
-      'Has a text spoken by an agent’s text-to-speech provider. PROVIDER_FAILED, with `problem` and `retryable`, ' +
-      'where the provider does not do it; RATE_LIMITED where too many clips wait to be fetched (200 of a user, or 500 ' +
-      'MB). Over HTTP it ends when the client leaves.',
+      'Converts a text to speech with an agent’s text-to-speech provider. PROVIDER_FAILED, with `problem` and `retryable`, if the provider fails. RATE_LIMITED if the user has 200 clips, or 500 MB of them, that have not expired. Over HTTP, it stops when the client disconnects.',
     args: {
       agentId: t.arg.id(agentId),
-      text: t.arg.string({ required: true, description: 'What to say, 1 to 10,000 characters.' }),
+      text: t.arg.string({
+        required: true,
+        description: 'The text to speak, 1 to 10,000 characters. Example: `Your order is on its way`.',
+      }),
     },
     resolve: (_root, args, context) => synthesizeSpeech(context.viewer, context.speech, args, context.signal),
   }),
   transcribeAudio: t.field({
     type: TranscriptionResult,
     description:
-      'Has a recording written down by an agent’s speech-to-text provider. PROVIDER_FAILED, with `problem` and ' +
-      '`retryable`, where the provider does not do it. It ends when the client leaves.',
+      'Transcribes a recording with an agent’s speech-to-text provider. PROVIDER_FAILED, with `problem` and `retryable`, if the provider fails. It stops when the client disconnects.',
     args: {
       agentId: t.arg.id(agentId),
       audio: t.arg({
         type: 'File',
         required: true,
         description:
-          'WAV, MP3, AAC, FLAC, Ogg, MP4 (M4A) or WebM, at most 25 MB; its content counts, not its name. ' +
-          'Streaming providers (whisper-live) take WAV only, of at most ten minutes.',
+          'The recording: WAV, MP3, AAC, FLAC, Ogg, MP4 (M4A) or WebM, at most 25 MB. The type is read from the content, not from the file name. `whisper-live` accepts only WAV of at most ten minutes.',
       }),
     },
     resolve: (_root, args, context) => transcribeAudio(context.viewer, context.speech, args, context.signal),

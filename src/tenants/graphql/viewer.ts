@@ -2,12 +2,14 @@ import { builder } from '../../graphql/builder.ts';
 import { ViewerRef } from '../../graphql/refs.ts';
 
 ViewerRef.implement({
-  description: 'Who the access token speaks for.',
+  description: 'The user of the access token.',
   fields: (t) => ({
-    userId: t.exposeString('userId', { description: "The token's sub claim." }),
-    tenantId: t.exposeString('tenantId', { description: "The token's tenant claim: whose data can be seen at all." }),
+    userId: t.exposeString('userId', { description: 'The user’s id: the `sub` claim of the token.' }),
+    tenantId: t.exposeString('tenantId', {
+      description: 'The tenant: the tenant claim of the token. Only data of this tenant is visible.',
+    }),
     roles: t.stringList({
-      description: "The token's roles claim.",
+      description: 'The roles claim of the token. Example: `["admin"]`.',
       resolve: (viewer) => [...viewer.roles],
     }),
   }),
@@ -16,7 +18,7 @@ ViewerRef.implement({
 builder.queryField('viewer', (t) =>
   t.field({
     type: ViewerRef,
-    description: 'You: who the access token speaks for.',
+    description: 'You: the user of the access token.',
     resolve: (_root, _args, context) => context.viewer,
   }),
 );

@@ -2,10 +2,10 @@ import { builder } from '../../graphql/builder.ts';
 
 /** A header that is no secret. */
 export const HttpHeader = builder.objectRef<{ readonly name: string; readonly value: string }>('HttpHeader').implement({
-  description: 'A header that is no secret.',
+  description: 'An HTTP header that is not secret.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, in lower case.' }),
-    value: t.exposeString('value', { description: 'Its value.' }),
+    name: t.exposeString('name', { description: 'The name of the header, in lower case. Example: `x-api-version`.' }),
+    value: t.exposeString('value', { description: 'The value of the header.' }),
   }),
 });
 
@@ -13,28 +13,32 @@ export const HttpHeader = builder.objectRef<{ readonly name: string; readonly va
 export const SecretHeader = builder
   .objectRef<{ readonly name: string; readonly hint: string }>('SecretHeader')
   .implement({
-    description: 'A header whose value is encrypted at rest and never read back.',
+    description: 'A secret HTTP header. Its value is stored encrypted and can never be read back.',
     fields: (t) => ({
-      name: t.exposeString('name', { description: 'Its name, in lower case.' }),
+      name: t.exposeString('name', { description: 'The name of the header, in lower case. Example: `x-api-version`.' }),
       hint: t.exposeString('hint', {
-        description: 'The last four characters of its value; empty where they would give too much of it away.',
+        description: 'The last four characters of the value. Empty if they would reveal too much of it.',
       }),
     }),
   });
 
 const HttpHeaderInput = builder.inputType('HttpHeaderInput', {
-  description: 'A header that is no secret.',
+  description: 'An HTTP header that is not secret.',
   fields: (t) => ({
-    name: t.string({ required: true, description: 'Its name. Not one that the server writes itself.' }),
-    value: t.string({ required: true, description: 'Its value: one line, 1 to 4,096 characters.' }),
+    name: t.string({
+      required: true,
+      description:
+        'The name of the header. Headers that the server sets itself, such as `Content-Length`, are refused. Example: `X-Api-Version`.',
+    }),
+    value: t.string({ required: true, description: 'The value: one line of 1 to 4,096 characters.' }),
   }),
 });
 
 const SecretHeaderInput = builder.inputType('SecretHeaderInput', {
-  description: 'A header that is a secret, such as Authorization.',
+  description: 'A secret HTTP header, such as `Authorization`.',
   fields: (t) => ({
-    name: t.string({ required: true, description: 'Its name.' }),
-    value: t.string({ description: 'Its value: one line, 1 to 4,096 characters. Null: the header is taken away.' }),
+    name: t.string({ required: true, description: 'The name of the header. Example: `Authorization`.' }),
+    value: t.string({ description: 'The value: one line of 1 to 4,096 characters. Null removes the header.' }),
   }),
 });
 
@@ -43,15 +47,18 @@ const headerInputs = { plain: HttpHeaderInput, secret: SecretHeaderInput };
 
 /** What tools and servers have in common, described once. */
 export const described = {
-  headers: 'Headers that are no secret, at most 32. What is given takes the place of all.',
+  headers:
+    'Headers that are not secret, at most 32. The list replaces all of them. If omitted in an update, they stay.',
   secretHeaders:
-    'Headers that are secret, at most 32. They are encrypted, sent to the origin of the URL and to no other, and never shown again. Those that are not named stay.',
+    'Secret headers, at most 32. They are stored encrypted, sent only to the origin of the URL, and can never be read back. Stored headers that are not in the list stay.',
   droppedSecretHeaders:
-    'In the answer to an update: the names of the secret headers that were dropped because the URL has moved to another origin. Else empty.',
-  timeoutMs: 'Milliseconds after which a call is given up, 1 to 600,000.',
-  maxResultLength: 'The most characters of an answer that a model is given, 1 to 1,000,000. 20,000 unless set.',
-  requiresApproval: 'Whether a person has to approve each call. No unless set.',
-  requiredRoles: 'Roles of which the caller must have one, at most 50. Empty: anybody may.',
+    'In the response to an update: the names of the secret headers that were deleted because the URL changed to another origin. Otherwise empty.',
+  timeoutMs: 'The timeout of a call in milliseconds, 1 to 600,000.',
+  maxResultLength:
+    'The maximum length of a result that the model receives, in characters of JSON, 1 to 1,000,000. Default: 20,000.',
+  requiresApproval: 'Whether the user must approve each call that a model makes. Default: false.',
+  requiredRoles:
+    'Roles, at most 50, of which the user must have one to use the tool. Example: `["support"]`. Default: empty, every user may use it.',
 } as const;
 
 type InputFields = Parameters<Parameters<typeof builder.inputType>[1]['fields']>[0];

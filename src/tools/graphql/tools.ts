@@ -2,32 +2,34 @@ import { builder } from '../../graphql/builder.ts';
 import type { ToolDescription } from '../contract/tool.ts';
 
 const ToolSource = builder.enumType('ToolSource', {
-  description: 'Where a tool comes from.',
+  description: 'The kind of a tool.',
   values: {
-    BUILTIN: { description: 'It is part of the server.' },
-    HTTP: { description: 'A request to a system of the tenant.' },
+    BUILTIN: { description: 'A tool that is part of the server.' },
+    HTTP: { description: 'A tool that sends an HTTP request to a system of the tenant or the operator.' },
     MCP: { description: 'A tool of an MCP server.' },
   } as const,
 });
 
 /** The GraphQL type Tool. */
 export const Tool = builder.objectRef<ToolDescription>('Tool').implement({
-  description: 'Something that an agent can do besides talking.',
+  description: 'A function that agents can call, such as `lookup_order`.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, as models and settings call it.' }),
-    description: t.exposeString('description', { description: 'What it does, as the model is told.' }),
-    parameters: t.expose('parameters', { type: 'JSON', description: 'JSON Schema of its arguments.' }),
-    requiresApproval: t.exposeBoolean('requiresApproval', {
-      description: 'Whether a person has to approve each call.',
+    name: t.exposeString('name', {
+      description: 'The name by which models, agents and settings refer to the tool. Example: `lookup_order`.',
     }),
-    source: t.expose('source', { type: ToolSource, description: 'Where it comes from.' }),
+    description: t.exposeString('description', { description: 'What the tool does, as the model reads it.' }),
+    parameters: t.expose('parameters', { type: 'JSON', description: 'The JSON Schema of the arguments.' }),
+    requiresApproval: t.exposeBoolean('requiresApproval', {
+      description: 'Whether the user must approve each call that a model makes.',
+    }),
+    source: t.expose('source', { type: ToolSource, description: 'The kind of the tool.' }),
   }),
 });
 
 builder.queryField('tools', (t) =>
   t.field({
     type: [Tool],
-    description: 'All tools that agents of the tenant can be given.',
+    description: 'All tools that agents of the tenant can have.',
     resolve: async (_root, _args, context) => [...(await context.tools.listTools(context.viewer))],
   }),
 );
@@ -36,7 +38,7 @@ builder.prismaObjectField('Agent', 'tools', (t) =>
   t.field({
     type: [Tool],
     description:
-      'The tools that it may use, as far as they are there now: not those of an MCP server that is out of reach, nor those that are switched off. toolNames has them all.',
+      'The tools of the agent that are available now. Tools of an unavailable MCP server and tools that are switched off are missing here; `toolNames` has all names.',
     select: { toolNames: true },
     resolve: (agent, _args, context) => context.tools.findTools(context.viewer, agent.toolNames),
   }),
@@ -45,6 +47,6 @@ builder.prismaObjectField('Agent', 'tools', (t) =>
 builder.prismaObjectField('Agent', 'toolNames', (t) =>
   t.exposeStringList('toolNames', {
     description:
-      'The names of all tools that it was given, also of those that are not there now: what a form reads and sends back as tools.',
+      'The names of all tools of the agent, also of those that are unavailable now. A form should read this list and send it back as `tools`.',
   }),
 );
