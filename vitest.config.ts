@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/browser/**'],
-    globalSetup: ['test/support/database-template.ts'],
+    globalSetup: ['test/support/database/template.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
     testTimeout: 240_000,
     hookTimeout: 240_000,

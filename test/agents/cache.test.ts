@@ -4,32 +4,33 @@ import { findDefaultAgent, resolveAgents } from '../../src/agents/resolve.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { countStatements } from '../../src/database/statements.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { assembleTexts, documents, openSocketClient, type Talker } from '../support/turns.ts';
 
 const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
 /** Notices of the database reach the other instances there only. */
 const onServer = Boolean(process.env.TEST_DATABASE_URL);
 
-async function make(socketClient: Talker, input: Record<string, unknown> = {}): Promise<string> {
+async function make(socketClient: SocketClient, input: Record<string, unknown> = {}): Promise<string> {
   const document = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
   return (await socketClient.ask(document, { input: { name: 'mine', instructions: 'First.', ...input } })).createAgent
     .id;
 }
 
-async function change(socketClient: Talker, id: string, input: Record<string, unknown>): Promise<void> {
+async function change(socketClient: SocketClient, id: string, input: Record<string, unknown>): Promise<void> {
   const document = 'mutation ($id: ID!, $input: UpdateAgentInput!) { updateAgent(id: $id, input: $input) { id } }';
   await socketClient.ask(document, { id, input });
 }
 
-async function begin(socketClient: Talker, input: Record<string, unknown> = {}): Promise<string> {
+async function begin(socketClient: SocketClient, input: Record<string, unknown> = {}): Promise<string> {
   const document = 'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }';
   return (await socketClient.ask(document, { input })).createConversation.id;
 }
 
 /** Runs a turn, and answers the instructions that the model was given. */
-async function turn(app: TestApp, socketClient: Talker, conversationId: string): Promise<string | undefined> {
+async function turn(app: TestApp, socketClient: SocketClient, conversationId: string): Promise<string | undefined> {
   app.model.add({ text: 'Yes.' });
   const input = { conversationId, content: 'Hello', idempotencyKey: randomUUID() };
   const { sendMessage } = await socketClient.ask(documents.sendMessage, { input });

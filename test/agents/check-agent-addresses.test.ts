@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
 /** What the provider answers, whatever it is asked. */
 let answer: readonly [status: number, body: unknown] = [500, {}];
@@ -14,7 +14,7 @@ const provider = createServer((_request, response) => {
 });
 
 let app: TestApp;
-let socketClient: Talker;
+let socketClient: SocketClient;
 let agentId: string;
 beforeAll(async () => {
   provider.listen(0, '127.0.0.1');

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { formatId } from '../../src/api/ids.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient } from '../support/turns.ts';
+import { openSocketClient } from '../support/chat.ts';
 
 const key = 'sk-agents-own-key-0123456789';
 const secretWords = 'inner words of the provider';

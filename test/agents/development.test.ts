@@ -8,9 +8,9 @@ import { readEnv } from '../../src/config/env.ts';
 import { lockFolder } from '../../src/database/embedded/folder-lock.ts';
 import { readSeed, seedTenant } from '../../src/tenants/seed.ts';
 import { startTestApp, type TestApp, testKeys } from '../support/app.ts';
-import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
+import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 import { startServer } from '../support/server.ts';
-import { documents, openSocketClient } from '../support/turns.ts';
 
 const fields = `id name isShared isDefault isActive
   llm { provider model apiUrl api apiKeyHint }

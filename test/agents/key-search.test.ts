@@ -5,7 +5,7 @@ import { printSchema } from 'graphql';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
 /** Keys that everybody would recognise. */
 const newKey = () => `sk-${randomBytes(12).toString('hex')}+/${randomBytes(6).toString('base64url')}`;
@@ -13,7 +13,7 @@ const ring = [randomBytes(32), randomBytes(32)];
 const environment = { llm: newKey(), tts: newKey(), stt: newKey() };
 
 let app: TestApp;
-let alice: Talker;
+let alice: SocketClient;
 let provider: Awaited<ReturnType<typeof openProvider>>;
 /** All that clients were ever told. */
 const answers: string[] = [];

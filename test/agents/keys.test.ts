@@ -1,22 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { resolveAgents } from '../../src/agents/resolve.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { createScriptedModel, type ScriptedModel } from '../support/scripted-model/script.ts';
-import { documents, openSocketClient, type Talker } from '../support/turns.ts';
 
 const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
 const fields = ['llm', 'tts', 'stt'].map((kind) => `${kind} { apiUrl apiKeyHint keyDropped }`).join(' ');
 
-let app: TestApp;
-let alice: Talker;
+const app = shareApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1', OPENAI_API_KEY: 'sk-environment-0123' } });
+let alice: SocketClient;
 
 beforeAll(async () => {
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1', OPENAI_API_KEY: 'sk-environment-0123' } });
   alice = await openSocketClient(app, 'alice');
 });
-afterAll(async () => app[Symbol.asyncDispose]());
 
 const create = async (input: Record<string, unknown>) =>
   (

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 /** Of one tenant: half of them shared, half of them alice's. */
 const ofTenant = 1_000;

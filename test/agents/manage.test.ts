@@ -1,23 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type HttpAnswer, startTestApp, type TestApp } from '../support/app.ts';
-import { documents, openSocketClient } from '../support/turns.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type HttpAnswer, shareApp, startTestApp } from '../support/app.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
 
-let app: TestApp;
+const app = shareApp();
 let alice: string;
 let bob: string;
 let admin: string;
 let stranger: string;
 
 beforeAll(async () => {
-  app = await startTestApp();
   alice = await app.token({ sub: 'alice' });
   bob = await app.token({ sub: 'bob' });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
   stranger = await app.token({ sub: 'root', tenant: 'elsewhere', roles: ['admin'] });
   for (const token of [alice, bob, admin, stranger]) await ask(token, '{ viewer { userId } }');
 });
-afterAll(async () => app[Symbol.asyncDispose]());
 
 async function ask(token: string, document: string, variables: Record<string, unknown> = {}) {
   const { data, errors } = await app.query(document, variables, { token });

@@ -1,20 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
 // Rows that somebody wrote by hand.
 
-let app: TestApp;
-let alice: Talker;
+const app = shareApp();
+let alice: SocketClient;
 
 beforeAll(async () => {
-  app = await startTestApp();
   alice = await openSocketClient(app, 'alice');
   // Who comes first brings the seed.
   await listAgents();
 });
-afterAll(() => app[Symbol.asyncDispose]());
 
 async function writeRow(name: string, columns: { llm?: unknown; tts?: unknown }): Promise<string> {
   const { db } = app.app;

@@ -4,8 +4,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createDial } from '../../src/outbound/dial.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
 import { startTestApp } from '../support/app.ts';
-import { collect, requestFor } from '../support/model-step.ts';
-import { openSocketClient } from '../support/turns.ts';
+import { openSocketClient } from '../support/chat.ts';
+import { collect, requestFor } from '../support/scripted-model/model-step.ts';
 
 const switching = 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSeed, seedTenant } from '../../src/tenants/seed.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let alice: TestViewer;

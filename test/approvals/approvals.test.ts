@@ -1,19 +1,15 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HistoryItem } from '../../src/engine/ports.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
+import { shareApp, startTestApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
-import { assembleTexts, documents, openSocketClient, sequenceOf, type Talker } from '../support/turns.ts';
+import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from './decide.ts';
 
-let app: TestApp;
+const app = shareApp({ env: { SOCKETS_PER_USER: '200' } });
 let users = 0;
-beforeAll(async () => {
-  app = await startTestApp({ env: { SOCKETS_PER_USER: '200' } });
-});
-afterEach(() => app.model.assertDone());
-afterAll(() => app[Symbol.asyncDispose]());
 
 /** Each has a tenant’s orders to share, so each test refunds an order of its own. */
 const meet = () => openSocketClient(app, `approver-${users++}`);
@@ -385,7 +381,7 @@ describe('who may decide, and when', () => {
   });
 
   /** A run that waits until its test is over. */
-  async function waitForever(): Promise<{ socketClient: Talker; runId: string }> {
+  async function waitForever(): Promise<{ socketClient: SocketClient; runId: string }> {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r1', '6')] });
     const { runId } = await startWaitingTurn(socketClient);

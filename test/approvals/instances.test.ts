@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
-import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
-import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
+import { assembleTexts, sequenceOf, type TurnEvent } from '../support/clients/turn-reader.ts';
+import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { startServer } from '../support/server.ts';
-import { assembleTexts, documents, openSocketClient, sequenceOf, type TurnEvent } from '../support/turns.ts';
+import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from './decide.ts';
 
 /** Room for what is on its way, not an expectation. */
 const drainTimeout = { timeout: 15_000 };

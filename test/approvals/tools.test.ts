@@ -2,10 +2,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { decide, startWaitingTurn, tryDecide } from '../support/approvals.ts';
-import { createTestDatabase } from '../support/database.ts';
-import { startMcpServer } from '../support/mcp.ts';
-import { openSocketClient, sequenceOf, type Talker, type TurnEvent } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
+import { sequenceOf, type TurnEvent } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
+import { startMcpServer } from '../support/mcp/server.ts';
+import { decide, startWaitingTurn, tryDecide } from './decide.ts';
 
 /** What a tenant's system was asked: method and path. */
 const received: string[] = [];
@@ -16,7 +17,7 @@ const system = createServer((request, response) => {
 
 let app: TestApp;
 let admin: string;
-let socketClient: Talker;
+let socketClient: SocketClient;
 let url: string;
 
 beforeAll(async () => {
@@ -65,7 +66,7 @@ async function giveTool(changes: Record<string, unknown> = {}) {
   return { id: createHttpTool.id as string, name, conversationId: await talkWith(socketClient, name) };
 }
 
-async function talkWith(who: Talker, tool: string): Promise<string> {
+async function talkWith(who: SocketClient, tool: string): Promise<string> {
   const { createAgent } = await who.ask('mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }', {
     input: { name: `a${crypto.randomUUID()}`, instructions: 'Help.', tools: [tool] },
   });

@@ -1,32 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
-import {
-  assembleTexts,
-  documents,
-  openSocketClient,
-  openStream,
-  sequenceOf,
-  type Talker,
-  type Transport,
-} from '../support/turns.ts';
+import { shareApp, startTestApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts, openStream, sequenceOf, type Transport } from '../support/clients/turn-reader.ts';
+import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from './decide.ts';
 
 /** Room for what is on its way, not an expectation. */
 const drainTimeout = { timeout: 15_000 };
 
-let app: TestApp;
+const app = shareApp({ env: { SOCKETS_PER_USER: '500' } });
 let users = 0;
-beforeAll(async () => {
-  app = await startTestApp({ env: { SOCKETS_PER_USER: '500' } });
-});
-afterEach(() => app.model.assertDone());
-afterAll(() => app[Symbol.asyncDispose]());
 
 const meet = () => openSocketClient(app, `waiter-${users++}`);
 const look = { id: 'look', name: 'lookup_order', arguments: { orderNumber: '1043' } };
 
-async function statusOf(socketClient: Talker, runId: string): Promise<string> {
+async function statusOf(socketClient: SocketClient, runId: string): Promise<string> {
   return (await socketClient.ask(documents.run, { id: runId })).run.status;
 }
 

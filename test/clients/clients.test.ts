@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   AgentsDocument,
   CancelDocument,
@@ -12,7 +12,7 @@ import {
   TurnDocument,
   TurnEventsDocument,
 } from '../generated/graphql.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
 import {
   type OpenClient,
   openApollo,
@@ -20,9 +20,10 @@ import {
   openGraphqlWs,
   openUrql,
   type TestClient,
-} from '../support/libraries.ts';
+} from '../support/clients/libraries.ts';
+import { Transcript } from '../support/clients/transports.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { modelCalls, scriptTurn, Transcript } from '../support/turn-readers.ts';
+import { modelCalls, scriptTurn } from '../support/scripted-model/long-turn.ts';
 
 const clients: [string, OpenClient][] = [
   ['Apollo Client over HTTP and graphql-ws', openApollo],
@@ -32,11 +33,7 @@ const clients: [string, OpenClient][] = [
   ['graphql-sse', openGraphqlSse],
 ];
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp();
 
 // Libraries say on the console what they do not like of a document or an answer.
 const complaint = vi.fn();

@@ -6,7 +6,7 @@ import { schema } from '../../src/boot/schema.ts';
 import { openDatabase } from '../../src/database/client.ts';
 import type { Statement } from '../../src/database/statements.ts';
 import { createContext } from '../../src/graphql/context.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let alice: TestViewer;

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ConversationFeed } from '../../src/log/conversation-feed.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
 
 const document = `
   subscription ($id: ID!) {
@@ -13,11 +13,7 @@ const document = `
     }
   }`;
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp();
 
 async function createConversation(): Promise<string> {
   const created = await app.query(`mutation { createConversation(input: { scenarioKey: "support" }) { id } }`);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makePreview, makeTitle } from '../../src/conversations/text.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let alice: TestViewer;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let alice: TestViewer;

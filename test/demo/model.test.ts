@@ -4,7 +4,7 @@ import { demoModelName, startDemoModel } from '../../src/demo/demo.ts';
 import { startModelServer } from '../../src/demo/server.ts';
 import type { HistoryItem, RequestedCall, ToolSpec } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
-import { type Api, collect, requestFor } from '../support/model-step.ts';
+import { type Api, collect, requestFor } from '../support/scripted-model/model-step.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
 
 function tool(name: string, property: string, description = name): ToolSpec {

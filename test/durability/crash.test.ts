@@ -1,18 +1,12 @@
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/client.ts';
 import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
-import { createTestDataFolder } from '../support/database.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts, type TurnEvent, type TurnReader } from '../support/clients/turn-reader.ts';
+import { createTestDataFolder } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { spawnServer, startServer } from '../support/server.ts';
-import {
-  assembleTexts,
-  documents,
-  openSocketClient,
-  type Talker,
-  type TurnEvent,
-  type TurnReader,
-} from '../support/turns.ts';
 
 /** Processes start and end in these tests, several times each. */
 const room = { timeout: 240_000 };
@@ -26,7 +20,7 @@ async function readWhatComes(reader: TurnReader): Promise<TurnEvent[]> {
  * What has to hold of a run whose server was killed, whatever its readers had seen of it: they get the end, and what
  * they show then is what is stored.
  */
-async function expectInterrupted(socketClient: Talker, seen: readonly TurnEvent[]) {
+async function expectInterrupted(socketClient: SocketClient, seen: readonly TurnEvent[]) {
   const runId = seen[0]?.runId ?? '';
   const { run } = await socketClient.ask(documents.run, { id: runId });
   expect(run).toMatchObject({ status: 'FAILED', error: { code: 'INTERRUPTED', retryable: true } });

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
+import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { startServer } from '../support/server.ts';
-import { assembleTexts, documents, openSocketClient, sequenceOf } from '../support/turns.ts';
 
 /** Two servers on one database, and alice on both. */
 async function openTwo() {

@@ -4,11 +4,12 @@ import type { Database } from '../../src/database/client.ts';
 import { RunCursor } from '../../src/log/cursor.ts';
 import { jsonInput } from '../../src/runs/execute/json.ts';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
+import { decide, refund, startWaitingTurn, tryDecide } from '../approvals/decide.ts';
 import { startTestApp } from '../support/app.ts';
-import { decide, refund, startWaitingTurn, tryDecide } from '../support/approvals.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { openSocketClient } from '../support/chat.ts';
+import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { assembleTexts, openSocketClient, sequenceOf } from '../support/turns.ts';
 
 /** Room for what is on its way, not an expectation. */
 const drainTimeout = { timeout: 240_000 };

@@ -8,7 +8,7 @@ import { startApp } from '../../src/boot/app.ts';
 import { readEnv } from '../../src/config/env.ts';
 import { openDatabase } from '../../src/database/client.ts';
 import { startTestApp } from '../support/app.ts';
-import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 
 const root = join(import.meta.dirname, '..');
 const quiet = { LOG_LEVEL: 'silent', PORT: '0' };

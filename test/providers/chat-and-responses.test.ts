@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { HistoryItem, ModelRequest } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
-import { type Api, apiKey, collect, requestFor } from '../support/model-step.ts';
+import { type Api, apiKey, collect, requestFor } from '../support/scripted-model/model-step.ts';
 import { createScriptedModel, type TestStep } from '../support/scripted-model/script.ts';
 
 const weather = {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
-import { type Api, collect, requestFor } from '../support/model-step.ts';
+import { type Api, collect, requestFor } from '../support/scripted-model/model-step.ts';
 
 /** A server on bare sockets: `onRequest` is called for each request with its number on that connection, from 1. */
 async function listen(onRequest: (socket: Socket, n: number) => void) {

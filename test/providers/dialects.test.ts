@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ModelRequest } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
-import { type Api, collect, requestFor } from '../support/model-step.ts';
+import { type Api, collect, requestFor } from '../support/scripted-model/model-step.ts';
 
 /** Plays bytes, cut as given, as the answer of a compatible server. `end` says how the body ends. */
 async function playBytes(

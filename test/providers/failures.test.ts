@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { ModelError } from '../../src/engine/ports.ts';
 import { createOpenAiModel, type OpenAiModelOptions } from '../../src/providers/llm/openai.ts';
-import { type Api, apiKey, collect, requestFor } from '../support/model-step.ts';
 import type { FaultyStep, Misbehaviour } from '../support/scripted-model/faults.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
+import { type Api, apiKey, collect, requestFor } from '../support/scripted-model/model-step.ts';
 import { createScriptedModel, type TestStep } from '../support/scripted-model/script.ts';
 
 describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) => {

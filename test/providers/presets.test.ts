@@ -6,7 +6,7 @@ import { ClientPool } from '../../src/providers/llm/clients.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
 import { llmNeedsApiUrl, llmPresets, locateLlm } from '../../src/providers/llm/presets.ts';
 import { addressOf } from '../../src/providers/speech/request.ts';
-import { collect, requestFor } from '../support/model-step.ts';
+import { collect, requestFor } from '../support/scripted-model/model-step.ts';
 
 const ownKey = 'sk-own-0123456789';
 const fallback: ModelEndpoint = {

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { z } from 'zod';
 import type { ReceivedRequest } from '../../src/demo/steps.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient } from '../support/turns.ts';
+import { openSocketClient } from '../support/chat.ts';
 
 // A hundred agents and tools are made here, next to other tests: this is room, not an expectation.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });

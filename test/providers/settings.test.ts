@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
 /** What the provider was sent. */
 const sent: { readonly [name: string]: unknown }[] = [];
@@ -52,7 +52,7 @@ async function meet(options: object, api = 'CHAT_COMPLETIONS') {
 
 /** The settings in the request of a turn. */
 async function runTurn(
-  { socketClient, conversationId }: { socketClient: Talker; conversationId: string },
+  { socketClient, conversationId }: { socketClient: SocketClient; conversationId: string },
   input: object = {},
 ) {
   const events = await socketClient.chatTurn('ws', { conversationId, ...input }).rest();

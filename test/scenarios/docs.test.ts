@@ -7,7 +7,7 @@ import { startDemoModel } from '../../src/demo/demo.ts';
 import { exportScenario } from '../../src/scenarios/files/export.ts';
 import { parseScenarioFile } from '../../src/scenarios/files/format.ts';
 import { startTestApp } from '../support/app.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });

@@ -8,8 +8,8 @@ import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
 import { exportScenario } from '../../src/scenarios/files/export.ts';
 import { formatScenarioFile, parseScenarioFile, type WrittenScenario } from '../../src/scenarios/files/format.ts';
 import { importScenarios } from '../../src/scenarios/files/import.ts';
-import { createTestDataFolder } from '../support/database.ts';
-import { type Graph, openGraph } from '../support/graph.ts';
+import { type Graph, openGraph } from '../support/app.ts';
+import { createTestDataFolder } from '../support/database/database.ts';
 
 const root = join(import.meta.dirname, '..');
 let graph: Graph;

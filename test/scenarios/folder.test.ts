@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });

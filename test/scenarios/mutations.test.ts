@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp } from '../support/app.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/graph.ts';
+import { type Graph, openGraph, startTestApp, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let admin: TestViewer;

@@ -2,7 +2,7 @@ import { request as sendRequest } from 'node:http';
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
-import { edgeSchema, ticks } from '../support/clients.ts';
+import { edgeSchema, ticks } from './edge-schema.ts';
 
 let edge: TestApp;
 beforeAll(async () => {

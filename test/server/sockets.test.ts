@@ -6,7 +6,8 @@ import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startTestApp, type TestApp, testAudience, testIssuer } from '../support/app.ts';
-import { edgeSchema, flood, openRawSocket, ticks } from '../support/clients.ts';
+import { openRawSocket } from '../support/clients/raw-socket.ts';
+import { edgeSchema, flood, ticks } from './edge-schema.ts';
 
 let edge: TestApp;
 beforeAll(async () => {

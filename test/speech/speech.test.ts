@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { decodeForWhisper, readWav } from '../../src/providers/speech/wav.ts';
 import { deleteExpiredClips, pieceBytes } from '../../src/speech/clips.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp, startTestApp, type TestApp } from '../support/app.ts';
 
 const speak =
   'mutation ($text: String!, $agentId: ID) { synthesizeSpeech(text: $text, agentId: $agentId) { url mediaType size } }';
@@ -9,11 +9,7 @@ const origin = 'https://app.test';
 /** The demo model answers, and speaks. */
 const demo = { OPENAI_BASE_URL: '', MODEL: '', ALLOWED_ORIGINS: origin };
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp({ env: demo });
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp({ env: demo });
 
 async function say(text: string, token?: string) {
   const answer = await app.query(speak, { text }, token === undefined ? {} : { token });

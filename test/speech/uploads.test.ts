@@ -1,8 +1,8 @@
 import { type IncomingMessage, request as sendRequest } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { UploadedFile } from '../../src/api/multipart.ts';
 import { readUpload } from '../../src/server/http/uploads.ts';
-import { type HttpAnswer, readAnswer, startTestApp, type TestApp } from '../support/app.ts';
+import { type HttpAnswer, readAnswer, shareApp } from '../support/app.ts';
 import { speakInTones } from '../support/scripted-model/speech.ts';
 
 const query = 'mutation ($audio: File!) { transcribeAudio(audio: $audio) { text language durationMs } }';
@@ -11,11 +11,7 @@ const map = JSON.stringify({ 0: ['variables.audio'] });
 const wav = new Uint8Array(speakInTones('Where is my order?', 16_000));
 const preflight = { 'graphql-require-preflight': '1' };
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp({ env: { OPENAI_BASE_URL: '', MODEL: '', ALLOWED_ORIGINS: 'https://app.test' } });
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp({ env: { OPENAI_BASE_URL: '', MODEL: '', ALLOWED_ORIGINS: 'https://app.test' } });
 
 type Field = readonly [name: string, value: string | File];
 

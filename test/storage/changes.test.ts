@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { listenForChanges } from '../../src/database/changes.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 
 // The embedded database delivers no notices: nobody else is on it.
 describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {

@@ -12,7 +12,7 @@ import { openDatabase } from '../../src/database/client.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
 import { FolderInUseError } from '../../src/database/embedded/folder-lock.ts';
 import { countStatements, countStatementsIn, withoutCounting } from '../../src/database/statements.ts';
-import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 
 describe('openDatabase', () => {
   test('counts the statements of each piece of work, also when the pool is full', async () => {

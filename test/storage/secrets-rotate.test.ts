@@ -10,9 +10,9 @@ import { KeyRing } from '../../src/secrets/key-ring.ts';
 import { rotateSecrets } from '../../src/secrets/rotate.ts';
 import { openSecret, putSecret } from '../../src/secrets/stored-secrets.ts';
 import { startTestApp } from '../support/app.ts';
-import { createTestDatabase, createTestDataFolder } from '../support/database.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
+import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 import { startServer } from '../support/server.ts';
-import { documents, openSocketClient } from '../support/turns.ts';
 
 const [oldKey, newKey] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const oldRing = new KeyRing(new Map([['old', oldKey]]));

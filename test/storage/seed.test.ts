@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../support/app.ts';
-import { createTestDataFolder } from '../support/database.ts';
+import { createTestDataFolder } from '../support/database/database.ts';
 
 test('a seed whose agent has a provider that cannot be is refused at start, naming agent and field', async () => {
   await using data = await createTestDataFolder();

@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { GraphQLSchema } from 'graphql';
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 import { SignJWT } from 'jose';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { WebSocket } from 'ws';
+import type { Viewer } from '../../src/auth/viewer.ts';
 import { type App, startApp } from '../../src/boot/app.ts';
 import { readEnv } from '../../src/config/env.ts';
-import { createTestDatabase } from './database.ts';
+import type { Database } from '../../src/database/client.ts';
+import { createTestDatabase } from './database/database.ts';
 import { createScriptedModel, type ScriptedModel, type TestStep } from './scripted-model/script.ts';
 
 /** What a request was answered with. */
@@ -60,19 +63,25 @@ export const testAudience = 'switchboard';
 /** The key ring of the test's secrets. */
 export const testKeys = `test:${Buffer.alloc(32, 7).toString('base64')}`;
 
+export interface TestAppOptions {
+  readonly env?: Record<string, string>;
+  readonly steps?: readonly TestStep[];
+  /** Instead of a database of its own, e.g. to start a second instance. */
+  readonly databaseUrl?: string;
+  readonly schema?: GraphQLSchema;
+}
+
+// Which of them a test wants:
+// - shareApp: one app of this process for all tests of a file. The usual one; with openChat, two lines begin a file.
+// - startTestApp: an app of this process for one test, or several on one database.
+// - openGraph: the same, for the tests of lists and rows: viewers, and how many SQL statements an operation took.
+// - startServer (server.ts): a process of its own, to be killed, or to be started with what an operator would type.
+
 /**
  * Starts the whole app on a free port, with a fresh database, an HS256 secret and a scripted model. Disposing of it
  * closes everything and fails if the model was asked what was not in its script, or not asked what was.
  */
-export async function startTestApp(
-  options: {
-    readonly env?: Record<string, string>;
-    readonly steps?: readonly TestStep[];
-    /** Instead of a database of its own, e.g. to start a second instance. */
-    readonly databaseUrl?: string;
-    readonly schema?: GraphQLSchema;
-  } = {},
-): Promise<TestApp> {
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   await using starting = new AsyncDisposableStack();
   const model = starting.use(await createScriptedModel(options.steps));
   const databaseUrl = options.databaseUrl ?? starting.use(await createTestDatabase()).url;
@@ -146,8 +155,107 @@ export async function startTestApp(
   };
 }
 
+/**
+ * An app that the tests of a file share: started before the first of them, closed after the last, and its script
+ * checked after each.
+ * @param options of startTestApp, or what makes them once the set-up of the file has begun
+ */
+export function shareApp(options: TestAppOptions | (() => TestAppOptions | Promise<TestAppOptions>) = {}): TestApp {
+  let started: TestApp | undefined;
+  const current = () => {
+    if (!started) throw new Error('The shared app has not started: use it in tests and hooks only.');
+    return started;
+  };
+  beforeAll(async () => {
+    started = await startTestApp(typeof options === 'function' ? await options() : options);
+  });
+  afterEach(() => current().model.assertDone());
+  afterAll(() => started?.[Symbol.asyncDispose]());
+  return {
+    get app() {
+      return current().app;
+    },
+    get url() {
+      return current().url;
+    },
+    get wsUrl() {
+      return current().wsUrl;
+    },
+    get model() {
+      return current().model;
+    },
+    get logs() {
+      return current().logs;
+    },
+    token: (claims) => current().token(claims),
+    query: (document, variables, more) => current().query(document, variables, more),
+    ws: (token, more) => current().ws(token, more),
+    [Symbol.asyncDispose]: () => current()[Symbol.asyncDispose](),
+  };
+}
+
 /** Reads a GraphQL answer. */
 export async function readAnswer(response: Response): Promise<HttpAnswer> {
   const { data, errors = [] } = JSON.parse(await response.text());
   return { status: response.status, headers: response.headers, data, errors };
+}
+
+/** Somebody who asks. */
+export interface TestViewer extends Viewer {
+  readonly token: string;
+}
+
+/** What a document came back with. */
+export interface Answer {
+  // biome-ignore lint/suspicious/noExplicitAny: documents in tests are not generated; what they answer is asserted.
+  readonly data: any;
+  /** `path` is extensions.path, the argument; `at` is where in the answer the error stands. */
+  readonly errors: { code: string; message: string; path?: unknown; at?: unknown }[];
+  /** How many SQL statements the operation took, as its log line says. */
+  readonly statements: number;
+}
+
+/** A started app as the tests of the nouns use it: viewers, documents and rows. */
+export interface Graph extends AsyncDisposable {
+  readonly app: TestApp;
+  readonly databaseUrl: string;
+  readonly db: Database;
+  viewer(userId: string, tenantId?: string): Promise<TestViewer>;
+  /** Sends a document over HTTP; null: without a token. */
+  query(viewer: TestViewer | null, document: string, variables?: Record<string, unknown>): Promise<Answer>;
+}
+
+/** Starts an app, with a database of its own. */
+export async function openGraph(): Promise<Graph> {
+  await using opening = new AsyncDisposableStack();
+  const database = opening.use(await createTestDatabase());
+  const app = opening.use(await startTestApp({ databaseUrl: database.url }));
+  const query: Graph['query'] = async (viewer, document, variables) => {
+    const requestId = crypto.randomUUID();
+    const { data, errors } = await app.query(document, variables, {
+      token: viewer?.token ?? null,
+      headers: { 'x-request-id': requestId },
+    });
+    const line = app.logs.find((entry) => entry.requestId === requestId && entry.statements !== undefined);
+    return {
+      data: data ?? null,
+      errors: errors.map(({ message, path, extensions }) => ({ ...extensions, message, at: path })),
+      statements: Number(line?.statements),
+    };
+  };
+  const opened = opening.move();
+  return {
+    app,
+    databaseUrl: database.url,
+    db: app.app.db,
+    query,
+    async viewer(userId, tenantId = 'acme') {
+      const token = await app.token({ sub: userId, tenant: tenantId });
+      const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY, token };
+      // Users and their tenants appear when they are seen first.
+      await query(viewer, '{ viewer { userId } }');
+      return viewer;
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }

@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
-let app: TestApp;
-let user: Talker;
+const app = shareApp({ env: { RATE_LIMIT_TOOLS: '30/60' } });
+let user: SocketClient;
 
 beforeAll(async () => {
-  app = await startTestApp({ env: { RATE_LIMIT_TOOLS: '30/60' } });
   user = await openSocketClient(app, 'alice');
 });
-afterAll(async () => app[Symbol.asyncDispose]());
 
 const document = `
   mutation ($input: ExecuteToolInput!) { executeTool(input: $input) { name ok result error durationMs } }`;

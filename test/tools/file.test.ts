@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readToolsFile } from '../../src/tools/registry/tools-file.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 
 /** The official server: https://github.com/modelcontextprotocol/servers, src/everything. */
 const everything = fileURLToPath(
   new URL('../../node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url),
 );
-const mortal = fileURLToPath(new URL('../support/mcp-stdio.ts', import.meta.url));
+const mortal = fileURLToPath(new URL('../support/mcp/stdio.ts', import.meta.url));
 
 let folder: string;
 let written = 0;
@@ -58,7 +58,7 @@ async function startSystem(): Promise<Server> {
 }
 
 let app: TestApp;
-let user: Talker;
+let user: SocketClient;
 let path: string;
 
 beforeAll(async () => {

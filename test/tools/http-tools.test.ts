@@ -2,10 +2,10 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { tryDecide } from '../approvals/decide.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
-import { tryDecide } from '../support/approvals.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
 
 interface Received {
   readonly method: string;
@@ -57,7 +57,7 @@ let shop: Awaited<ReturnType<typeof startSystem>>;
 let trap: Awaited<ReturnType<typeof startSystem>>;
 let app: TestApp;
 let admin: string;
-let user: Talker;
+let user: SocketClient;
 
 beforeAll(async () => {
   [shop, trap] = await Promise.all([startSystem(), startSystem()]);

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nameTool } from '../../src/tools/mcp/mcp-tool.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { startMcpServer, type TestMcpServer } from '../support/mcp.ts';
+import { startMcpServer, type TestMcpServer } from '../support/mcp/server.ts';
 
 /** What a server written by hand answers a request of a method with; undefined: as an ordinary one does. */
 type Answer = (message: { id: number; method?: string; name?: string }, response: ServerResponse) => boolean;

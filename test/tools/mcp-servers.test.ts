@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { startMcpServer, type TestMcpServer } from '../support/mcp.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
+import { startMcpServer, type TestMcpServer } from '../support/mcp/server.ts';
 
 const secret = 'Bearer sk-mcp-secret-4321';
 
@@ -13,7 +13,7 @@ let trap: TestMcpServer;
 let silent: { url: string; close: () => void };
 let app: TestApp;
 let admin: string;
-let user: Talker;
+let user: SocketClient;
 
 beforeAll(async () => {
   [server, trap] = await Promise.all([startMcpServer([]), startMcpServer([])]);

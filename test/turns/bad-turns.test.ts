@@ -1,20 +1,18 @@
 import type { Client } from 'graphql-ws';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { createGate, type Gate } from '../support/scripted-model/gate.ts';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
 import {
   chatTurnDocument,
-  documents,
-  openSocketClient,
   openStream,
   runEventsDocument,
   StreamRefused,
-  type Talker,
   TurnReader,
-} from '../support/turns.ts';
+} from '../support/clients/turn-reader.ts';
+import { createGate, type Gate } from '../support/scripted-model/gate.ts';
 
-let app: TestApp;
-let alice: Talker;
+const app = shareApp();
+let alice: SocketClient;
 /** Every bad operation over ws goes through this socket, on which a good turn runs all the time. */
 let socket: Client;
 let good: TurnReader;
@@ -24,7 +22,6 @@ let conversationId: string;
 const ids: Record<string, string> = {};
 
 beforeAll(async () => {
-  app = await startTestApp();
   alice = await openSocketClient(app, 'alice');
   const bob = await openSocketClient(app, 'bob');
   // Users appear when they are seen first: the one row that a refused request may write.
@@ -62,7 +59,6 @@ beforeAll(async () => {
   // The row of its message is there: from here on nothing changes by itself.
   await vi.waitUntil(() => app.app.db.message.count({ where: { status: 'STREAMING' } }));
 });
-afterAll(() => app[Symbol.asyncDispose]());
 
 function streamOn(document: string, variables: Record<string, unknown>): TurnReader {
   const results = socket.iterate({ query: document, variables });

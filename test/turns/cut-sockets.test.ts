@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { print } from 'graphql';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   type ChatTurnInput,
   HydrateDocument,
@@ -8,23 +8,22 @@ import {
   NewConversationDocument,
   type NewConversationMutation,
 } from '../generated/graphql.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
 import {
   askForEvents,
   askForTurn,
-  modelCalls,
-  type OpenReader,
-  openSseReader,
-  openWire,
-  openWsReader,
-  scriptTurn,
+  type OpenTransport,
+  openSseTransport,
+  openWsTransport,
   Transcript,
   type TurnStream,
-} from '../support/turn-readers.ts';
+} from '../support/clients/transports.ts';
+import { openWire } from '../support/clients/wire.ts';
+import { modelCalls, scriptTurn } from '../support/scripted-model/long-turn.ts';
 
-const transports: [string, OpenReader][] = [
-  ['graphql-transport-ws', openWsReader],
-  ['SSE', openSseReader],
+const transports: [string, OpenTransport][] = [
+  ['graphql-transport-ws', openWsTransport],
+  ['SSE', openSseTransport],
 ];
 
 /** What a client that remembers the last seq it has seen asks for. */
@@ -39,11 +38,7 @@ const timeout = 120_000;
 /** How many events of the script's turn cannot be merged with another. */
 const minEvents = 15;
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp();
 
 describe.each(transports)(
   'over %s, a client that is cut off after any event ends with exactly the stored turn',
@@ -130,7 +125,7 @@ async function prepareTurn(delayMs?: number): Promise<PreparedTurn> {
  * @returns false where the stream has ended before
  */
 async function readUntilCut(
-  open: OpenReader,
+  open: OpenTransport,
   turn: PreparedTurn,
   stream: TurnStream,
   transcript: Transcript,

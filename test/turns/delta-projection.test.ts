@@ -1,20 +1,18 @@
 import { createSourceEventStream, type ExecutionResult, parse, subscribe as subscribeByTheBook } from 'graphql';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
 import { createContext } from '../../src/graphql/context.ts';
 import { subscribe } from '../../src/server/plugins/subscribe.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
 
-let app: TestApp;
+const app = shareApp({ steps: [{ reasoning: ['hm', 'm'], text: ['Hel', 'lo'], delayMs: 20 }] });
 let runId: string;
 beforeAll(async () => {
-  app = await startTestApp({ steps: [{ reasoning: ['hm', 'm'], text: ['Hel', 'lo'], delayMs: 20 }] });
   const created = await app.query('mutation { createConversation { id } }');
   const input = { conversationId: created.data.createConversation.id, content: 'hi', idempotencyKey: 'k' };
   const sent = await app.query('mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { id } }', { input });
   runId = sent.data.sendMessage.id;
 });
-afterAll(() => app[Symbol.asyncDispose]());
 
 function makeContext() {
   const { db, runs, speech } = app.app;

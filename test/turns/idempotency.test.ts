@@ -1,19 +1,15 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, test } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { StreamRefused, type TurnReader } from '../support/clients/turn-reader.ts';
 import { createGate, type Gate } from '../support/scripted-model/gate.ts';
-import { documents, openSocketClient, StreamRefused, type Talker, type TurnReader } from '../support/turns.ts';
 
-let app: TestApp;
+const app = shareApp({ env: { SOCKETS_PER_USER: '200' } });
 let users = 0;
-beforeAll(async () => {
-  app = await startTestApp({ env: { SOCKETS_PER_USER: '200' } });
-});
-afterEach(() => app.model.assertDone());
-afterAll(() => app[Symbol.asyncDispose]());
 
 /** A conversation with a turn in the middle of its text. */
 async function beBusy(): Promise<{
-  socketClient: Talker;
+  socketClient: SocketClient;
   conversationId: string;
   gate: Gate;
   reader: TurnReader;
@@ -34,7 +30,7 @@ async function refusalOf(reader: TurnReader) {
   return error.errors;
 }
 
-async function statusesIn(socketClient: Talker, conversationId: string): Promise<string[]> {
+async function statusesIn(socketClient: SocketClient, conversationId: string): Promise<string[]> {
   const { conversation } = await socketClient.ask(documents.conversation, { id: conversationId });
   return conversation.runs.edges.map(({ node }: { node: { status: string } }) => node.status);
 }

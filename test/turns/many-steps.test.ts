@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import type { ScriptedCall } from '../../src/demo/steps.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import { startTestApp } from '../support/app.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
+import { assembleTexts } from '../support/clients/turn-reader.ts';
 import type { TestStep } from '../support/scripted-model/script.ts';
-import { assembleTexts, documents, openSocketClient } from '../support/turns.ts';
 
 /** How many calls each step makes; the last one answers. */
 const plan = [3, 1, 5, 4, 2, 6, 1, 4, 4, 0];

@@ -1,25 +1,23 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { ConfigurationCache } from '../../src/database/configuration-cache.ts';
 import { countStatements } from '../../src/database/statements.ts';
 import { nameHandoffs } from '../../src/runs/plan/handoff-names.ts';
 import { compileTurn, conversationForTurn } from '../../src/runs/plan/plan-turn.ts';
 import { parseScenarioFile } from '../../src/scenarios/files/format.ts';
 import { importScenarios } from '../../src/scenarios/files/import.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
 
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
-let app: TestApp;
-let alice: Talker;
+const app = shareApp();
+let alice: SocketClient;
 
 beforeAll(async () => {
-  app = await startTestApp();
   alice = await openSocketClient(app, 'alice');
 });
-afterAll(async () => app[Symbol.asyncDispose]());
 
 /** A mutation by an admin that has to work. */
 async function manage(document: string, variables: Record<string, unknown>) {

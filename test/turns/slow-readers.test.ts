@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { print } from 'graphql';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { formatId, parseId } from '../../src/api/ids.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
@@ -11,27 +11,23 @@ import {
   NewConversationDocument,
   type NewConversationMutation,
 } from '../generated/graphql.ts';
-import { startTestApp, type TestApp } from '../support/app.ts';
-import { createGate } from '../support/scripted-model/gate.ts';
+import { shareApp } from '../support/app.ts';
 import {
   askForEvents,
   askForTurn,
-  openSseReader,
-  openWsReader,
-  scriptTurn,
+  openSseTransport,
+  openWsTransport,
   Transcript,
-  type TurnReader,
-} from '../support/turn-readers.ts';
+  type TransportClient,
+} from '../support/clients/transports.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+import { scriptTurn } from '../support/scripted-model/long-turn.ts';
 
-let app: TestApp;
-beforeAll(async () => {
-  app = await startTestApp({ env: { SOCKETS_PER_USER: '100' } });
-});
-afterAll(() => app[Symbol.asyncDispose]());
+const app = shareApp({ env: { SOCKETS_PER_USER: '100' } });
 
 test.each([
-  ['graphql-transport-ws', openWsReader],
-  ['SSE', openSseReader],
+  ['graphql-transport-ws', openWsTransport],
+  ['SSE', openSseTransport],
 ])('a finished run is replayed after every seq that it had, over %s', async (_name, open) => {
   const { token, input } = await prepareTurn();
   app.model.add(...scriptTurn(input.content));
@@ -75,7 +71,7 @@ test('a page that is opened in mid-turn shows what is stored and goes on from th
   const { token, input } = await prepareTurn();
   const gate = createGate();
   app.model.add({ text: ['One', ' two', ' three', ' four'], gate, afterTokens: 2 });
-  await using reader = openWsReader(`${app.url}/graphql`, token, 0);
+  await using reader = openWsTransport(`${app.url}/graphql`, token, 0);
   const half = Promise.withResolvers<void>();
   const first = new Transcript();
   const reading = reader.follow(askForTurn({ input }), (event) => {
@@ -118,7 +114,7 @@ test('a reader that does not read for a while holds up nobody, and misses nothin
   });
   const slow = new Transcript();
   const begun = Promise.withResolvers<void>();
-  await using reader = openWsReader(`${app.url}/graphql`, token, 0, Pausable);
+  await using reader = openWsTransport(`${app.url}/graphql`, token, 0, Pausable);
   const reading = reader.follow(askForTurn({ input }), (event) => {
     slow.take(event);
     if (event.__typename === 'TextDelta' && slow.texts.size === 1) begun.resolve();
@@ -127,7 +123,7 @@ test('a reader that does not read for a while holds up nobody, and misses nothin
   for (const socket of sockets) socket.pause();
   gate.open();
 
-  await using other = openSseReader(`${app.url}/graphql`, token, 0);
+  await using other = openSseTransport(`${app.url}/graphql`, token, 0);
   const quick = await followTurn(other, input);
   expect([...quick.texts.values()]).toEqual([`Begin:${words.join('')}`]);
   expect(slow.last?.__typename).toBe('TextDelta');
@@ -144,7 +140,7 @@ test('two hundred readers of one run all have all of it', { timeout: 240_000 }, 
   app.model.add({ text: tokens, gate, afterTokens: 1, delayMs: 1 });
   await using clients = new AsyncDisposableStack();
   const readers = Array.from({ length: 20 }, (_, index) =>
-    clients.use((index % 2 === 0 ? openWsReader : openSseReader)(`${app.url}/graphql`, token, 0)),
+    clients.use((index % 2 === 0 ? openWsTransport : openSseTransport)(`${app.url}/graphql`, token, 0)),
   );
   const transcripts: Transcript[] = [];
   const attached: Promise<void>[] = [];
@@ -182,7 +178,7 @@ async function prepareTurn(): Promise<{ token: string; input: ChatTurnInput }> {
   return { token, input: { conversationId: createConversation.id, content: randomUUID(), idempotencyKey: 'once' } };
 }
 
-async function followTurn(reader: TurnReader, input: ChatTurnInput): Promise<Transcript> {
+async function followTurn(reader: TransportClient, input: ChatTurnInput): Promise<Transcript> {
   const transcript = new Transcript();
   await reader.follow(askForTurn({ input }), (event) => transcript.take(event));
   return transcript;

@@ -9,9 +9,9 @@ import type { RunEvent } from '../../src/log/event.ts';
 import { chatTurn } from '../../src/runs/commands/follow.ts';
 import { RunScheduler } from '../../src/runs/scheduler.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openSocketClient, type SocketClient } from '../support/chat.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { openSocketClient, type Talker } from '../support/turns.ts';
 
 /** Between the first statement of a turn and its model call. */
 const startStatements = 2;
@@ -22,7 +22,7 @@ const threeStepStatements = 23;
 
 let database: TestDatabase;
 let app: TestApp;
-let alice: Talker;
+let alice: SocketClient;
 const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
 
 beforeAll(async () => {

@@ -1,21 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { describe, expect, test } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts, openStream, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
-import { assembleTexts, documents, openSocketClient, openStream, sequenceOf, type Talker } from '../support/turns.ts';
 
-let app: TestApp;
+const app = shareApp();
 let users = 0;
-beforeAll(async () => {
-  app = await startTestApp();
-});
-afterEach(() => app.model.assertDone());
-afterAll(() => app[Symbol.asyncDispose]());
 
-function newTalker(): Promise<Talker> {
+function newTalker(): Promise<SocketClient> {
   return openSocketClient(app, `talker-${users++}`);
 }
 
-async function readRun(socketClient: Talker, id: string) {
+async function readRun(socketClient: SocketClient, id: string) {
   return (await socketClient.ask(documents.run, { id })).run;
 }
 

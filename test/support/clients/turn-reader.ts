@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { TestApp } from './app.ts';
+import type { TestApp } from '../app.ts';
 
 export type Transport = 'ws' | 'sse';
 
@@ -194,73 +194,3 @@ async function* readEventStream(
     if (!signal.aborted) throw error;
   }
 }
-
-/** Somebody with conversations of their own, and what one does with turns. */
-export interface Talker {
-  readonly token: string;
-  createConversation(scenarioKey?: string): Promise<string>;
-  /** A query or mutation that has to work. */
-  // biome-ignore lint/suspicious/noExplicitAny: documents of these tests are not generated; their answers are asserted.
-  ask(document: string, variables?: Record<string, unknown>): Promise<any>;
-  chatTurn(transport: Transport, input: Record<string, unknown>): TurnReader;
-  runEvents(transport: Transport, runId: string, after?: number): TurnReader;
-}
-
-/** Meets a user; each has settings and conversations of their own. */
-export async function openSocketClient(
-  app: Pick<TestApp, 'url' | 'ws' | 'token' | 'query'>,
-  sub: string,
-): Promise<Talker> {
-  const token = await app.token({ sub });
-  const ask: Talker['ask'] = async (document, variables) => {
-    const { data, errors } = await app.query(document, variables, { token });
-    if (errors.length > 0) throw new Error(JSON.stringify(errors));
-    return data;
-  };
-  return {
-    token,
-    ask,
-    async createConversation(scenarioKey = 'assistant') {
-      const input = { scenarioKey };
-      const data = await ask(
-        `mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }`,
-        { input },
-      );
-      return data.createConversation.id;
-    },
-    chatTurn: (transport, input) =>
-      openStream(app, transport, token, chatTurnDocument, {
-        input: { content: 'Hello', idempotencyKey: crypto.randomUUID(), ...input },
-      }),
-    runEvents: (transport, runId, after) =>
-      openStream(app, transport, token, runEventsDocument, after === undefined ? { runId } : { runId, after }),
-  };
-}
-
-/** The documents of the turns tests. */
-export const documents = {
-  startRun: `mutation ($input: ChatTurnInput!) { startRun(input: $input) { id status } }`,
-  sendMessage: `mutation ($input: ChatTurnInput!) {
-    sendMessage(input: $input) { id status error { code retryable } messages { content status } }
-  }`,
-  cancelRun: `mutation ($id: ID!) { cancelRun(id: $id) { id status lastSeq } }`,
-  run: `query ($id: ID!) { run(id: $id) {
-    id status lastSeq
-    agent { name }
-    userMessage { id role content }
-    messages { id role status content agent { name } source toolCalls { id name } }
-    toolCalls { id name arguments status result error agent { name } startedAt finishedAt }
-    handoffs { fromAgent { name } toAgent { name } reason run { id } }
-    routingDecision { rootAgent { name } selectedAgents { name } selectedTools confidence reasoning alternatives }
-    usage { inputTokens outputTokens totalTokens cachedInputTokens cacheWriteInputTokens reasoningTokens modelCalls complete }
-    error { code message retryable }
-    createdAt startedAt finishedAt
-  } }`,
-  conversation: `query ($id: ID!) { conversation(id: $id) {
-    id messageCount activeAgent { name }
-    activeRun { id status lastSeq }
-    messages { edges { node { id role status content } } }
-    runs { edges { node { id status } } }
-    usage { totalTokens modelCalls complete }
-  } }`,
-} as const;

@@ -1,4 +1,4 @@
-import { ModelError, type ModelEvent, type ModelRequest } from '../../src/engine/ports.ts';
+import { ModelError, type ModelEvent, type ModelRequest } from '../../../src/engine/ports.ts';
 
 export type Api = ModelRequest['endpoint']['api'];
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
-import { applyMigrations, migrationsFolder } from '../../src/database/migrate.ts';
+import { openEmbeddedPostgres } from '../../../src/database/embedded/embedded.ts';
+import { applyMigrations, migrationsFolder } from '../../../src/database/migrate.ts';
 
-/** What test/support/database.ts copies. The folder holds an embedded database in either case. */
+/** What database.ts copies. The folder holds an embedded database in either case. */
 export type DatabaseTemplate =
   | { readonly kind: 'embedded'; readonly folder: string }
   | { readonly kind: 'server'; readonly folder: string; readonly adminUrl: string; readonly database: string };

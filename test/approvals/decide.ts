@@ -1,5 +1,6 @@
-import type { HttpAnswer, TestApp } from './app.ts';
-import type { Talker, Transport, TurnReader } from './turns.ts';
+import type { HttpAnswer, TestApp } from '../support/app.ts';
+import type { SocketClient } from '../support/chat.ts';
+import type { Transport, TurnReader } from '../support/clients/turn-reader.ts';
 
 /** A call of the built-in tool that a person has to approve. */
 export function refund(id: string, orderNumber = '1042') {
@@ -7,7 +8,7 @@ export function refund(id: string, orderNumber = '1042') {
 }
 
 /** A conversation in which the agent has the floor that may refund orders. */
-export async function createBillingConversation(socketClient: Talker): Promise<string> {
+export async function createBillingConversation(socketClient: SocketClient): Promise<string> {
   const { agents } = await socketClient.ask('{ agents(first: 50) { edges { node { id name } } } }');
   const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing');
   const { createConversation } = await socketClient.ask(
@@ -30,7 +31,7 @@ export interface WaitingTurn {
  * @param requests how many approvals it asks for
  */
 export async function startWaitingTurn(
-  socketClient: Talker,
+  socketClient: SocketClient,
   input: Record<string, unknown> = {},
   requests = 1,
   transport: Transport = 'ws',
@@ -50,7 +51,13 @@ export const approveDocument = `
   }`;
 
 /** Decides on a call: has to work. @returns the run */
-export async function decide(socketClient: Talker, runId: string, toolCallId: string, approve = true, edited?: string) {
+export async function decide(
+  socketClient: SocketClient,
+  runId: string,
+  toolCallId: string,
+  approve = true,
+  edited?: string,
+) {
   const variables = { runId, toolCallId, approve, ...(edited === undefined ? {} : { arguments: edited }) };
   return (await socketClient.ask(approveDocument, variables)).approveToolCall;
 }
@@ -58,7 +65,7 @@ export async function decide(socketClient: Talker, runId: string, toolCallId: st
 /** Decides on a call, whatever comes of it. */
 export function tryDecide(
   app: Pick<TestApp, 'query'>,
-  socketClient: Talker,
+  socketClient: SocketClient,
   variables: { runId: string; toolCallId: string; approve: boolean; arguments?: string },
 ): Promise<HttpAnswer> {
   return app.query(approveDocument, variables, { token: socketClient.token });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
-import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
+import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../../src/database/embedded/embedded.ts';
 
 export interface TestDatabase {
   /** An ordinary PostgreSQL URL. */
@@ -15,7 +15,7 @@ export interface TestDatabase {
 
 /**
  * A migrated and otherwise empty database of its own: on the server of TEST_DATABASE_URL when that is set, else an
- * embedded one. Either is a copy of the template that database-template.ts makes once for a run of the tests, or, on the
+ * embedded one. Either is a copy of the template that template.ts makes once for a run of the tests, or, on the
  * embedded one, a copy that an earlier test of the file has left, emptied.
  */
 export async function createTestDatabase(): Promise<TestDatabase> {

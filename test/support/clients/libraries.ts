@@ -13,7 +13,7 @@ import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient, type Client as WsClient } from 'graphql-ws';
 import { fetchExchange, type OperationResult, subscriptionExchange, Client as UrqlClient } from 'urql';
 import { WebSocket } from 'ws';
-import { PossibleTypesDocument } from '../generated/graphql.ts';
+import { PossibleTypesDocument } from '../../generated/graphql.ts';
 
 /** What the tests ask of every client library; documents and their types are the generated ones. */
 export interface TestClient extends AsyncDisposable {
