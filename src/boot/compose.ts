@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import { addDevelopmentAgent, readEnvironmentProviders } from '../agents/development.ts';
+import { listAgentsWithTools } from '../agents/list-agents-with-tools.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
+import { readConversation } from '../conversations/read.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { ConversationFeed } from '../log/conversation-feed.ts';
 import { AddressGuard } from '../outbound/guard.ts';
@@ -13,6 +15,7 @@ import { ScenarioFileError } from '../scenarios/files/format.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';
 import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 import { readSeed } from '../tenants/seed.ts';
+import type { ToolConsumers } from '../tools/registry/deps.ts';
 import { ToolRegistry } from '../tools/registry/registry.ts';
 import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.ts';
 import type { Stores } from './connect-stores.ts';
@@ -59,8 +62,12 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   const ending = new AbortController();
   const { signal: closing } = ending;
   const limits = { callLimit, changeLimit: operationLimit };
+  const consumers: ToolConsumers = {
+    listAgentsWithTools,
+    findConversation: async (viewer, conversations, id) => (await readConversation(viewer, conversations, id)).id,
+  };
   const tools = opening.use(
-    new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, closing, calls: new Set() }),
+    new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, consumers, closing, calls: new Set() }),
   );
 
   const agents: AgentDependencies = {

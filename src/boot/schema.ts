@@ -11,10 +11,8 @@ import '../scenarios/graphql/mutations.ts';
 import '../scenarios/graphql/types.ts';
 import '../speech/graphql/speech.ts';
 import '../tenants/graphql/viewer.ts';
-import '../tools/graphql/execute.ts';
-import '../tools/graphql/http-tools.ts';
-import '../tools/graphql/mcp-servers.ts';
-import '../tools/graphql/tools.ts';
+import '../tools/graphql/mutations.ts';
+import '../tools/graphql/queries.ts';
 import { builder } from '../graphql/builder.ts';
 
 /** The whole graph: every noun has added its part by now. */

@@ -269,7 +269,7 @@ describe('a tools file', () => {
       { version: 1, httpTools: [{ ...http, url: 'https://x.example/{y}' }] },
       'httpTools.0.url',
     ],
-    ['with a name twice', { version: 1, httpTools: [http, http] }, 'httpTools.1.name is there twice'],
+    ['with a name twice', { version: 1, httpTools: [http, http] }, 'httpTools.1.name is duplicated'],
     ['with nothing to reach', { version: 1, mcpServers: [{ name: 'x' }] }, 'must have either a url or a command'],
     [
       'with headers for a process',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { compileParameters, SchemaUnsupportedError } from '../../src/tools/parameters/parameters.ts';
+import { compileParameters } from '../../src/tools/parameters/check.ts';
+import { SchemaUnsupportedError } from '../../src/tools/parameters/schema-bounds.ts';
 
 const compile = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) =>
   compileParameters({ type: 'object', properties, ...more }, { strict: true });

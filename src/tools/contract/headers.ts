@@ -30,7 +30,7 @@ const secretHeader = z.strictObject({ name: headerName, value: headerValue.nulli
 const unique = (headers: readonly { readonly name: string }[], context: z.RefinementCtx) => {
   const seen = new Set<string>();
   for (const [index, { name }] of headers.entries()) {
-    if (seen.has(name)) context.addIssue({ code: 'custom', message: 'is there twice', path: [index, 'name'] });
+    if (seen.has(name)) context.addIssue({ code: 'custom', message: 'is duplicated', path: [index, 'name'] });
     seen.add(name);
   }
 };

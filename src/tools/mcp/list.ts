@@ -1,7 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { hideInJson, hideInText } from '../contract/redact.ts';
-import { maxJsonLength } from '../parameters/parameters.ts';
+import { maxJsonLength } from '../parameters/schema-bounds.ts';
 
 /** A tool as an MCP server lists it. */
 export interface ListedTool {

@@ -1,40 +1,45 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Viewer } from '../../auth/viewer.ts';
 import { callerMeta, callerOf } from '../contract/caller.ts';
 import { hideInOutcome } from '../contract/redact.ts';
-import { refuseRoles, type Tool } from '../contract/tool.ts';
-import { invalidArguments, lazyCheck, readArguments } from '../parameters/parameters.ts';
-import { hashMcpTool } from '../registry/definition-hash.ts';
+import type { Tool } from '../contract/tool.ts';
+import { toolOf } from '../contract/tool-of.ts';
 import { listServerSecrets, type McpDefinition } from './config.ts';
+import { hashMcpTool } from './hash.ts';
 import type { ListedTool } from './list.ts';
 import type { McpPool } from './pool.ts';
 
 const maxNameLength = 64;
 const maxErrorLength = 2_000;
 
+/** What the tools of MCP servers are called through. */
+interface McpConnections {
+  readonly pool: McpPool;
+  readonly logger: Logger;
+}
+
 /**
  * The tools of an MCP server under the names that models call them by.
- * @param taken names that are others' already; those of these tools are added
+ * @param taken names that other tools have already; the names of these tools are added
  */
 export function createMcpTools(
   definition: McpDefinition,
   listed: readonly ListedTool[],
   taken: Set<string>,
-  reach: { readonly pool: McpPool; readonly logger: Logger },
+  connections: McpConnections,
 ): Tool[] {
   return listed.flatMap((tool) => {
     const name = nameTool(definition.name, tool.name, taken);
     if (taken.has(name)) return [];
     taken.add(name);
-    return [createMcpTool(name, definition, tool, reach)];
+    return [createMcpTool(name, definition, tool, connections)];
   });
 }
 
 /**
- * `<server>_<tool>`, with what providers do not allow in a name as underscores. One that is changed so, too long, taken,
- * or like that of a handoff, ends in a part of its hash, and no other does: it is one tool's, whatever else the server
- * has or comes to have.
+ * `<server>_<tool>`, with an underscore for each character that providers do not allow in a name. A name that was changed,
+ * is too long, is taken, or looks like that of a handoff ends in a part of its hash, and no other name does: it belongs to
+ * one tool, whatever else the server lists now or later.
  */
 export function nameTool(server: string, tool: string, taken: ReadonlySet<string>): string {
   const wanted = `${server}_${tool}`;
@@ -44,44 +49,22 @@ export function nameTool(server: string, tool: string, taken: ReadonlySet<string
   return `${name.slice(0, maxNameLength - hash.length - 1)}_${hash}`;
 }
 
-function createMcpTool(
-  name: string,
-  definition: McpDefinition,
-  tool: ListedTool,
-  { pool, logger }: { readonly pool: McpPool; readonly logger: Logger },
-): Tool {
-  const { name: ownName, description, inputSchema: parameters } = tool;
+function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool, connections: McpConnections): Tool {
+  const { description, inputSchema: parameters } = tool;
   const { timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
-  const check = lazyCheck(parameters, (why) => logger.warn({ tool: name, why }, 'a schema is not enforced'));
-  const prepare = (args: unknown, viewer: Viewer): Readonly<Record<string, unknown>> | string => {
-    const refusal = refuseRoles(viewer, requiredRoles);
-    if (refusal !== null) return refusal;
-    const given = readArguments(args);
-    if (given === null) return invalidArguments;
-    return check(given) ?? given;
-  };
-  return {
-    name,
-    description,
-    parameters,
-    requiresApproval,
-    requiredRoles,
-    source: 'MCP',
-    timeoutMs,
-    maxResultLength,
-    hashDefinition: () => hashMcpTool(definition, tool),
-    check(args, viewer) {
-      const given = prepare(args, viewer);
-      return typeof given === 'string' ? given : null;
+  return toolOf<Readonly<Record<string, unknown>>>(
+    { name, description, parameters, requiresApproval, requiredRoles, source: 'MCP', timeoutMs, maxResultLength },
+    {
+      hashDefinition: () => hashMcpTool(definition, tool),
+      prepare: (request) => ({ request }),
+      send: async (args, context) => {
+        const options = { viewer: context.viewer, signal: context.signal, timeoutMs, maxResultLength };
+        const link = connections.pool.linkTo(definition);
+        const outcome = await link.call(tool.name, args, callerMeta(callerOf(context)), options);
+        const clean = hideInOutcome(outcome, listServerSecrets(definition));
+        return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
+      },
     },
-    async call(args, context) {
-      const given = prepare(args, context.viewer);
-      if (typeof given === 'string') return { ok: false, error: given };
-      const how = { viewer: context.viewer, signal: context.signal, timeoutMs, maxResultLength };
-      const meta = callerMeta(callerOf(context));
-      const outcome = await pool.linkTo(definition).call(ownName, given, meta, how);
-      const clean = hideInOutcome(outcome, listServerSecrets(definition));
-      return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
-    },
-  };
+    connections.logger,
+  );
 }

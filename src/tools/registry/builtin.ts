@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { hashDefinition } from '../contract/definition-hash.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
-import { hashBuiltIn } from './definition-hash.ts';
 
 /** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
 export interface BuiltInTool {
@@ -122,7 +122,8 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
     source: 'BUILTIN',
     timeoutMs,
     maxResultLength,
-    hashDefinition: () => hashBuiltIn(name),
+    // Its name says what it does: another version of the server may describe its arguments in other words.
+    hashDefinition: () => hashDefinition({ source: 'BUILTIN', name }),
     check,
     async call(args, context) {
       const wrong = check(args);

@@ -3,15 +3,13 @@ import { z } from 'zod';
 import { ForbiddenError, NotFoundError } from '../../api/errors.ts';
 import { parseId } from '../../api/ids.ts';
 import { json, parseInput, text } from '../../api/input.ts';
-import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import type { Db } from '../../database/client.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import { mayBeRounded } from '../../engine/exact-json.ts';
 import type { ToolOutcome } from '../../engine/ports.ts';
 import { boundResult } from '../../engine/tool-result.ts';
 import { refuseRoles, type Tool, type ToolContext } from '../contract/tool.ts';
-import { maxJsonLength } from '../parameters/parameters.ts';
+import { maxJsonLength } from '../parameters/schema-bounds.ts';
 import type { ToolRegistry } from './registry.ts';
 
 const maxErrorLength = 20_000;
@@ -25,12 +23,12 @@ const executeInput = z.strictObject({
     )
     .refine(
       (value) => !holdsRounded(value),
-      'must hold no whole number beyond ±9,007,199,254,740,991, which JSON rounds: give it as text',
+      'must not hold whole numbers beyond ±9,007,199,254,740,991, which JSON rounds: send them as strings',
     ),
   conversationId: z.string().nullish(),
 });
 
-/** Whether a number in it may have been another one when it was sent. By hand: it may be nested deep. */
+/** Whether it holds a number that may have been rounded when it was parsed. Not recursive: it may be nested deep. */
 function holdsRounded(value: unknown): boolean {
   const open: unknown[] = [value];
   while (open.length > 0) {
@@ -41,49 +39,50 @@ function holdsRounded(value: unknown): boolean {
   return false;
 }
 
-/** What a tool that was called directly came back with. */
+/** The outcome of a direct call of a tool. */
 export interface ToolResult {
   readonly name: string;
   readonly ok: boolean;
-  /** No longer than the tool's limit; null where it failed. */
+  /** No longer than the tool's limit; null if it failed. */
   readonly result: unknown;
-  /** What it failed of, as a model would be told. */
+  /** Why it failed, as a model would be told. */
   readonly error: string | null;
   /** Milliseconds. */
   readonly durationMs: number;
 }
 
 /**
- * Runs a tool of the viewer's tenant as the viewer. A tool that needs approval runs: who calls it is the person.
+ * Runs a tool of the viewer's tenant as the viewer. A tool that needs approval runs: the caller is the person to approve.
  * @param input ExecuteToolInput
- * @param left aborts when the client leaves: the call ends, as it does when the server closes
- * @returns also where the tool failed, hung, or did not take the arguments: then `ok` is false
+ * @param clientGone aborts when the client disconnects: the call ends, as it does when the server closes
+ * @returns also if the tool failed, timed out, or refused the arguments: then `ok` is false
  * @throws {RateLimitedError} beyond RATE_LIMIT_TOOLS
  * @throws {BadUserInputError} naming the field
- * @throws {NotFoundError} for a tool that there is not, {@link ForbiddenError} for one that needs another role; both
- *   for the conversation
+ * @throws {NotFoundError} for an unknown tool, {@link ForbiddenError} for one that needs another role; both for the
+ *   conversation
  */
 export async function executeTool(
   viewer: Viewer,
   tools: ToolRegistry,
   input: unknown,
-  left: AbortSignal | null = null,
+  clientGone: AbortSignal | null = null,
 ): Promise<ToolResult> {
-  const { db, callLimit, closing, calls } = tools.deps;
+  const { db, callLimit, closing, calls, consumers, logger } = tools.deps;
   await callLimit.take(viewer);
-  const given = parseInput(executeInput, input, ['input']);
-  const conversationId = given.conversationId == null ? null : await findConversation(viewer, db, given.conversationId);
-  const [tool] = await tools.findTools(viewer, [given.name], 'person');
-  if (tool === undefined) throw new NotFoundError(`There is no tool named ${JSON.stringify(given.name)}.`);
+  const { name, arguments: args, conversationId: publicId } = parseInput(executeInput, input, ['input']);
+  if (publicId != null) parseId('Conversation', publicId, ['input', 'conversationId']);
+  const conversationId = publicId == null ? null : await consumers.findConversation(viewer, db, publicId);
+  const [tool] = await tools.findTools(viewer, [name], 'person');
+  if (tool === undefined) throw new NotFoundError(`No tool is named ${JSON.stringify(name)}.`);
   const refusal = refuseRoles(viewer, tool.requiredRoles);
   if (refusal !== null) throw new ForbiddenError(refusal);
 
-  const began = performance.now();
-  const ended = AbortSignal.any(left === null ? [closing] : [closing, left]);
-  const call = callInTime(tool, given.arguments, { viewer, db, conversationId, ended, logger: tools.deps.logger });
+  const startedAt = performance.now();
+  const ended = AbortSignal.any(clientGone === null ? [closing] : [closing, clientGone]);
+  const call = callInTime(tool, args, { viewer, db, conversationId, ended, logger });
   calls.add(call);
   const outcome = await call.finally(() => calls.delete(call));
-  const durationMs = Math.round(performance.now() - began);
+  const durationMs = Math.round(performance.now() - startedAt);
   if (!outcome.ok) {
     return { name: tool.name, ok: false, result: null, error: outcome.error.slice(0, maxErrorLength), durationMs };
   }
@@ -92,34 +91,25 @@ export async function executeTool(
 }
 
 interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId'> {
-  /** Aborts when nobody waits for it any more. */
+  /** Aborts when nobody waits for the call any more. */
   readonly ended: AbortSignal;
   readonly logger: Logger;
 }
 
-/** Never throws: what goes wrong with a tool is an outcome. */
+/** Never throws: a failure of the tool is an outcome. */
 async function callInTime(tool: Tool, args: unknown, { ended, logger, ...caller }: DirectCall): Promise<ToolOutcome> {
   const signal = AbortSignal.any([ended, AbortSignal.timeout(tool.timeoutMs)]);
   try {
-    // Where it has ended already, the tool is not begun.
+    // The tool is not called if nobody waits for it.
     signal.throwIfAborted();
     const context = { ...caller, runId: null, callId: null, agentName: null, signal };
     return await raceAbort(tool.call(args, context), signal);
   } catch (error) {
-    if (ended.aborted) return { ok: false, error: 'The call was ended: the server stops, or the client left.' };
+    if (ended.aborted)
+      return { ok: false, error: 'The call was cancelled: the server is stopping, or the client disconnected.' };
     if (signal.aborted) return { ok: false, error: `No answer within ${tool.timeoutMs / 1000} seconds.` };
-    // What a tool throws may hold secrets of its system.
+    // The error may hold secrets of the tool's system.
     logger.warn({ tool: tool.name, failure: error instanceof Error ? error.name : typeof error }, 'a tool failed');
     return { ok: false, error: 'The tool failed.' };
   }
-}
-
-/** The row id of a conversation of the viewer. */
-async function findConversation(viewer: Viewer, db: Db, id: string): Promise<string> {
-  const row = parseId('Conversation', id, ['input', 'conversationId']);
-  const { tenantId, userId } = viewer;
-  const select = { tenantId: true, userId: true };
-  const owner = await db.conversation.findUnique({ where: { id: row }, select });
-  if (owner?.tenantId === tenantId && owner.userId === userId) return row;
-  throw notFoundOrForbidden(viewer, `conversation ${id}`, owner);
 }

@@ -2,19 +2,19 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { HttpTool, McpServer, Secret } from '../../generated/prisma/client.ts';
 import { openSecret } from '../../secrets/stored-secrets.ts';
 import { readHeaders } from '../contract/headers.ts';
-import type { HttpToolDefinition } from '../http/http-tool.ts';
+import type { HttpToolDefinition } from '../http/definition.ts';
 import type { McpDefinition } from '../mcp/config.ts';
-import type { ToolDependencies } from './dependencies.ts';
+import type { ToolDependencies } from './deps.ts';
 
-/** What a tenant has of its own, secrets opened. It never leaves the server. */
+/** The tools of a tenant's own, with decrypted secrets. They never leave the server. */
 export interface TenantTools {
   readonly httpTools: readonly HttpToolDefinition[];
   readonly mcpServers: readonly McpDefinition[];
 }
 
 /**
- * The active HTTP tools and MCP servers of the viewer's tenant, out of the cache; one statement where they are not in it.
- * @param onLoad is told what was loaded anew
+ * The active HTTP tools and MCP servers of the viewer's tenant, from the cache; one statement if it does not hold them.
+ * @param onLoad is called with what was read from the database
  */
 export function loadTenantTools(
   viewer: Viewer,
@@ -56,14 +56,14 @@ async function defineMcpServer(
 ): Promise<McpDefinition[]> {
   const { name, tenantId, url, timeoutMs, maxResultLength, requiresApproval, requiredRoles } = row;
   const headers = await openHeaders(deps, row, new URL(url).origin);
-  // Without its secrets it would only answer that it does not know who asks.
+  // Without its secrets it would only refuse the request.
   if (headers === null) return [];
   const address = { kind: 'http', url, headers, guarded: true } as const;
   const secretNames = row.secrets.map((secret) => secret.name);
   return [{ name, tenantId, address, secretNames, timeoutMs, maxResultLength, requiresApproval, requiredRoles }];
 }
 
-/** All headers of a row; null where a secret one cannot be read. A secret that is for another origin stays out. */
+/** All headers of a row; null if a secret one cannot be decrypted. Secrets for another origin are left out. */
 async function openHeaders(
   deps: ToolDependencies,
   row: { readonly name: string; readonly headers: unknown; readonly secrets: readonly Secret[] },

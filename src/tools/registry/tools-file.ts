@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { list, text } from '../../api/input.ts';
 import { readYaml } from '../../api/yaml.ts';
 import { fileHeaders } from '../contract/headers.ts';
-import type { HttpToolDefinition } from '../http/http-tool.ts';
+import type { HttpToolDefinition } from '../http/definition.ts';
 import type { McpDefinition } from '../mcp/config.ts';
-import * as part from './definition-input.ts';
+import * as part from './input.ts';
 
-/** What the operator gives to every tenant (TOOLS_FILE). */
+/** The tools that the operator gives to every tenant (TOOLS_FILE). */
 export interface OperatorTools {
   readonly httpTools: readonly HttpToolDefinition[];
   readonly mcpServers: readonly McpDefinition[];
@@ -17,7 +17,7 @@ export const noOperatorTools: OperatorTools = { httpTools: [], mcpServers: [] };
 
 const maxFileBytes = 1024 * 1024;
 
-const behaviour = {
+const callFields = {
   timeoutMs: part.timeoutMs.optional(),
   maxResultLength: part.maxResultLength.optional(),
   requiresApproval: z.boolean().optional(),
@@ -26,20 +26,21 @@ const behaviour = {
 
 const httpTool = z
   .strictObject({
-    name: part.toolName,
+    name: part.newToolName,
     description: part.description,
     parameters: part.parameters,
     method: part.httpMethod,
     url: part.templateUrl,
     headers: fileHeaders.optional(),
-    ...behaviour,
+    ...callFields,
   })
   .superRefine(({ url, parameters }, context) => {
-    const wrong = explainWrong(url, parameters);
-    if (wrong !== null) context.addIssue({ code: 'custom', message: wrong, path: ['url'] });
+    const problem = explainUrl(url, parameters);
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem, path: ['url'] });
   });
 
-function explainWrong(url: unknown, parameters: unknown): string | null {
+/** Zod also runs the check above with fields that have failed. */
+function explainUrl(url: unknown, parameters: unknown): string | null {
   const both = z
     .object({ url: z.string(), parameters: z.record(z.string(), z.unknown()) })
     .safeParse({ url, parameters });
@@ -57,7 +58,7 @@ const mcpServer = z
       .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of a variable'), z.string())
       .optional(),
     cwd: text(1, 4_096).optional(),
-    ...behaviour,
+    ...callFields,
   })
   .superRefine(({ url, command, headers, args, env, cwd }, context) => {
     const refuse = (message: string) => context.addIssue({ code: 'custom', message });
@@ -77,30 +78,32 @@ const toolsFile = z
   .superRefine((file, context) => {
     for (const key of ['httpTools', 'mcpServers'] as const) {
       const names = (file[key] ?? []).map(({ name }) => name);
-      const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
-      if (twice >= 0) context.addIssue({ code: 'custom', message: 'is there twice', path: [key, twice, 'name'] });
+      const duplicate = names.findIndex((name, index) => names.indexOf(name) !== index);
+      if (duplicate >= 0)
+        context.addIssue({ code: 'custom', message: 'is duplicated', path: [key, duplicate, 'name'] });
     }
   });
 
 /**
  * Reads the file of HTTP tools and MCP servers that every tenant is given, as YAML or JSON.
- * @param path null: there is none
+ * @param path null: the operator gives none
  * @throws {Error} that names the file, the place in it and what is wrong there
  */
 export async function readToolsFile(path: string | null): Promise<OperatorTools> {
   if (path === null) return noOperatorTools;
-  const wrong = (why: string, cause?: unknown) => new Error(`The tools file ${path} cannot be used: ${why}`, { cause });
+  const unusable = (why: string, cause?: unknown) =>
+    new Error(`The tools file ${path} cannot be used: ${why}`, { cause });
   let content: unknown;
   try {
     const { size } = await stat(path);
     if (size > maxFileBytes) throw new Error(`it has more than ${maxFileBytes} bytes`);
     content = readYaml(await readFile(path, 'utf8'));
   } catch (cause) {
-    throw wrong(cause instanceof Error ? cause.message : 'it cannot be read', cause);
+    throw unusable(cause instanceof Error ? cause.message : 'it cannot be read', cause);
   }
   const parsed = toolsFile.safeParse(content);
   if (!parsed.success) {
-    throw wrong(
+    throw unusable(
       parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the file'} ${issue.message}`).join('; '),
     );
   }
@@ -129,18 +132,18 @@ function addressOf(server: z.output<typeof mcpServer>): McpDefinition['address']
   return { kind: 'stdio', command: command ?? '', args, env, cwd };
 }
 
-interface Behaviour {
+interface CallSettings {
   readonly timeoutMs?: number | undefined;
   readonly maxResultLength?: number | undefined;
   readonly requiresApproval?: boolean | undefined;
   readonly requiredRoles?: readonly string[] | undefined;
 }
 
-function withDefaults(given: Behaviour, timeoutMs: number) {
+function withDefaults(settings: CallSettings, timeoutMs: number) {
   return {
-    timeoutMs: given.timeoutMs ?? timeoutMs,
-    maxResultLength: given.maxResultLength ?? 20_000,
-    requiresApproval: given.requiresApproval ?? false,
-    requiredRoles: given.requiredRoles ?? [],
+    timeoutMs: settings.timeoutMs ?? timeoutMs,
+    maxResultLength: settings.maxResultLength ?? 20_000,
+    requiresApproval: settings.requiresApproval ?? false,
+    requiredRoles: settings.requiredRoles ?? [],
   };
 }

@@ -6,7 +6,7 @@ import type { Db } from '../../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../../database/keyset.ts';
 import { type HttpTool, type McpServer, Prisma } from '../../generated/prisma/client.ts';
 
-/** What to load beside the row: what a document selects. */
+/** Relations to load with the row: those that a document selects. */
 export interface HttpToolQuery {
   readonly include?: Prisma.HttpToolInclude;
 }
@@ -17,11 +17,11 @@ export interface McpServerQuery {
 const byAge = timeColumn(Prisma.sql`created_at`);
 const httpToolRules: PageRules<RowKey> = { list: 'httpTools', key: byAge.key, defaultSize: 50, maxSize: 100 };
 const mcpServerRules: PageRules<RowKey> = { list: 'mcpServers', key: byAge.key, defaultSize: 50, maxSize: 100 };
-const see = 'see how tools are set up';
+const see = 'see the configuration of tools';
 
 /**
  * One HTTP tool of the viewer's tenant, for its admins.
- * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} for who is no admin
+ * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} unless the viewer is an admin
  */
 export async function readHttpTool(viewer: Viewer, db: Db, id: string, query: HttpToolQuery = {}): Promise<HttpTool> {
   requireAdmin(viewer, see);
@@ -30,7 +30,7 @@ export async function readHttpTool(viewer: Viewer, db: Db, id: string, query: Ht
   return tool ?? explainMissingTool(viewer, db, id, row);
 }
 
-/** @throws why an HTTP tool was not among the tenant's */
+/** @throws {ForbiddenError | NotFoundError} why the tenant does not have an HTTP tool of that id */
 export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
   const other = await db.httpTool.findUnique({ where: { id: row }, select: { tenantId: true } });
   throw notFoundOrForbidden(viewer, `HTTP tool ${id}`, other && { tenantId: other.tenantId, userId: null });
@@ -38,7 +38,7 @@ export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row
 
 /**
  * A page of the HTTP tools of the viewer's tenant, oldest first, for its admins.
- * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} for who is no admin
+ * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} unless the viewer is an admin
  */
 export async function listHttpTools(
   viewer: Viewer,
@@ -58,7 +58,7 @@ export async function listHttpTools(
 
 /**
  * One MCP server of the viewer's tenant, for its admins.
- * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} for who is no admin
+ * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} unless the viewer is an admin
  */
 export async function readMcpServer(
   viewer: Viewer,
@@ -72,7 +72,7 @@ export async function readMcpServer(
   return server ?? explainMissingServer(viewer, db, id, row);
 }
 
-/** @throws why an MCP server was not among the tenant's */
+/** @throws {ForbiddenError | NotFoundError} why the tenant does not have an MCP server of that id */
 export async function explainMissingServer(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
   const other = await db.mcpServer.findUnique({ where: { id: row }, select: { tenantId: true } });
   throw notFoundOrForbidden(viewer, `MCP server ${id}`, other && { tenantId: other.tenantId, userId: null });
@@ -80,7 +80,7 @@ export async function explainMissingServer(viewer: Viewer, db: Db, id: string, r
 
 /**
  * A page of the MCP servers of the viewer's tenant, oldest first, for its admins.
- * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} for who is no admin
+ * @throws {BadUserInputError} when a page argument is wrong; {@link ForbiddenError} unless the viewer is an admin
  */
 export async function listMcpServers(
   viewer: Viewer,

@@ -4,39 +4,40 @@ import { formatId, parseId } from '../../api/ids.ts';
 import { badInput, parseInput } from '../../api/input.ts';
 import { requireAdmin } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { changeConfiguration } from '../../database/change-configuration.ts';
 import type { Db } from '../../database/client.ts';
 import type { HttpTool, Prisma } from '../../generated/prisma/client.ts';
 import { headersOf } from '../contract/headers.ts';
 import { parseTemplate } from '../http/url-template.ts';
-import * as part from '../registry/definition-input.ts';
+import * as part from '../registry/input.ts';
 import type { ToolRegistry } from '../registry/registry.ts';
-import { settleSecrets } from '../registry/tool-secrets.ts';
-import { assertUnused } from '../registry/users-of-tools.ts';
-import { callColumns, changeTools, keptFields } from './change.ts';
+import { assertUnused } from './assert-unused.ts';
+import { callColumns, storedFields } from './input.ts';
 import { explainMissingTool, type HttpToolQuery } from './read.ts';
+import { writeSecretHeaders } from './secret-headers.ts';
 
 const change = 'change tools';
 const maxTools = 500;
 
 const createInput = z.strictObject({
-  name: part.toolName,
+  name: part.newToolName,
   description: part.description,
   parameters: part.parameters,
   method: part.httpMethod,
   url: part.templateUrl,
-  ...keptFields,
+  ...storedFields,
 });
 const updateInput = createInput.partial();
 const defaults = { timeoutMs: 10_000 };
 
-/** An HTTP tool that was written, with the names of the secret headers that were dropped with their origin. */
+/** A written HTTP tool, with the names of the secret headers that were dropped because its origin has changed. */
 export type WrittenHttpTool = HttpTool & { readonly droppedSecretHeaders: readonly string[] };
 
 /**
- * Makes an HTTP tool of the viewer's tenant.
+ * Creates an HTTP tool of the viewer's tenant.
  * @param input CreateHttpToolInput
- * @throws {ForbiddenError} for who is no admin; {@link BadUserInputError} naming the field; {@link ConflictError} where
- *   the name is another tool's; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} naming the field; {@link ForbiddenError} unless the viewer is an
+ *   admin; {@link ConflictError} if another tool has the name
  */
 export async function createHttpTool(
   viewer: Viewer,
@@ -45,43 +46,38 @@ export async function createHttpTool(
   query: HttpToolQuery = {},
 ): Promise<WrittenHttpTool> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const { headers, secretHeaders: secrets, ...given } = parseInput(createInput, input, ['input']);
   const origin = checkUrl(tools, given.url, given.parameters);
+  requireAdmin(viewer, change);
   await assertNameFree(viewer, tools, given.name);
   const { tenantId } = viewer;
   if ((await tools.deps.db.httpTool.count({ where: { tenantId } })) >= maxTools) {
     throw new ConflictError(`A tenant has at most ${maxTools} HTTP tools.`);
   }
-  return changeTools(viewer, tools, `a tool named ${given.name}`, async (tx) => {
-    const data = {
-      ...callColumns(given, defaults),
-      name: given.name,
-      description: given.description,
-      method: given.method,
-    };
+  const work = async (tx: Db) => {
+    const { name, description, method, url } = given;
     const { id } = await tx.httpTool.create({
       data: {
-        ...data,
-        tenantId,
-        url: given.url,
+        ...callColumns(given, defaults),
+        ...{ tenantId, name, description, method, url },
         parameters: jsonOf(given.parameters),
         headers: headersOf(headers ?? []),
       },
       select: { id: true },
     });
-    await settleSecrets(tx, tools.deps.keys, { tenantId, toolId: id }, origin, secrets ?? [], []);
+    await writeSecretHeaders(tx, tools.deps.keys, { tenantId, toolId: id }, origin, secrets ?? [], []);
     return { ...(await tx.httpTool.findUniqueOrThrow({ where: { id }, ...query })), droppedSecretHeaders: [] };
-  });
+  };
+  return changeConfiguration(viewer, tools.deps, work, { taken: explainTaken(given.name) });
 }
 
 /**
- * Changes what is given of an HTTP tool and leaves what is absent. Turns that are running keep what they began with. A
- * URL of another origin drops the secret headers that are not given anew.
+ * Changes the fields of an HTTP tool that the input has. Running turns keep the tool as it was. A URL of another origin
+ * drops the secret headers that the input does not set.
  * @param id the public id
  * @param input UpdateHttpToolInput
- * @throws as createHttpTool does; {@link NotFoundError} when there is none; {@link ConflictError} also where agents use
- *   it under the name that it had
+ * @throws as createHttpTool does; {@link NotFoundError} if it does not exist; {@link ConflictError} also if agents use it
+ *   under its present name and the input renames it
  */
 export async function updateHttpTool(
   viewer: Viewer,
@@ -91,19 +87,20 @@ export async function updateHttpTool(
   query: HttpToolQuery = {},
 ): Promise<WrittenHttpTool> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const row = parseId('HttpTool', id, ['id']);
   const { headers, secretHeaders: secrets, ...given } = parseInput(updateInput, input, ['input']);
+  requireAdmin(viewer, change);
   const { tenantId } = viewer;
   const current = await tools.deps.db.httpTool.findUnique({ where: { id: row, tenantId }, select: { name: true } });
-  if (given.name !== undefined && current && given.name !== current.name)
+  if (given.name !== undefined && current && given.name !== current.name) {
     await assertNameFree(viewer, tools, given.name);
-  return changeTools(viewer, tools, `a tool named ${given.name}`, async (tx) => {
+  }
+  const work = async (tx: Db) => {
     const before = await lockTool(viewer, tx, id, row);
     const url = given.url ?? before.url;
     const origin = checkUrl(tools, url, given.parameters ?? asSchema(before.parameters));
     if (given.name !== undefined && given.name !== before.name) {
-      await assertUnused(tx, tenantId, `The tool ${before.name}`, { name: before.name });
+      await assertUnused(tx, tools.deps, tenantId, `The tool ${before.name}`, { name: before.name });
     }
     const { name, description, method, parameters } = given;
     await tx.httpTool.update({
@@ -119,25 +116,33 @@ export async function updateHttpTool(
       },
     });
     const owner = { tenantId, toolId: row };
-    const droppedSecretHeaders = await settleSecrets(tx, tools.deps.keys, owner, origin, secrets ?? [], before.secrets);
+    const droppedSecretHeaders = await writeSecretHeaders(
+      tx,
+      tools.deps.keys,
+      owner,
+      origin,
+      secrets ?? [],
+      before.secrets,
+    );
     return { ...(await tx.httpTool.findUniqueOrThrow({ where: { id: row }, ...query })), droppedSecretHeaders };
-  });
+  };
+  return changeConfiguration(viewer, tools.deps, work, { taken: explainTaken(given.name ?? '') });
 }
 
 /**
  * Deletes an HTTP tool.
  * @param id the public id
  * @returns the public id
- * @throws {ForbiddenError | NotFoundError | BadUserInputError} for the viewer and the id; {@link ConflictError} where
- *   agents use it; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} for the id; {@link ForbiddenError} for the viewer or the id;
+ *   {@link NotFoundError}; {@link ConflictError} if agents use it
  */
 export async function deleteHttpTool(viewer: Viewer, tools: ToolRegistry, id: string): Promise<string> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const row = parseId('HttpTool', id, ['id']);
-  return changeTools(viewer, tools, 'a tool of that name', async (tx) => {
+  requireAdmin(viewer, change);
+  return changeConfiguration(viewer, tools.deps, async (tx) => {
     const { name } = await lockTool(viewer, tx, id, row);
-    await assertUnused(tx, viewer.tenantId, `The tool ${name}`, { name });
+    await assertUnused(tx, tools.deps, viewer.tenantId, `The tool ${name}`, { name });
     await tx.httpTool.delete({ where: { id: row } });
     return formatId('HttpTool', row);
   });
@@ -154,14 +159,21 @@ async function lockTool(viewer: Viewer, tx: Db, id: string, row: string) {
 
 async function assertNameFree(viewer: Viewer, tools: ToolRegistry, name: string): Promise<void> {
   if ((await tools.listTools(viewer, 'turn')).some((tool) => tool.name === name)) {
-    throw new ConflictError(`There is a tool named ${name} already.`);
+    throw new ConflictError(explainTaken(name));
   }
 }
 
-/** @returns the origin of a URL whose placeholders are arguments, and that may be dialled by its looks */
+function explainTaken(name: string): string {
+  return `The name ${name} is taken by another tool: choose another one.`;
+}
+
+/**
+ * @returns the origin of a URL
+ * @throws {BadUserInputError} if a placeholder is not an argument, or the operator does not allow the address
+ */
 function checkUrl(tools: ToolRegistry, url: string, parameters: Record<string, unknown>): string {
-  const wrong = part.explainPlaceholders(url, parameters);
-  if (wrong !== null) throw badInput(['input', 'url'], wrong);
+  const problem = part.explainPlaceholders(url, parameters);
+  if (problem !== null) throw badInput(['input', 'url'], problem);
   const template = parseTemplate(url);
   if (typeof template === 'string') throw badInput(['input', 'url'], template);
   const refusal = tools.deps.guard.explainRefusal(template.origin);

@@ -4,15 +4,16 @@ import { formatId, parseId } from '../../api/ids.ts';
 import { badInput, parseInput } from '../../api/input.ts';
 import { requireAdmin } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { changeConfiguration } from '../../database/change-configuration.ts';
 import type { Db } from '../../database/client.ts';
 import type { McpServer } from '../../generated/prisma/client.ts';
 import { headersOf } from '../contract/headers.ts';
-import * as part from '../registry/definition-input.ts';
+import * as part from '../registry/input.ts';
 import type { ToolRegistry } from '../registry/registry.ts';
-import { settleSecrets } from '../registry/tool-secrets.ts';
-import { assertUnused } from '../registry/users-of-tools.ts';
-import { callColumns, changeTools, keptFields } from './change.ts';
+import { assertUnused } from './assert-unused.ts';
+import { callColumns, storedFields } from './input.ts';
 import { explainMissingServer, type McpServerQuery } from './read.ts';
+import { writeSecretHeaders } from './secret-headers.ts';
 
 const change = 'change MCP servers';
 const maxServers = 50;
@@ -20,19 +21,19 @@ const maxServers = 50;
 const createInput = z.strictObject({
   name: part.serverName,
   url: part.serverUrl,
-  ...keptFields,
+  ...storedFields,
 });
 const updateInput = createInput.partial();
 const defaults = { timeoutMs: 30_000 };
 
-/** An MCP server that was written, with the names of the secret headers that were dropped with their origin. */
+/** A written MCP server, with the names of the secret headers that were dropped because its origin has changed. */
 export type WrittenMcpServer = McpServer & { readonly droppedSecretHeaders: readonly string[] };
 
 /**
- * Makes an MCP server of the viewer's tenant. It is connected to when somebody needs its tools.
+ * Creates an MCP server of the viewer's tenant. The connection is made when somebody needs its tools.
  * @param input CreateMcpServerInput
- * @throws {ForbiddenError} for who is no admin; {@link BadUserInputError} naming the field; {@link ConflictError} where
- *   the name is another server's; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} naming the field; {@link ForbiddenError} unless the viewer is an
+ *   admin; {@link ConflictError} if another server has the name
  */
 export async function createMcpServer(
   viewer: Viewer,
@@ -41,33 +42,34 @@ export async function createMcpServer(
   query: McpServerQuery = {},
 ): Promise<WrittenMcpServer> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const { headers, secretHeaders: secrets, ...given } = parseInput(createInput, input, ['input']);
-  assertNameFree(tools, given.name);
   checkUrl(tools, given.url);
+  requireAdmin(viewer, change);
+  assertNameFree(tools, given.name);
   const { tenantId } = viewer;
   if ((await tools.deps.db.mcpServer.count({ where: { tenantId } })) >= maxServers) {
     throw new ConflictError(`A tenant has at most ${maxServers} MCP servers.`);
   }
-  return changeTools(viewer, tools, `an MCP server named ${given.name}`, async (tx) => {
+  const work = async (tx: Db) => {
     const { name, url } = given;
     const { id } = await tx.mcpServer.create({
       data: { ...callColumns(given, defaults), tenantId, name, url, headers: headersOf(headers ?? []) },
       select: { id: true },
     });
     const owner = { tenantId, mcpServerId: id };
-    await settleSecrets(tx, tools.deps.keys, owner, new URL(url).origin, secrets ?? [], []);
+    await writeSecretHeaders(tx, tools.deps.keys, owner, new URL(url).origin, secrets ?? [], []);
     return { ...(await tx.mcpServer.findUniqueOrThrow({ where: { id }, ...query })), droppedSecretHeaders: [] };
-  });
+  };
+  return changeConfiguration(viewer, tools.deps, work, { taken: explainTaken(given.name) });
 }
 
 /**
- * Changes what is given of an MCP server and leaves what is absent. Turns that are running keep what they began with. A
- * URL of another origin drops the secret headers that are not given anew.
+ * Changes the fields of an MCP server that the input has. Running turns keep its tools as they were. A URL of another
+ * origin drops the secret headers that the input does not set.
  * @param id the public id
  * @param input UpdateMcpServerInput
- * @throws as createMcpServer does; {@link NotFoundError} when there is none; {@link ConflictError} also where agents
- *   use its tools under the name that it had
+ * @throws as createMcpServer does; {@link NotFoundError} if it does not exist; {@link ConflictError} also if agents use
+ *   its tools under its present name and the input renames it
  */
 export async function updateMcpServer(
   viewer: Viewer,
@@ -77,13 +79,13 @@ export async function updateMcpServer(
   query: McpServerQuery = {},
 ): Promise<WrittenMcpServer> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const row = parseId('McpServer', id, ['id']);
   const { headers, secretHeaders: secrets, ...given } = parseInput(updateInput, input, ['input']);
-  if (given.name !== undefined) assertNameFree(tools, given.name);
   if (given.url !== undefined) checkUrl(tools, given.url);
+  requireAdmin(viewer, change);
+  if (given.name !== undefined) assertNameFree(tools, given.name);
   const { tenantId } = viewer;
-  return changeTools(viewer, tools, `an MCP server named ${given.name}`, async (tx) => {
+  const work = async (tx: Db) => {
     const before = await lockServer(viewer, tx, id, row);
     const { name, url = before.url } = given;
     if (name !== undefined && name !== before.name) await assertToolsUnused(viewer, tx, tools, before.name);
@@ -98,23 +100,31 @@ export async function updateMcpServer(
     });
     const owner = { tenantId, mcpServerId: row };
     const { origin } = new URL(url);
-    const droppedSecretHeaders = await settleSecrets(tx, tools.deps.keys, owner, origin, secrets ?? [], before.secrets);
+    const droppedSecretHeaders = await writeSecretHeaders(
+      tx,
+      tools.deps.keys,
+      owner,
+      origin,
+      secrets ?? [],
+      before.secrets,
+    );
     return { ...(await tx.mcpServer.findUniqueOrThrow({ where: { id: row }, ...query })), droppedSecretHeaders };
-  });
+  };
+  return changeConfiguration(viewer, tools.deps, work, { taken: explainTaken(given.name ?? '') });
 }
 
 /**
- * Deletes an MCP server; its tools are gone with it.
+ * Deletes an MCP server and thereby its tools.
  * @param id the public id
  * @returns the public id
- * @throws {ForbiddenError | NotFoundError | BadUserInputError} for the viewer and the id; {@link ConflictError} where
- *   agents use its tools; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} for the id; {@link ForbiddenError} for the viewer or the id;
+ *   {@link NotFoundError}; {@link ConflictError} if agents use its tools
  */
 export async function deleteMcpServer(viewer: Viewer, tools: ToolRegistry, id: string): Promise<string> {
   await tools.deps.changeLimit.take(viewer);
-  requireAdmin(viewer, change);
   const row = parseId('McpServer', id, ['id']);
-  return changeTools(viewer, tools, 'an MCP server of that name', async (tx) => {
+  requireAdmin(viewer, change);
+  return changeConfiguration(viewer, tools.deps, async (tx) => {
     const { name } = await lockServer(viewer, tx, id, row);
     await assertToolsUnused(viewer, tx, tools, name);
     await tx.mcpServer.delete({ where: { id: row } });
@@ -138,13 +148,18 @@ function checkUrl(tools: ToolRegistry, url: string): void {
 
 function assertNameFree(tools: ToolRegistry, name: string): void {
   if (tools.deps.operator.mcpServers.some((server) => server.name === name)) {
-    throw new ConflictError(`There is an MCP server named ${name} already: the operator gives it to every tenant.`);
+    throw new ConflictError(`The name ${name} is taken by an MCP server of the operator: choose another one.`);
   }
 }
 
-/** Names that only look as if they were of the server, because an HTTP tool has an underscore in its name, do not count. */
+function explainTaken(name: string): string {
+  return `The name ${name} is taken by another MCP server: choose another one.`;
+}
+
+/** HTTP tools may have names that begin like those of the server's tools: they do not count. */
 async function assertToolsUnused(viewer: Viewer, tx: Db, tools: ToolRegistry, server: string): Promise<void> {
-  const kept = await tx.httpTool.findMany({ where: { tenantId: viewer.tenantId }, select: { name: true } });
-  const except = new Set([...tools.fixedNames, ...kept.map(({ name }) => name)]);
-  await assertUnused(tx, viewer.tenantId, `The MCP server ${server}`, { prefix: `${server}_`, except });
+  const httpTools = await tx.httpTool.findMany({ where: { tenantId: viewer.tenantId }, select: { name: true } });
+  const except = new Set([...tools.fixedNames, ...httpTools.map(({ name }) => name)]);
+  const names = { prefix: `${server}_`, except };
+  await assertUnused(tx, tools.deps, viewer.tenantId, `The MCP server ${server}`, names);
 }

@@ -1,5 +1,18 @@
 import { builder } from '../../graphql/builder.ts';
 import type { ToolDescription } from '../contract/tool.ts';
+import type { ToolResult as Result } from '../registry/execute.ts';
+
+/** The GraphQL enum HttpMethod. */
+export const HttpMethod = builder.enumType('HttpMethod', {
+  description: 'The method of an HTTP request.',
+  values: {
+    GET: { description: 'GET. Arguments that are not placeholders of the URL go into the query.' },
+    POST: { description: 'POST. Arguments that are not placeholders of the URL go into a JSON body.' },
+    PUT: { description: 'PUT. Arguments are sent as with POST.' },
+    PATCH: { description: 'PATCH. Arguments are sent as with POST.' },
+    DELETE: { description: 'DELETE. Arguments are sent as with GET.' },
+  } as const,
+});
 
 const ToolSource = builder.enumType('ToolSource', {
   description: 'The kind of a tool.',
@@ -26,13 +39,25 @@ export const Tool = builder.objectRef<ToolDescription>('Tool').implement({
   }),
 });
 
-builder.queryField('tools', (t) =>
-  t.field({
-    type: [Tool],
-    description: 'All tools that agents of the tenant can have.',
-    resolve: async (_root, _args, context) => [...(await context.tools.listTools(context.viewer))],
+/** The GraphQL type ToolResult. */
+export const ToolResult = builder.objectRef<Result>('ToolResult').implement({
+  description: 'The outcome of a tool call.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'The name of the tool that was called.' }),
+    ok: t.exposeBoolean('ok', { description: 'Whether the call succeeded.' }),
+    result: t.expose('result', {
+      type: 'JSON',
+      nullable: true,
+      description: 'The result of the tool. A result longer than `maxResultLength` is cut. Null if the call failed.',
+    }),
+    error: t.exposeString('error', {
+      nullable: true,
+      description:
+        'The cause of the failure, in the words that a model would read. Invalid arguments and timeouts are reported here too. Null if the call succeeded.',
+    }),
+    durationMs: t.exposeInt('durationMs', { description: 'The duration of the call in milliseconds.' }),
   }),
-);
+});
 
 builder.prismaObjectField('Agent', 'tools', (t) =>
   t.field({

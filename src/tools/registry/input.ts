@@ -1,14 +1,17 @@
 import { z } from 'zod';
 import { integer, json, list, text } from '../../api/input.ts';
+import { toolName } from '../contract/tool-name.ts';
 import { parseTemplate } from '../http/url-template.ts';
-import { compileParameters, maxJsonLength, SchemaUnsupportedError } from '../parameters/parameters.ts';
+import { compileParameters } from '../parameters/check.ts';
+import { maxJsonLength, SchemaUnsupportedError } from '../parameters/schema-bounds.ts';
 
-/** What tools and servers have in common, whether they come in a mutation or in the operator's file. */
+// The fields that mutations and the operator's file have in common.
 
-export const toolName = z
-  .string({ error: 'must be the name of a tool' })
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, _ or -')
-  .refine((name) => !name.startsWith('transfer_to_'), 'must not begin with transfer_to_, as handoffs do');
+/** The name of a new tool; those of handoffs are reserved. */
+export const newToolName = toolName.refine(
+  (name) => !name.startsWith('transfer_to_'),
+  'must not begin with transfer_to_, which is reserved for handoffs',
+);
 
 export const serverName = z
   .string({ error: 'must be the name of a server' })
@@ -22,11 +25,11 @@ export const timeoutMs = integer(1, 600_000);
 export const maxResultLength = integer(1, 1_000_000);
 export const requiredRoles = list(text(1, 255), 50);
 
-/** JSON Schema of arguments, compiled once to see that it is one. */
+/** JSON Schema of arguments, compiled once as a check. */
 export const parameters = json(maxJsonLength)
   .refine((value): value is Record<string, unknown> => isObject(value), 'must be a JSON Schema: a JSON object')
   .superRefine((schema, context) => {
-    // Zod goes on after a refinement that has failed.
+    // Zod also runs this if the refinement before it failed.
     if (!isObject(schema)) return;
     try {
       compileParameters(schema, { strict: true });
@@ -36,7 +39,7 @@ export const parameters = json(maxJsonLength)
     }
   });
 
-/** A URL template, by its looks; whether its placeholders are arguments is for `explainPlaceholders`. */
+/** A URL template. Whether its placeholders are arguments is checked by `explainPlaceholders`. */
 export const templateUrl = text(1, 4_096).superRefine((url, context) => {
   const template = parseTemplate(url);
   if (typeof template === 'string') context.addIssue({ code: 'custom', message: template });
@@ -53,7 +56,7 @@ export const serverUrl = text(1, 4_096).superRefine((url, context) => {
   }
 });
 
-/** What is wrong between a template and its parameters, as the end of a sentence; null: nothing. */
+/** Why a URL template does not fit the parameters, as the end of a sentence; null: it does. */
 export function explainPlaceholders(url: string, schema: Record<string, unknown>): string | null {
   const template = parseTemplate(url);
   if (typeof template === 'string') return template;

@@ -1,0 +1,52 @@
+import type { Logger } from 'pino';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { ToolOutcome } from '../../engine/ports.ts';
+import { invalidArguments, readArguments } from '../parameters/arguments.ts';
+import { lazyCheck } from '../parameters/check.ts';
+import { refuseRoles, type Tool, type ToolContext, type ToolDescription } from './tool.ts';
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** Either what a call needs, or why it cannot be made: an error for the model. */
+export type Prepared<Request> = { readonly request: Request } | { readonly error: string };
+
+/** What a kind of tool does differently from the others. */
+export interface ToolKind<Request> {
+  readonly hashDefinition: () => string;
+  /** Makes the request of a call out of arguments that fit the schema. */
+  readonly prepare: (args: Arguments) => Prepared<Request>;
+  readonly send: (request: Request, context: ToolContext) => Promise<ToolOutcome>;
+}
+
+/**
+ * A tool whose calls are checked in one order: the viewer's roles, the arguments' size, their schema, then what its kind
+ * needs. `check` and `call` find the same errors.
+ */
+export function toolOf<Request>(
+  description: ToolDescription,
+  { hashDefinition, prepare, send }: ToolKind<Request>,
+  logger: Logger,
+): Tool {
+  const { name, parameters, requiredRoles } = description;
+  const check = lazyCheck(parameters, (why) => logger.warn({ tool: name, why }, 'a schema is not enforced'));
+  const prepareCall = (args: unknown, viewer: Viewer): Prepared<Request> => {
+    const refusal = refuseRoles(viewer, requiredRoles);
+    if (refusal !== null) return { error: refusal };
+    const read = readArguments(args);
+    if (read === null) return { error: invalidArguments };
+    const error = check(read);
+    return error === null ? prepare(read) : { error };
+  };
+  return {
+    ...description,
+    hashDefinition,
+    check(args, viewer) {
+      const prepared = prepareCall(args, viewer);
+      return 'error' in prepared ? prepared.error : null;
+    },
+    async call(args, context) {
+      const prepared = prepareCall(args, context.viewer);
+      return 'error' in prepared ? { ok: false, error: prepared.error } : send(prepared.request, context);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { Database, Db } from '../../database/client.ts';
+import type { ConfigurationCache } from '../../database/configuration-cache.ts';
+import type { RateLimit } from '../../limits/rate-limit.ts';
+import type { AddressGuard } from '../../outbound/guard.ts';
+import type { KeyRing } from '../../secrets/key-ring.ts';
+import type { OperatorTools } from './tools-file.ts';
+
+/** Tools by name, or all whose names begin with a prefix except some. */
+export type ToolNames = { readonly name: string } | { readonly prefix: string; readonly except: ReadonlySet<string> };
+
+/** What tools ask of the nouns above them, which they do not import: agents have tools, conversations call them. */
+export interface ToolConsumers {
+  /** The names of the first `max` agents of a tenant that have one of the tools, in alphabetical order. */
+  readonly listAgentsWithTools: (db: Db, tenantId: string, tools: ToolNames, max: number) => Promise<readonly string[]>;
+  /**
+   * The row id of a conversation of the viewer.
+   * @param id the public id
+   * @throws {NotFoundError | ForbiddenError} when it is not one of the viewer's
+   */
+  readonly findConversation: (viewer: Viewer, db: Db, id: string) => Promise<string>;
+}
+
+/** What storing tools and calling them needs. One for the process. */
+export interface ToolDependencies {
+  readonly db: Database;
+  readonly keys: KeyRing;
+  /** The cached configuration of tenants. Change tools with changeConfiguration, which drops it. */
+  readonly config: ConfigurationCache;
+  /** Which addresses the tools of tenants may have. */
+  readonly guard: AddressGuard;
+  readonly logger: Logger;
+  /** How often tools may be called directly. */
+  readonly callLimit: RateLimit;
+  /** How often tools and MCP servers may be created, changed and deleted. */
+  readonly changeLimit: RateLimit;
+  /** The tools that the operator gives to every tenant. */
+  readonly operator: OperatorTools;
+  readonly consumers: ToolConsumers;
+  /** Aborts when the server closes: direct calls in progress end. */
+  readonly closing: AbortSignal;
+  /** The direct calls in progress: the database is closed after them. */
+  readonly calls: Set<Promise<unknown>>;
+}
