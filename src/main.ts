@@ -5,7 +5,7 @@ import { openEmbeddedPostgres } from './database/embedded/embedded.ts';
 import { FolderInUseError } from './database/embedded/folder-lock.ts';
 import { MigrationError } from './database/migrate.ts';
 
-/** Ends the process after an orderly close; a second signal, or ten seconds, ends it at once. */
+/** Ends the process after an orderly close; immediately on a second signal, or after ten seconds. */
 function closeOnSignal(app: App): void {
   let asked = false;
   const stop = (signal: NodeJS.Signals) => {
@@ -26,7 +26,7 @@ function welcome(app: App): void {
   const lines = [
     '',
     `  Switchboard   ${app.url}/graphql`,
-    `  GraphiQL      open that address in a browser and press play`,
+    `  GraphiQL      open that address in a browser and press the run button`,
     `  Model         ${app.modelDescription}`,
     ...(app.developmentToken === null
       ? []
@@ -45,22 +45,22 @@ function fail(error: unknown): never {
   process.exit(1);
 }
 
-/** Foreseen failures in words; anything else with its stack. */
+/** Expected failures as their message; anything else with its stack. */
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const foreseen = [StartError, EnvironmentError, FolderInUseError, MigrationError].some(
+  const expected = [StartError, EnvironmentError, FolderInUseError, MigrationError].some(
     (kind) => error instanceof kind,
   );
-  if (!foreseen) return error.stack ?? error.message;
+  if (!expected) return error.stack ?? error.message;
   const cause = error.cause instanceof Error ? `\n  ${error.cause.message}` : '';
   return `${error.message}${cause}`;
 }
 
 try {
   const env = loadEnv();
-  // The database is a process of its own: it opens while this one loads the rest, which takes as long.
+  // The database is a separate process: it opens while this one loads the rest, which takes as long.
   const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, fail) : undefined;
-  // Its failure is told when it is waited for.
+  // Its failure is reported when it is awaited.
   embedded?.catch(() => {});
   const { startApp } = await import('./boot/app.ts');
   const app = await startApp(env, { onDatabaseFailure: fail, ...(embedded ? { embedded } : {}) });

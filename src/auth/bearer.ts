@@ -1,9 +1,10 @@
 import { UnauthenticatedError } from '../api/errors.ts';
 
 /**
- * The token in an Authorization header (RFC 6750), or null where there is none.
- * @param header its value; `Bearer` may be left out only where `bare` says so, as in connection parameters of sockets
- * @throws {UnauthenticatedError} when there is something else in it
+ * Reads the token from an Authorization header (RFC 6750). Null: there is none.
+ * @param header the value of the header
+ * @param bare whether the scheme `Bearer` may be left out, as in the connection parameters of sockets
+ * @throws {UnauthenticatedError} when the header contains anything else
  */
 export function readBearerToken(header: string | null | undefined, bare: 'bare' | 'scheme' = 'scheme'): string | null {
   if (header === null || header === undefined || header === '') return null;

@@ -5,7 +5,7 @@ import type { VerifierConfig } from './verify-token.ts';
 /** Issuer and audience of development tokens. */
 const development = 'switchboard-development';
 
-/** Who a development token speaks for, and for how long. */
+/** The claims of a development token. */
 export interface DevelopmentClaims {
   readonly sub: string;
   readonly tenant: string;
@@ -14,8 +14,8 @@ export interface DevelopmentClaims {
 }
 
 /**
- * The rules for tokens that {@link mintDevelopmentToken} signs. Never for production: env.ts sees to that.
- * @param dataDir where the signing key is; it is made when there is none
+ * The rules for tokens that {@link mintDevelopmentToken} signs. Never for production: env.ts ensures that.
+ * @param dataDir the folder of the signing key, which is created if it does not exist
  */
 export async function readDevelopmentRules(dataDir: string): Promise<VerifierConfig> {
   return {
@@ -27,7 +27,7 @@ export async function readDevelopmentRules(dataDir: string): Promise<VerifierCon
   };
 }
 
-/** Signs an access token with the development key of `dataDir`, making the key when there is none. */
+/** Signs an access token with the development key of `dataDir`, creating the key if it does not exist. */
 export async function mintDevelopmentToken(dataDir: string, claims: DevelopmentClaims): Promise<string> {
   return new SignJWT({ tenant: claims.tenant, roles: [...claims.roles] })
     .setProtectedHeader({ alg: 'HS256' })

@@ -3,30 +3,30 @@ import { z } from 'zod';
 import { UnauthenticatedError } from '../api/errors.ts';
 import type { Viewer } from './viewer.ts';
 
-/** How access tokens are checked. */
+/** How access tokens are verified. */
 export interface VerifierConfig {
-  /** An HS256 secret, or where the issuer publishes its public keys. Never both: algorithms are pinned by the kind. */
+  /** An HS256 secret, or the URL of the issuer's public keys. Never both: the kind decides which algorithms are accepted. */
   readonly key:
     | { readonly kind: 'secret'; readonly secret: Uint8Array }
     | { readonly kind: 'jwks'; readonly url: string; readonly cooldownMs?: number };
   readonly issuer: string;
   readonly audience: string;
-  /** Names of claims; plain keys of the payload, whatever dots and slashes are in them. */
+  /** Names of claims. They are plain keys of the payload, even if they contain dots or slashes. */
   readonly tenantClaim: string;
   readonly rolesClaim: string;
 }
 
-/** Checks an access token; the answer is who it speaks for. */
+/** Verifies an access token and returns its viewer. */
 export type VerifyToken = (token: string) => Promise<Viewer>;
 
-/** The token was good, and its time is over: a client should fetch another and come back. */
+/** The token was valid and has expired: a client should get a new one and try again. */
 export class TokenExpiredError extends UnauthenticatedError {
   constructor() {
     super('The access token has expired.');
   }
 }
 
-/** Longer tokens are refused unread. */
+/** Longer tokens are refused before they are parsed. */
 export const maxTokenBytes = 8192;
 const clockToleranceSeconds = 5;
 const claimPattern = /^\P{Cc}{1,255}$/u;
@@ -35,11 +35,11 @@ const roleList = z.union([identifier.transform((role) => [role]), z.array(identi
 const lifetime = z.number().finite();
 
 /**
- * Makes a verifier of access tokens (JWT, RFC 7519). Issuer, audience, exp and sub are required; clocks may differ by
+ * Creates a verifier of access tokens (JWT, RFC 7519). Issuer, audience, exp and sub are required; clocks may differ by
  * 5 seconds. Keys of a JWKS URL are cached for ten minutes; an unknown key id fetches them again, at most every 30
  * seconds.
  *
- * The verifier throws {@link UnauthenticatedError}, and {@link TokenExpiredError} when only the time is up.
+ * The verifier throws {@link UnauthenticatedError}, {@link TokenExpiredError} when the token has expired and {@link KeysUnreachableError} when the keys cannot be fetched.
  */
 export function createTokenVerifier(config: VerifierConfig): VerifyToken {
   const options = {
@@ -48,14 +48,14 @@ export function createTokenVerifier(config: VerifierConfig): VerifyToken {
     requiredClaims: ['exp', 'sub'],
     clockTolerance: clockToleranceSeconds,
   };
-  const check = createSignatureCheck(config.key, options);
+  const verify = createSignatureVerifier(config.key, options);
   return async (token) => {
     if (Buffer.byteLength(token) > maxTokenBytes) {
       throw new UnauthenticatedError(`The access token is longer than ${maxTokenBytes} bytes.`);
     }
     let payload: JWTPayload;
     try {
-      ({ payload } = await check(token));
+      ({ payload } = await verify(token));
     } catch (error) {
       throw explainRefusal(error);
     }
@@ -68,11 +68,11 @@ export function createTokenVerifier(config: VerifierConfig): VerifyToken {
   };
 }
 
-type CheckOptions = { issuer: string; audience: string; requiredClaims: string[]; clockTolerance: number };
+type VerifyOptions = { issuer: string; audience: string; requiredClaims: string[]; clockTolerance: number };
 
-function createSignatureCheck(
+function createSignatureVerifier(
   key: VerifierConfig['key'],
-  options: CheckOptions,
+  options: VerifyOptions,
 ): (token: string) => Promise<JWTVerifyResult> {
   if (key.kind === 'secret') {
     return (token) => jwtVerify(token, key.secret, { ...options, algorithms: ['HS256'] });
@@ -95,14 +95,16 @@ function readClaim<T>(payload: JWTPayload, name: string, schema: z.ZodType<T>): 
   );
 }
 
-/** The token may be good: what it is checked with cannot be had at the moment. Worth another try. */
+/** The token may be valid: the keys to verify it cannot be fetched at the moment. Worth another try. */
 export class KeysUnreachableError extends UnauthenticatedError {
   constructor() {
-    super('The access token cannot be checked at the moment: the keys of its issuer are out of reach.');
+    super(
+      'The access token cannot be verified at the moment: the keys of its issuer are unreachable. Try again later.',
+    );
   }
 }
 
-/** Says what is wrong with a token without repeating anything of it. */
+/** Says what is wrong with a token without repeating any of it. */
 function explainRefusal(error: unknown): UnauthenticatedError {
   if (error instanceof errors.JWTExpired) return new TokenExpiredError();
   if (error instanceof errors.JWTClaimValidationFailed) return new UnauthenticatedError(explainClaim(error));
@@ -121,10 +123,10 @@ function explainRefusal(error: unknown): UnauthenticatedError {
   return new UnauthenticatedError('The access token is malformed.');
 }
 
-/** jose reports a failed download of the keys as a plain error, and everything about the token as one of its own. */
+/** Whether an error is about the token: jose throws its own errors then, and a plain one if the keys cannot be fetched. */
 function isAboutToken(error: unknown): boolean {
   if (error instanceof errors.JOSEError) return error.code !== 'ERR_JOSE_GENERIC';
-  // A token of odd types, such as an array for a header, may surface as a TypeError.
+  // A token with values of wrong types, such as an array as its header, may cause a TypeError.
   return error instanceof TypeError && error.cause === undefined && error.message !== 'fetch failed';
 }
 

@@ -1,8 +1,8 @@
-/** Who asks: what the verified token says, and nothing else. Domain functions take it first. */
+/** The authenticated user, as the verified token names them. Domain functions take it as their first argument. */
 export interface Viewer {
   readonly userId: string;
   readonly tenantId: string;
   readonly roles: readonly string[];
-  /** When the token ends, in milliseconds since the epoch. */
+  /** When the token expires, in milliseconds since the epoch. */
   readonly expiresAt: number;
 }

@@ -13,34 +13,34 @@ import { createClipRoute, isClipPath } from '../server/http/clips.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
-import { createLogger } from '../server/logging.ts';
-import type { Operation } from '../server/operation.ts';
+import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
 import { serveSockets } from '../server/sockets/sockets.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
 import { compose } from './compose.ts';
 import { connectStores, type EmbeddedOptions } from './connect-stores.ts';
+import { createLogger } from './logger.ts';
 import { preparePlayground } from './playground.ts';
 import { schema } from './schema.ts';
 
-/** A server that is up. */
+/** A running server. */
 export interface App extends AsyncDisposable {
-  /** `http://host:port`, as one reaches it from here. */
+  /** `http://host:port`, as it is reached from this machine. */
   readonly url: string;
   readonly port: number;
   readonly db: Database;
   readonly runs: RunScheduler;
   readonly speech: SpeechRuntime;
   readonly logger: Logger;
-  /** Which model answers, in words. */
+  /** Names the default model. */
   readonly modelDescription: string;
-  /** A token to begin with. Null where tokens are somebody else's to give. */
+  /** An access token for development. Null: tokens come from the configured issuer. */
   readonly developmentToken: string | null;
   /** Stops in order: no new connections, turns drained, streams and sockets closed, database closed. */
   close(): Promise<void>;
 }
 
-/** What can be put in the place of something, for tests. */
+/** What tests can replace. */
 export interface AppOverrides extends EmbeddedOptions {
   readonly schema?: GraphQLSchema;
   readonly logDestination?: DestinationStream;
@@ -50,17 +50,17 @@ const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as c
 const developmentTokenSeconds = 7 * 24 * 3600;
 
 /**
- * Wires everything and serves.
- * @throws {StartError} when the database is out of reach or behind, a file cannot be used, or the port is taken
+ * Composes everything and serves.
+ * @throws {StartError} when the database is unreachable or lacks migrations, a file is invalid, or the port is in use
  */
 export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<App> {
-  // Whatever was opened is closed again, in reverse: by close(), or here when a later step fails.
+  // Everything that was opened is closed in reverse order: by close(), or here if a later step fails.
   await using opening = new AsyncDisposableStack();
   const logger = createLogger(env.logLevel, overrides.logDestination);
   const stores = await connectStores(env, logger, opening, overrides);
-  const hosts = await compose(env, stores, logger, opening);
+  const parts = await compose(env, stores, logger, opening);
   const { db, databaseUrl, redis } = stores;
-  const { runs, feed, speech, viewers, modelDescription } = hosts;
+  const { runs, feed, speech, viewers, modelDescription } = parts;
 
   const verifyToken = createTokenVerifier(await readVerifierConfig(env));
   const developmentToken =
@@ -70,9 +70,9 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const yoga = createGraphql({
     schema: overrides.schema ?? schema,
-    floors: { db, runs, feed, speech },
+    dependencies: { db, runs, feed, speech },
     verifyToken,
-    meet: (viewer) => viewers.ensureProvisioned(viewer),
+    ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     production: env.production,
   });
   const shared = { yoga, allowedOrigins: env.allowedOrigins, logger, onMasked };
@@ -80,7 +80,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     ...shared,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
     checkReadiness: createReadinessCheck({
-      reachDatabase: () => db.$queryRaw`SELECT 1`,
+      queryDatabase: () => db.$queryRaw`SELECT 1`,
       listPendingMigrations: () => pendingMigrations(databaseUrl),
     }),
     serveGraphiql: env.graphiql
@@ -100,8 +100,8 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const close = () => {
     closing ??= (async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      await hosts.endCalls();
-      // Readers stay until the turns are over: each hears how its own ended.
+      await parts.endCalls();
+      // Sockets stay open until the turns are over, so that each reader gets the end of its own.
       await runs.close();
       await sockets.close();
       server.closeAllConnections();
@@ -140,15 +140,15 @@ async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierCon
 function listen(server: Server, { host, port }: Env): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why =
+      const message =
         cause.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is taken: stop what listens there, or set PORT.`
-          : `It cannot listen on ${host}:${port}.`;
-      reject(new StartError(why, { cause }));
+          ? `Port ${port} of ${host} is in use. Stop the other process, or set PORT.`
+          : `Cannot listen on ${host}:${port}. Check HOST and PORT.`;
+      reject(new StartError(message, { cause }));
     });
     server.listen(port, host, () => {
       const address = server.address();
-      if (address === null || typeof address === 'string') reject(new StartError('It listens on no port.'));
+      if (address === null || typeof address === 'string') reject(new StartError('The server has no TCP port.'));
       else resolve(address.port);
     });
   });

@@ -21,26 +21,26 @@ import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.
 import type { Stores } from './connect-stores.ts';
 import { openModel } from './default-model.ts';
 
-/** What carries out what the graph asks for. */
-export interface Hosts {
+/** The parts that carry out the operations of the graph. */
+export interface Parts {
   readonly agents: AgentDependencies;
   readonly runs: RunScheduler;
   readonly feed: ConversationFeed;
   readonly speech: SpeechRuntime;
   readonly viewers: ProvisionedViewers;
-  /** Which model answers, in words. */
+  /** Names the default model. */
   readonly modelDescription: string;
-  /** Ends tests of agents and direct calls of tools that are under way; tests are written down before it answers. */
+  /** Ends running checks of agents and direct tool calls. Resolves when the usage of the checks is stored. */
   endCalls(): Promise<void>;
 }
 
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
 
 /**
- * Opens the hosts on their stores, the runs that a dead process left ended; they are closed with `opening`.
- * @throws {StartError} when a file that the environment names cannot be used
+ * Composes the parts on their stores, and recovers the runs of processes that died. They are closed with `opening`.
+ * @throws {StartError} when a file that the environment names is invalid
  */
-export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Hosts> {
+export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Parts> {
   const { db, keys, config, exclusive, redis } = stores;
   const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
@@ -54,7 +54,8 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   } catch (cause) {
     refuseSeed(cause);
   }
-  if (env.production && !env.openai) logger.warn('no OPENAI_API_KEY or OPENAI_BASE_URL: the demo model answers');
+  if (env.production && !env.openai)
+    logger.warn('neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: using the demo model');
 
   const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
   const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
@@ -123,14 +124,14 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   return { agents, runs, feed, speech, viewers, modelDescription, endCalls };
 }
 
-/** The tools that the operator gives to every tenant. */
+/** The tools that the operator provides to every tenant. */
 function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
   return readToolsFile(toolsFile).catch((cause: unknown) => {
     throw new StartError('The tools of TOOLS_FILE cannot be used.', { cause });
   });
 }
 
-/** The files of SCENARIOS_DIR, loaded for the tenants that there are. */
+/** Loads the files of SCENARIOS_DIR for all existing tenants. */
 async function loadScenarioFiles(
   env: Env,
   agents: AgentDependencies,

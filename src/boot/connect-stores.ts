@@ -11,28 +11,28 @@ import { openRedis } from '../limits/redis.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { openKeyRing } from '../secrets/open-key-ring.ts';
 
-/** What is kept, and where: the database, what is remembered of it here, the key ring, and Redis where there is one. */
+/** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
   readonly db: Database;
   readonly databaseUrl: string;
-  /** Whether the database is the embedded one, which no other instance is on. */
+  /** Whether the database is the embedded one, which no other instance can use. */
   readonly exclusive: boolean;
   readonly config: ConfigurationCache;
   readonly keys: KeyRing;
   readonly redis: Redis | null;
 }
 
-/** What somebody else may have to do with the embedded database. */
+/** Options of the embedded database. */
 export interface EmbeddedOptions {
-  /** The embedded database of the data folder, where somebody has begun to open it before: then it is closed here. */
+  /** The embedded database of the data folder, if the caller is opening it already. It is closed with the app. */
   readonly embedded?: Promise<EmbeddedPostgres>;
-  /** Told when the embedded database ends by itself: nothing works any more. */
+  /** Called when the embedded database ends by itself: nothing works any more. */
   readonly onDatabaseFailure?: (error: Error) => void;
 }
 
 /**
  * Opens the stores of an environment; they are closed with `opening`.
- * @throws {StartError} when the database is out of reach or behind
+ * @throws {StartError} when the database is unreachable or lacks migrations
  */
 export async function connectStores(
   env: Env,
@@ -43,7 +43,7 @@ export async function connectStores(
   const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, opening, options));
   const onConnectionError = (error: Error) => logger.warn({ err: error }, 'a database connection failed');
   const exclusive = env.databaseUrl === null;
-  // The embedded database does one thing after another: more connections would only wait inside it.
+  // The embedded database runs one statement at a time: more connections would only wait inside it.
   const poolSize = exclusive ? 1 : env.databasePoolSize;
   const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
   await assertMigrated(databaseUrl);
@@ -52,7 +52,7 @@ export async function connectStores(
   if (!exclusive) opening.use(await listenForConfiguration(databaseUrl, config, logger));
   const keys = await openKeyRing(env);
   const onOutage = (error: Error) =>
-    logger.warn({ err: error }, 'Redis is out of reach: this process counts by itself');
+    logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
   return { db, databaseUrl, exclusive, config, keys, redis };
 }
@@ -80,10 +80,10 @@ async function assertMigrated(databaseUrl: string): Promise<void> {
     throw new StartError('The database of DATABASE_URL cannot be used.', { cause });
   });
   if (pending.length === 0) return;
-  throw new StartError(`The database is behind. Apply its migrations with npm run migrate: ${pending.join(', ')}`);
+  throw new StartError(`Pending migrations. Apply them with npm run migrate: ${pending.join(', ')}`);
 }
 
-/** What is remembered of tenants is dropped when the database says that it has changed. */
+/** Drops the cached configuration of a tenant when the database reports a change. */
 function listenForConfiguration(url: string, config: ConfigurationCache, logger: Logger): Promise<ChangeListener> {
   return listenForChanges(url, {
     change: (tenantId) => config.drop(tenantId),

@@ -8,21 +8,21 @@ import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
 import type { AddressGuard } from '../outbound/guard.ts';
 import { createOpenAiModel } from '../providers/llm/openai.ts';
 
-/** What answers for agents that have no model of their own. */
+/** The model of agents that have none of their own. */
 export interface DefaultModel {
   readonly model: ModelPort;
-  /** How it is reached; the graph shows it without its address, host included, which is the operator's business. */
+  /** Its endpoint. The graph shows it without its address, which is for the operator only. */
   readonly defaults: ProviderDefaults;
   readonly description: string;
 }
 
-/** The model provider of the environment, or the demo model where there is none; it is closed with `opening`. */
+/** Opens the model provider of the environment, or the demo model if there is none; it is closed with `opening`. */
 export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDisposableStack): Promise<DefaultModel> {
   const model = createOpenAiModel({ guard });
   if (env.openai) {
     const { baseUrl, apiKey } = env.openai;
     const { host } = new URL(baseUrl);
-    // Servers that ask for no key still get one: the openai client insists.
+    // The openai client needs a key, even for servers that need none.
     const endpoint = { api: env.modelApi, apiUrl: baseUrl, apiKey: apiKey ?? 'none', model: env.model };
     const speech = readSpeechDefaults(env, { apiUrl: baseUrl, apiKey: apiKey ?? '', isDemo: false });
     const defaults = { llm: { endpoint, config: describeEndpoint(nameLlmProvider(baseUrl), endpoint) }, ...speech };
@@ -31,7 +31,7 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
   const demo = await startDemoModel();
   opening.defer(() => demo.close());
   const endpoint = { api: env.modelApi, apiUrl: demo.url, apiKey: 'demo', model: demoModelName };
-  const description = 'the demo model, which follows a script (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)';
+  const description = 'scripted demo model (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)';
   const speech = readSpeechDefaults(env, { apiUrl: demo.url, apiKey: '', isDemo: true });
   const defaults = { llm: { endpoint, config: describeEndpoint('demo', endpoint) }, ...speech };
   return { model, defaults, description };

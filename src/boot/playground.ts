@@ -11,9 +11,8 @@ import type { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 const title = 'GraphiQL';
 
 /**
- * What GraphiQL is filled in with: the development token, and a conversation in which nothing was said yet, so that
- * the first turn begins with the scenario's root. A page that was opened and not used leaves its conversation to the
- * next.
+ * Prepares what GraphiQL is prefilled with: the development token, and a conversation without messages, so that the
+ * first turn starts at the root of the scenario. If a page was opened and not used, the next one gets its conversation.
  */
 export async function preparePlayground(from: {
   token: string | null;
@@ -35,7 +34,7 @@ async function createPlaygroundConversation(viewer: Viewer, db: Database): Promi
   try {
     return await createConversation(viewer, db, { title, scenarioKey: 'support' });
   } catch (error) {
-    // An operator's own seed need not have the scenario.
+    // The operator's seed may lack this scenario.
     if (error instanceof NotFoundError || error instanceof BadUserInputError) {
       return createConversation(viewer, db, { title });
     }

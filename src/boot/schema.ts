@@ -15,5 +15,5 @@ import '../tools/graphql/mutations.ts';
 import '../tools/graphql/queries.ts';
 import { builder } from '../graphql/builder.ts';
 
-/** The whole graph: every noun has added its part by now. */
+/** The whole graph: the imports above have added the part of every noun. */
 export const schema = builder.toSchema();

@@ -12,7 +12,7 @@ import type PrismaTypes from '../generated/pothos-types.ts';
 import { getDatamodel } from '../generated/pothos-types.ts';
 import type { Context } from './context.ts';
 
-/** The schema builder. Every noun's schema.ts adds its types to it; schema.ts at floor 8 builds it. */
+/** The schema builder. The graphql folder of every noun adds its types to it; boot/schema.ts builds the schema. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;
@@ -39,7 +39,7 @@ export const builder = new SchemaBuilder<{
     clientMutationId: 'omit',
     cursorType: 'String',
     nodesOnConnection: false,
-    // The connection's own multiplier says how long the page is.
+    // The connection has a multiplier of its own, the length of the page.
     edgesFieldOptions: {
       nullable: { list: false, items: false },
       description: 'The items of this page, in list order.',
@@ -96,18 +96,19 @@ export const builder = new SchemaBuilder<{
     encodeGlobalID: (typename, id) => formatId(typename as IdKind, String(id)),
     decodeGlobalID: (globalId) => {
       const { kind, row } = parseAnyId(globalId, ['id']);
-      if (kind === 'ChatSettings') throw new BadUserInputError('id is of ChatSettings, which is no Node.', ['id']);
+      if (kind === 'ChatSettings')
+        throw new BadUserInputError('ChatSettings is not a Node; read it with `settings`.', ['id']);
       return { typename: kind, id: row };
     },
   },
   complexity: {
     defaultComplexity: 1,
     defaultListMultiplier: 5,
-    // Checked before an operation runs (server/limits.ts), and not once more in its resolvers.
+    // Checked before an operation runs (server/plugins/cost-limit.ts), not again in its resolvers.
     disabled: true,
   },
   prisma: {
-    // Each context carries its own database, so that two instances can live in one process (the tests' do).
+    // Each context has its own database client, because the tests run two instances in one process.
     client: (context) => context.db,
     dmmf: getDatamodel(),
     exposeDescriptions: true,
@@ -127,7 +128,7 @@ function parseDateTime(value: unknown): Date {
   const date =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(value) ? new Date(value) : new Date(NaN);
   if (Number.isNaN(date.getTime()))
-    throw new GraphQLError('A DateTime is an RFC 3339 string like 2026-01-31T09:00:00Z.');
+    throw new GraphQLError('A DateTime must be an RFC 3339 string like 2026-01-31T09:00:00Z.');
   return date;
 }
 
@@ -137,7 +138,7 @@ builder.addScalarType(
     name: 'DateTime',
     description: 'A moment in UTC as an RFC 3339 string, such as `2026-01-31T09:00:00.000Z`.',
     serialize: (value) => {
-      // An event that comes out of the archive carries its moment as text already.
+      // Events of the archive carry the moment as a string already.
       if (typeof value === 'string') return value;
       if (value instanceof Date) return value.toISOString();
       throw new GraphQLError('A DateTime must be a Date.');
@@ -159,7 +160,7 @@ function readLiteral(node: ValueNode, variables: Record<string, unknown> | null 
     case Kind.FLOAT:
       if (isExactNumber(node.value)) return Number(node.value);
       throw new GraphQLError(
-        `JSON cannot represent the number ${node.value.slice(0, 100)} exactly: give it as text, in quotes.`,
+        `JSON cannot represent the number ${node.value.slice(0, 100)} exactly: send it as a string.`,
         { nodes: node },
       );
     case Kind.NULL:

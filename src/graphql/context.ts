@@ -11,42 +11,42 @@ import type { RunScheduler } from '../runs/scheduler.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 
-/** What every resolver is handed: who asks, and the floors below. One per operation. */
+/** What every resolver gets: the viewer and the dependencies. One per operation. */
 export interface Context {
-  /** Who asks. Reading it throws UNAUTHENTICATED where nobody does. */
+  /** The authenticated user. Reading it throws UNAUTHENTICATED if there is none. */
   readonly viewer: Viewer;
-  /** Whether somebody asks, for the scopes of the root types. */
+  /** Whether there is a viewer, for the scopes of the root types. */
   readonly authenticated: boolean;
   readonly db: Database;
-  /** Where turns run and are followed. */
+  /** Runs turns, and lets clients follow them. */
   readonly runs: RunScheduler;
-  /** Tells the readers of conversations what happens in them. */
+  /** Publishes what happens in conversations. */
   readonly feed: ConversationFeed;
-  /** Where agents are kept and their providers reached. */
+  /** What reading, changing and checking agents takes. */
   readonly agentDeps: AgentDependencies;
-  /** Where speech is made and written down. */
+  /** Synthesizes and transcribes speech. */
   readonly speech: SpeechRuntime;
-  /** All tools that there are. */
+  /** All tools. */
   readonly tools: ToolRegistry;
   /** In the log line of the operation, and in masked errors. */
   readonly requestId: string;
-  /** Aborts when the client leaves before it was answered. Null over sockets: what was begun there is finished. */
+  /** Aborts when the client disconnects before its response. Null over sockets: operations there run to their end. */
   readonly signal: AbortSignal | null;
   /** When the operation began, in milliseconds of performance.now. */
   readonly startedAt: number;
-  /** Agents by row id, for events that name them. Batched and remembered for the operation. */
+  /** Agents by row id, for events that name them. Batched, and cached for the operation. */
   readonly agents: DataLoader<string, Agent | null>;
-  /** Who answers next in a conversation, by row id, batched. */
+  /** The agent that answers next in a conversation, by row id, batched. */
   readonly activeAgents: DataLoader<ActiveAgentChoice, string | null, string>;
   /** Usage by the row id of a run, batched. */
   readonly usageOfRuns: DataLoader<string, Usage>;
   /** Usage by the row id of a conversation, batched. */
   readonly usageOfConversations: DataLoader<string, Usage>;
-  /** A context like this one with nothing remembered: for the next event of a subscription. */
+  /** Creates a context like this one with empty caches, for the next event of a subscription. */
   readonly renew: () => Context;
 }
 
-/** Makes the context of one operation. */
+/** Creates the context of one operation. */
 export function createContext(from: {
   viewer: Viewer | null;
   db: Database;
@@ -57,13 +57,13 @@ export function createContext(from: {
   signal?: AbortSignal | null;
 }): Context {
   const { viewer, db, runs, feed, speech, requestId, signal = null } = from;
-  const whoAsks = () => {
+  const requireViewer = () => {
     if (!viewer) throw new UnauthenticatedError();
     return viewer;
   };
   return {
     get viewer() {
-      return whoAsks();
+      return requireViewer();
     },
     authenticated: viewer !== null,
     db,
@@ -76,15 +76,15 @@ export function createContext(from: {
     signal,
     startedAt: performance.now(),
     agents: new DataLoader(async (ids) => {
-      const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: whoAsks().tenantId } });
+      const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: requireViewer().tenantId } });
       const byId = new Map(rows.map((row) => [row.id, row]));
       return ids.map((id) => byId.get(id) ?? null);
     }),
-    activeAgents: new DataLoader((conversations) => findActiveAgents(whoAsks(), runs, conversations), {
+    activeAgents: new DataLoader((conversations) => findActiveAgents(requireViewer(), runs, conversations), {
       cacheKeyFn: ({ id }) => id,
     }),
-    usageOfRuns: new DataLoader((ids) => sumRunUsage(whoAsks(), db, ids)),
-    usageOfConversations: new DataLoader((ids) => sumConversationUsage(whoAsks(), db, ids)),
+    usageOfRuns: new DataLoader((ids) => sumRunUsage(requireViewer(), db, ids)),
+    usageOfConversations: new DataLoader((ids) => sumConversationUsage(requireViewer(), db, ids)),
     renew: () => createContext(from),
   };
 }

@@ -149,7 +149,7 @@ describe('keys at a URL', () => {
     const token = await new SignJWT({ ...good, exp: inAnHour() })
       .setProtectedHeader({ alg: 'ES256', kid: 'one' })
       .sign(privateKey);
-    await expect(issuer.verify(token)).rejects.toThrow('cannot be checked at the moment');
+    await expect(issuer.verify(token)).rejects.toThrow('cannot be verified at the moment');
   });
 });
 

@@ -109,7 +109,7 @@ test('while Redis is out of reach each process counts for itself, and says so on
   // Not alice's to change: what counts is that the second try is not even looked at.
   expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('FORBIDDEN');
   expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('RATE_LIMITED');
-  expect(app.logs.filter(({ msg }) => msg.startsWith('Redis is out of reach'))).toHaveLength(1);
+  expect(app.logs.filter(({ msg }) => msg.startsWith('Redis unreachable'))).toHaveLength(1);
 });
 
 /** A Redis that counts whatever it is asked, and can fall silent: it takes commands then and answers none. */
@@ -151,7 +151,7 @@ test('a Redis that falls silent is out of reach as well, until it speaks again',
   try {
     await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '1/600', REDIS_URL: redis.url } });
     const { id } = (await app.query('{ currentAgent { id } }')).data.currentAgent;
-    const outages = () => app.logs.filter(({ msg }) => msg.startsWith('Redis is out of reach')).length;
+    const outages = () => app.logs.filter(({ msg }) => msg.startsWith('Redis unreachable')).length;
     // The fake says of each that it is the first; this process alone lets one pass.
     const tryAs = async (sub: string) => {
       const token = await app.token({ sub });

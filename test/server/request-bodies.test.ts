@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, request as sendRequest } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
-import { type BodyLimits, BodyTooSlowError, readBody } from '../../src/server/http/body.ts';
+import { type BodyLimits, BodyTooSlowError, readBody } from '../../src/server/requests/body.ts';
 
 /** Reads one body with limits; `write` is given the request to write it. */
 async function read(limits: BodyLimits, write: (request: ReturnType<typeof sendRequest>) => void) {

@@ -1,7 +1,7 @@
 import { type IncomingMessage, request as sendRequest } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { UploadedFile } from '../../src/api/multipart.ts';
-import { readUpload } from '../../src/server/http/uploads.ts';
+import { readUpload } from '../../src/server/requests/read-upload.ts';
 import { type HttpAnswer, readAnswer, shareApp } from '../support/app.ts';
 import { speakInTones } from '../support/scripted-model/speech.ts';
 

@@ -2,7 +2,7 @@ import { createSourceEventStream, type ExecutionResult, parse, subscribe as subs
 import { beforeAll, describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
 import { createContext } from '../../src/graphql/context.ts';
-import { subscribe } from '../../src/server/plugins/subscribe.ts';
+import { subscribe } from '../../src/server/plugins/fast-subscribe.ts';
 import { shareApp } from '../support/app.ts';
 
 const app = shareApp({ steps: [{ reasoning: ['hm', 'm'], text: ['Hel', 'lo'], delayMs: 20 }] });

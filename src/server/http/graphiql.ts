@@ -4,25 +4,25 @@ import { isIP } from 'node:net';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import type { GraphiQLOptions } from 'graphql-yoga';
 
-/** What the page is filled in with, so that pressing play streams a turn. */
+/** What the page is prefilled with, so that the run button streams a turn. */
 export interface Playground {
   readonly token: string;
-  /** A conversation of the token's user in which nothing was said yet. */
+  /** A conversation of the token's user without messages. */
   readonly conversationId: string;
 }
 
-/** What a fresh page asks, and who for. Null: the page comes empty. */
+/** Prepares a fresh page. Null: nothing is prefilled. */
 export type PreparePlayground = () => Promise<Playground | null>;
 
-const turnDocument = `# Press play: an agent answers, hands off to a
-# colleague and uses a tool, as it happens.
+const turnDocument = `# Press the run button: an agent answers, hands off
+# to another one and uses a tool, live.
 #
 # The same idempotencyKey attaches to the turn that
-# it started, from any tab, and plays its events
-# again. For another turn, change key and content:
-# "Please refund order 1046." waits for you: answer
-# in the tab ApproveToolCall, then press play here
-# again.
+# it started, from any tab, and replays its events.
+# For another turn, change key and content:
+# "Please refund order 1046." waits for approval:
+# approve it in the tab ApproveToolCall, then run
+# this operation again.
 subscription Turn($input: ChatTurnInput!) {
   chatTurn(input: $input) {
     __typename
@@ -63,8 +63,8 @@ mutation CreateConversation {
 }
 `;
 
-const approveDocument = `# Answers ApprovalRequested: put in its runId and the id of its toolCall. GraphiQL leaves a stream when its tab is
-# left; the turn goes on, and its tab attaches to it again.
+const approveDocument = `# Answers ApprovalRequested: insert its runId and the id of its toolCall. GraphiQL ends a stream when you leave its
+# tab; the turn goes on, and running the operation again attaches to it.
 mutation ApproveToolCall {
   approveToolCall(runId: "run_…", toolCallId: "call_…", approve: true) {
     status
@@ -73,7 +73,7 @@ mutation ApproveToolCall {
 }
 `;
 
-const readDocument = `# What is stored of your conversations.
+const readDocument = `# Reads your conversations.
 query Conversations {
   conversations(first: 10) {
     totalCount
@@ -90,14 +90,14 @@ query Conversations {
 `;
 
 /**
- * Makes the page of GraphiQL: everything it needs is in it, so it works offline.
+ * Creates the page of GraphiQL. It contains everything that it needs, so it works offline.
  *
- * The token is filled in only for a browser on this machine that knows it by its own name. Under any other name the
- * page might be another site's that points to this address (DNS rebinding), and from elsewhere it might be anybody.
+ * The token is filled in only for a browser on this machine that uses a local name of it. Under any other name the page
+ * might belong to another site that resolves to this address (DNS rebinding), and any other machine might be anyone's.
  */
 export function createGraphiqlPage(prepare: PreparePlayground) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const playground = isLocal(request) ? await prepare() : null;
+    const playground = isLocalBrowser(request) ? await prepare() : null;
     const nonce = randomBytes(16).toString('base64');
     response.writeHead(200, {
       'content-type': 'text/html; charset=utf-8',
@@ -125,7 +125,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
     title: 'Switchboard',
     subscriptionsProtocol: 'WS' as const,
     headers,
-    // The editors of the first tab are filled from here, not from the tab.
+    // GraphiQL fills the editors of the first tab from here, not from the tab.
     variables,
     shouldPersistHeaders: false,
     defaultEditorToolsVisibility: 'variables' as const,
@@ -137,14 +137,14 @@ function renderPage(playground: Playground | null, nonce: string): string {
     ],
   } satisfies GraphiQLOptions & { variables: string };
   const page = renderGraphiQL(options);
-  // GraphiQL remembers its tabs. Those of another visit hold an old conversation and an old token: begin anew.
+  // GraphiQL stores its tabs. Those of an earlier visit hold an old conversation and an old token, so they are removed.
   const visit = createHash('sha256').update(variables).update(headers).digest('hex');
-  const forget = `
+  const clearOldTabs = `
     if (localStorage.getItem('switchboard:visit') !== '${visit}') {
       for (const key of Object.keys(localStorage)) if (key.startsWith('graphiql:')) localStorage.removeItem(key);
       localStorage.setItem('switchboard:visit', '${visit}');
     }`;
-  return page.replace('<script>', () => `<script nonce="${nonce}">${forget}</script><script nonce="${nonce}">`);
+  return page.replace('<script>', () => `<script nonce="${nonce}">${clearOldTabs}</script><script nonce="${nonce}">`);
 }
 
 function writePolicy(nonce: string): string {
@@ -164,10 +164,10 @@ function writePolicy(nonce: string): string {
 
 const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
 
-function isLocal(request: IncomingMessage): boolean {
-  const from = request.socket.remoteAddress ?? '';
-  if (!/^(::1$|127\.|::ffff:127\.)/.test(from)) return false;
-  // A proxy on this machine passes on who knows whom.
+function isLocalBrowser(request: IncomingMessage): boolean {
+  const { remoteAddress = '' } = request.socket;
+  if (!/^(::1$|127\.|::ffff:127\.)/.test(remoteAddress)) return false;
+  // A proxy on this machine forwards requests of anyone.
   if (proxyHeaders.some((name) => request.headers[name] !== undefined)) return false;
   const { host = '' } = request.headers;
   if (!URL.canParse(`http://${host}`)) return false;

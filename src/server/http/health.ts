@@ -1,27 +1,27 @@
-/** What has to hold before requests should be sent here. */
+/** What must hold before this instance gets requests. */
 export interface ReadinessChecks {
-  /** Reaches the database, or throws. */
-  readonly reachDatabase: () => Promise<unknown>;
+  /** Runs a statement on the database. */
+  readonly queryDatabase: () => Promise<unknown>;
   /** Names of the migrations that the database lacks. */
   readonly listPendingMigrations: () => Promise<readonly string[]>;
 }
 
-/** The answer of /ready, and whether it is a yes. */
+/** The body of /ready. */
 export interface Readiness {
   readonly ready: boolean;
   readonly database: 'reachable' | 'unreachable';
   readonly pendingMigrations: readonly string[];
 }
 
-const patienceMs = 2_000;
+const checkTimeoutMs = 2_000;
 
-/** Makes the check behind /ready. Migrations are looked at until none is pending: they are never taken back. */
+/** Creates the check behind /ready. Migrations are checked until none is pending: they are never reverted. */
 export function createReadinessCheck(checks: ReadinessChecks): () => Promise<Readiness> {
   let migrated = false;
   return async () => {
     try {
-      await withinPatience(checks.reachDatabase());
-      const pendingMigrations = migrated ? [] : await withinPatience(checks.listPendingMigrations());
+      await withTimeout(checks.queryDatabase());
+      const pendingMigrations = migrated ? [] : await withTimeout(checks.listPendingMigrations());
       migrated = pendingMigrations.length === 0;
       return { ready: migrated, database: 'reachable', pendingMigrations };
     } catch {
@@ -30,13 +30,13 @@ export function createReadinessCheck(checks: ReadinessChecks): () => Promise<Rea
   };
 }
 
-async function withinPatience<T>(work: Promise<T>): Promise<T> {
+async function withTimeout<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('The database does not answer.')), patienceMs);
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('The database does not respond.')), checkTimeoutMs);
   });
   try {
-    return await Promise.race([work, late]);
+    return await Promise.race([work, timeout]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,9 +1,9 @@
 import type { Plugin } from 'graphql-yoga';
 import { readBearerToken } from '../../auth/bearer.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../operation/request-context.ts';
 
-/** Checks the Authorization header before anything of the body is read. Without one, the operation is nobody's. */
+/** Checks the Authorization header before the body is read. Without one, the operation has no viewer. */
 export function useAuthentication(verifyToken: VerifyToken): Plugin<object, RequestContext> {
   return {
     async onRequestParse({ request, serverContext }) {

@@ -1,23 +1,15 @@
+import { LRUCache } from 'lru-cache';
+
 const maxDocuments = 500;
 const maxDocumentLength = 20_000;
 
-/** Keeps the documents that clients send again and again: the last 500, none longer than 20,000 characters. */
-export function createDocumentCache<T>(): { get(key: string): T | undefined; set(key: string, value: T): void } {
-  const kept = new Map<string, T>();
+/** Caches the 500 documents that were used last. A document of more than 20,000 characters is not cached. */
+export function createDocumentCache<T extends object>() {
+  const cache = new LRUCache<string, T>({ max: maxDocuments });
   return {
-    get(key) {
-      const value = kept.get(key);
-      if (value === undefined) return undefined;
-      kept.delete(key);
-      kept.set(key, value);
-      return value;
-    },
-    set(key, value) {
-      if (key.length > maxDocumentLength) return;
-      kept.delete(key);
-      kept.set(key, value);
-      const [oldest] = kept.keys();
-      if (kept.size > maxDocuments && oldest !== undefined) kept.delete(oldest);
+    get: (document: string): T | undefined => cache.get(document),
+    set(document: string, value: T): void {
+      if (document.length <= maxDocumentLength) cache.set(document, value);
     },
   };
 }

@@ -1,8 +1,8 @@
 import { NoSchemaIntrospectionCustomRule } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../operation/request-context.ts';
 
-/** Keeps the schema from those who are nobody. */
+/** Refuses introspection without a valid token. */
 export function useNoAnonymousIntrospection(): Plugin<RequestContext> {
   return {
     onValidate({ context, addValidationRule }) {

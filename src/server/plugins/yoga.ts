@@ -2,57 +2,62 @@ import type { DocumentNode, GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import type { RequestContext } from '../request-context.ts';
+import type { RequestContext } from '../operation/request-context.ts';
+import { graphqlPath } from '../requests/path.ts';
 import { useAuthentication } from './authentication.ts';
-import { type SharedDependencies, useContext } from './context.ts';
+import { useCostLimit } from './cost-limit.ts';
 import { createDocumentCache } from './document-cache.ts';
+import { listDocumentLimits } from './document-limits.ts';
+import { useErrorPresentation } from './error-presentation.ts';
+import { useEventStreams } from './event-streams.ts';
+import { useFastSubscribe } from './fast-subscribe.ts';
+import { useHttpStatus } from './http-status.ts';
 import { useNoAnonymousIntrospection } from './introspection.ts';
-import { listDocumentLimits, useCostLimit } from './limits.ts';
-import { useResults } from './results.ts';
-import { useStrictRequests } from './strict-requests.ts';
-import { useFastSubscribe } from './subscribe.ts';
+import { useOperationLog } from './operation-log.ts';
+import { useRequestBodies } from './request-bodies.ts';
+import { type SharedDependencies, useResolverContext } from './resolver-context.ts';
 
-/** Where GraphQL is, over HTTP and over sockets. */
-export const graphqlPath = '/graphql';
-
-/** GraphQL over HTTP and SSE; sockets go through the same plugins by its getEnveloped. */
+/** GraphQL over HTTP and SSE. Sockets use the same plugins through its `getEnveloped`. */
 export type Yoga = ReturnType<typeof createGraphql>;
 
-/** Puts the schema behind the plugins, in the order in which they see a request. */
-export function createGraphql(from: {
+/** Puts the schema behind the plugins, in the order in which they handle a request. */
+export function createGraphql(options: {
   schema: GraphQLSchema;
-  floors: SharedDependencies;
+  dependencies: SharedDependencies;
   verifyToken: VerifyToken;
-  /** Sees each viewer before anything is done for them. */
-  meet: (viewer: Viewer) => Promise<void>;
+  /** Creates the rows of a viewer who is seen for the first time. */
+  ensureProvisioned: (viewer: Viewer) => Promise<void>;
   production: boolean;
 }) {
   return createYoga<RequestContext, object>({
-    schema: from.schema,
+    schema: options.schema,
     graphqlEndpoint: graphqlPath,
     plugins: [
-      useAuthentication(from.verifyToken),
-      useStrictRequests(),
+      useAuthentication(options.verifyToken),
+      useRequestBodies(),
       ...listDocumentLimits(),
-      ...(from.production ? [useNoAnonymousIntrospection()] : []),
-      useContext(from.floors, from.meet),
-      // Before whatever may answer by itself, so that its answers pass here too.
-      useResults(),
+      ...(options.production ? [useNoAnonymousIntrospection()] : []),
+      useResolverContext(options.dependencies, options.ensureProvisioned),
+      // Before the plugins that may set a result themselves, so that those results pass through here too.
+      useErrorPresentation(),
+      useHttpStatus(),
+      useOperationLog(),
+      useEventStreams(),
       useCostLimit(),
       useFastSubscribe(),
     ],
-    // useStrictRequests limits bodies by what they are, and reads multipart ones itself.
+    // useRequestBodies limits bodies by their type, and reads multipart ones itself.
     maxRequestBodySize: false,
     multipart: false,
     batching: false,
-    // useResults masks; see errors.ts.
+    // useErrorPresentation masks errors; see present-error.ts.
     maskedErrors: false,
     parserAndValidationCache: {
       documentCache: createDocumentCache<DocumentNode>(),
-      // Errors are rewritten on their way out, and a million wrong documents are not worth a place.
+      // Errors are rewritten on their way out, and wrong documents are not worth the memory.
       errorCache: { get: () => undefined, set: () => {} },
     },
-    // Pages, health and cross-origin headers are routes of http.ts.
+    // Pages, health checks and CORS headers are routes of http.ts.
     graphiql: false,
     landingPage: false,
     cors: false,

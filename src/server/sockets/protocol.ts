@@ -9,20 +9,19 @@ import { readBearerToken } from '../../auth/bearer.ts';
 import { KeysUnreachableError, TokenExpiredError, type VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { StatementTally } from '../../database/statements.ts';
-import { Operation } from '../operation.ts';
-import { presentResult } from '../plugins/results.ts';
+import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
 import type { SocketSession } from './session.ts';
 
-/** What the protocol needs to know of the socket that it speaks through. */
+/** What the protocol needs of its socket. */
 export interface SocketExtra extends Record<PropertyKey, unknown> {
   readonly session: SocketSession;
   readonly close: (code: number, reason: string) => void;
-  /** The tally of the message that is being handled; good until the first await. */
+  /** Counts the statements of the message that is being handled; valid until the first await. */
   readonly currentTally: () => StatementTally;
 }
 
-/** What the protocol is spoken for. */
+/** The dependencies of the protocol. */
 export interface ProtocolConfig {
   readonly yoga: Yoga;
   readonly verifyToken: VerifyToken;
@@ -33,7 +32,7 @@ export interface ProtocolConfig {
 const maxOperations = 32;
 /** Unexpected condition (RFC 6455, section 7.4.1). */
 const unexpected = 1011;
-/** Try again later (IANA's registry of WebSocket close codes): clients do, with a growing pause. */
+/** Try again later (IANA's registry of WebSocket close codes): clients reconnect, with a growing delay. */
 const tryAgainLater = 1013;
 const initTimeoutMs = 10_000;
 
@@ -41,13 +40,13 @@ const connectionParams = z.object({ authorization: z.string().optional(), Author
 const messageExtensions = z.object({ headers: z.record(z.string(), z.unknown()) });
 
 /**
- * graphql-transport-ws, with every operation through Yoga's plugins. Whoever is wrong hears it as an error of that
- * operation; the socket and its other operations live on.
+ * graphql-transport-ws, with every operation handled by Yoga's plugins. A wrong operation gets an error; the socket and
+ * its other operations go on.
  */
 export function createProtocol(config: ProtocolConfig) {
   const operations = new WeakMap<object, Operation>();
 
-  async function onSubscribe(
+  async function prepareOperation(
     extra: SocketExtra,
     operation: Operation,
     active: number,
@@ -56,7 +55,7 @@ export function createProtocol(config: ProtocolConfig) {
     if (active > maxOperations) {
       throw new RateLimitedError(`A socket carries at most ${maxOperations} operations at once.`, 1_000);
     }
-    operation.viewer = extra.session.viewer ?? (await identify(extra.session, payload));
+    operation.viewer = extra.session.viewer ?? (await authenticateOperation(extra.session, payload));
     const params = { query: payload.query, operationName: payload.operationName ?? undefined };
     const { schema, parse, validate, contextFactory } = config.yoga.getEnveloped({ operation, params });
     const document = parse(payload.query);
@@ -76,8 +75,8 @@ export function createProtocol(config: ProtocolConfig) {
     };
   }
 
-  /** As GraphiQL does it: the headers of its editor come with each operation. */
-  async function identify(session: SocketSession, payload: SubscribePayload): Promise<Viewer | null> {
+  /** The viewer of one operation: GraphiQL sends the headers of its editor with each. */
+  async function authenticateOperation(session: SocketSession, payload: SubscribePayload): Promise<Viewer | null> {
     const headers = messageExtensions.safeParse(payload.extensions).data?.headers ?? {};
     const [, header] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
     const token = typeof header === 'string' ? readBearerToken(header) : null;
@@ -89,18 +88,18 @@ export function createProtocol(config: ProtocolConfig) {
 
   async function run(
     args: ExecutionArgs,
-    how: 'execute' | 'subscribe',
+    method: 'execute' | 'subscribe',
   ): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> {
     const operation = operations.get(Object(args.contextValue));
-    if (!operation) throw new Error('A context that this protocol did not make.');
+    if (!operation) throw new Error('The context was not created by this protocol.');
     let result: AsyncIterable<ExecutionResult> | ExecutionResult;
     try {
-      result = await config.yoga.getEnveloped({ operation })[how](args);
+      result = await config.yoga.getEnveloped({ operation })[method](args);
     } catch (error) {
       result = { errors: operation.present([error]) };
     }
     if (isAsyncIterable(result)) return result;
-    const presented = presentResult(result, operation);
+    const presented = operation.presentResult(result);
     operation.finish();
     return presented;
   }
@@ -108,21 +107,23 @@ export function createProtocol(config: ProtocolConfig) {
   const options: ServerOptions<Record<string, unknown>, SocketExtra> = {
     connectionInitWaitTimeout: initTimeoutMs,
 
-    async onConnect({ extra, connectionParams: given }) {
+    async onConnect({ extra, connectionParams: payload }) {
       const { session, close } = extra;
       try {
-        const params = connectionParams.safeParse(given ?? {}).data;
+        const params = connectionParams.safeParse(payload ?? {}).data;
         const token = readBearerToken(params?.authorization ?? params?.Authorization, 'bare');
         if (token !== null) {
           session.viewer = await config.verifyToken(token);
           await session.admit(session.viewer);
         } else {
-          // Nobody yet. An operation will say who asks; without one, the socket is not kept.
-          setTimeout(() => session.occupied || close(CloseCode.Unauthorized, 'Nobody came'), initTimeoutMs).unref();
+          // Operations may bring a token. If none does, the socket is closed.
+          setTimeout(() => {
+            if (!session.authenticated) close(CloseCode.Unauthorized, 'Unauthorized');
+          }, initTimeoutMs).unref();
         }
         return true;
       } catch (error) {
-        close(...readRefusal(error));
+        close(...closeReasonOf(error));
         return false;
       }
     },
@@ -136,7 +137,7 @@ export function createProtocol(config: ProtocolConfig) {
         onMasked: config.onMasked,
       });
       try {
-        return await onSubscribe(extra, operation, Object.keys(subscriptions).length, payload);
+        return await prepareOperation(extra, operation, Object.keys(subscriptions).length, payload);
       } catch (error) {
         const errors = operation.present(error instanceof AggregateError ? error.errors : [error]);
         operation.finish();
@@ -150,10 +151,10 @@ export function createProtocol(config: ProtocolConfig) {
   return makeServer(options);
 }
 
-function readRefusal(error: unknown): [code: number, reason: string] {
-  // Clients come back after these, with a growing pause; what is wrong may be over by then.
+function closeReasonOf(error: unknown): [code: number, reason: string] {
+  // Clients reconnect after these, with a growing delay; the cause may be gone by then.
   if (error instanceof RateLimitedError || error instanceof KeysUnreachableError) return [tryAgainLater, error.message];
-  // They come back after 4403 and give up on 4401: an expired token can be had anew, a bad one stays bad.
+  // Clients reconnect after 4403 and give up after 4401: an expired token can be renewed, an invalid one stays invalid.
   if (error instanceof TokenExpiredError) return [CloseCode.Forbidden, error.message];
   if (error instanceof UnauthenticatedError) return [CloseCode.Unauthorized, error.message];
   return [unexpected, 'Something went wrong.'];

@@ -1,7 +1,7 @@
 import type { Viewer } from '../../auth/viewer.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
-import { callAt } from '../call-at.ts';
+import { callAt } from '../operation/call-at.ts';
 
 /** How many sockets may be open, and how often one may be opened. */
 export interface SocketLimits {
@@ -9,9 +9,9 @@ export interface SocketLimits {
   readonly rate: RateLimit;
 }
 
-/** Who is on a socket, and until when. */
+/** The users of a socket, and when their tokens expire. */
 export class SocketSession {
-  /** Who opened it; null where that is left to each operation. */
+  /** The viewer of the connection parameters; null: each operation brings its own token. */
   viewer: Viewer | null = null;
 
   readonly #limits: SocketLimits;
@@ -26,19 +26,19 @@ export class SocketSession {
     this.#onExpiry = onExpiry;
   }
 
-  /** Whether anybody was let in. */
-  get occupied(): boolean {
+  /** Whether a valid token was presented. */
+  get authenticated(): boolean {
     return this.#users.size > 0;
   }
 
   /**
-   * Lets somebody in whose token was good, until it expires.
-   * @throws {RateLimitedError} when they have too many sockets open, or open them too often
+   * Admits a viewer whose token is valid, until the token expires.
+   * @throws {RateLimitedError} when the user has too many sockets open, or opens them too often
    */
   async admit(viewer: Viewer): Promise<void> {
     const user = JSON.stringify([viewer.tenantId, viewer.userId]);
     if (!this.#users.has(user)) await this.#limits.rate.take(viewer);
-    // It may have closed while the token was checked; nobody would sign the user out again.
+    // The socket may have closed in the meantime; nothing would take the user off the count again.
     if (this.#closed) return;
     if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
     if (!this.#expiries.has(viewer.expiresAt)) {
@@ -46,7 +46,7 @@ export class SocketSession {
     }
   }
 
-  /** Signs everybody out. */
+  /** Takes its users off the count. */
   close(): void {
     this.#closed = true;
     for (const entry of this.#users.values()) entry[Symbol.dispose]();

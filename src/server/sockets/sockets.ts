@@ -5,22 +5,21 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
 import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
-import { readPath } from '../http/http.ts';
-import { isAllowedOrigin } from '../http/origins.ts';
-import { graphqlPath } from '../plugins/yoga.ts';
+import { isAllowedOrigin } from '../requests/origins.ts';
+import { graphqlPath, readPath } from '../requests/path.ts';
 import { createProtocol, type ProtocolConfig } from './protocol.ts';
 import { type SocketLimits, SocketSession } from './session.ts';
 
 const maxMessageBytes = 256 * 1024;
 const pingEveryMs = 12_000;
-const closePatienceMs = 1_000;
+const closeTimeoutMs = 1_000;
 const goingAway = 1001;
 /** What a user with too many sockets is told to wait. */
 const retryAfterMs = 5_000;
 
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
- * `close` tells every client to go away (1001: they come back, to another instance) and waits until they are gone.
+ * `close` closes every socket with 1001 (clients reconnect, to another instance) and waits until they are closed.
  */
 export function serveSockets(
   server: Server,
@@ -40,9 +39,9 @@ export function serveSockets(
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     const { origin, host } = request.headers;
-    if (readPath(request) !== graphqlPath) return refuseUpgrade(raw, '404 Not Found');
-    if (!isAllowedOrigin(origin, host, config.allowedOrigins)) return refuseUpgrade(raw, '403 Forbidden');
-    if (closing) return refuseUpgrade(raw, '503 Service Unavailable');
+    if (readPath(request) !== graphqlPath) return rejectUpgrade(raw, '404 Not Found');
+    if (!isAllowedOrigin(origin, host, config.allowedOrigins)) return rejectUpgrade(raw, '403 Forbidden');
+    if (closing) return rejectUpgrade(raw, '503 Service Unavailable');
     return sockets.handleUpgrade(request, raw, head, (socket) => attach(socket, raw));
   });
 
@@ -63,26 +62,26 @@ export function serveSockets(
       { session, close, currentTally: () => tally },
     );
     socket.on('message', (data: RawData) => {
-      // All that comes of the message runs inside, up to the last event of a subscription.
+      // Everything that the message causes runs inside, up to the last event of a subscription.
       countStatementsIn((counting) => {
         tally = counting;
         return onMessage(String(data));
       }).catch((error: unknown) => {
-        if (error instanceof SocketGone) return;
+        if (error instanceof SocketClosedError) return;
         const reason = error instanceof Error ? error.message : '';
         if (/^Unexpected message of type/.test(reason)) return close(CloseCode.BadRequest, 'Unexpected message type');
-        config.logger.error({ err: error }, 'a socket message was not handled');
+        config.logger.error({ err: error }, 'failed to handle a socket message');
         return close(CloseCode.InternalServerError, 'Something went wrong.');
       });
     });
-    // ws closes by itself: 1009 for a message that is too long, 1002 for a frame that is wrong.
+    // ws closes the socket itself: 1009 for a message that is too long, 1002 for a malformed frame.
     socket.on('error', (error) => config.logger.debug({ err: error }, 'a socket failed'));
     const stopPings = keepAlive(socket);
     socket.once('close', (code, reason) => {
       stopPings();
       session.close();
       closed(code, String(reason)).catch((error: unknown) => {
-        config.logger.error({ err: error }, 'what a socket left was not cleared away');
+        config.logger.error({ err: error }, 'socket cleanup failed');
       });
     });
   }
@@ -90,41 +89,41 @@ export function serveSockets(
   return {
     async close() {
       closing = true;
-      const gone = [...sockets.clients].map(async (socket) => {
-        const left = new Promise((resolve) => socket.once('close', resolve));
+      const closings = [...sockets.clients].map(async (socket) => {
+        const closed = new Promise((resolve) => socket.once('close', resolve));
         socket.close(goingAway, 'The server is going away.');
-        const timer = setTimeout(() => socket.terminate(), closePatienceMs);
-        await left;
+        const timer = setTimeout(() => socket.terminate(), closeTimeoutMs);
+        await closed;
         clearTimeout(timer);
       });
-      await Promise.all(gone);
+      await Promise.all(closings);
     },
   };
 }
 
-/** What ends the operations of a socket that can no longer be written to. */
-class SocketGone extends Error {
-  override readonly name = 'SocketGone';
+/** Ends the operations of a socket that can no longer be written to. */
+class SocketClosedError extends Error {
+  override readonly name = 'SocketClosedError';
 }
 
 /**
- * Sends a frame; resolves when it was handed to the system, so that a reader that does not read holds up its own
- * operations. Rejects when the socket is closing or closed. The frames of one tick leave in one write: with many streams
- * at once, most of the time went into one system call per token.
+ * Sends a frame. Resolves when the operating system has taken it, so that a client that does not read delays only its own
+ * operations. Rejects if the socket is closing or closed. The frames of one tick leave in one write: with many streams,
+ * most of the CPU time was spent on one system call per token.
  */
 function send(socket: WebSocket, raw: Duplex, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Were this taken for sent, a source with much to say would be read to its end for nobody, with no pause.
-    if (socket.readyState !== socket.OPEN) return reject(new SocketGone());
+    // If this resolved, a long source would be read to its end for no reader, without a pause.
+    if (socket.readyState !== socket.OPEN) return reject(new SocketClosedError());
     if (raw.writableCorked === 0) {
       raw.cork();
       setImmediate(() => raw.uncork());
     }
-    return socket.send(text, (error) => (error ? reject(new SocketGone()) : resolve()));
+    return socket.send(text, (error) => (error ? reject(new SocketClosedError()) : resolve()));
   });
 }
 
-/** Pings; a client that has not answered by the next ping is gone. */
+/** Pings the client; ends the socket if no pong arrives before the next ping. */
 function keepAlive(socket: WebSocket): () => void {
   let answered = true;
   socket.on('pong', () => {
@@ -138,7 +137,7 @@ function keepAlive(socket: WebSocket): () => void {
   return () => clearInterval(timer);
 }
 
-function refuseUpgrade(raw: Duplex, status: string): void {
+function rejectUpgrade(raw: Duplex, status: string): void {
   raw.on('error', () => {});
   raw.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

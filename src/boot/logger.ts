@@ -2,8 +2,8 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import type { LogLevel } from '../config/variables.ts';
 
 /**
- * Makes the log: one JSON object a line, to standard output unless told otherwise. Should a secret ever end up in what
- * is logged, the fields that usually hold one are blanked.
+ * Creates the logger: one JSON object per line, to standard output by default. Fields that usually hold a secret are
+ * redacted, in case one ever gets into a log call.
  */
 export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
   const options = {
@@ -14,7 +14,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
   return destination ? pino(options, destination) : pino(options);
 }
 
-/** Type, message and stack of an error and of its causes. Other properties stay out: drivers put parameters there. */
+/** Type, message and stack of an error and of its causes. Other properties are left out: drivers put parameters there. */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { type: typeof error };
   return {

@@ -18,23 +18,23 @@ import type { Context } from '../../graphql/context.ts';
 import type { RunEvent } from '../../log/event.ts';
 
 /**
- * Subscribes without the executor for the events that come by the hundred: a TextDelta or ReasoningDelta is plain
- * data, so its selection is collected once, and each event is answered by reading properties. All other events go
- * through graphql-js, each with a fresh context, so that nothing remembered of an earlier event is shown.
- * Measured: FACTS of the stack put graphql-js and its per-event plugins at half the cost of a streamed token.
+ * Subscribes without the executor for the events that arrive by the hundred: a TextDelta or ReasoningDelta is plain
+ * data, so its selection is collected once, and each event is projected by reading properties. All other events go
+ * through graphql-js, each with a fresh context, so that nothing cached for an earlier event is shown.
+ * Measured: graphql-js and its per-event plugins are half the cost of a streamed token.
  */
 export function useFastSubscribe(): Plugin {
   return { onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe) };
 }
 
-/** What graphql-js's subscribe does, with the same answers. */
+/** Does what `subscribe` of graphql-js does, with the same results. */
 export async function subscribe(
   args: ExecutionArgs,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const source = await createSourceEventStream(args);
   if (!isAsyncIterable(source)) return source;
   const projections = new Map<string, Projection | null>();
-  const answer = (event: unknown): ExecutionResult | Promise<ExecutionResult> => {
+  const project = (event: unknown): ExecutionResult | Promise<ExecutionResult> => {
     if (isPlain(event)) {
       let projection = projections.get(event.type);
       if (projection === undefined) {
@@ -46,7 +46,7 @@ export async function subscribe(
     const contextValue: unknown = isContext(args.contextValue) ? args.contextValue.renew() : args.contextValue;
     return execute({ ...args, rootValue: event, contextValue });
   };
-  return mapIterator(source[Symbol.asyncIterator](), answer);
+  return mapIterator(source[Symbol.asyncIterator](), project);
 }
 
 type PlainEvent = Extract<RunEvent, { type: 'TextDelta' | 'ReasoningDelta' }>;
@@ -57,7 +57,7 @@ function isPlain(event: unknown): event is PlainEvent {
   return event.type === 'TextDelta' || event.type === 'ReasoningDelta';
 }
 
-/** How each field of a plain event is read: what event-schema.ts resolves them to, serialised. */
+/** Reads each field of a plain event, serialised: the same values as the resolvers in runs/graphql/events.ts. */
 const readers: Readonly<Record<string, (event: PlainEvent) => unknown>> = {
   __typename: (event) => event.type,
   seq: (event) => event.seq,
@@ -68,7 +68,7 @@ const readers: Readonly<Record<string, (event: PlainEvent) => unknown>> = {
   offset: (event) => (event.type === 'TextDelta' ? event.offset : undefined),
 };
 
-/** What cannot be compiled, such as a directive whose variable is null, is the executor's: it has the error for it. */
+/** Leaves what cannot be compiled, such as a directive whose variable is null, to the executor: it reports the error. */
 function tryCompile(args: ExecutionArgs, typeName: PlainEvent['type']): Projection | null {
   try {
     return compileProjection(args, typeName);
@@ -77,7 +77,7 @@ function tryCompile(args: ExecutionArgs, typeName: PlainEvent['type']): Projecti
   }
 }
 
-/** The selection of a document on one type of event, as a function; null where it needs the executor. */
+/** The selection of a document on one type of event, as a function; null if it needs the executor. */
 function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): Projection | null {
   const { schema, document } = args;
   const operation = getOperationAST(document, args.operationName);
@@ -109,13 +109,13 @@ function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): P
   return (event) => {
     const data = emptyRecord();
     for (const [key, read] of entries) data[key] = read(event);
-    const answer = emptyRecord();
-    answer[rootKey] = data;
-    return answer;
+    const result = emptyRecord();
+    result[rootKey] = data;
+    return result;
   };
 }
 
-/** Without a prototype, as graphql-js has them: an alias may be any name. */
+/** An object without a prototype, like those of graphql-js: an alias may be any name. */
 function emptyRecord(): Record<string, unknown> {
   return Object.create(null);
 }
@@ -133,7 +133,7 @@ function isAsyncIterable(value: object): value is AsyncIterable<unknown> {
   return Symbol.asyncIterator in value;
 }
 
-/** Maps an iterator, and hands `return` down at once, also while `next` waits: no async generator can do that. */
+/** Maps an iterator. Unlike an async generator, it forwards `return` immediately, even while `next` is pending. */
 function mapIterator(
   source: AsyncIterator<unknown>,
   map: (event: unknown) => ExecutionResult | Promise<ExecutionResult>,

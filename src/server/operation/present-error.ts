@@ -1,23 +1,23 @@
 import { GraphQLError } from 'graphql';
 import { type ErrorCode, httpStatusOf, SwitchboardError } from '../../api/errors.ts';
 
-/** What the answer of a whole failed request looks like in HTTP. */
+/** Status and headers of the HTTP response to a request that failed altogether. */
 export interface HttpShape {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Shapes that differ from the code's own, such as 413; kept beside the errors so that they are never sent. */
+/** Statuses that differ from the one of the code, such as 413. Stored beside the errors, so that they are never sent. */
 const shapes = new WeakMap<GraphQLError, HttpShape>();
 const presented = new WeakSet<GraphQLError>();
 
 /**
- * Turns whatever was thrown into what a client may see: the one place where errors are masked.
+ * Turns anything that was thrown into the error that a client may see: the only place where errors are masked.
  *
- * - A SwitchboardError keeps its message and gives its code and details.
- * - What graphql-js and Yoga say about the request itself (syntax, validation, variables, arguments) is BAD_USER_INPUT,
- *   with the path of the variable where the message names one.
- * - Everything else becomes INTERNAL with the request id, and goes to `onMasked`.
+ * - A SwitchboardError keeps its message, and shows its code and details.
+ * - An error of graphql-js or Yoga about the request itself (syntax, validation, variables, arguments) is BAD_USER_INPUT,
+ *   with the path of the variable if the message names one.
+ * - Everything else becomes INTERNAL with the request id; `onMasked` gets the cause.
  */
 export function presentError(thrown: unknown, requestId: string, onMasked: (cause: unknown) => void): GraphQLError {
   if (thrown instanceof GraphQLError && presented.has(thrown)) return thrown;
@@ -56,7 +56,7 @@ export function failedWhole(data: unknown, errors: readonly GraphQLError[]): boo
   return Object.entries(data).every(([field, value]) => value === null && failed.has(field));
 }
 
-/** graphql-js wraps what a resolver threw, sometimes more than once. */
+/** The error inside: graphql-js wraps what a resolver threw, sometimes more than once. */
 function findCause(thrown: unknown): unknown {
   let cause = thrown;
   while (cause instanceof GraphQLError && cause.originalError) cause = cause.originalError;
@@ -64,9 +64,9 @@ function findCause(thrown: unknown): unknown {
 }
 
 /**
- * Errors about the request have no path (nothing was resolved yet), or are about an argument in the document, or were
- * given a code on purpose. A value of ours that does not fit its type has neither: that is our bug, and none of the
- * caller's business.
+ * Whether an error is about the request: it has no path (nothing was resolved yet), or it is about an argument in the
+ * document, or it carries a code on purpose. If a value of ours does not fit its type, none of this holds: that is a bug
+ * of the server, and its message is not shown.
  */
 function isAboutRequest(located: GraphQLError, cause: GraphQLError): boolean {
   return located.path === undefined || cause.message.startsWith('Argument "') || readCode(cause) !== null;
@@ -89,29 +89,30 @@ function presentRequestError(located: GraphQLError | null, cause: GraphQLError):
 }
 
 /**
- * The message without the values that graphql-js puts into it: they may hold a key, and messages end up in logs and bug
- * reports. `Variable "$input" got invalid value { apiKey: "…" } at "input.llm"; Field "model" …` keeps its place and the
- * reason. These are all the messages of graphql 16.15 with a value in them, by where they come from: execution/values.js
- * (variables and arguments), type/scalars.js, type/definition.js (enums), validation's ValuesOfCorrectTypeRule,
- * utilities/coerceInputValue.js (of variables, whose keys may be anything), language/parser.js.
- * @param reason the message of the error inside, which stands at the end of the whole one
+ * Removes the values that graphql-js puts into its messages: they may contain a key, and messages end up in logs and bug
+ * reports. `Variable "$input" got invalid value { apiKey: "…" } at "input.llm"; Field "model" …` keeps its path and the
+ * reason. These are all messages of graphql 16.15 that contain a value, by their source: execution/values.js (variables
+ * and arguments), type/scalars.js, type/definition.js (enums), validation's ValuesOfCorrectTypeRule,
+ * utilities/coerceInputValue.js (variables, whose keys may be anything), language/parser.js. A test in errors.test.ts
+ * provokes each of them, so that an upgrade of graphql cannot change one unnoticed.
+ * @param reason the message of the inner error, with which the whole message ends
  */
 function hideValues(message: string, reason: string): string {
   const [, variable] = /^(Variable "\$\w+" got )invalid value /.exec(message) ?? [];
-  const at = findPlace(message, reason);
+  const at = findPathInMessage(message, reason);
   const hidden = reason
     .replace(/^(Argument "\w+" has) invalid value [\s\S]*$/, '$1 an invalid value.')
     .replace(/^((?:\w+|Enum "\w+") cannot represent [\w -]*value): [\s\S]*$/, '$1.')
     .replace(/^Value "[\s\S]*" does not exist in/, 'The value does not exist in')
     .replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.')
-    .replace(/^Field "(?!\w{1,255}" )[\s\S]*" is not defined by type/, 'A field that was given is not defined by type')
+    .replace(/^Field "(?!\w{1,255}" )[\s\S]*" is not defined by type/, 'A field of the value is not defined by type')
     .replace(/(, found|: Unexpected) (?:Block)?String "[\s\S]*$/, '$1 a string.')
     .replace(/(, found|: Unexpected) (?:Int|Float) "[\s\S]*$/, '$1 a number.');
   return variable === undefined ? hidden : `${variable}an invalid value${at && ` at "${at}"`}; ${hidden}`;
 }
 
-/** Where in a variable the reason is: it stands between the value, which may look like it, and the reason. */
-function findPlace(message: string, reason: string): string {
+/** The path of the wrong value in its variable: it stands just before the reason, after the value. */
+function findPathInMessage(message: string, reason: string): string {
   return / at "([\w.[\]]+)"$/.exec(message.slice(0, -`; ${reason}`.length))?.[1] ?? '';
 }
 
@@ -119,7 +120,7 @@ function findPlace(message: string, reason: string): string {
 function findVariablePath(message: string, reason: string): (string | number)[] | null {
   const [, variable] = /^Variable "\$(\w+)"/.exec(message) ?? [];
   if (variable === undefined) return null;
-  const path = (findPlace(message, reason) || variable).split(/[.[\]]+/).filter((part) => part !== '');
+  const path = (findPathInMessage(message, reason) || variable).split(/[.[\]]+/).filter((part) => part !== '');
   const [, field] = /^Field "(\w+)" (?:of required type|is not defined)/.exec(reason) ?? [];
   if (field !== undefined) path.push(field);
   return path.map((part) => (/^\d+$/.test(part) ? Number(part) : part));

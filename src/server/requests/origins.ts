@@ -1,8 +1,14 @@
-import { preflightHeaders } from '../plugins/strict-requests.ts';
+/** Headers that no HTML form can send: a browser asks first (preflight). Every upload needs one of them. */
+export const preflightHeaders = [
+  'graphql-require-preflight',
+  'apollo-require-preflight',
+  'x-graphql-yoga-csrf',
+  'x-requested-with',
+] as const;
 
 /**
- * Whether a page of this origin may talk to the server: its own pages, and those of the origins that were allowed.
- * Requests without an origin do not come from a page; their token is their leave.
+ * Whether a page of this origin may use the server: the server's own pages may, and those of allowed origins.
+ * Requests without an Origin header do not come from a page of another site; their token decides.
  *
  * @param origin the Origin header
  * @param host the Host header
@@ -14,11 +20,11 @@ export function isAllowedOrigin(
   allowed: readonly string[],
 ): boolean {
   if (origin === undefined || allowed.includes(origin)) return true;
-  // Hosts and not whole origins: behind a proxy that ends TLS, the server does not see its own scheme.
+  // Compare hosts, not whole origins: behind a proxy that ends TLS, the server does not see its own scheme.
   return URL.canParse(origin) && host !== undefined && new URL(origin).host === host.toLowerCase();
 }
 
-/** What lets a page of an allowed origin read the answer (CORS). No credentials: tokens are sent by hand. */
+/** The headers that let a page of an allowed origin read the response (CORS). No credentials: tokens are sent in a header. */
 export function listCorsHeaders(origin: string): Record<string, string> {
   return {
     'access-control-allow-origin': origin,

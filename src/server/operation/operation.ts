@@ -1,0 +1,94 @@
+import { type DocumentNode, type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
+import type { Logger } from 'pino';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { StatementTally } from '../../database/statements.ts';
+import { codeOf, presentError } from './present-error.ts';
+
+/** What an operation is created from. */
+export interface OperationOptions {
+  readonly requestId: string;
+  readonly transport: 'http' | 'ws';
+  readonly logger: Logger;
+  readonly statements: StatementTally;
+  /** Called after each failure that was masked, once it is in the log. */
+  readonly onMasked: (operation: Operation) => void;
+}
+
+/**
+ * One GraphQL operation on its way through the server, over whichever transport. It collects what its log line says at
+ * the end. Tokens, variables and the text of messages never appear there.
+ */
+export class Operation {
+  readonly requestId: string;
+  readonly transport: 'http' | 'ws';
+  /** Who sent it, once that is known. */
+  viewer: Viewer | null = null;
+  /** Whether it is a subscription that passed every check, so that its source was started. */
+  subscribed = false;
+  /** Whether its result is a stream: then the operation ends when the stream does. */
+  streaming = false;
+
+  readonly #options: OperationOptions;
+  readonly #startedAt = performance.now();
+  readonly #codes = new Set<string>();
+  #name: string | null = null;
+  #type: string | null = null;
+  #events = 0;
+  #finished = false;
+
+  constructor(options: OperationOptions) {
+    this.requestId = options.requestId;
+    this.transport = options.transport;
+    this.#options = options;
+  }
+
+  /** Takes name and type of the operation from its document. */
+  describe(document: DocumentNode, operationName: string | null | undefined): void {
+    const definition = getOperationAST(document, operationName);
+    this.#name = definition?.name?.value.slice(0, 100) ?? null;
+    this.#type = definition?.operation ?? null;
+  }
+
+  /** Turns errors into what a client may see, and remembers their codes. */
+  present(errors: readonly unknown[]): GraphQLError[] {
+    return errors.map((error) => {
+      const presented = presentError(error, this.requestId, (cause) => {
+        this.#options.logger.error({ requestId: this.requestId, err: cause }, 'unexpected failure');
+        this.#options.onMasked(this);
+      });
+      this.#codes.add(codeOf(presented));
+      return presented;
+    });
+  }
+
+  /** The result with its errors as a client may see them. */
+  presentResult(result: ExecutionResult): ExecutionResult {
+    return result.errors ? { ...result, errors: this.present(result.errors) } : result;
+  }
+
+  /** Counts one event of a stream. */
+  countEvent(): void {
+    this.#events += 1;
+  }
+
+  /** Writes the log line. Later calls do nothing. */
+  finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#options.logger.info(
+      {
+        requestId: this.requestId,
+        transport: this.transport,
+        user: this.viewer?.userId ?? null,
+        tenant: this.viewer?.tenantId ?? null,
+        operation: this.#name,
+        type: this.#type,
+        durationMs: Math.round((performance.now() - this.#startedAt) * 10) / 10,
+        statements: this.#options.statements.count,
+        ...(this.streaming ? { events: this.#events } : {}),
+        ...(this.#codes.size > 0 ? { errors: [...this.#codes] } : {}),
+      },
+      'operation',
+    );
+  }
+}

@@ -1,0 +1,28 @@
+import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
+import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
+import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import type { GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import { QueryTooComplexError } from '../../api/errors.ts';
+
+/** What one document may contain. GraphiQL's introspection query has a depth of 15 and about 350 tokens. */
+const limits = { depth: 16, aliases: 30, directives: 30, tokens: 4_000 } as const;
+
+const reject = {
+  onReject: [
+    (_context: unknown, error: GraphQLError) => {
+      throw new QueryTooComplexError(error.message.replace(/^Syntax Error: /, ''));
+    },
+  ],
+};
+
+/** Limits depth, aliases, directives and tokens, which the document alone shows, with graphql-armor. */
+export function listDocumentLimits(): Plugin[] {
+  return [
+    maxTokensPlugin({ n: limits.tokens, ...reject }),
+    maxDepthPlugin({ n: limits.depth, flattenFragments: true, ...reject }),
+    maxAliasesPlugin({ n: limits.aliases, ...reject }),
+    maxDirectivesPlugin({ n: limits.directives, ...reject }),
+  ];
+}
