@@ -27,7 +27,7 @@ export class TokenExpiredError extends UnauthenticatedError {
 }
 
 /** Longer tokens are refused before they are parsed. */
-export const maxTokenBytes = 8192;
+const maxTokenBytes = 8192;
 const clockToleranceSeconds = 5;
 const claimPattern = /^\P{Cc}{1,255}$/u;
 const identifier = z.string().refine((value) => value.isWellFormed() && claimPattern.test(value));
