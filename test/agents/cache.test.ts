@@ -38,7 +38,7 @@ async function turn(app: TestApp, socketClient: SocketClient, conversationId: st
   return app.model.requests.at(-1)?.instructions;
 }
 
-test('a turn in progress is untouched while its agent is edited and deleted', async () => {
+test('A turn in progress is untouched while its agent is edited and deleted', async () => {
   await using app = await startTestApp();
   const alice = await openSocketClient(app, 'alice');
   const llm = { provider: 'demo', model: 'first-model' };
@@ -72,7 +72,7 @@ test('a turn in progress is untouched while its agent is edited and deleted', as
   expect(await turn(app, alice, conversationId)).not.toMatch(/First|Second/);
 });
 
-test('an agent is resolved with one statement, and out of the cache with none', async () => {
+test('An agent is resolved with one statement, and out of the cache with none', async () => {
   await using app = await startTestApp();
   const alice = await openSocketClient(app, 'alice');
   const ids: string[] = [];
@@ -96,7 +96,7 @@ test('an agent is resolved with one statement, and out of the cache with none', 
   expect((await countStatements(() => resolveAgents(viewer, agents, [...ids, id, randomUUID()]))).statements).toBe(1);
 });
 
-test('any change reaches the next turn of this instance', async () => {
+test('Any change of an agent reaches the next turn of this instance', async () => {
   await using app = await startTestApp();
   const alice = await openSocketClient(app, 'alice');
   const id = await make(alice, { isDefault: true });
@@ -113,43 +113,46 @@ test('any change reaches the next turn of this instance', async () => {
   expect(await turn(app, alice, conversationId)).not.toBe('Other.');
 });
 
-test.runIf(onServer)('a change on one instance, and one by hand, reach the other', async () => {
-  await using database = await createTestDatabase();
-  await using one = await startTestApp({ databaseUrl: database.url });
-  await using two = await startTestApp({ databaseUrl: database.url });
-  const here = await openSocketClient(one, 'alice');
-  const there = await openSocketClient(two, 'alice');
-  const id = await make(here, { isDefault: true });
-  const conversationId = await begin(here);
-  const { agents } = two.app.runs;
-  const known = async () => {
-    const found = await findDefaultAgent(viewer, agents);
-    return found === null ? undefined : (await resolveAgents(viewer, agents, [found])).get(found);
-  };
-  expect(await turn(two, there, conversationId)).toBe('First.');
-  await change(here, id, { instructions: 'Second.' });
-  await expect.poll(async () => (await known())?.agent.instructions).toBe('Second.');
-  expect(await turn(two, there, conversationId)).toBe('Second.');
+test.runIf(onServer)(
+  'A change of an agent on one instance, and one by hand in the database, reach the other instance',
+  async () => {
+    await using database = await createTestDatabase();
+    await using one = await startTestApp({ databaseUrl: database.url });
+    await using two = await startTestApp({ databaseUrl: database.url });
+    const here = await openSocketClient(one, 'alice');
+    const there = await openSocketClient(two, 'alice');
+    const id = await make(here, { isDefault: true });
+    const conversationId = await begin(here);
+    const { agents } = two.app.runs;
+    const known = async () => {
+      const found = await findDefaultAgent(viewer, agents);
+      return found === null ? undefined : (await resolveAgents(viewer, agents, [found])).get(found);
+    };
+    expect(await turn(two, there, conversationId)).toBe('First.');
+    await change(here, id, { instructions: 'Second.' });
+    await expect.poll(async () => (await known())?.agent.instructions).toBe('Second.');
+    expect(await turn(two, there, conversationId)).toBe('Second.');
 
-  const row = id.slice(4);
-  await one.app.db.$executeRaw`UPDATE agents SET instructions = 'By hand.' WHERE id = ${row}::uuid`;
-  await expect.poll(async () => (await known())?.agent.instructions).toBe('By hand.');
-  expect(await turn(two, there, conversationId)).toBe('By hand.');
-  const llm = { provider: 'groq', model: 'm' };
-  await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-one' } });
-  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-one');
-  await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-two' } });
-  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-two');
-  await one.app.db.$executeRaw`DELETE FROM secrets WHERE agent_id = ${row}::uuid`;
-  await expect.poll(async () => (await known())?.llm?.apiKey).toBe('');
-  const other = await make(here, { instructions: 'Other.' });
-  await here.ask('mutation ($id: ID!) { setDefaultAgent(id: $id) { id } }', { id: other });
-  await expect.poll(async () => (await known())?.agent.instructions).toBe('Other.');
-  await here.ask('mutation ($id: ID!) { deleteAgent(id: $id) }', { id: other });
-  await expect.poll(async () => (await known())?.agent.name).toBe('assistant');
-});
+    const row = id.slice(4);
+    await one.app.db.$executeRaw`UPDATE agents SET instructions = 'By hand.' WHERE id = ${row}::uuid`;
+    await expect.poll(async () => (await known())?.agent.instructions).toBe('By hand.');
+    expect(await turn(two, there, conversationId)).toBe('By hand.');
+    const llm = { provider: 'groq', model: 'm' };
+    await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-one' } });
+    await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-one');
+    await change(here, id, { llm: { ...llm, apiKey: 'gsk-0123456789-two' } });
+    await expect.poll(async () => (await known())?.llm?.apiKey).toBe('gsk-0123456789-two');
+    await one.app.db.$executeRaw`DELETE FROM secrets WHERE agent_id = ${row}::uuid`;
+    await expect.poll(async () => (await known())?.llm?.apiKey).toBe('');
+    const other = await make(here, { instructions: 'Other.' });
+    await here.ask('mutation ($id: ID!) { setDefaultAgent(id: $id) { id } }', { id: other });
+    await expect.poll(async () => (await known())?.agent.instructions).toBe('Other.');
+    await here.ask('mutation ($id: ID!) { deleteAgent(id: $id) }', { id: other });
+    await expect.poll(async () => (await known())?.agent.name).toBe('assistant');
+  },
+);
 
-test.runIf(onServer)('a lost connection to the database’s notices is made anew, and nothing is missed', async () => {
+test.runIf(onServer)('A lost connection to the database’s notices is made up for', async () => {
   await using app = await startTestApp();
   const alice = await openSocketClient(app, 'alice');
   const id = (await make(alice, { isDefault: true })).slice(4);

@@ -52,7 +52,7 @@ test.each<[string, unknown]>([
   ['a proxy', { message: 'no Route matched with those values' }],
   ['a bare error', { error: 'Not Found' }],
   ['nothing', ''],
-])('a wrong address is no unknown model: 404 of %s', async (_, body) => {
+])('A wrong address is not reported as an unknown model: 404 of %s', async (_, body) => {
   expect(await testAgent(404, body)).toMatchObject({
     ok: false,
     problem: 'BAD_ANSWER',
@@ -60,7 +60,7 @@ test.each<[string, unknown]>([
   });
 });
 
-test('a path that knows no POST is a wrong address', async () => {
+test('A path that does not accept POST is reported as a wrong address', async () => {
   expect(await testAgent(405, { detail: 'Method Not Allowed' })).toMatchObject({ problem: 'BAD_ANSWER' });
 });
 
@@ -78,7 +78,7 @@ test.each<[string, number, unknown]>([
   ['Anthropic', 404, { type: 'error', error: { type: 'not_found_error', message: 'model: m' } }],
   ['Mistral', 400, { object: 'error', message: 'Invalid model: m', type: 'invalid_model', code: '1500' }],
   ['GitHub', 400, { error: { code: 'unknown_model', message: 'm' } }],
-])('an unknown model is told as one: %s', async (_, status, body) => {
+])('A model that the provider does not know is reported as unknown: %s', async (_, status, body) => {
   expect(await testAgent(status, body)).toMatchObject({
     ok: false,
     problem: 'UNKNOWN_MODEL',
@@ -86,7 +86,7 @@ test.each<[string, number, unknown]>([
   });
 });
 
-test('a wrong key is one however the error is wrapped', async () => {
+test('A wrong key is reported as such, however the provider wraps the error', async () => {
   const error = { code: 400, message: 'API key not valid. Please pass a valid API key.', status: 'INVALID_ARGUMENT' };
   expect(await testAgent(400, [{ error }])).toMatchObject({ problem: 'INVALID_KEY' });
   expect(await testAgent(400, { code: 'x', error: 'Incorrect API key provided.' })).toMatchObject({

@@ -164,7 +164,7 @@ const document = `mutation ($id: ID!, $prompt: String!) { testAgent(id: $id, pro
 const runTest = (id: string, prompt = 'Hello', token?: string) =>
   app.query(document, { id, prompt }, token === undefined ? {} : { token });
 
-test('an agent that works', async () => {
+test('testAgent reports that an agent works', async () => {
   const id = await createAgent(`${providerUrl}/works/v1`);
   const { data, errors } = await runTest(id);
   expect(errors).toEqual([]);
@@ -175,7 +175,7 @@ test('an agent that works', async () => {
   expect(latencyMs).toBeGreaterThanOrEqual(timeToFirstTokenMs);
 });
 
-test('goes to the provider with the instructions and the prompt, and without tools', async () => {
+test('testAgent sends the instructions and the prompt to the provider, and no tools', async () => {
   const { data } = await app.query('{ currentAgent { id instructions tools { name } } }');
   const { id, instructions } = data.currentAgent;
   app.model.add({
@@ -215,7 +215,7 @@ test.each([
   ['other-json', 'BAD_ANSWER', 'MODEL_ERROR'],
   ['endless-line', 'BAD_ANSWER', 'MODEL_ERROR'],
   ['endless-error', 'OTHER', 'MODEL_ERROR'],
-])('a provider that %s is told apart: %s', async (name, problem, code) => {
+])('A provider that %s is told apart: %s', async (name, problem, code) => {
   const { data, errors } = await runTest(await createAgent(`${providerUrl}/${name}/v1`));
   expect(errors).toEqual([]);
   expect(data.testAgent).toMatchObject({ ok: false, output: null, problem, error: { code }, timeToFirstTokenMs: null });
@@ -231,7 +231,7 @@ test.each([
   ['drips', null],
   ['drips-an-error', null],
   ['hangs-later', 'One moment'],
-])('a provider that %s is waited for as long as is said', async (name, output) => {
+])('testAgent waits no longer than its limit for a provider that %s', async (name, output) => {
   const id = await createAgent(`${providerUrl}/${name}/v1`, { at: hasty });
   const { data } = await hasty.query(document, { id, prompt: 'Hello' });
   expect(data.testAgent).toMatchObject({ ok: false, output, problem: 'TIMEOUT', error: { code: 'MODEL_TIMEOUT' } });
@@ -240,13 +240,13 @@ test.each([
   expect(data.testAgent.usage).toMatchObject({ totalTokens: 0, modelCalls: began ? 1 : 0, complete: !began });
 });
 
-test('a provider that breaks off leaves its beginning', async () => {
+test('A provider that breaks off leaves the beginning of its answer', async () => {
   const { data } = await runTest(await createAgent(`${providerUrl}/breaks-off/v1`));
   expect(data.testAgent).toMatchObject({ ok: false, output: 'Once upon', problem: 'BAD_ANSWER' });
   expect(data.testAgent.usage).toMatchObject({ totalTokens: 0, modelCalls: 1, complete: false });
 });
 
-test('an answer without end is cut off, and its connection with it', async () => {
+test('An answer without end is cut off, and its connection with it', async () => {
   const before = aborted;
   const { data } = await runTest(await createAgent(`${providerUrl}/endless/v1`));
   expect(data.testAgent).toMatchObject({ ok: false, problem: 'BAD_ANSWER' });
@@ -254,12 +254,12 @@ test('an answer without end is cut off, and its connection with it', async () =>
   await expect.poll(() => aborted).toBeGreaterThan(before);
 });
 
-test('a host where nothing answers', async () => {
+test('testAgent reports a host that nothing listens on', async () => {
   const { data } = await runTest(await createAgent(`${closedUrl}/v1`));
   expect(data.testAgent).toMatchObject({ ok: false, problem: 'UNREACHABLE', error: { code: 'MODEL_ERROR' } });
 });
 
-test('the failures have messages of their own', async () => {
+test('Each failure of testAgent has a message of its own', async () => {
   const names = ['wrong-key', 'unknown-model', 'no-such-path', 'busy', 'refuses', 'web-page', 'redirects', 'broken'];
   const urls = [...names.map((name) => `${providerUrl}/${name}/v1`), `${closedUrl}/v1`, `${trapUrl}/v1`];
   const results = await Promise.all(urls.map(async (url) => (await runTest(await createAgent(url))).data.testAgent));
@@ -272,7 +272,7 @@ describe('addresses that are not allowed', () => {
   const spell = (host: string) => `http://${host}:${new URL(trapUrl).port}/v1`;
 
   test.each(['127.0.0.1', 'localhost', '2130706433', '[::ffff:127.0.0.1]', '0x7f.1', '169.254.169.254'])(
-    '%s is not dialled, neither by a test nor by a turn',
+    'The address %s is not dialled, neither by testAgent nor by a turn',
     async (host) => {
       const id = await createAgent(spell(host));
       const { data } = await runTest(id);
@@ -293,7 +293,7 @@ describe('addresses that are not allowed', () => {
     },
   );
 
-  test('what the operator lets be dialled answers a turn', async () => {
+  test('An address that the operator allows is used by a turn', async () => {
     const alice = await openSocketClient(app, 'alice');
     const agentId = await createAgent(`${providerUrl}/works/v1`);
     const create = 'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }';
@@ -304,8 +304,8 @@ describe('addresses that are not allowed', () => {
   });
 });
 
-describe('who may test what', () => {
-  test('nobody else’s agent, none that is not there, none of another tenant', async () => {
+describe('the rights to test an agent', () => {
+  test('A viewer cannot test the agent of somebody else, of another tenant, or one that does not exist', async () => {
     const id = await createAgent(`${providerUrl}/works/v1`);
     const bob = await app.token({ sub: 'bob' });
     expect((await runTest(id, 'Hello', bob)).errors[0]?.extensions.code).toBe('FORBIDDEN');
@@ -320,7 +320,7 @@ describe('who may test what', () => {
     expect(errors[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });
 
-  test('a shared agent, and one that is switched off', async () => {
+  test('A viewer can test a shared agent, and one that is switched off', async () => {
     const shared = await createAgent(`${providerUrl}/works/v1`, { ownerId: null });
     const bob = await app.token({ sub: 'bob' });
     expect((await runTest(shared, 'Hello', bob)).data.testAgent.ok).toBe(true);
@@ -332,12 +332,12 @@ describe('who may test what', () => {
     ['', /1 to 10,000/],
     ['x'.repeat(10_001), /1 to 10,000/],
     ['a\u0000b', /U\+0000/],
-  ])('no prompt that is empty or too long', async (prompt, message) => {
+  ])('testAgent refuses a prompt that is %s', async (prompt, message) => {
     const { errors } = await runTest(await createAgent(`${trapUrl}/v1`), prompt);
     expect(errors[0]).toMatchObject({ message, extensions: { code: 'BAD_USER_INPUT', path: ['prompt'] } });
   });
 
-  test('no oftener than RATE_LIMIT_AGENT_TESTS', async () => {
+  test('testAgent is refused beyond RATE_LIMIT_AGENT_TESTS', async () => {
     await using limited = await startTestApp({
       env: { RATE_LIMIT_AGENT_TESTS: '2/60' },
       steps: [{ text: 'One.' }, { text: 'Two.' }],

@@ -40,7 +40,7 @@ async function findDevelopment(app: Pick<TestApp, 'query'>, token: string) {
   return nodes.filter((node) => String(node.name).startsWith('development'));
 }
 
-test('a new tenant has a shared agent of the environment, with its keys as secrets', { timeout: 240_000 }, async () => {
+test('A new tenant has a shared agent of the environment, with its keys as secrets', { timeout: 240_000 }, async () => {
   await using app = await startTestApp({ env: environment });
   const [made, ...more] = await findDevelopment(app, await app.token());
   expect(more).toEqual([]);
@@ -70,7 +70,9 @@ test('a new tenant has a shared agent of the environment, with its keys as secre
   expect(app.model.requests[0]?.headers.authorization).toBe(`Bearer ${environment.OPENAI_API_KEY}`);
 });
 
-test('many who come at once, to two instances, find one', { timeout: 240_000 }, async () => {
+test('Many users of a new tenant who come at the same time, to two instances, find one development agent', {
+  timeout: 240_000,
+}, async () => {
   await using database = await createTestDatabase();
   await using one = await startTestApp({ databaseUrl: database.url });
   await using two = await startTestApp({ databaseUrl: database.url });
@@ -83,7 +85,7 @@ test('many who come at once, to two instances, find one', { timeout: 240_000 }, 
   expect(await one.app.db.agent.count({ where: { tenantId: 'rush', isDevelopment: true } })).toBe(1);
 });
 
-test('a tenant that was there before has one as well; edits stay, and a deleted one is not made again', {
+test('A tenant that existed before gets a development agent too; edits stay, and a deleted one is not made again', {
   timeout: 240_000,
 }, async () => {
   await using database = await createTestDatabase();
@@ -130,7 +132,9 @@ async function sync(folder: string, env: Record<string, string>, args: string[] 
   return { code: child.exitCode, said };
 }
 
-test('agents:sync brings them to the present environment, of all tenants or of one', { timeout: 240_000 }, async () => {
+test('agents:sync updates the development agents to the present environment, of all tenants or of one', {
+  timeout: 240_000,
+}, async () => {
   await using data = await createTestDataFolder();
   await using database = await createTestDatabase();
   await using app = await startTestApp({ databaseUrl: database.url });
@@ -189,7 +193,7 @@ test('agents:sync brings them to the present environment, of all tenants or of o
 });
 
 test.runIf(process.env.TEST_DATABASE_URL)(
-  'agents:sync waits for who changes the agent, and the other way round',
+  'agents:sync waits for whoever changes the agent, and the other way round',
   async () => {
     await using app = await startTestApp({ env: environment });
     const [made] = await findDevelopment(app, await app.token());
@@ -221,7 +225,7 @@ test.runIf(process.env.TEST_DATABASE_URL)(
   },
 );
 
-test('agents without a model of their own show the environment’s by its name, and not where it is', async () => {
+test('Agents without a model of their own show the name of the environment’s, and not its address', async () => {
   await using app = await startTestApp();
   const read = async (at: TestApp) =>
     (await at.query('{ agents(first: 100) { edges { node { name llm { provider model apiUrl } } } } }')).data.agents
@@ -257,7 +261,7 @@ test('agents:sync works on the embedded database, beside a running server and wi
   expect(made).toMatchObject({ llm: { provider: 'custom', model: 'second' } });
 });
 
-test('a folder that is held and has no database that listens yet is said to be in use', async () => {
+test('A folder that is locked, with no database that listens yet, is reported as in use', async () => {
   await using data = await createTestDataFolder();
   const lock = await lockFolder(data.folder);
   const held = await sync(data.folder, {});

@@ -6,7 +6,7 @@ import { startTestApp } from '../support/app.ts';
 
 const file = new URL('../../docs/agents.md', import.meta.url);
 
-test('the documents of docs/agents.md fit the schema, and those that need no variables work', async () => {
+test('The documents of docs/agents.md fit the schema, and those that need no variables work', async () => {
   const text = await readFile(file, 'utf8');
   const documents = [...text.matchAll(/^```graphql\n(.*?)^```$/gms)].map(([, document = '']) => document);
   expect(documents.length).toBeGreaterThanOrEqual(8);

@@ -221,7 +221,7 @@ async function transcribe(agentId: string): Promise<void> {
   answers.push(await response.text(), JSON.stringify([...response.headers]));
 }
 
-test('keys are found nowhere: in no log line, no answer, no row and no snapshot', { timeout: 120_000 }, async () => {
+test('Provider keys are in no log line, no answer, no row and no snapshot', { timeout: 120_000 }, async () => {
   await askWrongly();
   for (const how of ['wrong', 'busy', 'broken', 'unknown', 'drop']) {
     await useAgent(await makeAgent(how, `${provider.url}/${how}`));
@@ -264,7 +264,7 @@ test('keys are found nowhere: in no log line, no answer, no row and no snapshot'
   }
 });
 
-test('the search finds what is there', async () => {
+test('The search for provider keys finds a key that is there', async () => {
   const key = newKey();
   await app.app.db.agent.updateMany({ where: { name: 'wrong' }, data: { description: `x${key}` } });
   const text = await dump();

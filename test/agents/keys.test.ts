@@ -43,7 +43,7 @@ describe.each(['llm', 'tts', 'stt'] as const)('the key of %s', (kind) => {
   const first = 'sk-0123456789-first';
   const second = 'sk-0123456789-secnd';
 
-  test('stays where none is given, on the same origin only, and its loss is told', async () => {
+  test('The key stays if an update has none and the origin stays; its loss is reported', async () => {
     const { id, ...made } = await create(at('https://a.example.com/v1', { apiKey: first }));
     expect(made[kind]).toMatchObject({ apiKeyHint: 'irst', keyDropped: false });
     expect((await keysOf(id))[kind]).toBe(first);
@@ -74,7 +74,7 @@ describe.each(['llm', 'tts', 'stt'] as const)('the key of %s', (kind) => {
     expect((await keysOf(id))[kind]).toBe(second);
   });
 
-  test('moves with a new one, goes with an empty one or with the provider, and is no other’s', async () => {
+  test('A new key replaces the old one; an empty one or another provider removes it; no other agent has it', async () => {
     const other = kind === 'llm' ? 'tts' : 'llm';
     const { id } = await create({
       ...at('https://a.example.com/v1', { apiKey: first }),
@@ -94,7 +94,7 @@ describe.each(['llm', 'tts', 'stt'] as const)('the key of %s', (kind) => {
   });
 });
 
-describe('a key on its way', () => {
+describe('a key that is sent', () => {
   async function openModels() {
     const stack = new AsyncDisposableStack();
     const [here, there]: ScriptedModel[] = [
@@ -113,7 +113,7 @@ describe('a key on its way', () => {
     return (await alice.ask(documents.sendMessage, { input })).sendMessage;
   }
 
-  test('goes to its own host; to another one goes none, the environment’s neither', async () => {
+  test('A key goes to its own host; no key goes to another host, the environment’s neither', async () => {
     await using models = await openModels();
     const { here, there } = models;
     const llm = { provider: 'custom', model: 'm', api: 'CHAT_COMPLETIONS' };
@@ -127,7 +127,7 @@ describe('a key on its way', () => {
     expect(JSON.stringify(there.requests[0]?.headers)).not.toMatch(/sk-0123456789-here|sk-environment/);
   });
 
-  test('of one that was moved by hand, none is sent', async () => {
+  test('No key is sent for an agent that was moved by hand', async () => {
     await using models = await openModels();
     const { here, there } = models;
     const llm = { provider: 'custom', model: 'm', api: 'CHAT_COMPLETIONS' };
@@ -147,7 +147,7 @@ describe('a key on its way', () => {
   });
 });
 
-test('hints come with the agents of a list, in no more statements', async () => {
+test('Hints of keys come with the agents of a list, in no more statements', async () => {
   const counted = async (document: string) => {
     const requestId = randomUUID();
     const { data, errors } = await app.query(document, {}, { headers: { 'x-request-id': requestId } });

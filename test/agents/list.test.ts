@@ -52,7 +52,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(async () => graph[Symbol.asyncDispose]());
 
-test('1,000 agents are listed at 50 a page, each once, in a constant number of statements', {
+test('A list of 1,000 agents is paged at 50, each once, in a constant number of statements', {
   timeout: 240_000,
 }, async () => {
   const document = `query ($after: String) { agents(first: 50, after: $after) {
@@ -82,7 +82,7 @@ test('1,000 agents are listed at 50 a page, each once, in a constant number of s
   expect([...costs]).toEqual([3]);
 });
 
-test('a page of them is found by the index', async () => {
+test('A page of agents is found by the index', async () => {
   const plan = await graph.db.$queryRawUnsafe<{ 'QUERY PLAN': string }[]>(
     `EXPLAIN SELECT id, created_at FROM agents
      WHERE tenant_id = 'acme' AND deleted_at IS NULL AND (owner_id IS NULL OR owner_id = 'alice') AND (is_active OR false)

@@ -51,7 +51,7 @@ const idOf = async (token: string, name: string) => {
 };
 
 describe('createAgent', () => {
-  test('makes an own agent of little, with the environment’s model', async () => {
+  test('createAgent makes an agent of the viewer from a name and instructions, with the environment’s model', async () => {
     const made = await create(alice, { name: 'plain' });
     expect(made).toMatchObject({
       name: 'plain',
@@ -67,7 +67,7 @@ describe('createAgent', () => {
     expect(failed(await app.query(readDocument, { id: made.id }, { token: bob }))).toMatchObject({ code: 'FORBIDDEN' });
   });
 
-  test('stores what is given, and no key can be read', async () => {
+  test('createAgent stores every field, and no key can be read', async () => {
     const given = {
       description: 'For everything.',
       tools: ['current_time', 'lookup_order', 'current_time'],
@@ -100,7 +100,7 @@ describe('createAgent', () => {
     expect(row.secrets).toMatchObject([{ name: 'llm', origin: 'https://openrouter.ai', hint: 'abcd', kid: 'test' }]);
   });
 
-  test('takes the schema of a structured output, whatever its properties are called', async () => {
+  test('createAgent accepts the schema of a structured output, whatever its properties are called', async () => {
     const text = { type: 'string' };
     const properties = {
       key: text,
@@ -117,7 +117,7 @@ describe('createAgent', () => {
     expect(answer.data.createAgent.llm.options).toEqual(options);
   });
 
-  test('of shared ones is for admins, and their names are unique', async () => {
+  test('Only admins create shared agents, and the names of shared agents are unique', async () => {
     const input = draft({ isShared: true });
     expect(failed(await app.query(createDocument, { input }, { token: alice }))).toMatchObject({ code: 'FORBIDDEN' });
     const made = await create(admin, input);
@@ -135,7 +135,7 @@ describe('createAgent', () => {
   });
 });
 
-describe('what is wrong is named, and nothing is written', () => {
+describe('wrong input of createAgent and updateAgent', () => {
   const llm = { provider: 'openai', model: 'gpt' };
   const custom = (apiUrl: string) => ({ llm: { provider: 'custom', model: 'm', apiUrl } });
   test.each<[string, Record<string, unknown>, string]>([
@@ -217,7 +217,7 @@ describe('what is wrong is named, and nothing is written', () => {
     ['a language that is none', { stt: { provider: 'openai', language: 'english please' } }, 'stt.language'],
     ['a socket where there is none', { stt: { provider: 'groq', apiUrl: 'wss://api.groq.com' } }, 'stt.apiUrl'],
     ['a demo voice of a server that has none', { tts: { provider: 'demo' } }, 'tts.apiUrl'],
-  ])('%s', async (_what, input, path) => {
+  ])('createAgent names what is wrong and writes nothing: %s', async (_what, input, path) => {
     const count = () => app.app.db.agent.count({ where: { ownerId: 'alice' } });
     const before = await count();
     const answer = await app.query(createDocument, { input: draft(input) }, { token: alice });
@@ -227,13 +227,13 @@ describe('what is wrong is named, and nothing is written', () => {
     expect(await count()).toBe(before);
   });
 
-  test('1 MB of instructions', async () => {
+  test('createAgent refuses 1 MB of instructions', async () => {
     const input = draft({ instructions: 'x'.repeat(1_048_576) });
     const answer = await app.query(createDocument, { input }, { token: alice });
     expect(failed(answer)).toMatchObject({ code: 'BAD_USER_INPUT', path: ['input', 'instructions'] });
   });
 
-  test('in an update, which leaves the agent as it was', async () => {
+  test('updateAgent names what is wrong and leaves the agent as it was', async () => {
     const made = await create(alice, { llm: { provider: 'groq', model: 'a', apiKey: 'gsk-0123456789-wxyz' } });
     for (const input of [
       { name: 'new', llm: { provider: 'groq', model: '' } },
@@ -249,7 +249,7 @@ describe('what is wrong is named, and nothing is written', () => {
     expect((await ask(alice, readDocument, { id: made.id })).agent).toEqual(made);
   });
 
-  test('where the key is beside what is wrong, it is not repeated', async () => {
+  test('An error beside a key does not repeat the key', async () => {
     const key = 'sk-echo-0123456789';
     const wrong = [
       { llm: { provider: 'openai', apiKey: key } },
@@ -291,7 +291,7 @@ describe('what is wrong is named, and nothing is written', () => {
 });
 
 describe('updateAgent', () => {
-  test('changes what is given and leaves the rest; null takes away what can be absent', async () => {
+  test('updateAgent changes the fields of its input and leaves the rest; null removes what can be absent', async () => {
     const made = await create(alice, {
       description: 'First.',
       tools: ['current_time'],
@@ -312,7 +312,7 @@ describe('updateAgent', () => {
     expect(bare).toMatchObject({ description: null, tools: [], llm: { model: 'test-model' }, tts: null });
   });
 
-  test('of shared agents is for admins, of others’ for nobody', async () => {
+  test('Only admins update shared agents, and nobody updates those of others', async () => {
     const shared = await create(admin, { isShared: true });
     const own = await create(alice);
     const code = async (token: string, id: string) =>
@@ -326,7 +326,7 @@ describe('updateAgent', () => {
     expect(await update(admin, shared.id, { description: 'x' })).toMatchObject({ description: 'x' });
   });
 
-  test('two at once both have their fields', async () => {
+  test('Two updates of an agent at the same time both keep their fields', async () => {
     const made = await create(alice);
     await Promise.all([
       update(alice, made.id, { name: 'at once' }),
@@ -344,7 +344,7 @@ describe('updateAgent', () => {
 });
 
 describe('the default agent', () => {
-  test('is the viewer’s own, else the tenant’s, else the development agent', async () => {
+  test('The default agent is the viewer’s own, else the tenant’s, else the development agent', async () => {
     const token = await app.token({ sub: 'dora', tenant: 'defaults' });
     const boss = await app.token({ sub: 'boss', tenant: 'defaults', roles: ['admin'] });
     expect((await current(token)).name).toBe('assistant');
@@ -373,7 +373,7 @@ describe('the default agent', () => {
     expect(failed(none)).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  test('cannot be somebody else’s, an inactive one, or a shared one by somebody who is no admin', async () => {
+  test('The default agent cannot be somebody else’s, an inactive one, or a shared one chosen by a user who is no admin', async () => {
     const own = await create(alice, { isActive: false });
     const shared = await create(admin, { isShared: true });
     const choose = async (token: string, id: string) => failed(await app.query(defaultDocument, { id }, { token }));
@@ -389,7 +389,7 @@ describe('the default agent', () => {
     expect(await choose(alice, own.id)).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  test('is exactly one, of a user and of a tenant, however many are chosen at once', async () => {
+  test('A user and a tenant have exactly one default agent, however many are chosen at the same time', async () => {
     const token = await app.token({ sub: 'busy', tenant: 'busy', roles: ['admin'] });
     const agents = await Promise.all(
       Array.from({ length: 10 }, (_, n) => create(token, { isShared: n % 2 === 0, isDefault: n < 4 })),
@@ -420,7 +420,7 @@ describe('the default agent', () => {
     expect(left.filter(({ ownerId }) => ownerId !== null).length).toBeLessThanOrEqual(1);
   });
 
-  test('answers the next turn at once, in conversations that were begun without an agent', async () => {
+  test('A new default agent answers the next turn, in conversations that were begun without an agent', async () => {
     const carol = await openSocketClient(app, 'carol');
     const first = await create(carol.token, {
       name: 'first',
@@ -481,7 +481,7 @@ describe('the default agent', () => {
 });
 
 describe('deleteAgent', () => {
-  test('against settings that take it up at the same moment: it is in nobody’s afterwards', async () => {
+  test('deleteAgent and settings that take the agent up at the same moment: the agent is in no settings afterwards', async () => {
     const settings = 'mutation ($ids: [ID!]) { updateChatSettings(input: { enabledAgents: $ids }) { id } }';
     for (let round = 0; round < 8; round++) {
       const [one, two] = [await create(alice), await create(alice)];
@@ -496,30 +496,33 @@ describe('deleteAgent', () => {
     }
   });
 
-  test.runIf(process.env.TEST_DATABASE_URL)('is waited for by settings that have looked at it before', async () => {
-    const settings = 'mutation ($ids: [ID!]) { updateChatSettings(input: { enabledAgents: $ids }) { id } }';
-    const { id } = await create(alice);
-    const row = id.slice(4);
-    const { db } = app.app;
-    const { promise: setting, resolve: begun } = Promise.withResolvers<Promise<HttpAnswer>>();
-    await db.$transaction(
-      async (tx) => {
-        await tx.$queryRaw`SELECT id FROM agents WHERE id = ${row}::uuid FOR UPDATE`;
-        await tx.agent.update({ where: { id: row }, data: { deletedAt: new Date() } });
-        const answer = app.query(settings, { ids: [id] }, { token: alice });
-        const waiting = () => tx.$queryRaw<unknown[]>`
+  test.runIf(process.env.TEST_DATABASE_URL)(
+    'Settings that have looked at an agent before wait for its deletion',
+    async () => {
+      const settings = 'mutation ($ids: [ID!]) { updateChatSettings(input: { enabledAgents: $ids }) { id } }';
+      const { id } = await create(alice);
+      const row = id.slice(4);
+      const { db } = app.app;
+      const { promise: setting, resolve: begun } = Promise.withResolvers<Promise<HttpAnswer>>();
+      await db.$transaction(
+        async (tx) => {
+          await tx.$queryRaw`SELECT id FROM agents WHERE id = ${row}::uuid FOR UPDATE`;
+          await tx.agent.update({ where: { id: row }, data: { deletedAt: new Date() } });
+          const answer = app.query(settings, { ids: [id] }, { token: alice });
+          const waiting = () => tx.$queryRaw<unknown[]>`
         SELECT 1 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
         WHERE NOT l.granted AND a.datname = current_database()`;
-        await expect.poll(waiting, { timeout: 60_000 }).not.toEqual([]);
-        begun(answer);
-      },
-      { timeout: 240_000 },
-    );
-    expect(failed(await setting)).toMatchObject({ code: 'NOT_FOUND' });
-    expect(await db.chatSettingsAgent.count({ where: { agentId: row } })).toBe(0);
-  });
+          await expect.poll(waiting, { timeout: 60_000 }).not.toEqual([]);
+          begun(answer);
+        },
+        { timeout: 240_000 },
+      );
+      expect(failed(await setting)).toMatchObject({ code: 'NOT_FOUND' });
+      expect(await db.chatSettingsAgent.count({ where: { agentId: row } })).toBe(0);
+    },
+  );
 
-  test('is refused while scenarios use it, and names them', async () => {
+  test('deleteAgent is refused while scenarios use the agent, and names them', async () => {
     const id = await idOf(admin, 'orders');
     const code = async (token: string) => failed(await app.query(deleteDocument, { id }, { token }));
     expect(await code(alice)).toMatchObject({ code: 'FORBIDDEN' });
@@ -527,7 +530,7 @@ describe('deleteAgent', () => {
     expect((await ask(admin, readDocument, { id })).agent.name).toBe('orders');
   });
 
-  test('takes it and its keys away, for everybody and from everybody’s settings', async () => {
+  test('deleteAgent removes the agent and its keys, for everybody and from everybody’s settings', async () => {
     const made = await create(admin, {
       isShared: true,
       llm: { provider: 'groq', model: 'x', apiKey: 'gsk-0123456789-gone' },
@@ -546,7 +549,7 @@ describe('deleteAgent', () => {
     expect((await create(admin, { isShared: true, name: made.name })).name).toBe(made.name);
   });
 
-  test('against a scenario that takes it up at the same moment: one of the two holds', async () => {
+  test('deleteAgent and a scenario that takes the agent up at the same moment: one of the two holds', async () => {
     for (let round = 0; round < 8; round++) {
       const root = await create(admin, { isShared: true });
       const key = `race-${randomUUID()}`;
@@ -565,7 +568,7 @@ describe('deleteAgent', () => {
   });
 });
 
-test('changes are limited, per user', async () => {
+test('Changes of agents are limited per user', async () => {
   await using limited = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '2/60' } });
   const token = await limited.token({ sub: 'eager' });
   const made = await limited.query(createDocument, { input: draft() }, { token });

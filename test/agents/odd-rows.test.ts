@@ -46,7 +46,7 @@ function send(conversationId: string, agentId?: string) {
   );
 }
 
-test('without an API it is that of the provider', async () => {
+test('An agent that names no API uses that of its provider', async () => {
   await writeRow('orders', { llm: { provider: 'openai', model: 'gpt-x' } });
   await writeRow('billing', { llm: { provider: 'groq', model: 'llama' } });
   const { nodes, errors } = await listAgents();
@@ -59,7 +59,7 @@ test('without an API it is that of the provider', async () => {
   expect(nodes.find(({ name }) => name === 'billing')?.llm).toMatchObject({ api: 'CHAT_COMPLETIONS' });
 });
 
-test('one that holds no configuration fails alone', async () => {
+test('An agent whose stored configuration is invalid fails alone', async () => {
   const orders = await writeRow('orders', { llm: { provider: 'openai' }, tts: 'loud' });
   const billing = await writeRow('billing', { llm: { provider: 'groq', model: 'm', apiUrl: 'groq.com/v1' } });
   const { nodes, errors } = await listAgents();

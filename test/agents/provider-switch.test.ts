@@ -71,7 +71,7 @@ test.each([
   ['says to go on, and goes', 'HTTP/1.1 100 Continue\r\n\r\n'],
   ['hints, and goes', 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'],
   ['goes', ''],
-])('a server that %s is no answer', async (_, answer) => {
+])('A server that %s is not taken for an answer', async (_, answer) => {
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', () => socket.end(answer));
@@ -84,7 +84,7 @@ test.each([
   for (const keepAlive of [true, false]) await expect(createDial({ keepAlive })(url)).rejects.toThrow(Error);
 });
 
-test('what dials and never answers, whatever its signal says, holds nobody who has stopped', async () => {
+test('A connection that never answers, whatever its signal says, holds up nobody who has stopped', async () => {
   const dialled = Promise.withResolvers<void>();
   const model = createOpenAiModel({
     fetch: () => {
@@ -100,7 +100,7 @@ test('what dials and never answers, whatever its signal says, holds nobody who h
   expect((await step).thrown).toBe(reason);
 });
 
-test('a turn, a test, speech and a tool end where the other side switches protocols', async () => {
+test('A turn, a test of an agent, speech and a tool end if the other side switches protocols', async () => {
   const { app, provider, alice, agentId, startRun } = await startWithAgent();
   await using _closed = app;
   const events = await alice.runEvents('ws', await startRun()).rest();
@@ -133,7 +133,7 @@ test('a turn, a test, speech and a tool end where the other side switches protoc
   }
 });
 
-test('a turn that has met it can be cancelled', async () => {
+test('A turn whose provider switches protocols can be cancelled', async () => {
   const { app, provider, alice, startRun } = await startWithAgent();
   await using _closed = app;
   // The second try is left without an answer.
@@ -144,7 +144,7 @@ test('a turn that has met it can be cancelled', async () => {
   expect(cancelRun.status).toBe('CANCELLED');
 });
 
-test('the server closes while a turn meets it', async () => {
+test('The server closes while the provider of a turn switches protocols', async () => {
   const { app, provider, startRun } = await startWithAgent();
   await startRun();
   await provider.arrived(1);

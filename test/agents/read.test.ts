@@ -28,7 +28,7 @@ async function ask(viewer: TestViewer, document: string, variables: Record<strin
 const names = (connection: { edges: { node: { name: string } }[] }) => connection.edges.map((edge) => edge.node.name);
 
 describe('agents', () => {
-  test('every new tenant has the seed’s, in the order of the file, and one of the environment', async () => {
+  test('Every new tenant has the agents of the seed, in the order of the file, and one of the environment', async () => {
     const document = '{ agents { totalCount edges { node { name isShared isActive isDefault } } } }';
     for (const viewer of [bob, stranger]) {
       const { agents } = await ask(viewer, document);
@@ -39,7 +39,7 @@ describe('agents', () => {
     }
   });
 
-  test('the viewer sees the shared ones and their own, and the inactive ones on demand', async () => {
+  test('A viewer sees the shared agents and their own, and the inactive ones on demand', async () => {
     const rows = await graph.db.agent.createManyAndReturn({
       data: [
         { tenantId: 'acme', ownerId: 'alice', name: 'hers', instructions: 'Hi.' },
@@ -78,7 +78,7 @@ describe('agents', () => {
     });
   });
 
-  test('page both ways', async () => {
+  test('Agents are paged forwards and backwards', async () => {
     const forwards = await ask(
       bob,
       '{ agents(first: 2) { pageInfo { hasNextPage endCursor } edges { node { name } } } }',
@@ -99,7 +99,7 @@ describe('agents', () => {
     expect(back.agents.pageInfo).toEqual({ hasPreviousPage: true, hasNextPage: false });
   });
 
-  test('the current one is the viewer’s default, else the tenant’s, else the development agent', async () => {
+  test('currentAgent is the viewer’s default, else the tenant’s, else the development agent', async () => {
     const carol = await graph.viewer('carol');
     expect((await ask(carol, '{ currentAgent { name } }')).currentAgent).toEqual({ name: 'assistant' });
     await graph.db.agent.create({
@@ -113,7 +113,7 @@ describe('agents', () => {
     expect((await graph.query(lone, '{ currentAgent { name } }')).errors[0]?.code).toBe('NOT_FOUND');
   });
 
-  test('their provider is their own, or the environment’s', async () => {
+  test('The provider of an agent is its own, or the environment’s', async () => {
     const fields =
       'llm { provider model apiUrl api completionsPath apiKeyHint options } tts { voice } stt { language }';
     const { currentAgent } = await ask(alice, `{ currentAgent { ${fields} } }`);
@@ -156,7 +156,7 @@ describe('scenarios', () => {
   const fields = `id key name isActive version guardrails rootAgent { name }
     agents { isRoot agent { name } handoffs { description toAgent { name } } }`;
 
-  test('have their root first and their handoffs in order', async () => {
+  test('A scenario lists its root first and its handoffs in order', async () => {
     const { scenario } = await ask(alice, `{ scenario(key: "support") { ${fields} } }`);
     expect(scenario).toMatchObject({ key: 'support', isActive: true, version: 1, guardrails: {} });
     expect(scenario.rootAgent).toEqual({ name: 'supervisor' });
@@ -178,13 +178,13 @@ describe('scenarios', () => {
     });
   });
 
-  test('are listed, oldest first', async () => {
+  test('Scenarios are listed from the oldest on', async () => {
     const { scenarios } = await ask(alice, `{ scenarios { totalCount edges { node { ${fields} } } } }`);
     expect(scenarios.totalCount).toBe(2);
     expect(scenarios.edges.map((edge: { node: { key: string } }) => edge.node.key)).toEqual(['assistant', 'support']);
   });
 
-  test('cost the same number of statements with 20 agents', async () => {
+  test('Scenarios cost the same number of statements with 20 agents', async () => {
     const document = `query ($key: String!) { scenario(key: $key) { ${fields} } }`;
     const small = await graph.query(alice, document, { key: 'support' });
     const scenario = await graph.db.scenario.create({ data: { tenantId: 'acme', key: 'large', name: 'Large' } });
@@ -224,7 +224,7 @@ describe('scenarios', () => {
     expect(large.statements).toBeLessThanOrEqual(3);
   });
 
-  test('are named by exactly one of id and key, in the viewer’s own tenant', async () => {
+  test('A scenario is named by exactly one of id and key, in the viewer’s own tenant', async () => {
     const code = async (args: string) => (await graph.query(alice, `{ scenario${args} { key } }`)).errors[0];
     expect(await code('')).toMatchObject({ code: 'BAD_USER_INPUT' });
     const { scenario } = await ask(stranger, '{ scenario(key: "support") { id } }');
@@ -244,7 +244,7 @@ describe('the seed', () => {
     return use(file).finally(() => rm(folder, { recursive: true, force: true }));
   }
 
-  test('is loaded once, however many do it at the same time', async () => {
+  test('The seed is loaded once, however many do it at the same time', async () => {
     const seed = await readSeed('prisma/seed.json');
     const done = await Promise.all(Array.from({ length: 6 }, () => seedTenant(graph.db, 'busy', seed)));
     expect(done.filter(Boolean)).toHaveLength(1);
@@ -263,7 +263,7 @@ describe('the seed', () => {
     });
   });
 
-  test('that was replaced adds what is new and changes nothing that is there', async () => {
+  test('A seed that was replaced adds what is new and changes nothing that exists', async () => {
     const first = await readSeed('prisma/seed.json');
     await seedTenant(graph.db, 'edited', first);
     await graph.db.agent.updateMany({
@@ -337,11 +337,11 @@ describe('the seed', () => {
       { agents, scenarios: [{ ...scenario, agents: [{ agent: 'a', handoffs: [{ to: 'a' }] }] }] },
       /"a" cannot hand off to itself/,
     ],
-  ])('with %s is refused, and the entry is named', async (_what, content, says) => {
+  ])('A seed with %s is refused, and the entry is named', async (_what, content, says) => {
     await expect(withFile(content, readSeed)).rejects.toThrow(says);
   });
 
-  test('that is not there is refused by name', async () => {
+  test('A seed file that does not exist is refused by name', async () => {
     await expect(readSeed('no/such/seed.json')).rejects.toThrow('no/such/seed.json');
   });
 });

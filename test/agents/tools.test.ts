@@ -33,7 +33,7 @@ const updateDocument = `mutation ($id: ID!, $input: UpdateAgentInput!) {
 const settingsDocument = `mutation ($input: UpdateChatSettingsInput!) {
   updateChatSettings(input: $input) { enabledTools maxTokens } }`;
 
-test('tools that are out of reach stay an agent’s, and a user’s, when a form sends them back', async () => {
+test('Tools that are unavailable stay in an agent and in a user’s settings when a form sends them back', async () => {
   const http = { name: 'get_invoice', description: 'An invoice.', method: 'GET', url: 'https://billing.test/{number}' };
   const parameters = { type: 'object', properties: { number: { type: 'string' } }, required: ['number'] };
   const makeTool = 'mutation ($input: CreateHttpToolInput!) { createHttpTool(input: $input) { id } }';

@@ -30,7 +30,7 @@ function lastHistory(): readonly HistoryItem[] {
 }
 
 describe('a call that needs approval', () => {
-  test('waits without being run; approved, it is run, and the turn goes on in the same stream', async () => {
+  test('A call that needs approval waits; approved, it is run, and the turn goes on in the same stream', async () => {
     const socketClient = await meet();
     app.model.add({ text: 'I refund it.', calls: [refund('r1')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
@@ -98,7 +98,7 @@ describe('a call that needs approval', () => {
     expect(pause).toBeNull();
   });
 
-  test('denied, it is not run, and the model is told', async () => {
+  test('A call that is denied is not run, and the model is told', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r1', '1043')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
@@ -127,7 +127,7 @@ describe('a call that needs approval', () => {
     expect(app.model.requests.at(-1)?.messages.slice(1, 3)).toEqual(before);
   });
 
-  test('with edited arguments is run with these; the model is shown them, its own are kept', async () => {
+  test('A call that is approved with edited arguments is run with these; the model is shown them, its own are stored', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r1', '1044')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
@@ -155,7 +155,7 @@ describe('a call that needs approval', () => {
     ['not with unknown fields', '{"orderNumber":"1042","all":true}'],
     ['no array', '[]'],
     ['not against what the tool itself looks at', '{"orderNumber":"abc"}'],
-  ])('nobody is asked about arguments that cannot work: %s', async (_what, written) => {
+  ])('Nobody is asked to approve arguments that cannot work: %s', async (_what, written) => {
     const socketClient = await meet();
     app.model.add({ calls: [{ id: 'bad', name: 'refund_order', arguments: written }] }, { text: 'Sorry.' });
     const conversationId = await createBillingConversation(socketClient);
@@ -165,7 +165,7 @@ describe('a call that needs approval', () => {
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
   });
 
-  test('is asked for again in a later step of the same turn', async () => {
+  test('A call is asked for again in a later step of the same turn', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('same', '1048')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
@@ -186,7 +186,7 @@ describe('a call that needs approval', () => {
 });
 
 describe('several calls of one step', () => {
-  test('those that need nobody are run at once; the others wait together, and the handoff comes last', async () => {
+  test('Calls that need no approval are run immediately; the others wait together, and the handoff comes last', async () => {
     const socketClient = await meet();
     app.model.add({
       calls: [
@@ -249,7 +249,7 @@ describe('several calls of one step', () => {
     expect(conversation.activeAgent).toEqual({ name: 'orders' });
   });
 
-  test('the steps of a turn are counted over its pauses', async () => {
+  test('The steps of a turn are counted across its pauses', async () => {
     await using own = await startTestApp({ env: { MAX_STEPS: '2' } });
     const socketClient = await openSocketClient(own, 'alice');
     own.model.add({ calls: [refund('1')] });
@@ -265,7 +265,7 @@ describe('several calls of one step', () => {
   });
 });
 
-describe('who may decide, and when', () => {
+describe('the right to decide', () => {
   test.each<[string, Record<string, unknown>, string, RegExp]>([
     ['arguments that are not JSON', { approve: true, arguments: '{' }, 'arguments', /^arguments must be a JSON object/],
     ['arguments that are a list', { approve: true, arguments: '[1]' }, 'arguments', /JSON object/],
@@ -298,7 +298,7 @@ describe('who may decide, and when', () => {
     ['arguments with a denial', { approve: false, arguments: '{}' }, 'arguments', /denied/],
     ['an empty call id', { approve: true, toolCallId: '' }, 'toolCallId', /1 to/],
     ['a run id that is none', { approve: true, runId: 'conv_1' }, 'runId', /runId/],
-  ])('%s: BAD_USER_INPUT, and nothing is decided', async (_what, over, field, message) => {
+  ])('A decision with %s is BAD_USER_INPUT, and nothing is decided', async (_what, over, field, message) => {
     const { socketClient, runId } = await waitForever();
     const variables = { runId, toolCallId: 'r1', approve: true, ...over };
     const { errors } = await tryDecide(app, socketClient, variables);
@@ -309,7 +309,7 @@ describe('who may decide, and when', () => {
     expect(run).toMatchObject({ status: 'REQUIRES_ACTION', toolCalls: [{ status: 'AWAITING_APPROVAL' }] });
   });
 
-  test('another user of the tenant: FORBIDDEN; another tenant: as if it were not there; nobody: UNAUTHENTICATED', async () => {
+  test('Another user of the tenant is FORBIDDEN to decide; for another tenant the run does not exist; without a token it is UNAUTHENTICATED', async () => {
     const { socketClient, runId } = await waitForever();
     const stranger = { ...socketClient, token: await app.token({ sub: 'stranger' }) };
     const admin = { ...socketClient, token: await app.token({ sub: 'boss', roles: ['admin'] }) };
@@ -330,7 +330,7 @@ describe('who may decide, and when', () => {
     expect(run).toMatchObject({ status: 'REQUIRES_ACTION', toolCalls: [{ status: 'AWAITING_APPROVAL' }] });
   });
 
-  test('a call that there is not: NOT_FOUND; one that was never to be approved: CONFLICT', async () => {
+  test('A decision on a call that does not exist is NOT_FOUND; on one that needs none it is CONFLICT', async () => {
     const socketClient = await meet();
     app.model.add({
       calls: [{ id: 'look', name: 'lookup_order', arguments: { orderNumber: '1' } }, refund('r1', '1')],
@@ -343,7 +343,7 @@ describe('who may decide, and when', () => {
     await socketClient.ask(documents.cancelRun, { id: runId });
   });
 
-  test('twice, and late: CONFLICT, with the same decision and with another', async () => {
+  test('A second or late decision is CONFLICT, with the same decision and with another', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r1', '7')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
@@ -365,7 +365,7 @@ describe('who may decide, and when', () => {
     ]);
   });
 
-  test('ten at once on the same call: one is taken', async () => {
+  test('Of ten decisions on the same call at the same time one is taken', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r1', '8')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
@@ -389,7 +389,7 @@ describe('who may decide, and when', () => {
   }
 });
 
-test('sendMessage answers when the run waits, and again when it is over', async () => {
+test('sendMessage returns when the run waits for approval, and again when it is over', async () => {
   const socketClient = await meet();
   const conversationId = await createBillingConversation(socketClient);
   app.model.add({ text: 'Wait.', calls: [refund('r1', '9')] });
@@ -403,10 +403,10 @@ test('sendMessage answers when the run waits, and again when it is over', async 
   expect(again.sendMessage).toMatchObject({ id: sendMessage.id, status: 'COMPLETED' });
 });
 
-describe('the keys of a run that waits', () => {
+describe('the keys of a waiting run', () => {
   const secret = 'sk-never-to-be-stored';
 
-  test('that of the environment is not in what it leaves behind, and is there when it goes on', async () => {
+  test('The key of the environment is not stored with a waiting run, and is used when it goes on', async () => {
     await using own = await startTestApp({ env: { OPENAI_API_KEY: secret } });
     const socketClient = await openSocketClient(own, 'alice');
     own.model.add({ calls: [refund('r1')] });
@@ -424,7 +424,7 @@ describe('the keys of a run that waits', () => {
   test.each([
     ['goes on where it began, with its key', false],
     ['that has moved to another provider meanwhile gives the new key to nobody else', true],
-  ])('an agent with a provider of its own %s', async (_what, moves) => {
+  ])('An agent with a provider of its own %s', async (_what, moves) => {
     await using provider = await createScriptedModel();
     await using own = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1' } });
     const { db, runs } = own.app;
@@ -464,7 +464,7 @@ describe('an agent with a key of its own at the address of the environment', () 
     ['goes on with it', 'query ($id: ID!) { agent(id: $id) { id } }', 'Bearer sk-own'],
     ['that was deleted meanwhile goes on with none', remove, undefined],
     ['whose key was taken away meanwhile goes on with none', dropKey, undefined],
-  ])('%s', async (_what, change, expected) => {
+  ])('An agent with its own key at the environment’s address, waiting: %s', async (_what, change, expected) => {
     await using own = await startTestApp({ env: { OPENAI_API_KEY: 'sk-of-the-environment' } });
     const socketClient = await openSocketClient(own, 'alice');
     const { createAgent } = await socketClient.ask(
@@ -495,7 +495,7 @@ describe('an agent with a key of its own at the address of the environment', () 
   });
 });
 
-test('the demo: a refund is asked for, approved and told of', { timeout: 240_000 }, async () => {
+test('The demo asks for approval of a refund, which is approved and reported', { timeout: 240_000 }, async () => {
   await using own = await startTestApp({ env: { OPENAI_BASE_URL: '', MODEL: '' } });
   const socketClient = await openSocketClient(own, 'alice');
   const conversationId = await socketClient.createConversation('support');

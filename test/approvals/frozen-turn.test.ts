@@ -35,7 +35,7 @@ const paused: PausedTurn = {
 };
 const turn = { agents: new Map(agents.map((agent) => [agent.id, agent])), tools: new Map() };
 
-test('a tool that many agents have is stored once, and each has its own again', () => {
+test('A tool that many agents have is stored once in a frozen turn, and each has its own again', () => {
   const written = writePauseState(turn, [{ name: 'tool_0' }], paused, environment);
   for (const { description } of tools) expect(written.split(JSON.stringify(description))).toHaveLength(2);
   expect(written).not.toContain('sk-environment');
@@ -46,7 +46,7 @@ test('a tool that many agents have is stored once, and each has its own again', 
   expect(state.agents[0]?.name).toBe('Agent \ufffd 0');
 });
 
-test('a state that an earlier version wrote, with each agent’s tools whole, is read', () => {
+test('A frozen turn that an earlier version wrote, with each agent’s tools whole, is read', () => {
   const endpoint = { of: 'ENVIRONMENT', api: null, model: null, options: null };
   const old = { agents: agents.map((agent) => ({ ...agent, temperature: 0.7, endpoint })), paused };
   const state = readPauseState(JSON.parse(JSON.stringify(old)));
@@ -58,6 +58,6 @@ test.each([
   ['no state', null],
   ['no agents', { paused }],
   ['an agent without its provider', { agents: [{ ...agents[0], endpoint: undefined }], paused }],
-])('%s is refused', (_what, stored) => {
+])('A frozen turn is refused: %s', (_what, stored) => {
   expect(() => readPauseState(stored)).toThrow();
 });

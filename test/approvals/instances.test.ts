@@ -26,7 +26,7 @@ async function openTwo() {
 
 const run = `query ($id: ID!) { run(id: $id) { status lastSeq error { code } toolCalls { id status } messages { content status } usage { modelCalls } } }`;
 
-test('a run that waits is read, decided on and carried on from the other instance', { timeout: 40_000 }, async () => {
+test('A waiting run is read, decided on and carried on from the other instance', { timeout: 40_000 }, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await createBillingConversation(here);
@@ -64,7 +64,7 @@ test('a run that waits is read, decided on and carried on from the other instanc
   await expect.poll(() => [...one.app.runs.log.runIds(), ...two.app.runs.log.runIds()], drainTimeout).toEqual([]);
 });
 
-test('two instances that decide on the last two calls, or on the same: the run goes on once', {
+test('Two instances that decide on the last two calls, or on the same one, let the run go on once', {
   timeout: 240_000,
 }, async () => {
   await using both = await openTwo();
@@ -92,7 +92,7 @@ test('two instances that decide on the last two calls, or on the same: the run g
   }
 });
 
-test('a run that waits is cancelled from the other instance, and nobody takes it for dead', {
+test('A waiting run is cancelled from the other instance, and nobody takes it for lost', {
   timeout: 40_000,
 }, async () => {
   await using both = await openTwo();
@@ -110,7 +110,7 @@ test('a run that waits is cancelled from the other instance, and nobody takes it
   ]);
 });
 
-test('a run that is to be cancelled when it comes to wait does not wait', { timeout: 40_000 }, async () => {
+test('A run that is cancelled as it begins to wait does not wait', { timeout: 40_000 }, async () => {
   await using both = await openTwo();
   const { one, here, there } = both;
   const conversationId = await createBillingConversation(here);
@@ -129,7 +129,7 @@ test('a run that is to be cancelled when it comes to wait does not wait', { time
 
 const room = { timeout: 240_000 };
 
-test('kill -9 while it waits: it survives, and goes on after the restart', room, async () => {
+test('A run that waits survives kill -9, and goes on after the restart', room, async () => {
   await using data = await createTestDataFolder();
   await using model = await createScriptedModel();
   const env = { OPENAI_BASE_URL: model.url, MODEL: 'test-model' };
@@ -205,7 +205,7 @@ test('kill -9 while it waits: it survives, and goes on after the restart', room,
   expect(conversation).toMatchObject({ activeRun: null, activeAgent: { name: 'orders' } });
 });
 
-test('kill -9 right after the approval: INTERRUPTED as any turn, and a new one works', room, async () => {
+test('kill -9 right after the approval makes the run INTERRUPTED as any turn, and a new one works', room, async () => {
   await using data = await createTestDataFolder();
   await using model = await createScriptedModel();
   const env = { OPENAI_BASE_URL: model.url, MODEL: 'test-model' };

@@ -94,7 +94,7 @@ test.each<[string, (id: string) => Record<string, unknown>]>([
   ['does something else', () => ({ method: 'PUT' })],
   ['takes something else', () => ({ parameters: { ...number, additionalProperties: true } })],
   ['is sent another header', () => ({ headers: [{ name: 'x-stage', value: 'live' }] })],
-])('calls that were put to a person are not sent where the tool %s since, and the turn goes on', async (_, changed) => {
+])('A call that waited for approval is not sent if the tool %s since, and the turn goes on', async (_, changed) => {
   const { id, name, conversationId } = await giveTool();
   const calls = ['1', '2'].map((key) => ({ id: `c${key}`, name, arguments: { id: key } }));
   app.model.add({ calls });
@@ -118,7 +118,7 @@ test.each<[string, (id: string) => Record<string, unknown>]>([
   expect(events.at(-1)?.__typename).toBe('RunCompleted');
 });
 
-test('a change that is none of what was approved does not stand in its way; the model is told of the tool as it is', async () => {
+test('A change of a tool that does not concern what was approved does not prevent the call; the model is shown the tool as it is', async () => {
   const { id, name, conversationId } = await giveTool();
   app.model.add({ calls: [{ id: 'c1', name, arguments: { id: '1' } }] });
   const { runId, reader } = await startWaitingTurn(socketClient, { conversationId });
@@ -132,7 +132,7 @@ test('a change that is none of what was approved does not stand in its way; the 
   expect(received).toEqual(['DELETE /orders/1']);
 });
 
-test('a tool that has come to need an approval while the run waited is not called without one', async () => {
+test('A tool that needs approval only since the run waits is not called without it', async () => {
   const { name, conversationId } = await giveTool();
   const other = await giveTool({ requiresApproval: false });
   const agent = await app.app.db.conversation.findUniqueOrThrow({ where: { id: conversationId.slice(5) } });
@@ -153,7 +153,7 @@ test('a tool that has come to need an approval while the run waited is not calle
   await reader.rest();
 });
 
-test('a run that an earlier version let wait goes on', async () => {
+test('A run that an earlier version let wait goes on', async () => {
   const { name, conversationId } = await giveTool();
   app.model.add({ calls: [{ id: 'c1', name, arguments: { id: '1' } }] });
   const { runId, reader } = await startWaitingTurn(socketClient, { conversationId });
@@ -177,7 +177,7 @@ test('a run that an earlier version let wait goes on', async () => {
 test.each([
   ['a user who may not call the tool', { requiredRoles: ['clerk'] }, { id: '1' }, /may not call this tool/],
   ['arguments against a pattern', {}, { id: 'one' }, /pattern/],
-])('nobody is asked about a call that cannot work: %s', async (_what, changes, args, error) => {
+])('Nobody is asked to approve a call of a tool that cannot work: %s', async (_what, changes, args, error) => {
   const { name, conversationId } = await giveTool(changes);
   app.model.add({ calls: [{ id: 'c1', name, arguments: args }] }, { text: 'Sorry.' });
   const events = await socketClient.chatTurn('ws', { conversationId }).rest();
@@ -186,7 +186,7 @@ test.each([
   expect(received).toEqual([]);
 });
 
-test('edited arguments that the tool does not take are refused, also where the URL cannot be filled with them', async () => {
+test('Edited arguments that the tool does not accept are refused, also if they cannot fill its URL', async () => {
   const { name, conversationId } = await giveTool({
     parameters: { type: 'object', properties: { id: { type: 'string' } } },
   });
@@ -205,7 +205,7 @@ test('edited arguments that the tool does not take are refused, also where the U
   expect(received).toEqual(['DELETE /orders/2']);
 });
 
-test('the server of an approved call is waited for as a person waits; where it is out of reach, that is said', {
+test('The server of an approved call is waited for; if it is unreachable, the run says so', {
   timeout: 240_000,
 }, async () => {
   await using opening = new AsyncDisposableStack();

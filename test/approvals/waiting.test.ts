@@ -19,7 +19,7 @@ async function statusOf(socketClient: SocketClient, runId: string): Promise<stri
 }
 
 describe.each<Transport>(['ws', 'sse'])(
-  'over %s, a reader that comes back after any event around the pause',
+  'a reader over %s that comes back after any event around the pause',
   (transport) => {
     const types = [
       'RunStarted',
@@ -42,47 +42,51 @@ describe.each<Transport>(['ws', 'sse'])(
     const waitsAt = types.lastIndexOf('ApprovalRequested') + 1;
     const places = types.slice(1).map((_type, index) => index + 1);
 
-    test.each(places)('%i: has each event once, and the whole text', { timeout: 240_000 }, async (place) => {
-      // Before the decision and after it: a reader may be away for as long as it likes.
-      for (const awayWhileDecided of [false, true]) {
-        const socketClient = await meet();
-        app.model.add({ text: 'Let me see.', calls: [look, refund('a', '1048'), refund('b', '1049')], delayMs: 0 });
-        const conversationId = await createBillingConversation(socketClient);
-        const reader = socketClient.chatTurn(transport, { conversationId });
-        const decideBoth = async () => {
-          app.model.add({ text: 'Done.', delayMs: 0 });
-          await decide(socketClient, reader.events[0]?.runId ?? '', 'a', false);
-          await decide(socketClient, reader.events[0]?.runId ?? '', 'b', true);
-        };
-        while (reader.events.length < Math.min(place, waitsAt)) await reader.next();
-        const runId = reader.events[0]?.runId ?? '';
-        await expect.poll(() => statusOf(socketClient, runId), drainTimeout).toBe('REQUIRES_ACTION');
-        const decided = place > waitsAt || awayWhileDecided;
-        if (place > waitsAt) await decideBoth();
-        while (reader.events.length < place) await reader.next();
-        await reader.leave();
-        if (place <= waitsAt && awayWhileDecided) {
-          await decideBoth();
-          await expect.poll(() => statusOf(socketClient, runId), drainTimeout).toBe('COMPLETED');
+    test.each(places)(
+      'A reader that left after event %i has each event once, and the whole text',
+      { timeout: 240_000 },
+      async (place) => {
+        // Before the decision and after it: a reader may be away for as long as it likes.
+        for (const awayWhileDecided of [false, true]) {
+          const socketClient = await meet();
+          app.model.add({ text: 'Let me see.', calls: [look, refund('a', '1048'), refund('b', '1049')], delayMs: 0 });
+          const conversationId = await createBillingConversation(socketClient);
+          const reader = socketClient.chatTurn(transport, { conversationId });
+          const decideBoth = async () => {
+            app.model.add({ text: 'Done.', delayMs: 0 });
+            await decide(socketClient, reader.events[0]?.runId ?? '', 'a', false);
+            await decide(socketClient, reader.events[0]?.runId ?? '', 'b', true);
+          };
+          while (reader.events.length < Math.min(place, waitsAt)) await reader.next();
+          const runId = reader.events[0]?.runId ?? '';
+          await expect.poll(() => statusOf(socketClient, runId), drainTimeout).toBe('REQUIRES_ACTION');
+          const decided = place > waitsAt || awayWhileDecided;
+          if (place > waitsAt) await decideBoth();
+          while (reader.events.length < place) await reader.next();
+          await reader.leave();
+          if (place <= waitsAt && awayWhileDecided) {
+            await decideBoth();
+            await expect.poll(() => statusOf(socketClient, runId), drainTimeout).toBe('COMPLETED');
+          }
+          const back = socketClient.runEvents(transport, runId, reader.events.at(-1)?.seq);
+          if (!decided) {
+            if (place < waitsAt) await back.until((event) => event.toolCall?.id === 'b');
+            await decideBoth();
+          }
+          const all = [...reader.events, ...(await back.rest())];
+          const seqs = all.map(({ seq }) => seq);
+          expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+          // The words of one text may come in one event or in several.
+          expect(sequenceOf(all)).toEqual(types);
+          expect([...assembleTexts(all).values()]).toEqual(['Let me see.', 'Done.']);
+          expect(all.at(-1)?.seq).toBe((await socketClient.ask(documents.run, { id: runId })).run.lastSeq);
         }
-        const back = socketClient.runEvents(transport, runId, reader.events.at(-1)?.seq);
-        if (!decided) {
-          if (place < waitsAt) await back.until((event) => event.toolCall?.id === 'b');
-          await decideBoth();
-        }
-        const all = [...reader.events, ...(await back.rest())];
-        const seqs = all.map(({ seq }) => seq);
-        expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
-        // The words of one text may come in one event or in several.
-        expect(sequenceOf(all)).toEqual(types);
-        expect([...assembleTexts(all).values()]).toEqual(['Let me see.', 'Done.']);
-        expect(all.at(-1)?.seq).toBe((await socketClient.ask(documents.run, { id: runId })).run.lastSeq);
-      }
-    });
+      },
+    );
   },
 );
 
-test('a reader may not attach after what has not happened yet', async () => {
+test('A reader cannot attach after an event that has not happened yet', async () => {
   const socketClient = await meet();
   app.model.add({ calls: [refund('r')] });
   const { runId, reader } = await startWaitingTurn(socketClient);
@@ -97,7 +101,7 @@ test('a reader may not attach after what has not happened yet', async () => {
 });
 
 describe('a run that waits', () => {
-  test('is cancelled at once: what was decided and what was not has an end, and the next turn works', async () => {
+  test('A waiting run is cancelled immediately: every call has an end, and the next turn works', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [look, refund('approved'), refund('denied'), refund('open')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient, {}, 3);
@@ -129,7 +133,7 @@ describe('a run that waits', () => {
     ]);
   });
 
-  test('is cancelled by two at once, once', async () => {
+  test('A waiting run that two cancel at the same time is cancelled once', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
@@ -139,7 +143,7 @@ describe('a run that waits', () => {
     expect(events.filter(({ __typename }) => __typename === 'RunCancelled')).toHaveLength(1);
   });
 
-  test('or goes on: a decision and a cancellation at once end in one of the two', async () => {
+  test('A waiting run that is decided on and cancelled at the same time ends in one of the two', async () => {
     for (let round = 0; round < 5; round++) {
       const socketClient = await meet();
       app.model.add({ calls: [refund('r', '404')] });
@@ -163,7 +167,7 @@ describe('a run that waits', () => {
     }
   });
 
-  test('is cancelled when its time is over, and who decides after that is told', async () => {
+  test('A waiting run is cancelled when its time is over, and a later decision is told so', async () => {
     await using own = await startTestApp({ env: { APPROVAL_TTL_SECONDS: '1' } });
     const socketClient = await openSocketClient(own, 'alice');
     own.model.add({ calls: [refund('r')] });
@@ -187,7 +191,7 @@ describe('a run that waits', () => {
     expect((await socketClient.runEvents('ws', startRun.id).rest()).at(-1)?.__typename).toBe('RunCompleted');
   });
 
-  test('cannot be decided on when its time is over, also before anybody has cancelled it', async () => {
+  test('A waiting run cannot be decided on when its time is over, also before it is cancelled', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { runId } = await startWaitingTurn(socketClient);
@@ -201,7 +205,7 @@ describe('a run that waits', () => {
     expect(await statusOf(socketClient, runId)).toBe('CANCELLED');
   });
 
-  test('is not taken for one that was left behind', async () => {
+  test('A waiting run is not taken for a lost one', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r', '404')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
@@ -212,7 +216,7 @@ describe('a run that waits', () => {
     expect((await reader.rest()).at(-1)?.__typename).toBe('RunCompleted');
   });
 
-  test('goes with its conversation', async () => {
+  test('A waiting run is deleted with its conversation', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
@@ -226,7 +230,7 @@ describe('a run that waits', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
   });
 
-  test('ends when its last reader goes, where that was wished', async () => {
+  test('A waiting run ends when its last reader leaves, if onDisconnect is CANCEL', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { runId, reader } = await startWaitingTurn(socketClient, { onDisconnect: 'CANCEL' });
@@ -240,8 +244,8 @@ describe('a run that waits', () => {
   });
 });
 
-describe('a turn that comes while another waits', () => {
-  test('REJECT: is told which is in the way', async () => {
+describe('a turn that is started while another waits for approval', () => {
+  test('REJECT names the run that waits', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
@@ -250,7 +254,7 @@ describe('a turn that comes while another waits', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'CONFLICT', runId } }]);
   });
 
-  test('ENQUEUE: begins when the other is over', async () => {
+  test('ENQUEUE begins the turn when the waiting run is over', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r', '404')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
@@ -264,7 +268,7 @@ describe('a turn that comes while another waits', () => {
     expect(await statusOf(socketClient, runId)).toBe('COMPLETED');
   });
 
-  test('INTERRUPT: the one that waits is cancelled', async () => {
+  test('INTERRUPT cancels the run that waits', async () => {
     const socketClient = await meet();
     app.model.add({ calls: [refund('r')] });
     const { conversationId, reader } = await startWaitingTurn(socketClient);
@@ -276,7 +280,7 @@ describe('a turn that comes while another waits', () => {
   });
 });
 
-test('the conversation’s readers hear of the pause, of each decision and of the end', async () => {
+test('The readers of a conversation hear of the pause, of each decision and of the end', async () => {
   const socketClient = await meet();
   const conversationId = await createBillingConversation(socketClient);
   const statuses: string[] = [];
@@ -305,8 +309,8 @@ test('the conversation’s readers hear of the pause, of each decision and of th
   expect(statuses.at(-1)).toBe('COMPLETED');
 });
 
-describe('what changes while it waits', () => {
-  test('its agents are those that it began with, its tools those that there are', async () => {
+describe('changes while a run waits', () => {
+  test('A waiting run goes on with the agents that it began with and the tools that exist now', async () => {
     await using own = await startTestApp();
     const { db, runs } = own.app;
     const socketClient = await openSocketClient(own, 'alice');

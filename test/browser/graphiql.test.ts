@@ -12,7 +12,7 @@ const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 /** With UPDATE_SCREENSHOT=1 the picture of the README is taken again. */
 const screenshotPath = process.env.UPDATE_SCREENSHOT === '1' ? join(root, 'docs/images/graphiql-turn.png') : undefined;
 
-test('pressing play in GraphiQL streams a turn with a handoff and a tool call', async () => {
+test('The run button of GraphiQL streams a turn with a handoff and a tool call', async () => {
   await using resources = new AsyncDisposableStack();
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
     rm(path, { recursive: true, force: true }),
@@ -52,7 +52,7 @@ test('pressing play in GraphiQL streams a turn with a handoff and a tool call', 
   expect(troubles).toEqual([]);
 });
 
-test('a second visit begins anew, and its turn runs too', async () => {
+test('A second visit of GraphiQL has a conversation of its own, and its turn runs too', async () => {
   await using resources = new AsyncDisposableStack();
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
     rm(path, { recursive: true, force: true }),

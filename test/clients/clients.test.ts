@@ -46,8 +46,8 @@ afterEach(() => {
   expect(complaint.mock.calls).toEqual([]);
 });
 
-describe.each(clients)('%s', (_name, open) => {
-  test('reads, writes, and streams a turn with a tool call and a handoff', async () => {
+describe.each(clients)('the client %s', (_name, open) => {
+  test('A client library reads, writes, and streams a turn with a tool call and a handoff', async () => {
     const requestsBefore = app.model.requests.length;
     await using client = await openClient(open);
 
@@ -102,7 +102,7 @@ describe.each(clients)('%s', (_name, open) => {
     expect(app.model.requests).toHaveLength(requestsBefore + modelCalls);
   });
 
-  test('leaves a turn and it goes on; cancels one and the stream says so', async () => {
+  test('A client library leaves a turn, which goes on, and cancels one, which its stream reports', async () => {
     const gates = [createGate(), createGate()] as const;
     app.model.add(...gates.map((gate) => ({ text: ['One', ' two', ' three'], gate, afterTokens: 1 })));
     await using client = await openClient(open);
@@ -132,7 +132,7 @@ describe.each(clients)('%s', (_name, open) => {
     });
   });
 
-  test('is told what was wrong by its code, and works on', async () => {
+  test('A client library gets the code of an error, and works on', async () => {
     app.model.add({ text: 'Hello.' });
     await using client = await openClient(open);
     const conversationId = await createConversation(client);

@@ -40,7 +40,7 @@ async function agentId(viewer: TestViewer, name: string): Promise<string> {
 }
 
 describe('createConversation', () => {
-  test('needs no input: untitled, no scenario, the tenant’s default agent', async () => {
+  test('createConversation needs no input: untitled, no scenario, the tenant’s default agent', async () => {
     const made = await createOne(alice);
     expect(made).toMatchObject({
       title: 'New conversation',
@@ -55,7 +55,7 @@ describe('createConversation', () => {
     expect(new Date(made.createdAt).toISOString()).toBe(made.createdAt);
   });
 
-  test('prefers the viewer’s own default agent', async () => {
+  test('createConversation prefers the viewer’s own default agent', async () => {
     const carol = await graph.viewer('carol');
     await graph.db.agent.create({
       data: { tenantId: 'acme', ownerId: 'carol', name: 'mine', instructions: 'Hi.', isDefault: true },
@@ -63,7 +63,7 @@ describe('createConversation', () => {
     expect(await createOne(carol)).toMatchObject({ activeAgent: { name: 'mine' } });
   });
 
-  test('gives the floor to the scenario’s root, or to the member that was asked for', async () => {
+  test('createConversation makes the scenario’s root the active agent, or the member that the input names', async () => {
     expect(await createOne(alice, { scenarioKey: 'support', title: 'Help' })).toMatchObject({
       title: 'Help',
       scenario: { key: 'support' },
@@ -88,7 +88,7 @@ describe('createConversation', () => {
     ['a long project', { projectId: 'p'.repeat(256) }, ['input', 'projectId'], '255'],
     ['an id of another kind', { agentId: `conv_${randomUUID()}` }, ['input', 'agentId'], 'agt_'],
     ['an agent id that is none', { agentId: 'x' }, ['input', 'agentId'], 'agt_'],
-  ])('refuses %s, names the field and writes nothing', async (_what, input, path, says) => {
+  ])('createConversation refuses %s, names the field and writes nothing', async (_what, input, path, says) => {
     const before = await graph.db.conversation.count();
     const { data, errors } = await graph.query(alice, create, { input });
     expect(data).toBeNull();
@@ -97,12 +97,12 @@ describe('createConversation', () => {
     expect(await graph.db.conversation.count()).toBe(before);
   });
 
-  test('takes 200 characters of any plane as a title', async () => {
+  test('createConversation accepts a title of 200 characters of any plane', async () => {
     const title = '😀'.repeat(200);
     expect(await createOne(alice, { title })).toMatchObject({ title });
   });
 
-  test('tells unknown, foreign, inactive and outside agents and scenarios apart', async () => {
+  test('createConversation tells unknown, foreign, inactive and outside agents and scenarios apart', async () => {
     const code = async (input: Record<string, unknown>) =>
       (await graph.query(alice, create, { input })).errors[0]?.code;
     expect(await code({ scenarioKey: 'nope' })).toBe('NOT_FOUND');
@@ -124,7 +124,7 @@ describe('createConversation', () => {
 describe('ownership', () => {
   const read = 'query ($id: ID!) { conversation(id: $id) { id title } }';
 
-  test('the owner reads it; anybody else is refused, and absence is something else', async () => {
+  test('A conversation is read by its owner; FORBIDDEN for anybody else, NOT_FOUND if absent', async () => {
     const { id } = await createOne(alice, { title: 'Mine' });
     expect((await graph.query(alice, read, { id })).data).toEqual({ conversation: { id, title: 'Mine' } });
     for (const other of [bob, stranger]) {
@@ -143,12 +143,12 @@ describe('ownership', () => {
     ]);
   });
 
-  test('a happy read is one statement', async () => {
+  test('Reading a conversation is one statement', async () => {
     const { id } = await createOne(alice);
     expect((await graph.query(alice, read, { id })).statements).toBe(1);
   });
 
-  test('others neither change nor delete it', async () => {
+  test('Others neither change nor delete a conversation', async () => {
     const { id } = await createOne(alice, { title: 'Mine' });
     const change = 'mutation ($id: ID!) { updateConversation(id: $id, input: { title: "Theirs" }) { id } }';
     const remove = 'mutation ($id: ID!) { deleteConversation(id: $id) }';
@@ -161,7 +161,7 @@ describe('ownership', () => {
     expect((await graph.query(alice, read, { id })).data.conversation.title).toBe('Mine');
   });
 
-  test('node and nodes keep to the same rules, and one bad id leaves the others be', async () => {
+  test('node and nodes apply the same rights, and one bad id leaves the others alone', async () => {
     const { id } = await createOne(alice, { title: 'Node' });
     const { id: foreign } = await createOne(bob);
     const absent = `conv_${randomUUID()}`;
@@ -198,7 +198,7 @@ describe('updateConversation', () => {
     return data.updateConversation;
   };
 
-  test('changes what is given and leaves what is absent', async () => {
+  test('updateConversation changes the fields of its input and leaves what is absent', async () => {
     const { id, updatedAt } = await createOne(alice, { scenarioKey: 'support' });
     const orders = await agentId(alice, 'orders');
     const renamed = await change(id, { title: 'Renamed' });
@@ -224,7 +224,7 @@ describe('updateConversation', () => {
     });
   });
 
-  test('a null title goes back to the first user message', async () => {
+  test('updateConversation with a null title returns to the first user message', async () => {
     const { id } = await createOne(alice, { title: 'Given' });
     await graph.query(
       alice,
@@ -235,7 +235,7 @@ describe('updateConversation', () => {
     expect(await change(id, { title: null })).toMatchObject({ title: 'Where is it?' });
   });
 
-  test('refuses an agent outside the scenario and a bad title, and changes nothing', async () => {
+  test('updateConversation refuses an agent outside the scenario and a bad title, and changes nothing', async () => {
     const { id } = await createOne(alice, { scenarioKey: 'support', title: 'Stays' });
     const assistant = await agentId(alice, 'assistant');
     for (const input of [{ agentId: assistant, title: 'No' }, { title: '' }, { scenarioKey: 'nope', title: 'No' }]) {
@@ -248,7 +248,7 @@ describe('updateConversation', () => {
 describe('deleteConversation', () => {
   const remove = 'mutation ($id: ID!) { deleteConversation(id: $id) }';
 
-  test('takes messages, runs and everything below them with it', async () => {
+  test('deleteConversation deletes messages, runs and everything below them', async () => {
     const dora = await graph.viewer('dora');
     const { id } = await createOne(dora);
     const conversationId = id.slice('conv_'.length);
@@ -293,7 +293,7 @@ describe('deleteConversation', () => {
     expect((await graph.query(dora, remove, { id })).errors[0]?.code).toBe('NOT_FOUND');
   });
 
-  test('totalCount holds whoever creates and deletes at the same time', async () => {
+  test('totalCount of conversations holds while others create and delete', async () => {
     const eve = await graph.viewer('eve');
     const made = await Promise.all(Array.from({ length: 20 }, () => createOne(eve)));
     // Each is deleted twice at once: one of the two finds it gone.
@@ -310,7 +310,7 @@ describe('deleteConversation', () => {
 });
 
 describe('conversations', () => {
-  test('10,000 of them: three statements, and none reads rows outside the page', async () => {
+  test('A list of 10,000 conversations takes three statements, and none reads rows outside the page', async () => {
     const many = await graph.viewer('many');
     await graph.db.$executeRaw`
       INSERT INTO conversations (id, tenant_id, user_id, title, message_count, created_at, updated_at)

@@ -45,7 +45,7 @@ async function follow(id: string, token?: string) {
   };
 }
 
-test('a turn of somebody else’s making is heard of: messages, runs, the switch, the title', async () => {
+test('conversationEvents reports a turn that another client started: messages, runs, the active agent, the title', async () => {
   const id = await createConversation();
   app.model.add(
     { calls: [{ name: 'transfer_to_billing', arguments: { reason: 'money' } }] },
@@ -74,7 +74,7 @@ test('a turn of somebody else’s making is heard of: messages, runs, the switch
   );
 });
 
-test('what mutations do is heard of', async () => {
+test('conversationEvents reports what mutations do', async () => {
   const id = await createConversation();
   const reader = await follow(id);
   await app.query(`mutation ($id: ID!) { updateConversation(id: $id, input: { title: "Renamed" }) { id } }`, { id });
@@ -89,14 +89,14 @@ test('what mutations do is heard of', async () => {
   ]);
 });
 
-test('somebody else hears nothing', async () => {
+test('conversationEvents is FORBIDDEN for another user', async () => {
   const id = await createConversation();
   const stream = app.ws(await app.token({ sub: 'mallory' })).iterate({ query: document, variables: { id } });
   const { value } = await stream.next();
   expect(value?.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
 });
 
-test('a reader that goes away leaves nothing behind', async () => {
+test('A reader of conversationEvents that leaves, leaves nothing open', async () => {
   const before = app.app.runs.feed.size;
   const id = await createConversation();
   const stream = app.ws(await app.token()).iterate({ query: document, variables: { id } });
@@ -106,7 +106,7 @@ test('a reader that goes away leaves nothing behind', async () => {
   await expect.poll(() => app.app.runs.feed.size).toBe(before);
 });
 
-test('a reader that stops reading is told so, and costs a bounded amount', async () => {
+test('A reader of conversationEvents that stops reading is told so, and costs a bounded amount', async () => {
   const feed = new ConversationFeed();
   const reader = feed.follow('c');
   for (let n = 0; n < 5_000; n++) feed.publish({ type: 'RunChanged', conversationId: 'c', runId: 'same' });
@@ -117,7 +117,7 @@ test('a reader that stops reading is told so, and costs a bounded amount', async
   expect(feed.size).toBe(0);
 });
 
-test('the end of the conversation is the end of the stream', async () => {
+test('conversationEvents ends when the conversation is deleted', async () => {
   const before = app.app.runs.feed.size;
   const id = await createConversation();
   const stream = app.ws(await app.token()).iterate({ query: document, variables: { id } });

@@ -41,7 +41,7 @@ async function say(conversationId: string, content: string, more: Record<string,
 }
 
 describe('createMessage', () => {
-  test('adds to the end, and the conversation knows', async () => {
+  test('createMessage adds to the end, and the conversation’s fields follow', async () => {
     const conversationId = await begin();
     const first = await say(conversationId, 'Where is my order 1042?');
     expect(first).toMatchObject({
@@ -66,7 +66,7 @@ describe('createMessage', () => {
     });
   });
 
-  test('keeps attachments as they came', async () => {
+  test('createMessage stores attachments as they are', async () => {
     const attachment = { name: 'Rechnung ü.pdf', type: 'application/pdf', url: 'https://files.test/a.pdf', size: 0 };
     const message = await say(await begin(), 'See this', {
       attachments: [attachment, { ...attachment, knowledgeBaseId: 'kb_1' }],
@@ -77,7 +77,7 @@ describe('createMessage', () => {
     ]);
   });
 
-  test('keeps a routing decision and finished tool calls', async () => {
+  test('createMessage stores a routing decision and finished tool calls', async () => {
     const agents = await graph.query(alice, '{ agents { edges { node { id name } } } }');
     const { id } = agents.data.agents.edges[0].node;
     const message = await say(await begin(), 'Done', {
@@ -113,7 +113,7 @@ describe('createMessage', () => {
     ]);
   });
 
-  test('links a run of the same conversation, and no other', async () => {
+  test('createMessage links a run of the same conversation, and no other', async () => {
     const conversationId = await begin();
     const other = await begin();
     const message = await say(conversationId, 'Hi');
@@ -192,7 +192,7 @@ describe('createMessage', () => {
       { routingDecision: { confidence: 1, reasoning: '', selectedAgents: ['x'] } },
       ['routingDecision', 'selectedAgents', 0],
     ],
-  ])('refuses %s, names it and writes nothing', async (_what, input, path) => {
+  ])('createMessage refuses %s, names it and writes nothing', async (_what, input, path) => {
     const conversationId = await begin();
     const { data, errors } = await graph.query(alice, create, {
       input: { conversationId, role: 'USER', content: 'x', ...input },
@@ -204,12 +204,12 @@ describe('createMessage', () => {
     expect((await graph.db.conversation.findUnique({ where: { id: row } }))?.messageCount).toBe(0);
   });
 
-  test('takes 100,000 characters, counted as characters', async () => {
+  test('createMessage accepts 100,000 characters, counted as characters', async () => {
     const content = '😀'.repeat(100_000);
     expect((await say(await begin(), content)).content).toBe(content);
   });
 
-  test('is refused in somebody else’s conversation and in none', async () => {
+  test('createMessage is refused in a conversation of somebody else and in one that does not exist', async () => {
     const conversationId = await begin();
     const code = async (viewer: TestViewer, id: string) =>
       (await graph.query(viewer, create, { input: { conversationId: id, role: 'USER', content: 'x' } })).errors[0]
@@ -220,7 +220,7 @@ describe('createMessage', () => {
     expect(await code(alice, 'x')).toBe('BAD_USER_INPUT');
   });
 
-  test('50 at once take positions without gaps', async () => {
+  test('50 calls of createMessage at the same time take positions without gaps', async () => {
     const conversationId = await begin();
     await Promise.all(Array.from({ length: 50 }, (_, index) => say(conversationId, `Message ${index}`)));
     const rows = await graph.db.message.findMany({
@@ -231,7 +231,7 @@ describe('createMessage', () => {
     expect(rows.map((row) => row.position)).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
   });
 
-  test('takes four statements: BEGIN, the position, the row, COMMIT', async () => {
+  test('createMessage takes four statements: BEGIN, the position, the row, COMMIT', async () => {
     const conversationId = await begin();
     const { statements } = await graph.query(
       alice,
@@ -242,7 +242,7 @@ describe('createMessage', () => {
   });
 });
 
-describe('messages of a conversation', () => {
+describe('a message', () => {
   const document = `query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String, $order: OrderDirection) {
     conversation(id: $id) {
       messages(first: $first, after: $after, last: $last, before: $before, order: $order) {
@@ -268,7 +268,7 @@ describe('messages of a conversation', () => {
     for (let index = 1; index <= 7; index += 1) await say(id, `m${index}`);
   });
 
-  test.each(['ASC', 'DESC'])('pages both ways, %s', async (order) => {
+  test.each(['ASC', 'DESC'])('Messages are paged forwards and backwards, %s', async (order) => {
     const whole = contents(await read({ order }));
     expect(whole).toEqual(order === 'ASC' ? whole.toSorted() : whole.toSorted().reverse());
     const forwards: string[] = [];
@@ -293,12 +293,12 @@ describe('messages of a conversation', () => {
     expect(backwards).toEqual(whole);
   });
 
-  test('a page is one statement, with its conversation', async () => {
+  test('A page of messages is one statement, with its conversation', async () => {
     const { statements } = await graph.query(alice, document, { id, first: 3 });
     expect(statements).toBe(1);
   });
 
-  test('pages of many conversations come with the conversations', async () => {
+  test('Pages of messages of many conversations come with the conversations', async () => {
     const { data, errors, statements } = await graph.query(
       alice,
       '{ conversations(first: 20) { edges { node { messages(first: 2) { totalCount pageInfo { hasNextPage } edges { node { content agent { name } } } } } } } }',
@@ -308,7 +308,7 @@ describe('messages of a conversation', () => {
     expect(statements).toBe(2);
   });
 
-  test('takes 500, no more, and refuses the cursors of others', async () => {
+  test('A page of messages has at most 500, and refuses the cursors of other lists', async () => {
     expect(contents(await read({ first: 500 }))).toHaveLength(7);
     const other = await begin();
     await say(other, 'x');
@@ -330,7 +330,7 @@ describe('messages of a conversation', () => {
 describe('message', () => {
   const document = 'query ($id: ID!) { message(id: $id) { id content conversation { title } } }';
 
-  test('is its owner’s alone', async () => {
+  test('A message is read by its owner alone', async () => {
     const { id } = await say(await begin(alice, 'T'), 'secret');
     expect((await graph.query(alice, document, { id })).data.message).toEqual({
       id,
@@ -346,7 +346,7 @@ describe('message', () => {
     expect((await graph.query(alice, document, { id: `conv_${randomUUID()}` })).errors[0]?.code).toBe('BAD_USER_INPUT');
   });
 
-  test('has a preview of any length from 1 to 1,000', async () => {
+  test('A message has a preview of any length from 1 to 1,000', async () => {
     const { id } = await say(await begin(), 'word '.repeat(400));
     const preview = async (length: number) =>
       graph.query(alice, 'query ($id: ID!, $length: Int) { message(id: $id) { preview(length: $length) } }', {
@@ -373,11 +373,11 @@ describe('titles and previews', () => {
     [`${'word '.repeat(12)}end`, `${'word '.repeat(12).trimEnd().slice(0, 59)}…`],
     ['x'.repeat(61), `${'x'.repeat(59)}…`],
     ['x'.repeat(60), 'x'.repeat(60)],
-  ])('%j is titled %j', (content, title) => {
+  ])('A conversation that begins with %j is titled %j', (content, title) => {
     expect(makeTitle(content)).toBe(title);
   });
 
-  test('never split what a person sees as one character, and fit the column', () => {
+  test('Titles and previews never split what a person sees as one character, and fit the column', () => {
     const family = '👩‍👩‍👧‍👦';
     for (const content of [
       family.repeat(100),
@@ -397,7 +397,7 @@ describe('titles and previews', () => {
   });
 });
 
-test('a title that was given stays, and an untitled one waits for the first user message with text', async () => {
+test('A title from the input stays, and an untitled conversation waits for the first user message with text', async () => {
   const given = await begin(alice, 'Given');
   expect((await say(given, 'Hello')).conversation.title).toBe('Given');
   const open = await begin();

@@ -52,7 +52,7 @@ const orders = ['CREATED_AT', 'UPDATED_AT', 'TITLE'].flatMap((field) =>
 );
 
 describe.each(orders)('conversations by $field $direction', (orderBy) => {
-  test('pages forwards and backwards give the whole list once, and say where it ends', async () => {
+  test('Pages of conversations, forwards and backwards, give the whole list once, and say if it ends', async () => {
     const whole = ids(await read({ orderBy, first: 100 }));
     expect(new Set(whole).size).toBe(titles.length);
 
@@ -80,7 +80,7 @@ describe.each(orders)('conversations by $field $direction', (orderBy) => {
     expect(backwards).toEqual(whole);
   });
 
-  test('the order is the database’s own', async () => {
+  test('The order of conversations is that of the database', async () => {
     const column = { CREATED_AT: 'created_at', UPDATED_AT: 'updated_at', TITLE: 'title' }[orderBy.field];
     const rows = await graph.db.$queryRawUnsafe<{ id: string }[]>(
       `SELECT id FROM conversations WHERE user_id = 'alice' ORDER BY ${column} ${orderBy.direction}, id ${orderBy.direction}`,
@@ -88,7 +88,7 @@ describe.each(orders)('conversations by $field $direction', (orderBy) => {
     expect(ids(await read({ orderBy, first: 100 }))).toEqual(rows.map((row) => `conv_${row.id}`));
   });
 
-  test('first and last of a range between two cursors', async () => {
+  test('first and last can select from a range between two cursors', async () => {
     const whole = await read({ orderBy, first: 100 });
     const cursor = (index: number) => whole.edges[index]?.cursor;
     const expected = ids(whole);
@@ -103,16 +103,16 @@ describe.each(orders)('conversations by $field $direction', (orderBy) => {
   });
 });
 
-test('the last one changed comes first unless ordered otherwise', async () => {
+test('The conversation that changed last comes first unless ordered otherwise', async () => {
   expect(ids(await read({}))).toEqual(ids(await read({ orderBy: { field: 'UPDATED_AT', direction: 'DESC' } })));
 });
 
-test('before alone means the end of what comes before', async () => {
+test('before alone selects the end of what comes before the cursor', async () => {
   const whole = await read({ first: 100 });
   expect(ids(await read({ before: whole.edges[4]?.cursor }))).toEqual(ids(whole).slice(0, 4));
 });
 
-test('an empty page and an empty list', async () => {
+test('An empty page and an empty list have no cursors', async () => {
   const none = await read({ first: 0 });
   expect(none.edges).toEqual([]);
   expect(none.pageInfo).toEqual({ hasNextPage: true, hasPreviousPage: false, startCursor: null, endCursor: null });
@@ -129,7 +129,7 @@ test('an empty page and an empty list', async () => {
   expect(beyond.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
 });
 
-test('rows that come and go between two pages make no gap and no repeat', async () => {
+test('Rows that are created and deleted between two pages make no gap and no repeat', async () => {
   const zoe = await graph.viewer('zoe');
   const made = await graph.db.conversation.createManyAndReturn({
     data: Array.from({ length: 6 }, (_, index) => ({
@@ -155,7 +155,7 @@ test('rows that come and go between two pages make no gap and no repeat', async 
   expect(rest.pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
 });
 
-describe('search', () => {
+describe('search in conversations', () => {
   beforeAll(async () => {
     const sam = await graph.viewer('sam');
     for (const title of [
@@ -185,7 +185,7 @@ describe('search', () => {
     ['upper CASE', ['UPPER case']],
     ['ÜNÏ', ['Ünïcode']],
     ['no such', []],
-  ])('%s finds %j, and wildcards are letters', async (search, expected) => {
+  ])('A search in %s finds %j, and wildcards are ordinary letters', async (search, expected) => {
     const sam = await graph.viewer('sam');
     const page = await read({ search }, sam);
     expect(page.edges.map((edge) => edge.node.title).sort()).toEqual(expected);
@@ -195,7 +195,7 @@ describe('search', () => {
     expect(one.pageInfo.hasNextPage).toBe(expected.length > 1);
   });
 
-  test.each([[''], ['x'.repeat(201)], ['a\u0000'], ['\udc00']])('refuses %j', async (search) => {
+  test.each([[''], ['x'.repeat(201)], ['a\u0000'], ['\udc00']])('A search refuses %j', async (search) => {
     const { errors } = await graph.query(alice, document, { search });
     expect(errors).toEqual([expect.objectContaining({ code: 'BAD_USER_INPUT', path: ['search'] })]);
   });
@@ -213,12 +213,12 @@ describe('wrong page arguments', () => {
     [{ before: Buffer.from('[]').toString('base64url') }, ['before']],
     [{ after: Buffer.from('["conversations:UPDATED_AT:DESC",["x","y"]]').toString('base64url') }, ['after']],
     [{ after: 'x'.repeat(5000) }, ['after']],
-  ])('%j is refused by name', async (variables, path) => {
+  ])('The page arguments %j are refused by name', async (variables, path) => {
     const { errors } = await graph.query(alice, document, variables);
     expect(errors).toEqual([expect.objectContaining({ code: 'BAD_USER_INPUT', path })]);
   });
 
-  test('a cursor is good for its own list and order only', async () => {
+  test('A cursor is valid for its own list and order only', async () => {
     const { edges } = await read({ orderBy: { field: 'TITLE', direction: 'ASC' } });
     for (const orderBy of [
       { field: 'TITLE', direction: 'DESC' },
@@ -234,7 +234,7 @@ describe('wrong page arguments', () => {
   });
 });
 
-test('totalCount costs a statement only where it is asked for', async () => {
+test('totalCount costs a statement only if it is selected', async () => {
   const without = await graph.query(alice, '{ conversations { edges { cursor } } }');
   const along = await graph.query(alice, '{ conversations { totalCount edges { cursor } } }');
   expect(along.statements).toBe(without.statements + 1);

@@ -34,7 +34,7 @@ async function agentIds(viewer: TestViewer): Promise<Record<string, string>> {
 const defaults = { enabledTools: [], enabledAgents: [], model: null, temperature: 0.7, maxTokens: 2_000 };
 
 describe('settings', () => {
-  test('are the defaults before anything was set, without a row', async () => {
+  test('Settings that were never set are the defaults, without a row', async () => {
     const viewer = await graph.viewer('fresh');
     const settings = await read(viewer);
     expect(settings).toMatchObject(defaults);
@@ -44,7 +44,7 @@ describe('settings', () => {
     expect((await graph.query(viewer, '{ chatSettings { id temperature } }')).statements).toBe(1);
   });
 
-  test('keep their id when they are first set, and leave what is absent', async () => {
+  test('Settings keep their id when they are first set, and leave what is absent', async () => {
     const viewer = await graph.viewer('setter');
     const { billing, orders } = await agentIds(viewer);
     const { id } = await read(viewer);
@@ -73,7 +73,7 @@ describe('settings', () => {
     expect(await read(viewer)).toEqual(all);
   });
 
-  test('null goes back to the default', async () => {
+  test('A setting of null returns to the default', async () => {
     const viewer = await graph.viewer('resetter');
     const { billing } = await agentIds(viewer);
     await change(viewer, {
@@ -88,7 +88,7 @@ describe('settings', () => {
     expect(await read(viewer)).toMatchObject(defaults);
   });
 
-  test('are each viewer’s own', async () => {
+  test('Each viewer has settings of their own', async () => {
     const one = await graph.viewer('one');
     const two = await graph.viewer('two');
     const namesake = await graph.viewer('one', 'elsewhere');
@@ -98,7 +98,7 @@ describe('settings', () => {
     expect(new Set([(await read(one)).id, (await read(two)).id, (await read(namesake)).id]).size).toBe(3);
   });
 
-  test('first set by many at once are one row with everybody’s fields', async () => {
+  test('Settings that many set first at the same time are one row with everybody’s fields', async () => {
     const viewer = await graph.viewer('racer');
     const { billing, orders } = await agentIds(viewer);
     await Promise.all([
@@ -130,7 +130,7 @@ describe('settings', () => {
     ['a tool with a blank', { enabledTools: ['ok', 'not ok'] }, ['enabledTools', 1]],
     ['a tool that there is not', { enabledTools: ['current_time', 'no_such_tool'] }, ['enabledTools', 1]],
     ['an agent id that is none', { enabledAgents: ['x'] }, ['enabledAgents', 0]],
-  ])('refuse %s and change nothing', async (_what, input, path) => {
+  ])('Settings refuse %s and change nothing', async (_what, input, path) => {
     const viewer = await graph.viewer('wrong');
     const before = await read(viewer);
     const { data, errors } = await graph.query(viewer, update, { input: { model: 'changed', ...input } });
@@ -139,7 +139,7 @@ describe('settings', () => {
     expect(await read(viewer)).toEqual(before);
   });
 
-  test('take only agents that the viewer may use', async () => {
+  test('Settings accept only agents that the viewer may use', async () => {
     const viewer = await graph.viewer('chooser');
     const stranger = await graph.viewer('chooser', 'elsewhere');
     const code = async (id: string | undefined) =>
@@ -149,7 +149,7 @@ describe('settings', () => {
     expect(await code(`agt_${randomUUID()}`)).toBe('NOT_FOUND');
   });
 
-  test('need a token', async () => {
+  test('Settings need a token', async () => {
     expect((await graph.query(null, '{ chatSettings { id } }')).errors[0]?.code).toBe('UNAUTHENTICATED');
   });
 });

@@ -37,7 +37,7 @@ const answer = (calls: readonly RequestedCall[], output: string): HistoryItem[] 
 ];
 
 describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', (api) => {
-  test('hands off, looks the order up and says what it found, in one turn', async () => {
+  test('The demo hands off, looks the order up and says what it found, in one turn', async () => {
     const step = await openDemo(api);
     const history = [ask('Where is my order 1042, and can I get a refund?')];
 
@@ -70,7 +70,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     ['I want my money back, where is the invoice?', 'transfer_to_billing'],
     ['My parcel has not arrived', 'transfer_to_orders'],
     ['Let me talk to a human about order 1042', 'transfer_to_human_escalation'],
-  ])('%s', async (question, expected) => {
+  ])('The demo reacts to a user’s words: %s', async (question, expected) => {
     const step = await openDemo(api);
     const { calls } = await step([ask(question)], transfers);
     expect(calls.map((call) => call.name)).toEqual([expected]);
@@ -92,13 +92,13 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     ['What time is it on my laptop?', 'current_time'],
     ['Please hand the conversation over', undefined],
     ['Hello there, what else do they have?', undefined],
-  ])('by what others are for: %s', async (question, expected) => {
+  ])('The demo hands off by what other agents are for: %s', async (question, expected) => {
     const step = await openDemo(api);
     const { calls } = await step([ask(question)], [...desk, tool('current_time', 'timeZone')]);
     expect(calls.map((call) => call.name)).toEqual(expected === undefined ? [] : [expected]);
   });
 
-  test('says so where it was given a number and nobody can look it up', async () => {
+  test('The demo says so if it has an order number and no tool to look it up', async () => {
     const step = await openDemo(api);
     const asking = [ask('Where is order 1042?')];
     const { text } = await step(asking, []);
@@ -107,7 +107,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     expect((await step([ask('Where is my order?')], [lookupOrder])).text).toContain('Give me an order number');
   });
 
-  test('calls several tools at once and reports each', async () => {
+  test('The demo calls several tools in one step and reports each', async () => {
     const step = await openDemo(api);
     const tools = [lookupOrder, tool('current_time', 'timeZone')];
     const history = [ask('What time is it in Europe/Berlin, and where is order 1043?')];
@@ -121,14 +121,14 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     expect(final.text).toContain('The clock says: "nothing there".');
   });
 
-  test('names itself and quotes what it does not understand', async () => {
+  test('The demo names itself and quotes what it does not understand', async () => {
     const step = await openDemo(api);
     const { text } = await step([ask('Hello'), { role: 'assistant', content: 'Hi.', calls: [] }, ask('Sing!')], []);
     expect(text).toMatch(/^I am Switchboard's demo model/);
     expect(text).toContain('You said: "Sing!" This is turn 2 of our conversation.');
   });
 
-  test('keeps to the token limit', async () => {
+  test('The demo keeps to the token limit', async () => {
     const step = await openDemo(api);
     const result = await step([ask('Hello')], [], 4);
     expect(result.text).toBe("I am Switchboard's demo");
@@ -136,7 +136,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
   });
 });
 
-test('the server answers without a stream too, and lists its models', async () => {
+test('The demo server answers without a stream too, and lists its models', async () => {
   const demo = await startDemoModel(pace);
   onTestFinished(demo.close);
   const client = new OpenAI({ baseURL: demo.url, apiKey: 'any' });
@@ -148,7 +148,7 @@ test('the server answers without a stream too, and lists its models', async () =
   expect((await client.models.list()).data.map((model) => model.id)).toEqual([demoModelName]);
 });
 
-test('the openai client itself reads both streams to the same answer', async () => {
+test('The openai client reads both streams of the demo to the same answer', async () => {
   const demo = await startDemoModel(pace);
   onTestFinished(demo.close);
   const client = new OpenAI({ baseURL: demo.url, apiKey: 'any' });
@@ -161,14 +161,14 @@ test.each([
   ['no JSON', '{', 400],
   ['no messages', '{"model":"m"}', 400],
   ['a call without its output', unanswered(), 400],
-])('the server refuses %s', async (_, body, status) => {
+])('The demo server refuses %s', async (_, body, status) => {
   await using server = await createScriptedModel();
   const response = await fetch(`${server.url}/chat/completions`, { method: 'POST', body });
   expect(response.status).toBe(status);
   expect(await response.json()).toMatchObject({ error: { message: expect.any(String) } });
 });
 
-test('a script fails on what it did not expect, and on what was not used', async () => {
+test('A scripted model fails on a request that it did not expect, and on a step that was not used', async () => {
   const model = await createScriptedModel([{ text: 'Hi.', match: (request) => request.model === 'other' }]);
   expect(model.assertDone).toThrow('1 scripted steps were not used');
   const request = requestFor('RESPONSES', model.url);
@@ -177,7 +177,7 @@ test('a script fails on what it did not expect, and on what was not used', async
   await expect(model[Symbol.asyncDispose]()).rejects.toThrow('did not expect this request');
 });
 
-test('a port that is taken is told', async () => {
+test('The demo server names a port that is taken', async () => {
   const demo = await startDemoModel(pace);
   onTestFinished(demo.close);
   const port = Number(new URL(demo.url).port);

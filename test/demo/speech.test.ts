@@ -5,7 +5,7 @@ import { startModelServer } from '../../src/demo/server.ts';
 import { speakInChunks } from '../../src/demo/tones.ts';
 import { speakInTones } from '../support/scripted-model/speech.ts';
 
-test('upgrades to paths that are none, and clients that are gone, do the demo no harm', async () => {
+test('Upgrades to unknown paths, and clients that are gone, do not harm the demo', async () => {
   const demo = await startModelServer({ respond: () => ({}) });
   onTestFinished(demo.close);
   const port = Number(new URL(demo.url).port);
@@ -27,7 +27,7 @@ test('upgrades to paths that are none, and clients that are gone, do the demo no
   expect((await fetch(`${demo.url}/models`)).status).toBe(200);
 });
 
-test('long texts are spoken with pauses for others, to the same sound', async () => {
+test('Long texts are spoken with pauses for other work, to the same sound', async () => {
   const text = 'a '.repeat(5_000);
   let turns = 0;
   let speaking = true;

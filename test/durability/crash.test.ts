@@ -51,7 +51,7 @@ async function expectInterrupted(socketClient: SocketClient, seen: readonly Turn
 }
 
 test(
-  'kill -9 in the middle of a text: what was saved is there, the run has failed, a new turn works',
+  'kill -9 in the middle of a text: the saved text is there, the run has failed, a new turn works',
   room,
   async () => {
     await using data = await createTestDataFolder();
@@ -95,7 +95,7 @@ test(
   },
 );
 
-test('kill -9 before the first token, and again while the next server takes care of it', room, async () => {
+test('kill -9 before the first token, and again while the next server recovers the run', room, async () => {
   await using data = await createTestDataFolder();
   await using model = await createScriptedModel();
   model.add({ misbehave: 'hang-before-headers' });
@@ -212,7 +212,7 @@ test('kill -9 twice: in a tool call, after a handoff, with a turn that waits', r
 });
 
 test(
-  'SIGTERM: a turn that is about to end ends, its readers hear of it, and the process leaves in order',
+  'SIGTERM lets a turn that is about to end finish, its readers hear of it, and the process exits in order',
   room,
   async () => {
     await using data = await createTestDataFolder();
@@ -252,7 +252,7 @@ test(
 );
 
 test(
-  'SIGTERM: a turn that does not end is INTERRUPTED with what it has; one that waits begins with the next server',
+  'SIGTERM makes a turn that does not end INTERRUPTED with its text; one in the queue begins with the next server',
   room,
   async () => {
     await using data = await createTestDataFolder();

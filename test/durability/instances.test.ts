@@ -23,7 +23,7 @@ async function openTwo() {
   return { one, two, here, there, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-test('a run can be followed and read from the other instance, from any seq, to its end', async () => {
+test('A run can be followed and read from the other instance, from any seq, to its end', async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await here.createConversation();
@@ -63,7 +63,7 @@ test('a run can be followed and read from the other instance, from any seq, to i
   await expect.poll(() => two.app.runs.log.runIds()).toEqual([]);
 });
 
-test('a run can be cancelled from the other instance, and interrupted by a turn there', async () => {
+test('A run can be cancelled from the other instance, and interrupted by a turn there', async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await here.createConversation();
@@ -93,7 +93,7 @@ test('a run can be cancelled from the other instance, and interrupted by a turn 
   expect(two.model.requests).toEqual([]);
 });
 
-test('deleting a conversation on one instance stops its turn on the other', async () => {
+test('Deleting a conversation on one instance stops its turn on the other', async () => {
   await using both = await openTwo();
   const { one, here, there } = both;
   const conversationId = await here.createConversation();
@@ -112,7 +112,7 @@ test('deleting a conversation on one instance stops its turn on the other', asyn
   expect(gone).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
 });
 
-test('both start the same turn at once: it runs once, and both read it', async () => {
+test('Two instances start the same turn at the same time: it runs once, and both read it', async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   for (let round = 0; round < 5; round++) {
@@ -138,7 +138,7 @@ test('both start the same turn at once: it runs once, and both read it', async (
   }
 });
 
-test('both start turns of their own at once: one runs, the others are told which', async () => {
+test('Two instances start different turns at the same time: one runs, the others are told which', async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await here.createConversation();
@@ -162,7 +162,7 @@ test('both start turns of their own at once: one runs, the others are told which
   await other.chatTurn('ws', { conversationId }).rest();
 });
 
-test('an instance that stops in order leaves its queue to the other', { timeout: 40_000 }, async () => {
+test('An instance that stops in order leaves its queue to the other', { timeout: 40_000 }, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await here.createConversation();
@@ -185,7 +185,7 @@ test('an instance that stops in order leaves its queue to the other', { timeout:
   expect([...assembleTexts(events).values()]).toEqual(['Taken over']);
 });
 
-test('an instance that dies: the other ends its run and goes on with its queue', { timeout: 240_000 }, async () => {
+test('If an instance dies, the other ends its run and goes on with its queue', { timeout: 240_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
@@ -238,7 +238,7 @@ test('an instance that dies: the other ends its run and goes on with its queue',
   expect(run).toMatchObject({ status: 'FAILED', messages: [{ status: 'PARTIAL', content: 'Last' }] });
 });
 
-test('an instance that was taken for dead stops its turn, and its readers are told', { timeout: 40_000 }, async () => {
+test('An instance that was taken for dead stops its turn, and its readers are told', { timeout: 40_000 }, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   const conversationId = await here.createConversation();

@@ -59,7 +59,7 @@ async function copyWaiting(db: Database, runId: string, count: number, actionExp
   return ids.map(({ id }) => id);
 }
 
-test('however many waiting runs are followed, each reader hears how its own goes on', room, async () => {
+test('However many waiting runs are followed, each reader hears how its own goes on', room, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   one.model.add({ calls: [refund('r')] });
@@ -75,7 +75,7 @@ test('however many waiting runs are followed, each reader hears how its own goes
   for (const cursor of followed) await cursor.return();
 });
 
-test('runs that cannot be cancelled when their time is over hold up no others', room, async () => {
+test('Runs that cannot be cancelled when their time is over do not hold up others', room, async () => {
   await using app = await startTestApp();
   const { db, runs } = app.app;
   const socketClient = await openSocketClient(app, 'alice');
@@ -91,7 +91,7 @@ test('runs that cannot be cancelled when their time is over hold up no others', 
 });
 
 test.each([1, 3])(
-  'a pause that is written, and the answers to %i attempts are lost: the run waits and can be decided on',
+  'A pause is stored although the answers to %i attempts are lost: the run waits and can be decided on',
   room,
   async (times) => {
     await using app = await startTestApp();
@@ -123,21 +123,25 @@ test.each([1, 3])(
   },
 );
 
-test('onDisconnect CANCEL: the last reader goes when the run has been carried on elsewhere', room, async () => {
-  await using both = await openTwo();
-  const { one, two, here, there } = both;
-  one.model.add({ calls: [refund('r')] });
-  const { runId, reader } = await startWaitingTurn(here, { onDisconnect: 'CANCEL' });
-  two.model.add({ text: ['It', ' is'], afterTokens: 1, gate: createGate() });
-  await decide(there, runId, 'r');
-  await two.model.received(1);
-  await reader.leave();
-  await expect.poll(async () => (await there.ask(run, { id: runId })).run.status, drainTimeout).toBe('CANCELLED');
-  expect(two.model.requests[0]?.signal.aborted).toBe(true);
-});
+test(
+  'onDisconnect CANCEL holds when the last reader leaves a run that has been carried on elsewhere',
+  room,
+  async () => {
+    await using both = await openTwo();
+    const { one, two, here, there } = both;
+    one.model.add({ calls: [refund('r')] });
+    const { runId, reader } = await startWaitingTurn(here, { onDisconnect: 'CANCEL' });
+    two.model.add({ text: ['It', ' is'], afterTokens: 1, gate: createGate() });
+    await decide(there, runId, 'r');
+    await two.model.received(1);
+    await reader.leave();
+    await expect.poll(async () => (await there.ask(run, { id: runId })).run.status, drainTimeout).toBe('CANCELLED');
+    expect(two.model.requests[0]?.signal.aborted).toBe(true);
+  },
+);
 
 test.each(['ws', 'sse'] as const)(
-  'over %s, the readers of a conversation that is deleted hear of the end, on any instance',
+  'Over %s, the readers of a conversation that is deleted hear of the end, on any instance',
   room,
   async (transport) => {
     await using both = await openTwo();
@@ -159,7 +163,7 @@ test.each(['ws', 'sse'] as const)(
   },
 );
 
-test('lastSeq does not fall back when a run goes on', room, async () => {
+test('lastSeq does not fall back when a waiting run goes on', room, async () => {
   await using app = await startTestApp();
   const socketClient = await openSocketClient(app, 'alice');
   app.model.add({ text: 'I refund it.', calls: [refund('r')] });
@@ -182,7 +186,7 @@ test('lastSeq does not fall back when a run goes on', room, async () => {
   expect((await reader.rest()).at(-1)?.__typename).toBe('RunCompleted');
 });
 
-test('a run whose process died after the decisions tells of no start of a call that was denied', room, async () => {
+test('A run whose process died after the decisions reports no start of a call that was denied', room, async () => {
   await using both = await openTwo();
   const { one, two, here, there } = both;
   one.model.add({ calls: [refund('a'), refund('b', '1043')] });

@@ -122,7 +122,7 @@ function expectClosed(events: readonly TurnEvent[]): void {
 }
 
 describe('a turn', () => {
-  test('answers', async () => {
+  test('A turn answers with the text of the model', async () => {
     const setting = setUp([say('Hel', 'lo')]);
     const events = await drain(setting);
     expectClosed(events);
@@ -136,7 +136,7 @@ describe('a turn', () => {
     ]);
   });
 
-  test('runs the calls of a step side by side, and gives the results back in the order of the calls', async () => {
+  test('A turn runs the calls of a step side by side, and gives the results back in the order of the calls', async () => {
     let running = 0;
     let most = 0;
     const setting = setUp([ask(['1', 'work'], ['2', 'work'], ['3', 'work']), say('ok')], async ({ id }) => {
@@ -157,7 +157,7 @@ describe('a turn', () => {
     ]);
   });
 
-  test('hands off once, after the tools, and the next step is the other agent’s', async () => {
+  test('A turn hands off once, after the tools, and the next step is the other agent’s', async () => {
     const setting = setUp([
       ask(['1', 'work'], ['2', 'transfer_to_b', '{"reason":"because"}'], ['3', 'transfer_to_b']),
       say('I am b'),
@@ -178,7 +178,7 @@ describe('a turn', () => {
     ['a tool that says no', 'work', undefined, async () => ({ ok: false, error: 'no' }) satisfies ToolOutcome],
     ['a tool that never answers', 'work', undefined, () => new Promise<ToolOutcome>(() => {})],
     ['a result that is not JSON', 'work', undefined, async () => ({ ok: true, result: 1n })],
-  ])('goes on after %s', async (_what, name, args, work) => {
+  ])('A turn goes on after %s', async (_what, name, args, work) => {
     const setting = setUp([ask(['1', name, args ?? '{}']), say('sorry')], work);
     const events = await drain(setting);
     expectClosed(events);
@@ -189,7 +189,7 @@ describe('a turn', () => {
     expect(JSON.stringify(events)).not.toMatch(/secret/);
   });
 
-  test('bounds a result, and keeps it storable', async () => {
+  test('A turn bounds a result, and keeps it storable', async () => {
     const setting = setUp([ask(['1', 'work']), say('ok')], async () => ({
       ok: true,
       result: { text: `\0\ud800${'x'.repeat(1_000)}` },
@@ -206,7 +206,7 @@ describe('a turn', () => {
     ['control characters', '\u0001'.repeat(5_000)],
     ['emoji', '😀'.repeat(5_000)],
     ['a list that is nested deep', Array.from({ length: 120 }).reduce<unknown>((inner) => ['"', inner], 1)],
-  ])('bounds a result of %s as it is written for the model', async (_what, result) => {
+  ])('A turn bounds a result of %s as it is written for the model', async (_what, result) => {
     const setting = setUp([ask(['1', 'work']), say('ok')], async () => ({ ok: true, result }));
     await drain(setting);
     const output = setting.requests[1]?.history.at(-1);
@@ -216,7 +216,7 @@ describe('a turn', () => {
     expect(written.length).toBeGreaterThan(185);
   });
 
-  test('begins no call when it is stopped as its calls are announced', async () => {
+  test('A turn begins no call if it is stopped as its calls are announced', async () => {
     const controller = new AbortController();
     const called: string[] = [];
     const setting = setUp([ask(['1', 'work'], ['2', 'work'])], async ({ id }) => {
@@ -230,7 +230,7 @@ describe('a turn', () => {
     expect(called).toEqual([]);
   });
 
-  test('gives repeated and empty call ids new ones', async () => {
+  test('A turn gives repeated and empty call ids new ones', async () => {
     const setting = setUp([ask(['x', 'work'], ['x', 'work'], ['', 'work']), ask(['x', 'work']), say('ok')]);
     const events = await drain(setting);
     expectClosed(events);
@@ -238,7 +238,7 @@ describe('a turn', () => {
     expect(new Set(ids).size).toBe(4);
   });
 
-  test('stops after its most steps', async () => {
+  test('A turn stops after its maximum of steps', async () => {
     const setting = setUp(Array.from({ length: 4 }, (_, n) => ask([`${n}`, 'work'])));
     const events = await drain(setting);
     expectClosed(events);
@@ -248,7 +248,7 @@ describe('a turn', () => {
 });
 
 describe('a model that fails', () => {
-  test('is asked again, and what readers saw is taken back', async () => {
+  test('A model that fails is asked again, and what readers saw is taken back', async () => {
     const setting = setUp([[...say('Hel').slice(0, -1), broken(true)], say('Hello')]);
     const events = await drain(setting);
     expectClosed(events);
@@ -260,7 +260,7 @@ describe('a model that fails', () => {
   test.each([
     ['after the pause that its provider asks for', 500, 1],
     ['not at all where that is longer than a person waits', 60_000, 0],
-  ])('is asked again %s', async (_what, retryAfterMs, retries) => {
+  ])('A model that fails is asked again %s', async (_what, retryAfterMs, retries) => {
     const busy = new ModelError({ code: 'RATE_LIMITED', message: 'busy', retryable: true }, { retryAfterMs });
     const setting = setUp([[busy], say('Hello')]);
     const events = await drain(setting);
@@ -270,7 +270,7 @@ describe('a model that fails', () => {
     );
   });
 
-  test('keeps the text as PARTIAL when no retry is left', async () => {
+  test('A model that fails without a retry left leaves its text as PARTIAL', async () => {
     const step: Step = [...say('Hel').slice(0, -1), broken(true)];
     const events = await drain(setUp([step, step, step]));
     expectClosed(events);
@@ -278,21 +278,21 @@ describe('a model that fails', () => {
     expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'MODEL_ERROR' } });
   });
 
-  test('is not asked again when it refused', async () => {
+  test('A model that refused is not asked again', async () => {
     const setting = setUp([[broken(false)]]);
     const events = await drain(setting);
     expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'MODEL_REFUSED' } });
     expect(setting.requests).toHaveLength(1);
   });
 
-  test('that ends without an end has broken off', async () => {
+  test('A model stream that ends without its terminal event has broken off', async () => {
     const cut: Step = [{ type: 'text', delta: 'Hel' }];
     const events = await drain(setUp([cut, cut, cut]));
     expectClosed(events);
     expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'MODEL_ERROR', retryable: true } });
   });
 
-  test('with something unknown is INTERNAL, and says nothing of it', async () => {
+  test('An unknown failure of a model is INTERNAL, and reveals nothing', async () => {
     const events = await drain(setUp([[new Error('secret')]]));
     const last = events.at(-1);
     expect(last).toMatchObject({ type: 'turnFailed', failure: { code: 'INTERNAL' } });
@@ -301,7 +301,7 @@ describe('a model that fails', () => {
 });
 
 describe('a turn that is stopped', () => {
-  test('at any event ends as cancelled, with everything closed', async () => {
+  test('A turn that is stopped at any event ends as cancelled, with everything closed', async () => {
     const steps: Step[] = [ask(['1', 'work'], ['2', 'work'], ['3', 'transfer_to_b']), say('one', 'two'), say('never')];
     const whole = await drain(setUp(steps));
     for (let cut = 0; cut < whole.length - 1; cut++) {
@@ -316,7 +316,7 @@ describe('a turn that is stopped', () => {
     }
   });
 
-  test('while the model hangs keeps the text', async () => {
+  test('A turn that is stopped while the model hangs keeps the text', async () => {
     const controller = new AbortController();
     const events = await drain(setUp([[{ type: 'text', delta: 'Hel' }, 'hang']]), controller.signal, (event) => {
       if (event.type === 'textDelta') controller.abort(new TurnAborted());
@@ -325,7 +325,7 @@ describe('a turn that is stopped', () => {
     expect(storedText(events)).toEqual([['PARTIAL', 'Hel']]);
   });
 
-  test('while a tool hangs closes its calls as CANCELLED', async () => {
+  test('A turn that is stopped while a tool hangs closes its calls as CANCELLED', async () => {
     const controller = new AbortController();
     const setting = setUp([ask(['1', 'work'], ['2', 'work'])], () => new Promise<ToolOutcome>(() => {}));
     const events = await drain(setting, controller.signal, (event) => {
@@ -339,7 +339,7 @@ describe('a turn that is stopped', () => {
     ]);
   });
 
-  test('by its deadline fails as MODEL_TIMEOUT', async () => {
+  test('A turn that is stopped by its deadline fails as MODEL_TIMEOUT', async () => {
     vi.useFakeTimers();
     try {
       const draining = drain(setUp([['hang']]));
@@ -350,7 +350,7 @@ describe('a turn that is stopped', () => {
     }
   });
 
-  test('by its server fails as what the server says', async () => {
+  test('A turn that is stopped by its server fails with the reason of the server', async () => {
     const controller = new AbortController();
     controller.abort(new TurnAborted({ code: 'INTERRUPTED', message: 'down', retryable: true }));
     const events = await drain(setUp([]), controller.signal);

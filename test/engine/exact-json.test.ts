@@ -10,7 +10,7 @@ describe('JSON is read without rounding', () => {
     ['10000000000000000000000', '10000000000000000000000'],
     ['1e999', '1e999'],
     ['[-1E+400]', ['-1E+400']],
-  ])('%s, which JavaScript cannot hold, keeps its digits as a text', (json, value) => {
+  ])('The number %s, which JavaScript cannot hold, keeps its digits as a text', (json, value) => {
     const { value: read, inexact } = parseExactJson(json);
     expect(read).toEqual(value);
     expect(json).toContain(inexact);
@@ -29,37 +29,37 @@ describe('JSON is read without rounding', () => {
     '"1234567890123456789"',
     '{"1234567890123456789":"1e999"}',
     '{"id":"550e8400-e29b-41d4-a716-446655440000","n":12345}',
-  ])('%s is read as JSON.parse reads it', (json) => {
+  ])('The JSON %s is read as JSON.parse reads it', (json) => {
     expect(parseExactJson(json)).toEqual({ value: JSON.parse(json), inexact: null });
   });
 
-  test('the first such number is named', () => {
+  test('The first number that cannot be held is named', () => {
     expect(parseExactJson('[1,12345678901234567890,98765432109876543210]').inexact).toBe('12345678901234567890');
   });
 
   test.each(['', '{', '01234567890123456789', '{12345678901234567890:1}', '12345678901234567890x'])(
-    '%j is refused',
+    'The text %j is refused as JSON',
     (json) => {
       expect(() => parseExactJson(json)).toThrow(SyntaxError);
     },
   );
 
-  test('a number that was parsed already may have been rounded from 2^53 on', () => {
+  test('A number that was parsed already may have been rounded from 2^53 on', () => {
     expect([2 ** 53, -(2 ** 60), 1234567890123456800].map(mayBeRounded)).toEqual([true, true, true]);
     expect([2 ** 53 - 1, 0.5, 1e21, Number.NaN, '1', null, {}].map(mayBeRounded)).toEqual(Array(7).fill(false));
     expect(['1', '12.5', '9007199254740993', '1e999'].map(isExactNumber)).toEqual([true, true, false, false]);
   });
 });
 
-describe('what an MCP tool answers keeps its numbers', () => {
+describe('the numbers in the answer of an MCP tool', () => {
   const written = '{"id":1234567890123456789,"ok":true}';
   const exact = { ok: true, result: { id: '1234567890123456789', ok: true } };
 
-  test('as the text of a JSON object', () => {
+  test('An MCP tool’s answer keeps its numbers as the text of a JSON object', () => {
     expect(readCallResult({ content: [{ type: 'text', text: written }] }, 1_000, [])).toEqual(exact);
   });
 
-  test('as structured content that comes as a text as well', () => {
+  test('An MCP tool’s answer keeps its numbers as structured content that is sent as a text as well', () => {
     const structuredContent: Record<string, unknown> = JSON.parse(written);
     const text = { type: 'text', text: written };
     expect(readCallResult({ content: [text], structuredContent }, 1_000, [])).toEqual(exact);

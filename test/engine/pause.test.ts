@@ -94,7 +94,7 @@ const decision = (approved: boolean, editedArguments: string | null = null): Cal
   decidedAt: new Date(1_000),
 });
 
-test('a step runs what needs nobody, and then waits', async () => {
+test('A step runs the calls that need no approval, and then waits', async () => {
   const { ports, requests, called } = setUp([
     ask(['1', 'risk', '{"a":1}'], ['2', 'work'], ['3', 'transfer_to_b'], ['4', 'risk']),
   ]);
@@ -112,7 +112,7 @@ test('a step runs what needs nobody, and then waits', async () => {
   expect([requests.length, called.length]).toEqual([1, 1]);
 });
 
-test('nobody is asked about a call that cannot work', async () => {
+test('The engine asks nobody to approve a call that cannot work', async () => {
   const calls = ask(['1', 'risk', '{'], ['2', 'none'], ['3', 'risk', '{"bad":1}']);
   const { ports } = setUp([calls, say('ok')], ({ arguments: args }) => (JSON.stringify(args) === '{}' ? null : 'bad'));
   const events = await drain(ports);
@@ -120,7 +120,7 @@ test('nobody is asked about a call that cannot work', async () => {
   expect(events.at(-1)?.type).toBe('turnCompleted');
 });
 
-test('it goes on where it was: denied and approved calls, the handoff, the next step', async () => {
+test('A turn goes on from its pause: denied and approved calls, the handoff, the next step', async () => {
   const paused = await pause(
     ['1', 'risk'],
     ['2', 'work'],
@@ -167,7 +167,7 @@ test('it goes on where it was: denied and approved calls, the handoff, the next 
   ]);
 });
 
-test('ids of calls stay unique over the pause', async () => {
+test('Ids of calls stay unique across the pause', async () => {
   const paused = await pause(['x', 'risk']);
   const { ports } = setUp([ask(['x', 'work']), say('done')]);
   const events = await drain(ports, { paused, decisions: new Map([['x', decision(true)]]) });
@@ -175,7 +175,7 @@ test('ids of calls stay unique over the pause', async () => {
   expect(new Set(ids).size).toBe(2);
 });
 
-test('stopped at any event after the pause, it ends as cancelled with everything closed', async () => {
+test('A turn that is stopped at any event after the pause ends as cancelled with everything closed', async () => {
   const paused = await pause(['1', 'risk'], ['2', 'risk'], ['3', 'risk']);
   const decisions = new Map([
     ['1', decision(true)],
@@ -198,7 +198,7 @@ test('stopped at any event after the pause, it ends as cancelled with everything
   }
 });
 
-test('a turn that is stopped while its other calls run does not wait', async () => {
+test('A turn that is stopped while its other calls run does not wait', async () => {
   const controller = new AbortController();
   const { ports } = setUp([ask(['1', 'risk'], ['2', 'work'])]);
   const events = await drain(ports, null, controller.signal, (event) => {
@@ -207,7 +207,7 @@ test('a turn that is stopped while its other calls run does not wait', async () 
   expect(events.at(-1)?.type).toBe('turnCancelled');
 });
 
-test('the time before the pause counts, the time of waiting does not', async () => {
+test('The time before the pause counts, the time of waiting does not', async () => {
   const paused = await pause(['1', 'risk']);
   expect(paused.elapsedMs).toBeLessThan(plan.limits.runTimeoutMs);
   const decisions = new Map([['1', decision(true)]]);
@@ -225,7 +225,7 @@ test('the time before the pause counts, the time of waiting does not', async () 
   expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'MODEL_TIMEOUT' } });
 });
 
-test('without a decision on each call it fails, and nothing is run', async () => {
+test('A turn that resumes without a decision on each call fails, and nothing is run', async () => {
   const paused = await pause(['1', 'risk'], ['2', 'risk']);
   const { ports, called } = setUp([]);
   const events = await drain(ports, { paused, decisions: new Map([['1', decision(true)]]) });

@@ -67,25 +67,25 @@ interface Promised {
 
 const promises = parse(readFileSync(contractFile, 'utf8')).definitions.flatMap(listPromises);
 
-describe('the schema holds the contract', () => {
-  test.runIf(existsSync(sharedFile))('the copy of the contract is the contract', () => {
+describe('the contract', () => {
+  test.runIf(existsSync(sharedFile))('The copy of the contract equals the contract', () => {
     expect(readFileSync(contractFile, 'utf8')).toBe(readFileSync(sharedFile, 'utf8'));
   });
 
-  test('every element is there, under its name, with its type and nullability', () => {
+  test('The schema has every element of the contract, under its name, with its type and nullability', () => {
     expect(promises.length).toBeGreaterThan(300);
     const broken = promises.filter(({ at, wanted, found }) => !isPending(at) && wanted !== found);
     expect(broken).toEqual([]);
   });
 
-  test('what is said to be pending is not there yet, and is in the contract', () => {
+  test('What is listed as pending is not in the schema yet, and is in the contract', () => {
     const existing = promises.filter(({ at, found }) => isPending(at) && found !== undefined);
     expect(existing.map(({ at }) => at)).toEqual([]);
     const known = new Set(promises.map(({ at }) => at));
     expect([...pending].filter((at) => !known.has(at))).toEqual([]);
   });
 
-  test('nothing that a client need not send by the contract is required', () => {
+  test('Nothing that a client need not send by the contract is required', () => {
     const required: string[] = [];
     for (const type of Object.values(schema.getTypeMap())) {
       const inputs = isInputObjectType(type)
@@ -107,7 +107,7 @@ describe('the schema holds the contract', () => {
   });
 });
 
-test('everything carries a description', () => {
+test('Every element of the schema has a description', () => {
   const silent: string[] = [];
   const check = (at: string, element: { description?: string | null | undefined }) => {
     if (!element.description?.trim()) silent.push(at);

@@ -11,7 +11,7 @@ const production = {
   ALLOWED_ORIGINS: 'https://app.test, https://other.test',
 };
 
-test('with nothing configured everything has a default, for development on this machine', () => {
+test('Without configuration every variable has a default, for development on this machine', () => {
   expect(readEnv({})).toMatchObject({
     production: false,
     port: 4000,
@@ -25,9 +25,9 @@ test('with nothing configured everything has a default, for development on this 
   });
 });
 
-test('an empty variable counts as absent', () => expect(readEnv({ PORT: '', DATABASE_URL: ' ' }).port).toBe(4000));
+test('An empty variable counts as absent', () => expect(readEnv({ PORT: '', DATABASE_URL: ' ' }).port).toBe(4000));
 
-test('production starts with what it needs', () => {
+test('Production starts with what it needs', () => {
   expect(readEnv(production)).toMatchObject({
     production: true,
     host: '0.0.0.0',
@@ -37,7 +37,7 @@ test('production starts with what it needs', () => {
   });
 });
 
-test('production names everything that is missing at once', () => {
+test('Production names all missing variables together', () => {
   const failure = problemsOf({ NODE_ENV: 'production' });
   for (const name of [
     'DATABASE_URL',
@@ -51,13 +51,13 @@ test('production names everything that is missing at once', () => {
   }
 });
 
-test('never takes development tokens in production', () => {
+test('Production never accepts development tokens', () => {
   const { JWT_SECRET: _secret, ...rest } = production;
   expect(problemsOf(rest)).toContain('JWT_SECRET or JWT_JWKS_URL is missing');
 });
 
-describe('wrong variables are named, all at once, without their values where they are secret', () => {
-  test('two at once', () => {
+describe('wrong variables', () => {
+  test('Two wrong variables are reported together', () => {
     const failure = problemsOf({ PORT: 'http', LOG_LEVEL: 'loud' });
     expect(failure).toContain('PORT must be a whole number from 0 to 65535');
     expect(failure).toContain('LOG_LEVEL must be one of');
@@ -90,7 +90,7 @@ describe('wrong variables are named, all at once, without their values where the
     { given: { MODEL_ALLOWED_HOSTS: '*.x.test' }, says: 'MODEL_ALLOWED_HOSTS holds "*.x.test"' },
     { given: { MODEL_ALLOWED_HOSTS: '10.0.0.0/8' }, says: 'MODEL_ALLOWED_HOSTS holds "10.0.0.0/8"' },
     { given: { MODEL_ALLOWED_HOSTS: 'x.test:99999' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test:99999"' },
-  ])('$says', ({ given, says }) => {
+  ])('A wrong variable is named, without its value if that is secret: $says', ({ given, says }) => {
     const failure = problemsOf(given);
     expect(failure).toContain(says);
     expect(failure).not.toContain('short');
@@ -102,14 +102,14 @@ test.each([
   { given: { OPENAI_API_KEY: 'k' }, api: 'RESPONSES' },
   { given: { OPENAI_BASE_URL: 'http://localhost:11434/v1', MODEL: 'm' }, api: 'CHAT_COMPLETIONS' },
   { given: { OPENAI_BASE_URL: 'http://localhost:11434/v1', MODEL: 'm', MODEL_API: 'responses' }, api: 'RESPONSES' },
-])('$given speaks $api', ({ given, api }) => expect(readEnv(given).modelApi).toBe(api));
+])('The environment $given speaks $api', ({ given, api }) => expect(readEnv(given).modelApi).toBe(api));
 
-test('hosts are names and addresses, with a port or without', () => {
+test('Allowed hosts are names and addresses, with a port or without', () => {
   const hosts = ['localhost:11434', 'gpu.lan', '10.0.0.7', '[::1]:8000', '[fd00::7]', 'fd00::8'];
   expect(readEnv({ MODEL_ALLOWED_HOSTS: hosts.join(', ') }).modelAllowedHosts).toEqual(hosts);
 });
 
-test('limits of rates are points in seconds, and 0 is none', () => {
+test('Rate limits are points in seconds, and 0 is none', () => {
   const { rateLimits } = readEnv({ RATE_LIMIT_TURNS: '20/60', RATE_LIMIT_SPEECH: '5/1,50/2', RATE_LIMIT_TOOLS: '0' });
   expect(rateLimits).toMatchObject({
     turns: { user: { points: 20, seconds: 60 }, tenant: null },

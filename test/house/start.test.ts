@@ -43,7 +43,7 @@ function startProcess(env: Record<string, string>, flags: readonly string[] = []
 const startPatience = { timeout: 40_000 };
 
 describe('the process', startPatience, () => {
-  test('prints where it is and a token that works', async () => {
+  test('The process prints its address and a token that works', async () => {
     await using data = await createTestDataFolder();
     await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
     await server.started();
@@ -57,7 +57,7 @@ describe('the process', startPatience, () => {
     expect(await answer.json()).toEqual({ data: { viewer: { userId: 'developer' } } });
   });
 
-  test('starts under --watch, as npm run dev does it', async () => {
+  test('The process starts under --watch, as npm run dev does it', async () => {
     await using data = await createTestDataFolder();
     await using server = startProcess({ ...quiet, DATA_DIR: data.folder }, ['--watch', '--watch-preserve-output']);
     await server.started();
@@ -66,7 +66,7 @@ describe('the process', startPatience, () => {
     await server.exit;
   });
 
-  test('on a folder that is in use is told so', async () => {
+  test('The process reports a data folder that is in use', async () => {
     await using data = await createTestDataFolder();
     await using first = startProcess({ ...quiet, DATA_DIR: data.folder });
     await first.started();
@@ -75,15 +75,18 @@ describe('the process', startPatience, () => {
     expect(second.output()).toContain(data.folder);
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('ends in order on %s, and the folder is free again', async (signal) => {
-    await using data = await createTestDataFolder();
-    for (let round = 0; round < 2; round += 1) {
-      await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
-      await server.started();
-      server.kill(signal);
-      expect(await server.exit).toEqual([0, null]);
-    }
-  });
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    'The process ends in order on %s, and the folder is free again',
+    async (signal) => {
+      await using data = await createTestDataFolder();
+      for (let round = 0; round < 2; round += 1) {
+        await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
+        await server.started();
+        server.kill(signal);
+        expect(await server.exit).toEqual([0, null]);
+      }
+    },
+  );
 
   test.each([
     {
@@ -101,7 +104,7 @@ describe('the process', startPatience, () => {
       env: { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' },
       says: /DATABASE_URL cannot be used/,
     },
-  ])('says in words and without a stack: $what', async ({ env, says }) => {
+  ])('The process says in words and without a stack: $what', async ({ env, says }) => {
     await using server = startProcess({ ...quiet, ...env });
     expect(await server.exit).toEqual([1, null]);
     expect(server.output()).toMatch(says);
@@ -109,7 +112,7 @@ describe('the process', startPatience, () => {
   });
 });
 
-test('a port that is taken is named', async () => {
+test('The process names a port that is taken', async () => {
   await using database = await createTestDatabase();
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
@@ -119,7 +122,7 @@ test('a port that is taken is named', async () => {
   other.close();
 });
 
-test('a database that is behind is refused, and its missing migrations are named', async () => {
+test('A database with missing migrations is refused, and they are named', async () => {
   await using database = await createTestDatabase();
   await using opened = openDatabase({ url: database.url, poolSize: 1 });
   await opened.db.$executeRaw`DELETE FROM _prisma_migrations`;
@@ -127,7 +130,7 @@ test('a database that is behind is refused, and its missing migrations are named
   await expect(startApp(env)).rejects.toThrow(/behind.*npm run migrate: \d+_init/);
 });
 
-test('/ready says no, and why, while migrations are missing; /health still says yes', async () => {
+test('While migrations are missing, /ready says no and why; /health still says yes', async () => {
   await using app = await startTestApp();
   await app.app.db.$executeRaw`DELETE FROM _prisma_migrations`;
   const behind = await fetch(`${app.url}/ready`);
@@ -140,7 +143,7 @@ test('/ready says no, and why, while migrations are missing; /health still says 
 });
 
 describe('GraphiQL', () => {
-  test('gives no token to whom a proxy on this machine lets in', async () => {
+  test('GraphiQL gives no token to a client that a proxy on this machine lets in', async () => {
     await using data = await createTestDataFolder();
     await using server = startProcess({ ...quiet, DATA_DIR: data.folder });
     await server.started();
@@ -151,7 +154,7 @@ describe('GraphiQL', () => {
     expect(await read({ 'x-forwarded-for': '203.0.113.9' })).not.toContain('Bearer eyJ');
   });
 
-  test('is filled in with a token and an unused conversation, for this machine under its own name only', async () => {
+  test('GraphiQL has a token and an unused conversation filled in, for this machine under its own name only', async () => {
     await using data = await createTestDataFolder();
     await using app = await startApp(readEnv({ ...quiet, DATA_DIR: data.folder }));
     const page = (host: string) =>

@@ -151,8 +151,8 @@ const metadata = [
   'instance-data.ec2.internal',
 ];
 
-describe('what is refused by its looks', () => {
-  test.each([...loopback, ...near])('%s is private', async (host) => {
+describe('addresses that are refused as written', () => {
+  test.each([...loopback, ...near])('The address %s is private', async (host) => {
     const before = visits;
     const guard = new AddressGuard();
     for (const scheme of ['http', 'https', 'ws', 'wss']) {
@@ -162,7 +162,7 @@ describe('what is refused by its looks', () => {
     expect(visits).toBe(before);
   });
 
-  test.each(metadata)('%s is a metadata service, and stays one in the list', async (host) => {
+  test.each(metadata)('The address %s is a metadata service, and stays one in the list', async (host) => {
     const listed = new AddressGuard([host, `${host}:80`, '169.254.169.254', '[fd00:ec2::254]']);
     for (const guard of [new AddressGuard(), listed]) {
       expect(guard.explainRefusal(`http://${host}/latest`)).toMatch(/metadata/);
@@ -183,12 +183,12 @@ describe('what is refused by its looks', () => {
     'http://[::1%lo]/',
     'http://1.2.3.256/',
     'http://0x100000000/',
-  ])('%j is no address to dial', (url) => {
+  ])('The text %j is not an address to dial', (url) => {
     expect(new AddressGuard().explainRefusal(url)).toMatch(/not a URL/);
   });
 
   test.each(['http://user@example.com/', 'https://user:pass@example.com/', 'https://:pass@example.com/'])(
-    '%s has credentials',
+    'The address %s is refused for its credentials',
     (url) => expect(new AddressGuard().explainRefusal(url)).toMatch(/user name or password/),
   );
 
@@ -206,10 +206,10 @@ describe('what is refused by its looks', () => {
     'https://100.128.0.1/',
     'https://11.0.0.1/',
     'https://169.253.1.1/',
-  ])('%s looks right', (url) => expect(new AddressGuard().explainRefusal(url)).toBeNull());
+  ])('The address %s is accepted as written', (url) => expect(new AddressGuard().explainRefusal(url)).toBeNull());
 });
 
-describe('what a name leads to', () => {
+describe('the addresses of a name', () => {
   test.each([
     '127.0.0.1',
     '10.1.2.3',
@@ -220,7 +220,7 @@ describe('what a name leads to', () => {
     'fd00:ec2::254',
     'fe80::1%eth0',
     'nonsense',
-  ])('is checked when the connection is made: %s', async (address) => {
+  ])('The address of a name is checked when the connection is made: %s', async (address) => {
     const before = visits;
     const guard = new AddressGuard([], answering(address));
     expect(guard.explainRefusal(`http://model.example:${port}/v1`)).toBeNull();
@@ -228,7 +228,7 @@ describe('what a name leads to', () => {
     expect(visits).toBe(before);
   });
 
-  test('every answer counts, not only the first', async () => {
+  test('Every address of a name is checked, not only the first', async () => {
     for (const addresses of [
       ['8.8.8.8', '127.0.0.1'],
       ['2606:4700:4700::1111', '8.8.8.8', '::1'],
@@ -238,7 +238,7 @@ describe('what a name leads to', () => {
     }
   });
 
-  test('is the same for what is checked and what is connected to (DNS rebinding)', async () => {
+  test('The address that is checked is the one that is connected to (DNS rebinding)', async () => {
     const before = visits;
     const asked: string[] = [];
     const answers = ['203.1.113.7', '127.0.0.1', '127.0.0.1'];
@@ -260,7 +260,7 @@ describe('what a name leads to', () => {
     expect(visits).toBe(before);
   });
 
-  test('is given in the form and family that is asked for', async () => {
+  test('The addresses of a name are returned in the form and family that the caller asks for', async () => {
     const guard = new AddressGuard([], answering('8.8.8.8', '2606:4700:4700::1111'));
     const ask = (options: object) =>
       new Promise((resolve) => {
@@ -271,7 +271,7 @@ describe('what a name leads to', () => {
     expect(await ask({ all: true, family: 4 })).toEqual([[{ address: '8.8.8.8', family: 4 }]]);
   });
 
-  test('that cannot be found, or to nothing, is no refusal but an error', async () => {
+  test('A name that cannot be resolved, or to nothing, is an error and not a refusal', async () => {
     const lost = new AddressGuard([], () => Promise.reject(new Error('ENOTFOUND')));
     expect(await refusalOf('http://model.example/', lost)).toMatchObject({ message: 'ENOTFOUND' });
     const empty = await refusalOf('http://model.example/', new AddressGuard([], answering()));
@@ -279,7 +279,7 @@ describe('what a name leads to', () => {
     expect(empty).not.toBeInstanceOf(AddressRefusedError);
   });
 
-  test('holds for sockets as well', async () => {
+  test('The check of a name holds for sockets as well', async () => {
     const before = visits;
     const guard = new AddressGuard([], answering('127.0.0.1'));
     const url = `ws://whisper.example:${port}/`;
@@ -294,7 +294,7 @@ describe('MODEL_ALLOWED_HOSTS', () => {
   const dialled = (entries: string[], url: string, resolve: Resolve = answering('127.0.0.1')) =>
     refusalOf(url, new AddressGuard(entries, resolve));
 
-  test('lets what it holds be dialled, in any spelling', async () => {
+  test('MODEL_ALLOWED_HOSTS lets its entries be dialled, in any spelling', async () => {
     for (const entry of ['127.0.0.1', `127.0.0.1:${port}`, '127.1', '2130706433']) {
       expect(await dialled([entry], `http://127.0.0.1:${port}/`)).toBe('answered 200');
       expect(await dialled([entry], `http://0x7f.1:${port}/`)).toBe('answered 200');
@@ -308,7 +308,7 @@ describe('MODEL_ALLOWED_HOSTS', () => {
     }
   });
 
-  test('lets nothing else: another port, another host, a name for an address', async () => {
+  test('MODEL_ALLOWED_HOSTS allows no other port, no other host, and no name for an address', async () => {
     const before = visits;
     for (const [entry, url] of [
       [`127.0.0.1:${port + 1}`, `http://127.0.0.1:${port}/`],
@@ -327,7 +327,7 @@ describe('MODEL_ALLOWED_HOSTS', () => {
     expect(visits).toBe(before);
   });
 
-  test('lets no name lead to a metadata service', async () => {
+  test('MODEL_ALLOWED_HOSTS lets no name lead to a metadata service', async () => {
     for (const address of [
       '169.254.169.254',
       '::ffff:169.254.169.254',
@@ -342,7 +342,7 @@ describe('MODEL_ALLOWED_HOSTS', () => {
 });
 
 describe('dialling', () => {
-  test('follows no redirect', async () => {
+  test('A guarded request follows no redirect', async () => {
     let asked = 0;
     const redirecting = createServer((_request, response) => {
       asked++;
@@ -364,7 +364,7 @@ describe('dialling', () => {
     redirecting.close();
   });
 
-  test('never takes a connection that was made without the guard, or with another', async () => {
+  test('A guarded request never uses a connection that was made without the guard, or with another', async () => {
     const url = `http://127.0.0.1:${port}/`;
     await (await createDial()(url)).text();
     await (await createDial({ guard: new AddressGuard(['127.0.0.1']) })(url)).text();

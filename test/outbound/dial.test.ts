@@ -23,7 +23,7 @@ async function listen(answer: RequestListener) {
   return { closed, url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/` };
 }
 
-test('connections are kept, let go of when they are idle, and none is kept where it is told so', async () => {
+test('Connections are reused, closed when they are idle, and not reused if the server says so', async () => {
   const { closed, url } = await listen((_request, response) => void response.end('ok'));
   const guard = new AddressGuard(['127.0.0.1']);
   const ask = async (dial: typeof fetch) => expect(await (await dial(url)).text()).toBe('ok');
@@ -42,7 +42,7 @@ test('connections are kept, let go of when they are idle, and none is kept where
   expect(closed).toHaveLength(4);
 });
 
-test('bytes are sent as well as text, and nothing else', async () => {
+test('Bytes are sent as well as text, and nothing else', async () => {
   const { url } = await listen((request, response) => void request.pipe(response));
   const bytes = Uint8Array.from([0, 255, 128, 10]);
   const response = await createDial()(url, { method: 'POST', body: bytes });
@@ -51,7 +51,7 @@ test('bytes are sent as well as text, and nothing else', async () => {
   await expect(createDial()(url, { method: 'POST', body: new FormData() })).rejects.toThrow(TypeError);
 });
 
-test('a body is read as far as it fits, and its connection let go', async () => {
+test('A body is read up to its limit, and its connection is closed', async () => {
   let sent = 0;
   const { closed, url } = await listen((_request, response) => {
     const more = () => {
@@ -67,14 +67,14 @@ test('a body is read as far as it fits, and its connection let go', async () => 
   expect(sent).toBeLessThan(50_000_000);
 });
 
-test('a body is read as far as it comes in time', async () => {
+test('A body is read as long as it arrives in time', async () => {
   const { closed, url } = await listen((_request, response) => void response.write('drop'));
   const start = await readResponse(await createDial()(url), { maxBytes: 100, timeoutMs: 50 });
   expect(start).toEqual({ bytes: Buffer.from('drop'), cut: 'late' });
   await Promise.all(closed);
 });
 
-test('a body that fits is whole, one that breaks off is not', async () => {
+test('A body that fits is whole; one that breaks off is an error', async () => {
   const whole = await listen((_request, response) => void response.end('exact'));
   const limits = { maxBytes: 5, timeoutMs: 10_000 };
   expect(await readResponse(await createDial()(whole.url), limits)).toEqual({
@@ -92,7 +92,7 @@ test('a body that fits is whole, one that breaks off is not', async () => {
   expect(await readResponse(new Response(null), limits)).toEqual({ bytes: Buffer.alloc(0), cut: null });
 });
 
-test('an answer that is reset in its midst is not asked for again', async () => {
+test('An answer that is reset in its midst is not asked for again', async () => {
   let asked = 0;
   const { url } = await listen((_request, response) => {
     asked += 1;

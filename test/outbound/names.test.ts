@@ -43,7 +43,7 @@ const users = { isOperators: false };
 const four = Buffer.from([203, 1, 113, 7]);
 const six = Buffer.from('26064700470000000000000000001111', 'hex');
 
-test('names whose server is silent hold nobody up, and are given up with their connection', async () => {
+test('Names whose DNS server is silent hold nobody up, and are given up with their connection', async () => {
   const silent = await serveNames(() => null);
   const resolve = createNameResolver({ servers: silent.at });
   const left = new AbortController();
@@ -64,7 +64,7 @@ test('names whose server is silent hold nobody up, and are given up with their c
   expect(new Set((await ended).map(({ status }) => status))).toEqual(new Set(['rejected']));
 });
 
-test('both families are asked, one is enough, and IPv4 comes first', async () => {
+test('Both address families are resolved, one is enough, and IPv4 comes first', async () => {
   const ask = async (answer: Parameters<typeof serveNames>[0]) =>
     await createNameResolver({ servers: (await serveNames(answer)).at })('model.example.com', users);
   const [ipv4, ipv6] = [
@@ -80,7 +80,7 @@ test('both families are asked, one is enough, and IPv4 comes first', async () =>
   await expect(ask(() => ({ code: 0, addresses: [] }))).rejects.toMatchObject({ code: 'ENODATA' });
 });
 
-test('the file of hosts comes first, as it is now', async () => {
+test('The file of hosts comes first, in its current state', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'hosts-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const hostsFile = join(folder, 'hosts');
@@ -96,7 +96,7 @@ test('the file of hosts comes first, as it is now', async () => {
   expect(silent.questions()).toBe(0);
 });
 
-test('the guard says which names are the operator’s', async () => {
+test('The guard says which names are the operator’s', async () => {
   const asked: [string, boolean][] = [];
   const guard = new AddressGuard(['whisper.internal:9090'], async (name, { isOperators }) => {
     asked.push([name, isOperators]);

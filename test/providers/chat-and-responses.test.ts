@@ -10,14 +10,14 @@ const weather = {
   parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
 };
 
-describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
+describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the API %s', (api) => {
   async function play(step: TestStep, changes: Partial<ModelRequest> = {}) {
     await using model = await createScriptedModel([step]);
     const request = requestFor(api, model.url, changes);
     return await collect(createOpenAiModel().stream(request, new AbortController().signal));
   }
 
-  test('streams text, reasoning and usage', async () => {
+  test('A model step streams text, reasoning and usage', async () => {
     const usage = {
       inputTokens: 120,
       outputTokens: 30,
@@ -31,7 +31,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     expect(result.seen.filter((event) => event.type === 'text').length).toBeGreaterThan(1);
   });
 
-  test('sends instructions, settings, tools and the history', async () => {
+  test('A model step sends instructions, settings, tools and the history', async () => {
     const history: HistoryItem[] = [
       { role: 'user', content: 'Weather in Bern?' },
       {
@@ -65,7 +65,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     if (api === 'RESPONSES') expect(received?.body).toMatchObject({ store: false });
   });
 
-  test('sends no authorization where there is no key', async () => {
+  test('A model step sends no authorization if it has no key', async () => {
     await using model = await createScriptedModel([{ text: 'Hi.' }]);
     const endpoint = { api, apiUrl: `${model.url}/`, apiKey: '', model: 'local' };
     const result = await collect(
@@ -75,7 +75,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     expect(model.requests[0]?.headers.authorization).toBeUndefined();
   });
 
-  test('puts parallel calls together from their fragments', async () => {
+  test('A model step puts parallel calls together from their fragments', async () => {
     const calls = [
       { id: 'a', name: 'weather', arguments: { city: 'Llanfairpwllgwyngyll' } },
       { id: 'b', name: 'weather', arguments: '{"city": "Ulm"' },
@@ -91,7 +91,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     expect(result.finished).toMatchObject({ reason: 'calls' });
   });
 
-  test('gives calls with a missing, repeated or overlong id one of their own', async () => {
+  test('A model step gives calls with a missing, repeated or overlong id one of their own', async () => {
     const ids = ['', 'same', 'same', 'old', 'x'.repeat(65)];
     const calls = ids.map((id) => ({ id, name: 'weather', arguments: {} }));
     const history: HistoryItem[] = [
@@ -107,12 +107,12 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     for (const id of [0, 2, 3, 4].map((index) => given[index])) expect(id).toMatch(/^call_[0-9a-f]{32}$/);
   });
 
-  test('refuses a call without a name', async () => {
+  test('A model step refuses a call without a name', async () => {
     const result = await play({ calls: [{ name: '', arguments: {} }] });
     expect(result.failure).toMatchObject({ code: 'MODEL_ERROR', retryable: true });
   });
 
-  test('keeps what came before the length limit, without the half call', async () => {
+  test('A model step keeps what came before the length limit, without the half call', async () => {
     const result = await play({ text: 'Once upon', calls: [{ name: 'weather', arguments: '{"ci' }], finish: 'length' });
     expect(result).toMatchObject({ text: 'Once upon', calls: [], thrown: undefined });
     expect(result.finished).toMatchObject({ reason: 'length' });
@@ -124,12 +124,12 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     ['fractional', { inputTokens: 1.5, outputTokens: 1 }],
     ['more cached than sent', { inputTokens: 1, outputTokens: 1, cachedInputTokens: 2 }],
     ['no', null],
-  ])('takes %s usage for none', async (_, usage) => {
+  ])('A model step reads %s usage as none', async (_, usage) => {
     const result = await play({ text: 'Hi.', usage });
     expect(result.finished).toEqual({ type: 'finished', reason: 'stop', usage: null });
   });
 
-  test('mends the text: no NUL, whole pairs, no lone surrogates', async () => {
+  test('A model step repairs the text: no NUL, whole pairs, no lone surrogates', async () => {
     const result = await play({
       text: ['a\0b ', '\ud83d', '\ude00 ', '\ude00 ', '\ud83d', 'x ', '\ud83d\0', '\ude00', '\ud83d'],
       reasoning: ['\ud83d', '\ude00'],
@@ -140,7 +140,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s', (api) => {
     for (const event of result.seen) if (event.type === 'text') expect(event.delta.isWellFormed()).toBe(true);
   });
 
-  test('retries only where it is told to', async () => {
+  test('A model step retries only if its options say so', async () => {
     await using model = await createScriptedModel([{ misbehave: { status: 500 } }, { text: 'At last.' }]);
     const port = createOpenAiModel({ maxRetries: 1 });
     const result = await collect(port.stream(requestFor(api, model.url), new AbortController().signal));

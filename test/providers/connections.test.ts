@@ -40,7 +40,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('connections for %s', (api
     }
   }
 
-  test('are used again, also where the end of the body comes late', async () => {
+  test('Connections to a provider are used again, also if the end of the body comes late', async () => {
     const server = await listen((socket) => {
       socket.write(answer);
       setTimeout(() => socket.write(end), 5);
@@ -50,7 +50,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('connections for %s', (api
     expect(server.connections()).toBeLessThan(6);
   });
 
-  test('that the server has closed meanwhile are replaced', async () => {
+  test('Connections that the provider has closed meanwhile are replaced', async () => {
     let resets = 0;
     const server = await listen((socket, n) => {
       if (n === 1) socket.write(answer + end);
@@ -64,7 +64,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('connections for %s', (api
     expect(server.connections()).toBe(resets + 1);
   });
 
-  test('that are reset before the answer fail the step', async () => {
+  test('Connections that are reset before the answer fail the step', async () => {
     const server = await listen((socket) => void socket.resetAndDestroy());
     const stream = createOpenAiModel().stream(requestFor(api, server.url), new AbortController().signal);
     expect((await collect(stream)).failure).toMatchObject({ code: 'MODEL_ERROR', retryable: true });

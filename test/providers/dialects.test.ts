@@ -35,7 +35,7 @@ const chunk = (delta: object, finish: string | null = null) =>
 const calls = (...fragments: object[]) => chunk({ tool_calls: fragments });
 const stop = chunk({}, 'stop');
 
-test('characters and lines may be cut anywhere', async () => {
+test('Characters and lines of a stream may be cut anywhere', async () => {
   const bytes = Buffer.from(`\ufeff: hello\r\n\r\n${chunk({ content: 'grün 😀' }).replaceAll('\n', '\r\n')}${stop}`);
   const result = await playBytes(
     'CHAT_COMPLETIONS',
@@ -44,12 +44,12 @@ test('characters and lines may be cut anywhere', async () => {
   expect(result).toMatchObject({ text: 'grün 😀', thrown: undefined });
 });
 
-test('an event that lacks only its blank line counts', async () => {
+test('An event that lacks only its blank line counts', async () => {
   const result = await playBytes('CHAT_COMPLETIONS', [chunk({ content: 'Hi' }), stop.trimEnd()]);
   expect(result.finished).toMatchObject({ reason: 'stop', usage: null });
 });
 
-test('deltas that arrive together are one event, and the order of text and reasoning stays', async () => {
+test('Deltas that arrive together are one event, and the order of text and reasoning stays', async () => {
   const result = await playBytes('CHAT_COMPLETIONS', [
     chunk({ reasoning: 'hm' }) + chunk({ reasoning_content: 'm' }) + chunk({ content: 'a' }) + chunk({ content: 'b' }),
     chunk({ content: 'c' }) + stop,
@@ -63,14 +63,14 @@ test('deltas that arrive together are one event, and the order of text and reaso
 });
 
 test.each(['break', 'hang'] as const)(
-  'an answer that is complete stands, whatever the connection does: %s',
+  'An answer that is complete stands, whatever the connection does: %s',
   async (end) => {
     const result = await playBytes('CHAT_COMPLETIONS', [chunk({ content: 'All said.' }), stop], end);
     expect(result).toMatchObject({ text: 'All said.', thrown: undefined, finished: { reason: 'stop' } });
   },
 );
 
-test('calls count even where the reason is stop', async () => {
+test('Calls count even if the finish reason is stop', async () => {
   const call = { index: 0, id: 'a', function: { name: 'weather', arguments: '{}' } };
   const result = await playBytes('CHAT_COMPLETIONS', [calls(call), stop]);
   expect(result.finished).toMatchObject({ reason: 'calls' });
@@ -79,7 +79,7 @@ test('calls count even where the reason is stop', async () => {
 test.each([
   ['without an index', undefined],
   ['all with the same index', 0],
-])('calls are told apart %s', async (_, index) => {
+])('Parallel calls are told apart %s', async (_, index) => {
   const result = await playBytes('CHAT_COMPLETIONS', [
     calls({ index, id: 'a', function: { name: 'weather', arguments: '{"city":' } }),
     calls({ index, function: { arguments: '"Ulm"}' } }),
@@ -92,7 +92,7 @@ test.each([
   ]);
 });
 
-test('a reasoning count beside the completion is put into the total', async () => {
+test('A reasoning count beside the completion is added to the total', async () => {
   const usage = {
     prompt_tokens: 10,
     completion_tokens: 5,
@@ -111,7 +111,7 @@ test.each([
   ['a policy', { code: 'content_policy_violation' }, 'MODEL_REFUSED', false],
   ['a key', { type: 'authentication_error' }, 'MODEL_ERROR', false],
   ['a bare string', 'boom', 'MODEL_ERROR', true],
-])('an error within a stream is told by its kind: %s', async (_, error, code, retryable) => {
+])('An error within a stream is classified by its kind: %s', async (_, error, code, retryable) => {
   const data = JSON.stringify({ error });
   for (const api of ['CHAT_COMPLETIONS', 'RESPONSES'] as const) {
     const result = await playBytes(api, [`data: ${data}\n\n`]);
@@ -119,7 +119,7 @@ test.each([
   }
 });
 
-test('two messages of one response are kept apart', async () => {
+test('Two messages of one response stay apart', async () => {
   const events = [
     { type: 'response.output_item.added', output_index: 0, item: { type: 'message' } },
     { type: 'response.output_text.delta', output_index: 0, delta: 'First.' },
@@ -136,12 +136,12 @@ test.each([
   ['arguments of no call', { type: 'response.function_call_arguments.delta', output_index: 3, delta: '{' }],
   ['a call without an index', { type: 'response.output_item.added', item: { type: 'function_call' } }],
   ['an end without a response', { type: 'response.completed' }],
-])('a Responses stream that makes no sense fails: %s', async (_, event) => {
+])('A Responses stream that is inconsistent fails: %s', async (_, event) => {
   const result = await playBytes('RESPONSES', [`data: ${JSON.stringify(event)}\n\n`]);
   expect(result.failure).toMatchObject({ code: 'MODEL_ERROR', retryable: true });
 });
 
-test('the token limit goes by the name that the host knows', async () => {
+test('The token limit has the name that the host knows', async () => {
   const hosts: [string, object, Record<string, unknown>?][] = [
     ['https://api.openai.com/v1', { max_completion_tokens: 2000 }],
     ['http://localhost:11434/v1', { max_tokens: 2000 }],

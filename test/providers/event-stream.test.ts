@@ -9,7 +9,7 @@ const expected = [
   ['', 'last'],
 ];
 
-test.each([1, 2, 3, 5, 8, 1000])('events come whole out of pieces of %i bytes', (size) => {
+test.each([1, 2, 3, 5, 8, 1000])('Events are read whole from pieces of %i bytes', (size) => {
   const events: string[][] = [];
   const decoder = new EventStreamDecoder((name, data) => void events.push([name, data]));
   const bytes = Buffer.from(stream);
@@ -19,7 +19,7 @@ test.each([1, 2, 3, 5, 8, 1000])('events come whole out of pieces of %i bytes', 
   expect(events).toEqual(expected);
 });
 
-test('a long line in small pieces is taken, one without end is not', () => {
+test('A long line in small pieces is read, one without end is not', () => {
   const lengths: number[] = [];
   const decoder = new EventStreamDecoder((_name, data) => void lengths.push(data.length));
   const piece = Buffer.from('x'.repeat(1_000));

@@ -6,7 +6,7 @@ import { createGate } from '../support/scripted-model/gate.ts';
 import { type Api, apiKey, collect, requestFor } from '../support/scripted-model/model-step.ts';
 import { createScriptedModel, type TestStep } from '../support/scripted-model/script.ts';
 
-describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) => {
+describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('failures of %s', (api) => {
   async function play(step: TestStep, options: OpenAiModelOptions = {}) {
     await using model = await createScriptedModel([step]);
     const request = requestFor(api, model.url);
@@ -55,7 +55,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     ['a redirect', { misbehave: { status: 307, body: secret } }, 'MODEL_ERROR', false, ''],
     ['an error with status 200', { misbehave: reply(200) }, 'MODEL_ERROR', true, ''],
   ];
-  test.each(cases)('%s', async (_, step, code, retryable, before) => {
+  test.each(cases)('A failure of the provider is classified: %s', async (_, step, code, retryable, before) => {
     const result = await play(step);
     expect(result.failure).toMatchObject({ code, retryable });
     expect(result.text).toBe(before);
@@ -65,24 +65,27 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     expect(cause).not.toContain(apiKey);
   });
 
-  test('a destroyed socket', async () => {
+  test('A destroyed socket of the provider is a failure', async () => {
     const result = await play({ text, misbehave: 'destroy', afterTokens: 2, delayMs: 10 });
     expect(result.failure).toMatchObject({ code: 'MODEL_ERROR', retryable: true });
     expect(text.startsWith(result.text)).toBe(true);
   });
 
-  test.each<Misbehaviour>(['hang', 'hang-before-headers'])('a provider that falls silent: %s', async (misbehave) => {
-    const result = await play({ text, misbehave, afterTokens: 2 }, { timeoutMs: 200 });
-    expect(result.failure).toMatchObject({ code: 'MODEL_TIMEOUT', retryable: true });
-    expect(result.text).toBe(misbehave === 'hang' ? 'one two' : '');
-  });
+  test.each<Misbehaviour>(['hang', 'hang-before-headers'])(
+    'A provider that falls silent is a failure: %s',
+    async (misbehave) => {
+      const result = await play({ text, misbehave, afterTokens: 2 }, { timeoutMs: 200 });
+      expect(result.failure).toMatchObject({ code: 'MODEL_TIMEOUT', retryable: true });
+      expect(result.text).toBe(misbehave === 'hang' ? 'one two' : '');
+    },
+  );
 
-  test('a slow stream is not a silent one', async () => {
+  test('A slow stream is not a silent one', async () => {
     const result = await play({ text, delayMs: 150 }, { timeoutMs: 400 });
     expect(result).toMatchObject({ text, thrown: undefined });
   });
 
-  test('a refused connection', async () => {
+  test('A refused connection is a failure', async () => {
     const model = await createScriptedModel();
     await model.close();
     const result = await collect(createOpenAiModel().stream(requestFor(api, model.url), new AbortController().signal));
@@ -92,14 +95,14 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
   test.each([
     ['an address', { apiUrl: 'not a url', apiKey }],
     ['a key', { apiUrl: 'http://127.0.0.1:1/v1', apiKey: 'sk-broken\nkey' }],
-  ])('%s that cannot be used', async (_, endpoint) => {
+  ])('A reply of the provider that cannot be used is a failure: %s', async (_, endpoint) => {
     const request = requestFor(api, '', { endpoint: { api, model: 'm', ...endpoint } });
     const result = await collect(createOpenAiModel().stream(request, new AbortController().signal));
     expect(result.failure).toMatchObject({ code: 'MODEL_ERROR', retryable: false });
     expect(result.thrown instanceof Error ? String(result.thrown.cause) : '').not.toContain('sk-broken');
   });
 
-  test('what refuses to dial is heard', async () => {
+  test('The reason of a refusal to dial is passed on', async () => {
     const refused = new ModelError({ code: 'MODEL_ERROR', message: 'Not this host.', retryable: false });
     const dial: typeof fetch = () => Promise.reject(refused);
     const model = createOpenAiModel({ fetch: dial });
@@ -110,7 +113,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
   test.each([
     ['before the headers', { misbehave: 'hang-before-headers' } as const],
     ['before the first token', { text, misbehave: 'hang', afterTokens: 0 } as const],
-  ])('an abort %s throws its reason and reaches the provider', async (_, step) => {
+  ])('An abort %s throws its reason and reaches the provider', async (_, step) => {
     await using model = await createScriptedModel([step]);
     const abort = new AbortController();
     const reason = new Error('The user has had enough.');
@@ -122,7 +125,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     await expect.poll(() => signal?.aborted).toBe(true);
   });
 
-  test('an abort in the middle throws its reason, keeps the text, and reaches the provider', async () => {
+  test('An abort in the middle throws its reason, keeps the text, and reaches the provider', async () => {
     const gate = createGate();
     await using model = await createScriptedModel([{ text, gate, afterTokens: 2 }]);
     const abort = new AbortController();
@@ -140,7 +143,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     await expect.poll(() => model.requests[0]?.signal.aborted).toBe(true);
   });
 
-  test('an abort that came first sends nothing', async () => {
+  test('An abort that came first sends nothing', async () => {
     await using model = await createScriptedModel();
     const reason = new Error('Too late.');
     const stream = createOpenAiModel().stream(requestFor(api, model.url), AbortSignal.abort(reason));
@@ -148,7 +151,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     expect(model.requests).toHaveLength(0);
   });
 
-  test('leaving the stream ends the call at the provider', async () => {
+  test('Leaving the stream ends the call at the provider', async () => {
     await using model = await createScriptedModel([{ text, misbehave: 'hang', afterTokens: 2 }]);
     for await (const event of createOpenAiModel().stream(requestFor(api, model.url), new AbortController().signal)) {
       expect(event.type).toBe('text');
@@ -157,7 +160,7 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('%s fails well:', (api) =>
     await expect.poll(() => model.requests[0]?.signal.aborted).toBe(true);
   });
 
-  test('an answer that never ends is cut off', async () => {
+  test('An answer that never ends is cut off at the provider', async () => {
     const word = 'x'.repeat(64 * 1024);
     const result = await play({ text: Array.from({ length: 65 }, () => word) });
     expect(result.failure).toMatchObject({ code: 'MODEL_ERROR', retryable: false });
