@@ -12,7 +12,7 @@ import { createTestDatabase } from '../support/database/database.ts';
 // Whole servers start and stop here, next to other tests: this is room, not an expectation.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
-const root = join(import.meta.dirname, '..');
+const root = join(import.meta.dirname, '../..');
 
 /** The code blocks of the scenarios’ half of docs/scenarios.md, in their order. */
 async function readBlocks(): Promise<{ readonly language: string; readonly code: string }[]> {
