@@ -10,7 +10,7 @@ import { openDatabase } from '../../src/database/client.ts';
 import { startTestApp } from '../support/app.ts';
 import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 
-const root = join(import.meta.dirname, '..');
+const root = join(import.meta.dirname, '../..');
 const quiet = { LOG_LEVEL: 'silent', PORT: '0' };
 
 /** `npm start` without npm, in a process of its own, which does not outlive the test. */

@@ -11,7 +11,7 @@ import { importScenarios } from '../../src/scenarios/files/import.ts';
 import { type Graph, openGraph } from '../support/app.ts';
 import { createTestDataFolder } from '../support/database/database.ts';
 
-const root = join(import.meta.dirname, '..');
+const root = join(import.meta.dirname, '../..');
 let graph: Graph;
 let folder: string;
 

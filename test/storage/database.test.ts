@@ -279,7 +279,7 @@ function startWriter(folder: string) {
       process.stdout.write(id + '\\n');
     }`;
   const child: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', source, folder], {
-    cwd: join(import.meta.dirname, '..'),
+    cwd: join(import.meta.dirname, '../..'),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
