@@ -95,7 +95,7 @@ test.each<[Config, string]>([
     { provider: 'azure-openai', apiUrl: azure, options: version, completionsPath: '/other/path' },
     `${azure}/other/path?api-version=2024-10-21`,
   ],
-])('%j is at %s', async (config, url) => {
+])('The preset %j is at %s', async (config, url) => {
   const endpoint = resolve(config, new URL(url).origin);
   const { url: sent, headers, body } = await send(endpoint);
   expect(sent).toBe(url);
@@ -107,14 +107,14 @@ test.each<[Config, string]>([
   expect(headers.get('api-key')).toBe(isAzure ? ownKey : null);
 });
 
-test('a deployment follows the model of the turn', async () => {
+test('The deployment in an address follows the model of the turn', async () => {
   const endpoint = resolve({ provider: 'azure-openai', apiUrl: azure, options: version });
   const { url, headers } = await send({ ...endpoint, model: 'another' });
   expect(url).toBe(`${azure}/openai/deployments/another/chat/completions?api-version=2024-10-21`);
   expect([headers.get('api-key'), headers.get('authorization')]).toEqual([null, null]);
 });
 
-test.each(['.', '..'])('no model leads out of the path to the deployments: %s', async (model) => {
+test.each(['.', '..'])('No model name leads out of the path to the deployments: %s', async (model) => {
   const endpoint = { ...resolve({ provider: 'azure-openai', apiUrl: azure, options: version }), model };
   let dialled = 0;
   const dial: typeof fetch = () => {
@@ -141,7 +141,7 @@ test.each<[string, Record<string, unknown> | null, string]>([
   [`${azure}?api-version=2024-06-01`, null, '/openai/deployments/my%20model/{audio}?api-version=2024-06-01'],
   [`${azure}?api-version=2024-06-01`, version, '/openai/deployments/my%20model/{audio}?api-version=2024-10-21'],
   [`${azure}/openai/deployments/mine`, version, '/openai/deployments/mine/{audio}?api-version=2024-10-21'],
-])('speech of Azure is where its models are: %s with %j', async (apiUrl, options, path) => {
+])('Speech of Azure is at its models: %s with %j', async (apiUrl, options, path) => {
   const own = { provider: 'azure-openai', apiUrl, model: 'my model', options };
   const [tts, stt] = [resolveTts(own, null, null), resolveStt(own, null, null)];
   if (tts === null || stt === null) throw new Error('It is nowhere.');
@@ -160,15 +160,15 @@ test.each([
   '\\\\evil.example',
   '/../../../x',
   ':80@evil.example/',
-])('no path leads to another host: %s', async (completionsPath) => {
+])('No path leads to another host: %s', async (completionsPath) => {
   const { url } = await send(resolve({ provider: 'custom', apiUrl: 'https://x.example/v1', completionsPath }));
   expect(new URL(url).origin).toBe('https://x.example');
 });
 
-describe('options', () => {
+describe('options of a provider', () => {
   const apiUrl = 'https://x.example/v1';
 
-  test('go into the body, over what stands there; null takes a parameter out', async () => {
+  test('Options go into the body, over what stands there; null removes a parameter', async () => {
     const options = {
       top_p: 0.5,
       temperature: null,
@@ -182,27 +182,30 @@ describe('options', () => {
     expect(body).not.toHaveProperty('max_tokens');
   });
 
-  test.each(['CHAT_COMPLETIONS', 'RESPONSES'] as const)('never replace what makes the turn (%s)', async (api) => {
-    const reserved = {
-      model: 'dearer',
-      messages: [],
-      input: 'else',
-      instructions: 'else',
-      tools: [],
-      stream: false,
-      n: 5,
-      previous_response_id: 'resp_1',
-    };
-    const plain = await send(resolve({ provider: 'custom', apiUrl, api }));
-    for (const options of [reserved, { ...reserved, extra: 1 }]) {
-      const { body } = await send(resolve({ provider: 'custom', apiUrl, api, options }));
-      const { extra, ...rest } = body;
-      expect(extra).toBe('extra' in options ? 1 : undefined);
-      expect(rest).toEqual(plain.body);
-    }
-  });
+  test.each(['CHAT_COMPLETIONS', 'RESPONSES'] as const)(
+    'Options never replace what makes the turn (%s)',
+    async (api) => {
+      const reserved = {
+        model: 'dearer',
+        messages: [],
+        input: 'else',
+        instructions: 'else',
+        tools: [],
+        stream: false,
+        n: 5,
+        previous_response_id: 'resp_1',
+      };
+      const plain = await send(resolve({ provider: 'custom', apiUrl, api }));
+      for (const options of [reserved, { ...reserved, extra: 1 }]) {
+        const { body } = await send(resolve({ provider: 'custom', apiUrl, api, options }));
+        const { extra, ...rest } = body;
+        expect(extra).toBe('extra' in options ? 1 : undefined);
+        expect(rest).toEqual(plain.body);
+      }
+    },
+  );
 
-  test('that are no object are none', () => {
+  test('Options that are not an object are ignored', () => {
     for (const options of [[1], 'x', 1, null]) {
       expect(
         resolveLlm({ provider: 'custom', model: 'm', api: 'RESPONSES', apiUrl, options }, null, fallback).options,
@@ -211,8 +214,8 @@ describe('options', () => {
   });
 });
 
-describe('keys', () => {
-  test('go to the origin that they were given for, and to no other', () => {
+describe('keys of a provider', () => {
+  test('Keys go to the origin that they were stored for, and to no other', () => {
     const at = (apiUrl: string) => resolve({ provider: 'custom', apiUrl }, 'https://x.example').apiKey;
     expect(at('https://x.example/v1')).toBe(ownKey);
     for (const apiUrl of [
@@ -225,7 +228,7 @@ describe('keys', () => {
     }
   });
 
-  test('of the environment go to its own address, which needs no guard', () => {
+  test('Keys of the environment go to its own address, which needs no guard', () => {
     for (const config of [
       { provider: 'demo' },
       { provider: 'whatever' },
@@ -243,7 +246,7 @@ describe('keys', () => {
     expect(resolve({ provider: 'custom', apiUrl: fallback.apiUrl }, 'http://127.0.0.1:9999').apiKey).toBe(ownKey);
   });
 
-  test('of the environment do not take the place of one that cannot be read', () => {
+  test('Keys of the environment do not replace a key that cannot be read', () => {
     const { apiUrl, apiKey } = fallback;
     const unreadable = { origin: new URL(apiUrl).origin, value: '' };
     const own = { provider: 'custom', model: 'm', api: 'CHAT_COMPLETIONS', apiUrl };
@@ -256,7 +259,7 @@ describe('keys', () => {
     expect(resolveTts(own, null, tts)?.apiKey).toBe(apiKey);
   });
 
-  test('of the environment go nowhere else, not even on its host', () => {
+  test('Keys of the environment go nowhere else, not even on its host', () => {
     for (const config of [
       { provider: 'openai' },
       { provider: 'custom', apiUrl: 'http://127.0.0.1:9999/admin' },
@@ -271,14 +274,14 @@ describe('keys', () => {
   });
 });
 
-test('presets that have no address need one, and give none', () => {
+test('Presets that have no address need one from the input', () => {
   for (const [provider, preset] of Object.entries(llmPresets)) {
     const located = locateLlm({ provider, api: preset.api, apiUrl: null, completionsPath: null, options: null });
     expect(located === null, provider).toBe(llmNeedsApiUrl.has(provider) || provider === 'demo');
   }
 });
 
-test('clients are kept by address, key and guard, and the oldest are dropped', () => {
+test('Clients are cached by address, key and guard, and the oldest are dropped', () => {
   const dial: typeof fetch = () => Promise.reject(new Error('Not here.'));
   const pool = new ClientPool({ fetch: dial, guardedFetch: dial, timeoutMs: 1, maxRetries: 0 });
   const endpoint = resolve({ provider: 'openai' }, 'https://api.openai.com');

@@ -97,7 +97,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe.each(['responses', 'chat_completions'])('what is sent is taken by providers (%s):', (api) => {
+describe.each(['responses', 'chat_completions'])('requests that providers accept (%s)', (api) => {
   let app: TestApp;
   beforeAll(async () => {
     app = await startTestApp({ env: { MODEL_API: api, TOOLS_FILE: join(folder, 'tools.json') } });
@@ -124,7 +124,7 @@ describe.each(['responses', 'chat_completions'])('what is sent is taken by provi
   const callsSent = () => app.model.requests.at(-1)?.messages.flatMap((m) => (m.role === 'assistant' ? m.calls : []));
   const resultsSent = () => app.model.requests.at(-1)?.messages.flatMap((m) => (m.role === 'tool' ? [m.callId] : []));
 
-  test('a turn and a test of an agent for which nobody has set anything', async () => {
+  test('Providers accept a turn and a test of an agent for which nobody has set anything', async () => {
     const { socketClient, agentId, runTurn } = await meet();
     app.model.add({ text: 'Hi.', expect: judge }, { text: 'Hi.', expect: judge });
     await runTurn();
@@ -135,7 +135,7 @@ describe.each(['responses', 'chat_completions'])('what is sent is taken by provi
     expect(app.model.requests.slice(-2).map(({ maxTokens }) => maxTokens)).toEqual([2_000, 2_000]);
   });
 
-  test('a call of a tool that there is not, in its turn and in the next', async () => {
+  test('Providers accept a call of a tool that does not exist, in its turn and in the next', async () => {
     const { runTurn } = await meet();
     app.model.add(
       {
@@ -160,7 +160,7 @@ describe.each(['responses', 'chat_completions'])('what is sent is taken by provi
     expect(resultsSent()).toEqual(first?.map(({ id }) => id));
   });
 
-  test('calls that were imported under ids and names of another system', async () => {
+  test('Providers accept calls that were imported under ids and names of another system', async () => {
     const { socketClient, conversationId, runTurn } = await meet();
     const ids = ['a', 'b'].map((end) => `${'i'.repeat(99)}${end}`);
     // Whoever knows how ids are replaced cannot make two of them the same.
@@ -182,7 +182,7 @@ describe.each(['responses', 'chat_completions'])('what is sent is taken by provi
     expect(resultsSent()).toEqual(all);
   });
 
-  test('a tool whose schema has no properties, and descriptions that are too long', async () => {
+  test('Providers accept a tool whose schema has no properties, and descriptions that are too long', async () => {
     const { runTurn } = await meet(['bare']);
     app.model.add({ text: 'Hi.', expect: judge });
     await runTurn();
@@ -192,7 +192,7 @@ describe.each(['responses', 'chat_completions'])('what is sent is taken by provi
     expect(toolDescriptions?.get('bare')).toBe(`${'d'.repeat(1_022)}…`);
   });
 
-  test('no more than 128 functions: all handoffs, then the first tools, and the log says what was left out', async () => {
+  test('Providers get at most 128 functions: all handoffs, then the first tools, and the log says what was left out', async () => {
     const alice = await openSocketClient(app, 'alice');
     await alice.ask('{ viewer { userId } }');
     const key = 'crowded';

@@ -65,11 +65,11 @@ function settingsOf(body: (typeof sent)[number] | undefined) {
   return Object.fromEntries(Object.entries(body ?? {}).filter(([name]) => names.includes(name)));
 }
 
-describe('what is set for a turn', () => {
+describe('the settings of a turn', () => {
   test.each([
     ['CHAT_COMPLETIONS', { max_tokens: 2_000 }],
     ['RESPONSES', { max_output_tokens: 2_000 }],
-  ])('is no temperature where nobody gave one: models that reason refuse it (%s)', async (api, settings) => {
+  ])('A turn has no temperature if nobody set one: models that reason refuse it (%s)', async (api, settings) => {
     const somebody = await meet({}, api);
     expect(await runTurn(somebody)).toEqual(settings);
     // The row of the settings is there now, and holds the defaults.
@@ -81,7 +81,7 @@ describe('what is set for a turn', () => {
   });
 
   test.each(['max_tokens', 'max_completion_tokens'])(
-    'is one limit, under the name of the options: %s',
+    'A turn has one token limit, under the name of the options: %s',
     async (name) => {
       const somebody = await meet({ [name]: 500 });
       expect(await runTurn(somebody)).toEqual({ [name]: 500 });
@@ -89,7 +89,7 @@ describe('what is set for a turn', () => {
     },
   );
 
-  test('comes before what the viewer has set, and that before the options of the agent', async () => {
+  test('A setting of the turn comes before the viewer’s, and that before the options of the agent', async () => {
     const own = { temperature: 0.1, max_tokens: 9_999, top_p: 0.5 };
     const somebody = await meet(own);
     expect(await runTurn(somebody)).toEqual(own);
@@ -112,13 +112,13 @@ describe('what is set for a turn', () => {
     });
   });
 
-  test('goes under the name of the options, and puts in nothing that they take out', async () => {
+  test('A setting goes under the name of the options, and adds nothing that they remove', async () => {
     const somebody = await meet({ temperature: null, max_tokens: null, max_completion_tokens: 5_000 });
     expect(await runTurn(somebody)).toEqual({ max_completion_tokens: 5_000 });
     expect(await runTurn(somebody, { temperature: 1.5, maxTokens: 50 })).toEqual({ max_completion_tokens: 50 });
   });
 
-  test('is so with the Responses API', async () => {
+  test('The same order of settings holds with the Responses API', async () => {
     const somebody = await meet({ temperature: 0.1, max_output_tokens: 9_999 }, 'RESPONSES');
     expect(await runTurn(somebody)).toEqual({ temperature: 0.1, max_output_tokens: 9_999 });
     expect(await runTurn(somebody, { temperature: 1, maxTokens: 50 })).toEqual({
@@ -137,7 +137,7 @@ test.each([
   [{ max_completion_tokens: 9_999 }, { max_completion_tokens: 2_000 }],
   [{ max_tokens: null, max_completion_tokens: '9999' }, { max_completion_tokens: 2_000 }],
   [{}, { max_tokens: 2_000 }],
-])('a test of an agent with %j costs no more than any', async (options, settings) => {
+])('A test of an agent with %j costs no more than any other', async (options, settings) => {
   const { socketClient, agentId } = await meet(options);
   const tested = await socketClient.ask('mutation ($id: ID!) { testAgent(id: $id, prompt: "Hi") { ok } }', {
     id: agentId,
@@ -146,7 +146,7 @@ test.each([
   expect(settingsOf(sent.at(-1))).toEqual(settings);
 });
 
-test.each(['.', '..'])('no model is named %s', async (model) => {
+test.each(['.', '..'])('No model can be named %s', async (model) => {
   const { socketClient, conversationId } = await meet({});
   const { token } = socketClient;
   const turn = { conversationId, content: 'Hi', idempotencyKey: crypto.randomUUID(), model };

@@ -21,7 +21,7 @@ async function readBlocks(): Promise<{ readonly language: string; readonly code:
   return [...half.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({ language, code }));
 }
 
-test('what docs/scenarios.md prints works as printed: by mutations, by file, and both give the same', {
+test('What docs/scenarios.md prints works as printed: by mutations, by file, and both give the same', {
   timeout: 240_000,
 }, async () => {
   const blocks = await readBlocks();
@@ -97,7 +97,7 @@ test('what docs/scenarios.md prints works as printed: by mutations, by file, and
   }
 });
 
-test('the error that docs/scenarios.md shows is the one that comes', async () => {
+test('The error that docs/scenarios.md shows is the one that the server returns', async () => {
   const page = await readFile(join(root, 'docs/scenarios.md'), 'utf8');
   await using app = await startTestApp();
   const token = await app.token({ sub: 'root', roles: ['admin'] });

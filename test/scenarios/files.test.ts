@@ -75,7 +75,7 @@ const readAll = () =>
     }),
   ]);
 
-describe('a file', () => {
+describe('a scenario file', () => {
   const parse = (content: string | Uint8Array) =>
     parseScenarioFile('the/file.yaml', typeof content === 'string' ? new TextEncoder().encode(content) : content);
   const file = written('f');
@@ -155,19 +155,19 @@ describe('a file', () => {
       'version: 1\nscenario: {key: k, name: n, root: a, guardrails: &g {g: *g}}\nagents: [{name: a, instructions: i}]',
       /scenario\.guardrails: must not be nested deeper/,
     ],
-  ])('with %s is refused; the message names the file and the place', (_what, content, says) => {
+  ])('A scenario file with %s is refused; the message names the file and the position', (_what, content, says) => {
     const source = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
     expect(() => parse(source)).toThrow(says);
     expect(() => parse(source)).toThrow('The scenario file the/file.yaml is wrong:\n  - ');
     expect(() => parse(source)).not.toThrow(/sk-0123456789/);
   });
 
-  test('tells all that is wrong at once', () => {
+  test('A scenario file reports all that is wrong together', () => {
     const wrong = { ...file, agents: [{ ...one, handoffs: [{ to: 'f_one' }, { to: 'x' }] }, two] };
     expect(() => parse(JSON.stringify(wrong))).toThrow(/cannot hand off to itself[\s\S]*hands off to "x"/);
   });
 
-  test('is read as it was written, in YAML and in JSON, whatever its texts are', () => {
+  test('A scenario file is read as it was written, in YAML and in JSON, whatever its texts are', () => {
     const texts = [
       'no',
       '1.0',
@@ -210,7 +210,7 @@ describe('a file', () => {
   });
 });
 
-test('a provider comes along without its key, keeps it where it stays, and loses it where it moves', async () => {
+test('A provider is exported without its key, keeps it if its origin stays, and loses it if it moves', async () => {
   const load = async (agent: Agent) => {
     const file = parseScenarioFile('keyed.json', Buffer.from(JSON.stringify(written('keyed', [agent]))));
     const [report] = await importScenarios(graph.app.app.runs.agents, 'acme', [file]);
@@ -236,7 +236,7 @@ test('a provider comes along without its key, keeps it where it stays, and loses
 });
 
 describe('npm run scenarios', { timeout: 240_000 }, () => {
-  test('import makes agents and scenario; again, it changes nothing; changed, what has changed', async () => {
+  test('The import makes agents and scenario; again, it changes nothing; changed, what has changed', async () => {
     const path = await write(written('imp', [{ tools: ['lookup_order'] }], { guardrails: { a: [1] }, projectId: 'p' }));
     const first = await scenarios(['import', path, '--tenant', 'acme']);
     expect(first).toMatchObject({ code: 0, err: '' });
@@ -290,7 +290,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(JSON.parse(own.out)).toEqual(changed);
   });
 
-  test('export gives a file whose import changes nothing, of seeds as well, and that another tenant can have', async () => {
+  test('The export gives a file whose import changes nothing, of seeds as well, and that another tenant can import', async () => {
     for (const format of ['yaml', 'json']) {
       const out = join(folder, `support.${format}`);
       expect(await scenarios(['export', 'support', '--tenant', 'acme', '--format', format, '--out', out])).toEqual({
@@ -314,7 +314,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(printed.out).toBe(await readFile(join(folder, 'support.yaml'), 'utf8'));
   });
 
-  test('what is wrong in one of several files stops all of them, and is named', async () => {
+  test('What is wrong in one of several files stops all of them, and is named', async () => {
     const before = await readAll();
     const good = await write(written('good'));
     const unknown = { provider: 'acme-ai', model: 'm' };
@@ -343,7 +343,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(await readAll()).toEqual(before);
   });
 
-  test('tools that there are not are warned of, and kept', async () => {
+  test('The import warns of unknown tools, and stores them', async () => {
     await graph.db.mcpServer.create({
       data: { tenantId: 'acme', name: 'maps', url: 'https://maps.test/mcp', requiredRoles: [] },
     });
@@ -355,7 +355,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(agent?.toolNames).toEqual(['lookup_order', 'lookup_oder', 'maps_route']);
   });
 
-  test('says how it is used, and what there is not', async () => {
+  test('npm run scenarios prints its usage, and names what does not exist', async () => {
     for (const args of [['import'], ['import', 'x', '--force'], ['export', 'support', '--format', 'xml']]) {
       expect(await scenarios(args)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: npm run') });
     }
@@ -366,7 +366,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     });
   });
 
-  test('works on the embedded database, also while somebody has it open', async () => {
+  test('npm run scenarios works on the embedded database, also while a server has it open', async () => {
     await using data = await createTestDataFolder();
     const env = { DATA_DIR: data.folder };
     const path = join(root, 'examples/scenarios/helpdesk.yaml');

@@ -50,7 +50,7 @@ async function readTenant(app: TestApp, tenant: string): Promise<Record<string, 
   );
 }
 
-test('tenants that are there get the files at the start, others when they are first met', async () => {
+test('Tenants that exist get the files at the start, others when they are first seen', async () => {
   await using folder = await openFolder();
   {
     await using before = await folder.start();
@@ -79,7 +79,7 @@ test('tenants that are there get the files at the start, others when they are fi
   expect(await app.app.db.scenario.count({ where: { tenantId: 'crowd', key: 'tour' } })).toBe(1);
 });
 
-test('a file that has changed is applied; one that has not leaves the edits that were made since', async () => {
+test('A file that has changed is applied; one that has not leaves the edits that were made since', async () => {
   await using folder = await openFolder();
   await folder.write('tour.json', 'tour', guide);
   const edit = `mutation ($id: ID!, $input: ScenarioInput!) { updateScenario(id: $id, input: $input) { version } }`;
@@ -120,7 +120,7 @@ test('a file that has changed is applied; one that has not leaves the edits that
   );
 });
 
-test('a scenario that was renamed does not come back, whether or not another file does; neither do edits of it go', async () => {
+test('A scenario that was renamed does not come back, whether or not another file does; neither do edits of it go', async () => {
   await using folder = await openFolder();
   await folder.write('tour.json', 'tour', guide);
   {
@@ -146,7 +146,7 @@ test('a scenario that was renamed does not come back, whether or not another fil
   expect(found).not.toHaveProperty('tour');
 });
 
-test('several servers that start at once load it once', async () => {
+test('Several servers that start at the same time load a folder once', async () => {
   await using folder = await openFolder();
   {
     await using app = await folder.start();
@@ -165,7 +165,7 @@ test('several servers that start at once load it once', async () => {
   expect(loaded.map(({ tenantId }) => tenantId).sort()).toEqual(['a', 'b', 'c']);
 });
 
-test('a file that is wrong stops the start; the message names it, the place and the problem', async () => {
+test('A file that is wrong stops the start; the message names it, the position and the problem', async () => {
   await using folder = await openFolder();
   await folder.write('a-good.json', 'good', guide);
   const refused = async () => {
@@ -212,7 +212,7 @@ test('a file that is wrong stops the start; the message names it, the place and 
   expect(await refused()).toMatch(/ENOENT/);
 });
 
-test('the examples can be loaded', async () => {
+test('The examples can be loaded', async () => {
   await using app = await startTestApp({
     env: { SCENARIOS_DIR: join(import.meta.dirname, '../../examples/scenarios') },
   });

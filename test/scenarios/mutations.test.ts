@@ -74,7 +74,7 @@ const newScenario = async (changes: Record<string, unknown> = {}) =>
   (await ask(create, { input: inputOf(changes) })).createScenario;
 
 describe('createScenario', () => {
-  test('makes it as it was given, and the front end reads it back', async () => {
+  test('createScenario makes the scenario of its input, and the front end reads it back', async () => {
     const guardrails = { moderation: { stages: ['INPUT'], levels: [1, 0.5, null, true] } };
     const input = inputOf({
       key: 'made.v1_x-2',
@@ -121,7 +121,7 @@ describe('createScenario', () => {
     expect(scenario).toEqual(createScenario);
   });
 
-  test('of 20 at once with one key makes one; the others are told', async () => {
+  test('Of 20 calls of createScenario with one key at the same time one succeeds; the others are told', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => graph.query(admin, create, { input: inputOf({ key: 'one' }) })),
     );
@@ -134,7 +134,7 @@ describe('createScenario', () => {
     expect(await graph.db.scenario.count({ where: { tenantId: 'acme', key: 'one' } })).toBe(1);
   });
 
-  test('holds a graph of 100 agents with all handoffs', async () => {
+  test('createScenario accepts a graph of 100 agents with all handoffs', async () => {
     await graph.db.agent.createMany({
       data: Array.from({ length: 100 }, (_, n) => ({ tenantId: 'acme', name: `crowd_${n}`, instructions: 'Hi.' })),
     });
@@ -152,7 +152,7 @@ describe('createScenario', () => {
   });
 });
 
-describe('a wrong input is refused by name, and nothing is written', () => {
+describe('wrong input of scenario mutations', () => {
   const absent = `agt_${randomUUID()}`;
   const cases: [what: string, changes: () => Record<string, unknown>, path: (string | number)[], says: RegExp][] = [
     ['a root outside', () => ({ rootAgentId: ids.orders }), ['rootAgentId'], /"orders" is no agent of the scenario/],
@@ -257,21 +257,24 @@ describe('a wrong input is refused by name, and nothing is written', () => {
     ],
   ];
 
-  test.each(cases)('%s', async (_what, changes, path, says) => {
-    const there = await newScenario();
-    const before = await readAll();
-    const input = inputOf(changes());
-    for (const { errors } of [
-      await graph.query(admin, create, { input }),
-      await graph.query(admin, update, { id: there.id, input }),
-    ]) {
-      expect(errors).toMatchObject([{ code: 'BAD_USER_INPUT', path: ['input', ...path] }]);
-      expect(errors[0]?.message).toMatch(says);
-    }
-    expect(await readAll()).toEqual(before);
-  });
+  test.each(cases)(
+    'A scenario mutation names the wrong field and writes nothing: %s',
+    async (_what, changes, path, says) => {
+      const there = await newScenario();
+      const before = await readAll();
+      const input = inputOf(changes());
+      for (const { errors } of [
+        await graph.query(admin, create, { input }),
+        await graph.query(admin, update, { id: there.id, input }),
+      ]) {
+        expect(errors).toMatchObject([{ code: 'BAD_USER_INPUT', path: ['input', ...path] }]);
+        expect(errors[0]?.message).toMatch(says);
+      }
+      expect(await readAll()).toEqual(before);
+    },
+  );
 
-  test('an agent that is not there, and one that is somebody else’s', async () => {
+  test('A scenario cannot have an agent that does not exist, or one of somebody else', async () => {
     await meetAdmin('elsewhere');
     const foreign = (await agentIds('elsewhere')).billing;
     const code = async (agent: string | undefined) =>
@@ -296,7 +299,7 @@ describe('a wrong input is refused by name, and nothing is written', () => {
 });
 
 describe('updateScenario', () => {
-  test('replaces it whole and counts its version up', async () => {
+  test('updateScenario replaces the scenario as a whole and increments its version', async () => {
     const { id } = await newScenario({ description: 'Before.', guardrails: { a: 1 }, isActive: false, projectId: 'p' });
     const { updateScenario } = await ask(update, {
       id,
@@ -316,7 +319,7 @@ describe('updateScenario', () => {
     });
   });
 
-  test('of 20 at once all count, and what stays is one of them and no mixture', async () => {
+  test('20 calls of updateScenario at the same time all count, and the result is one of them and no mixture', async () => {
     const { id } = await newScenario();
     const others = ['billing', 'orders', 'human_escalation', 'assistant'];
     const inputs = Array.from({ length: 20 }, (_, n) => {
@@ -337,7 +340,7 @@ describe('updateScenario', () => {
     expect(scenario.agents[1].handoffs).toEqual([{ toAgent: { name: 'supervisor' }, description: null }]);
   });
 
-  test('to a key that is taken is a conflict, and changes nothing', async () => {
+  test('updateScenario to a key that is taken is a conflict, and changes nothing', async () => {
     const taken = await newScenario();
     const { id, key } = await newScenario();
     const { errors } = await graph.query(admin, update, { id, input: inputOf({ key: taken.key }) });
@@ -346,7 +349,7 @@ describe('updateScenario', () => {
   });
 });
 
-test('only admins of the tenant change scenarios', async () => {
+test('Only admins of the tenant change scenarios', async () => {
   const there = await newScenario();
   const stranger = await meetAdmin('elsewhere');
   const before = await readAll();
@@ -372,13 +375,13 @@ test('only admins of the tenant change scenarios', async () => {
 });
 
 describe('deleteScenario', () => {
-  test('deletes one that nobody uses', async () => {
+  test('deleteScenario deletes a scenario that nobody uses', async () => {
     const { id } = await newScenario();
     expect(await ask(remove, { id })).toEqual({ deleteScenario: id });
     expect((await graph.query(admin, remove, { id })).errors).toMatchObject([{ code: 'NOT_FOUND' }]);
   });
 
-  test('leaves one that conversations use, which can be switched off: they stay, no new ones begin', async () => {
+  test('deleteScenario leaves a scenario that conversations use; it can be switched off: they stay, no new ones begin', async () => {
     const { id, key } = await newScenario();
     const input = { scenarioKey: key };
     for (const _ of [1, 2]) await ask(begin, { input }, alice);
@@ -391,7 +394,7 @@ describe('deleteScenario', () => {
     expect(await graph.db.conversation.count({ where: { scenarioId: id.slice(4) } })).toBe(2);
   });
 
-  test('against conversations that begin at that moment: never a fault, never a dangling one', async () => {
+  test('deleteScenario and conversations that begin at the same moment: never an error, never a dangling one', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { id, key } = await newScenario();
       const [deleted, ...begun] = await Promise.all([
@@ -408,7 +411,7 @@ describe('deleteScenario', () => {
   });
 });
 
-test('an agent that is deleted while scenarios take it in: one of the two is told', async () => {
+test('An agent that is deleted while scenarios take it in: one of the two is told', async () => {
   for (let round = 0; round < 5; round += 1) {
     const name = `victim_${round}`;
     const row = await graph.db.agent.create({ data: { tenantId: 'acme', name, instructions: 'Hi.' } });
@@ -429,7 +432,7 @@ test('an agent that is deleted while scenarios take it in: one of the two is tol
 });
 
 describe('projects', () => {
-  test('have scenarios of their own, which go before the tenant’s of the same key', async () => {
+  test('Projects have scenarios of their own, which take precedence over the tenant’s of the same key', async () => {
     const all = await newScenario({ key: 'sales', name: 'All' });
     const own = await newScenario({ key: 'sales', name: 'Own', projectId: 'north', rootAgentId: ids.billing });
     const conflict = await graph.query(admin, create, { input: inputOf({ key: 'sales', projectId: 'north' }) });
@@ -495,7 +498,7 @@ describe('projects', () => {
     readonly edges: readonly { readonly node: { readonly id: string } }[];
   }
 
-  test('are given with a key, and not with an id', async () => {
+  test('A project goes with a key, and not with an id', async () => {
     const { id } = await newScenario();
     const document = 'query ($id: ID!) { scenario(id: $id, projectId: "p") { id } }';
     expect((await graph.query(alice, document, { id })).errors).toMatchObject([
@@ -509,7 +512,7 @@ describe('projects', () => {
   });
 });
 
-test('each of them costs the same number of statements with 2 agents and with 20', async () => {
+test('Each mutation of a scenario costs the same number of statements with 2 agents and with 20', async () => {
   await graph.db.agent.createMany({
     data: Array.from({ length: 20 }, (_, n) => ({ tenantId: 'acme', name: `twenty_${n}`, instructions: 'Hi.' })),
   });
@@ -533,7 +536,7 @@ test('each of them costs the same number of statements with 2 agents and with 20
   expect(small[2]).toBeLessThanOrEqual(3);
 });
 
-test('changes are counted: too many are refused with the time to wait', async () => {
+test('Changes of scenarios are limited: too many are refused with the time to wait', async () => {
   await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '2/60' } });
   const token = await app.token({ sub: 'root', roles: ['admin'] });
   const { data } = await app.query('{ agents { edges { node { id } } } }', {}, { token });

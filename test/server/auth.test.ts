@@ -23,7 +23,7 @@ function sign(payload: JWTPayload, key = secret): Promise<string> {
 }
 
 describe('an access token', () => {
-  test('says who asks', async () => {
+  test('An access token says who the viewer is', async () => {
     const exp = inAnHour();
     expect(await verify(await sign({ ...good, exp }))).toEqual({
       userId: 'alice',
@@ -37,18 +37,18 @@ describe('an access token', () => {
     { what: 'one role as text', roles: 'admin', read: ['admin'] },
     { what: 'no roles', roles: undefined, read: [] },
     { what: 'several roles', roles: ['a', 'b'], read: ['a', 'b'] },
-  ])('may carry $what', async ({ roles, read }) => {
+  ])('An access token may carry $what', async ({ roles, read }) => {
     expect((await verify(await sign({ ...good, roles }))).roles).toEqual(read);
   });
 
-  test('has its claims under the names of the operator, which are plain keys', async () => {
+  test('An access token has its claims under the names that the operator set, which are plain keys', async () => {
     const named = createTokenVerifier({ ...config, tenantClaim: 'https://x.test/tenant', rolesClaim: 'realm.roles' });
     const { tenant: _tenant, roles: _roles, ...rest } = good;
     const token = await sign({ ...rest, 'https://x.test/tenant': 'acme', 'realm.roles': ['r'] });
     expect(await named(token)).toMatchObject({ tenantId: 'acme', roles: ['r'] });
   });
 
-  test('is taken within five seconds of its end, as clocks differ', async () => {
+  test('An access token is accepted within five seconds of its end, as clocks differ', async () => {
     await expect(verify(await sign({ ...good, exp: Math.floor(Date.now() / 1000) - 2 }))).resolves.toBeDefined();
   });
 
@@ -92,7 +92,7 @@ describe('an access token', () => {
     { what: 'a role that is a number', token: () => sign({ ...good, roles: ['a', 7] }), says: 'roles claim' },
     { what: 'over 8192 bytes', token: () => sign({ ...good, more: 'x'.repeat(8192) }), says: '8192 bytes' },
   ];
-  test.each(refusals)('is refused with $what', async ({ token, says }) => {
+  test.each(refusals)('An access token is refused with $what', async ({ token, says }) => {
     const given = await token();
     const refusal = await verify(given).then(
       () => null,
@@ -104,14 +104,14 @@ describe('an access token', () => {
     for (const part of given.split('.').filter((text) => text.length > 3)) expect(message).not.toContain(part);
   });
 
-  test('that has expired is told apart, so that clients fetch another', async () => {
+  test('An access token that has expired has an error of its own, so that clients fetch another', async () => {
     const token = await sign({ ...good, exp: Math.floor(Date.now() / 1000) - 60 });
     await expect(verify(token)).rejects.toThrow(TokenExpiredError);
   });
 });
 
 describe('keys at a URL', () => {
-  test.each(['RS256', 'ES256', 'EdDSA'])('verify %s', async (alg) => {
+  test.each(['RS256', 'ES256', 'EdDSA'])('Keys at a URL verify %s', async (alg) => {
     const { publicKey, privateKey } = await generateKeyPair(alg);
     await using issuer = await publishKeys([{ ...(await exportJWK(publicKey)), kid: 'one' }]);
     const token = await new SignJWT({ ...good, exp: inAnHour() })
@@ -122,7 +122,7 @@ describe('keys at a URL', () => {
     expect(issuer.downloads()).toBe(1);
   });
 
-  test('are no secret: a token signed with the public key by HS256 is refused', async () => {
+  test('Keys at a URL are no secret: a token signed with the public key by HS256 is refused', async () => {
     const { publicKey } = await generateKeyPair('RS256', { extractable: true });
     await using issuer = await publishKeys([{ ...(await exportJWK(publicKey)), kid: 'one' }]);
     const token = await new SignJWT({ ...good, exp: inAnHour() })
@@ -131,7 +131,7 @@ describe('keys at a URL', () => {
     await expect(issuer.verify(token)).rejects.toThrow('algorithm that is not accepted');
   });
 
-  test('rotate: a new key id fetches them again, and the old key is no longer good', async () => {
+  test('Keys at a URL rotate: a new key id fetches them again, and the old key is no longer accepted', async () => {
     const [first, second] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')];
     await using issuer = await publishKeys([{ ...(await exportJWK(first.publicKey)), kid: 'one' }]);
     const signWith = (key: CryptoKey, kid: string) =>
@@ -143,7 +143,7 @@ describe('keys at a URL', () => {
     await expect(issuer.verify(await signWith(first.privateKey, 'one'))).rejects.toThrow('signature');
   });
 
-  test('that are out of reach are not the token’s fault', async () => {
+  test('Keys at a URL that are unreachable are not the token’s fault', async () => {
     await using issuer = await publishKeys(null);
     const { privateKey } = await generateKeyPair('ES256');
     const token = await new SignJWT({ ...good, exp: inAnHour() })
@@ -154,7 +154,7 @@ describe('keys at a URL', () => {
 });
 
 describe('development tokens', () => {
-  test('are signed with one key, however many ask for it at once, and only its owner reads it', async () => {
+  test('Development tokens are signed with one key, however many ask for it at the same time, and only its owner reads it', async () => {
     await using folder = await makeFolder();
     const who = { sub: 'alice', tenant: 'default', roles: ['admin'], ttlSeconds: 60 };
     const tokens = await Promise.all(Array.from({ length: 8 }, () => mintDevelopmentToken(folder.path, who)));
@@ -163,7 +163,7 @@ describe('development tokens', () => {
     expect((await stat(join(folder.path, 'development.key'))).mode & 0o777).toBe(0o600);
   });
 
-  test('of another data folder are refused', async () => {
+  test('Development tokens of another data folder are refused', async () => {
     await using mine = await makeFolder();
     await using other = await makeFolder();
     const token = await mintDevelopmentToken(other.path, { sub: 'a', tenant: 'b', roles: [], ttlSeconds: 60 });
@@ -177,13 +177,16 @@ describe('the Authorization header', () => {
     { header: 'bearer  abc', token: 'abc' },
     { header: '', token: null },
     { header: null, token: null },
-  ])('$header carries $token', ({ header, token }) => expect(readBearerToken(header)).toBe(token));
+  ])('The Authorization header $header carries $token', ({ header, token }) =>
+    expect(readBearerToken(header)).toBe(token),
+  );
 
-  test.each(['Basic abc', 'Bearer', 'Bearer a b', 'abc'])('%s is refused', (header) => {
+  test.each(['Basic abc', 'Bearer', 'Bearer a b', 'abc'])('The Authorization header is refused: %s', (header) => {
     expect(() => readBearerToken(header)).toThrow(UnauthenticatedError);
   });
 
-  test('may be bare in connection parameters', () => expect(readBearerToken('abc', 'bare')).toBe('abc'));
+  test('A token may be without its scheme in connection parameters', () =>
+    expect(readBearerToken('abc', 'bare')).toBe('abc'));
 });
 
 /** Serves keys as an issuer does; null: it answers 503. */

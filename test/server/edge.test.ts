@@ -24,7 +24,7 @@ const operationLog = (requestId: string) =>
   edge.logs.filter((line) => line.msg === 'operation' && line.requestId === requestId);
 
 describe('errors', () => {
-  test('that were not foreseen are masked, and the log has them under the request id', async () => {
+  test('An unexpected error is masked, and the log has it under the request id', async () => {
     const answer = await edge.query('{ boom }');
     expect(answer.status).toBe(500);
     const requestId = answer.headers.get('x-request-id');
@@ -41,7 +41,7 @@ describe('errors', () => {
   });
 
   test.each(['{ wrongType }', '{ neverNull }', '{ wrongShape { name } }'])(
-    'of our own making are masked: %s',
+    'An error of our own making is masked: %s',
     async (document) => {
       const answer = await edge.query(document);
       expect(answer).toMatchObject({ status: 500, errors: [{ message: 'Something went wrong.' }] });
@@ -49,7 +49,7 @@ describe('errors', () => {
     },
   );
 
-  test('are 200 when something of the request worked', async () => {
+  test('The status is 200 if a part of the request worked', async () => {
     const answer = await edge.query('{ user missing }');
     expect(answer).toMatchObject({
       status: 200,
@@ -68,7 +68,7 @@ describe('errors', () => {
     { document: '', status: 400, code: 'BAD_USER_INPUT' },
     { document: 'query A { user } query B { user }', status: 400, code: 'BAD_USER_INPUT' },
     { document: 'subscription { refused }', status: 400, code: 'BAD_USER_INPUT' },
-  ])('give $status to $document in both media types', async ({ document, status, code }) => {
+  ])('The status is $status for $document in both media types', async ({ document, status, code }) => {
     for (const accept of ['application/json', 'application/graphql-response+json']) {
       const answer = await edge.query(document, {}, { headers: { accept } });
       expect(answer.status).toBe(status);
@@ -77,20 +77,20 @@ describe('errors', () => {
     }
   });
 
-  test('carry their details', async () => {
+  test('Errors carry their details', async () => {
     expect((await edge.query('{ conflict }')).errors).toMatchObject([
       { extensions: { code: 'CONFLICT', runId: 'run_1' } },
     ]);
   });
 
-  test('about a variable name its path', async () => {
+  test('An error about a variable names its path', async () => {
     const answer = await edge.query('query ($n: Int) { echo(count: $n) }', { n: 'x' });
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT', path: ['n'] } }] });
   });
 });
 
-describe('who asks', () => {
-  test('comes from the token, and nobody without one', async () => {
+describe('the viewer', () => {
+  test('The viewer comes from the token; without a token there is none', async () => {
     expect((await edge.query('{ user }')).data).toEqual({ user: 'alice' });
     expect(await edge.query('{ user }', {}, { token: null })).toMatchObject({
       status: 401,
@@ -98,7 +98,7 @@ describe('who asks', () => {
     });
   });
 
-  test('is found out before the body is read', async () => {
+  test('The viewer is known before the body is read', async () => {
     const answer = await readAnswer(
       await send({ headers: { authorization: 'Bearer x' }, body: 'this is no JSON, and nobody looks' }),
     );
@@ -106,12 +106,12 @@ describe('who asks', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  test('has not expired', async () => {
+  test('A viewer whose token has expired is refused', async () => {
     const answer = await edge.query('{ user }', {}, { token: await edge.token({ ttl: -60 }) });
     expect(answer).toMatchObject({ status: 401, errors: [{ message: 'The access token has expired.' }] });
   });
 
-  test('appears in the database on first sight, also when many requests come at once and after a deletion', async () => {
+  test('The viewer appears in the database on first sight, also if many requests come at the same time and after a deletion', async () => {
     const token = await edge.token({ sub: 'newcomer', tenant: 'new' });
     const answers = await Promise.all(Array.from({ length: 10 }, () => edge.query('{ user }', {}, { token })));
     expect(answers.map((answer) => answer.status)).toEqual(Array(10).fill(200));
@@ -174,7 +174,7 @@ describe('requests', () => {
       path: '/graphql',
       status: 413,
     },
-  ])('are refused as $what with $status', async ({ init, path, status }) => {
+  ])('A request is refused as $what with $status', async ({ init, path, status }) => {
     const response = await send(init, path);
     expect(response.status).toBe(status);
     const text = await response.text();
@@ -182,7 +182,7 @@ describe('requests', () => {
     expect(text).not.toContain('"data"');
   });
 
-  test('over 2 MB are refused also when they come in chunks and do not say how long they are', async () => {
+  test('A request of over 2 MB is refused also if it comes in chunks and does not state its length', async () => {
     const authorization = `Bearer ${await edge.token()}`;
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const request = sendRequest(`${edge.url}/graphql`, {
@@ -198,12 +198,12 @@ describe('requests', () => {
     expect(status).toBe(413);
   });
 
-  test('to anywhere else find nothing', async () => {
+  test('A request to any other path is not found', async () => {
     expect((await send({ body }, '/graphql/x')).status).toBe(404);
     expect((await send({ body }, '/')).status).toBe(404);
   });
 
-  test('keep a sane request id and are given one otherwise', async () => {
+  test('A request keeps a sane request id and gets one otherwise', async () => {
     const kept = await edge.query('{ user }', {}, { headers: { 'x-request-id': 'web-1.2:3' } });
     expect(kept.headers.get('x-request-id')).toBe('web-1.2:3');
     const made = await edge.query('{ user }', {}, { headers: { 'x-request-id': 'a b"c' } });
@@ -214,7 +214,7 @@ describe('requests', () => {
 describe('pages of other origins', () => {
   const body = JSON.stringify({ query: '{ user }' });
 
-  test('are refused', async () => {
+  test('A page of another origin is refused', async () => {
     const answer = await send({ headers: { origin: 'https://evil.test' }, body });
     expect(answer.status).toBe(403);
     expect(answer.headers.get('access-control-allow-origin')).toBeNull();
@@ -222,7 +222,7 @@ describe('pages of other origins', () => {
     expect((await send({ headers: { origin: 'null' }, body })).status).toBe(403);
   });
 
-  test('are let in when they are on the list, without credentials', async () => {
+  test('A page of an origin on the list is accepted, without credentials', async () => {
     const preflight = await send({ method: 'OPTIONS', headers: { origin: 'https://app.test' } });
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization');
@@ -232,7 +232,7 @@ describe('pages of other origins', () => {
     expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
   });
 
-  test('are let in when they are the server’s own', async () => {
+  test('A page of the server’s own origin is accepted', async () => {
     expect((await send({ headers: { origin: edge.url }, body })).status).toBe(200);
   });
 });
@@ -243,13 +243,13 @@ describe('limits', () => {
     { what: 'directives', document: `{ ${Array.from({ length: 31 }, () => 'user @skip(if: false)').join(' ')} }` },
     { what: 'tokens', document: `{ ${'user '.repeat(4_001)} }` },
     { what: 'depth', document: `{ ${'... { '.repeat(20)} user ${'}'.repeat(20)} }`, deep: true },
-  ])('on $what', async ({ document, deep }) => {
+  ])('An operation is limited in $what', async ({ document, deep }) => {
     const answer = await edge.query(deep ? nest(20) : document);
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'QUERY_TOO_COMPLEX' } }] });
     expect(answer.errors[0]?.message).toMatch(/limit of \d+/);
   });
 
-  test('on cost keep a subscription from starting its source', async () => {
+  test('The limit of cost keeps a subscription from starting its source', async () => {
     const before = ticks.opened;
     const answer = await edge.query(
       'subscription { expensive }',
@@ -260,7 +260,7 @@ describe('limits', () => {
     expect(ticks.opened).toBe(before);
   });
 
-  test('let GraphiQL’s introspection of the real schema pass, and count pages into the cost', async () => {
+  test('The limits let GraphiQL’s introspection of the real schema pass, and count pages into the cost', async () => {
     await using real = await startTestApp();
     const introspection = await real.query(
       getIntrospectionQuery({
@@ -285,8 +285,8 @@ describe('limits', () => {
   });
 });
 
-describe('in production', () => {
-  test('the schema is kept from those who are nobody, and there is no GraphiQL', async () => {
+describe('production', () => {
+  test('In production the schema is hidden without a token, and GraphiQL does not exist', async () => {
     const env = {
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
@@ -307,14 +307,14 @@ describe('in production', () => {
 describe('subscriptions over SSE', () => {
   const accept = { accept: 'text/event-stream' };
 
-  test('are not begun for who cannot read them', async () => {
+  test('A subscription over SSE is not begun for a client that cannot read it', async () => {
     const before = ticks.opened;
     const answer = await edge.query('subscription { tick }', {}, { headers: { accept: 'application/json' } });
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
     expect(ticks.opened).toBe(before);
   });
 
-  test('mask what breaks in their midst, and end', async () => {
+  test('A subscription over SSE masks a failure in its midst, and ends', async () => {
     const text = await (await send({ headers: accept, body: '{"query":"subscription { sometimes }"}' })).text();
     expect(text).toContain('{"data":{"sometimes":0}}');
     expect(text).toContain('INTERNAL');
@@ -325,7 +325,7 @@ describe('subscriptions over SSE', () => {
     expect(text + broken).not.toContain('secret');
   });
 
-  test('that are refused say why in the stream', async () => {
+  test('A subscription over SSE that is refused says why in the stream', async () => {
     const response = await send({ headers: accept, body: '{"query":"subscription { refused }"}' });
     expect(response.status).toBe(200);
     expect(await response.text()).toContain('NOT_FOUND');
@@ -334,7 +334,7 @@ describe('subscriptions over SSE', () => {
     expect(masked).not.toContain('secret');
   });
 
-  test('end their source when the reader leaves', async () => {
+  test('A subscription over SSE ends its source when the reader leaves', async () => {
     const controller = new AbortController();
     const response = await send({
       headers: accept,
@@ -353,7 +353,7 @@ describe('subscriptions over SSE', () => {
     await expect.poll(() => ticks.open).toBe(0);
   });
 
-  test('end when the token does', async () => {
+  test('A subscription over SSE ends when the token expires', async () => {
     const authorization = `Bearer ${await edge.token({ ttl: 1 })}`;
     const text = await (
       await send({ headers: { ...accept, authorization }, body: '{"query":"subscription { tick }"}' })
@@ -365,7 +365,7 @@ describe('subscriptions over SSE', () => {
 });
 
 describe('the log', () => {
-  test('has one line per operation, with who, what, how long and how many statements', async () => {
+  test('The log has one line per operation, with who, what, how long and how many statements', async () => {
     await edge.query('query Warm { user }');
     const answer = await edge.query('query Count { statements missing }');
     expect(operationLog(answer.headers.get('x-request-id') ?? '')).toMatchObject([
@@ -382,7 +382,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('has operations that were refused, too', async () => {
+  test('The log has operations that were refused, too', async () => {
     const answer = await edge.query('query Bad { nothing }');
     expect(operationLog(answer.headers.get('x-request-id') ?? '')).toMatchObject([
       { operation: 'Bad', errors: ['BAD_USER_INPUT'] },
@@ -393,7 +393,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('never has a token, a variable or a text', async () => {
+  test('The log never has a token, a variable or a text', async () => {
     const token = await edge.token({ sub: 'carol' });
     await edge.query('query ($t: String) { echo(text: $t) boom }', { t: 'my innermost thoughts' }, { token });
     await edge.query('query ($t: Int) { echo(count: $t) }', { t: 'my innermost thoughts' }, { token });
@@ -405,7 +405,7 @@ describe('the log', () => {
 });
 
 describe('health', () => {
-  test('says that it lives and that it is ready', async () => {
+  test('/health says that the process lives, and /ready that it is ready', async () => {
     expect(await (await fetch(`${edge.url}/health`)).json()).toEqual({ status: 'ok' });
     const ready = await fetch(`${edge.url}/ready`);
     expect(ready.status).toBe(200);
@@ -427,7 +427,7 @@ describe('GraphiQL', () => {
         .end();
     });
 
-  test('needs nothing from elsewhere', async () => {
+  test('GraphiQL needs nothing from other servers', async () => {
     const html = await page();
     expect(html).toContain('subscription Turn');
     expect(html).not.toMatch(/<(script|link)[^>]+(src|href)="https?:/);

@@ -7,7 +7,7 @@ import { createGate } from '../support/scripted-model/gate.ts';
 
 const startRun = `mutation ($input: ChatTurnInput!) { startRun(input: $input) { id } }`;
 
-test('turns: beyond the limit nothing is written, attaching again is free, and others are not touched', async () => {
+test('Beyond the limit of turns nothing is written, attaching again is free, and others are not affected', async () => {
   await using app = await startTestApp({
     env: { RATE_LIMIT_TURNS: '2/60' },
     steps: [{ text: 'one' }, { text: 'two' }, { text: 'three' }],
@@ -38,7 +38,7 @@ test('turns: beyond the limit nothing is written, attaching again is free, and o
   await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(3);
 });
 
-test('turns: what was refused or attached to costs nothing, also while the conversation is busy', async () => {
+test('A turn that was refused or attached to costs no point, also while the conversation is busy', async () => {
   const gate = createGate();
   await using app = await startTestApp({
     env: { RATE_LIMIT_TURNS: '2/60' },
@@ -60,7 +60,7 @@ test('turns: what was refused or attached to costs nothing, also while the conve
   await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(2);
 });
 
-test('sockets: a user who opens them too often is refused, with the time to wait', async () => {
+test('A user who opens sockets too often is refused, with the time to wait', async () => {
   await using app = await startTestApp({ env: { RATE_LIMIT_SOCKETS: '1/60' } });
   const token = await app.token();
   const ask = (bearer: string) => app.ws(bearer).iterate({ query: '{ viewer { userId } }' }).next();
@@ -71,7 +71,7 @@ test('sockets: a user who opens them too often is refused, with the time to wait
 
 const updateAgent = 'mutation ($input: UpdateAgentInput!, $id: ID!) { updateAgent(id: $id, input: $input) { id } }';
 
-test('a tenant’s limit counts all its users, and no other tenant', async () => {
+test('A tenant’s limit counts all its users, and no other tenant', async () => {
   await using app = await startTestApp({
     env: { RATE_LIMIT_TURNS: '10/60,2/60' },
     steps: [{ text: 'one' }, { text: 'two' }, { text: 'three' }],
@@ -93,7 +93,7 @@ test('a tenant’s limit counts all its users, and no other tenant', async () =>
   await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(3);
 });
 
-test('a tenant can be limited without its users', async () => {
+test('A tenant can be limited without its users', async () => {
   await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '0,1/60' } });
   const variables = { id: (await app.query('{ currentAgent { id } }')).data.currentAgent.id, input: { name: 'mine' } };
   expect((await app.query(updateAgent, variables)).errors[0]?.extensions.code).toBe('FORBIDDEN');
@@ -101,7 +101,7 @@ test('a tenant can be limited without its users', async () => {
   expect((await app.query(updateAgent, variables, { token: bob })).errors[0]?.extensions.code).toBe('RATE_LIMITED');
 });
 
-test('while Redis is out of reach each process counts for itself, and says so once', async () => {
+test('While Redis is unreachable each process counts for itself, and says so once', async () => {
   await using app = await startTestApp({
     env: { RATE_LIMIT_AGENT_OPERATIONS: '1/60', REDIS_URL: 'redis://127.0.0.1:1' },
   });
@@ -146,7 +146,7 @@ async function openFakeRedis() {
   return fake;
 }
 
-test('a Redis that falls silent is out of reach as well, until it speaks again', async () => {
+test('A Redis that falls silent counts as unreachable, until it answers again', async () => {
   const redis = await openFakeRedis();
   try {
     await using app = await startTestApp({ env: { RATE_LIMIT_AGENT_OPERATIONS: '1/600', REDIS_URL: redis.url } });
@@ -182,7 +182,7 @@ test('a Redis that falls silent is out of reach as well, until it speaks again',
 
 const redisUrl = process.env.TEST_REDIS_URL;
 
-test.runIf(redisUrl)('two instances count together in Redis', async () => {
+test.runIf(redisUrl)('Two instances count together in Redis', async () => {
   const env = { RATE_LIMIT_AGENT_OPERATIONS: '1/60', REDIS_URL: redisUrl ?? '', REDIS_PREFIX: `test-${randomUUID()}:` };
   await using first = await startTestApp({ env });
   await using second = await startTestApp({ env });

@@ -33,13 +33,13 @@ async function read(limits: BodyLimits, write: (request: ReturnType<typeof sendR
 
 const patient = { maxBytes: 1_000, totalMs: 600_000 };
 
-test('a body that drips, or takes too long, is given up', async () => {
+test('A body that drips, or takes too long, is given up', async () => {
   const drip = (request: ReturnType<typeof sendRequest>) => void request.write('x');
   expect(await read({ ...patient, totalMs: 50 }, drip)).toBeInstanceOf(BodyTooSlowError);
   expect(await read({ ...patient, pace: { bytes: 2, everyMs: 50 } }, drip)).toBeInstanceOf(BodyTooSlowError);
 });
 
-test('one that keeps up is read, however long it takes', async () => {
+test('A body that keeps up is read, however long it takes', async () => {
   const write = (request: ReturnType<typeof sendRequest>) => {
     let count = 0;
     const timer = setInterval(() => {

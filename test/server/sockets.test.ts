@@ -28,7 +28,7 @@ const subscribe = (query: string, id = '1', more: object = {}) => ({
 });
 
 describe('a socket', () => {
-  test('carries queries, mutations and subscriptions', async () => {
+  test('A socket carries queries, mutations and subscriptions', async () => {
     await using socket = await openRawSocket(edge.wsUrl, await authorize());
     socket.send(subscribe('{ user }'));
     expect(await socket.next()).toEqual({ type: 'next', id: '1', payload: { data: { user: 'alice' } } });
@@ -43,13 +43,13 @@ describe('a socket', () => {
     await expect.poll(() => ticks.open).toBe(0);
   });
 
-  test('takes the token without its scheme, too', async () => {
+  test('A socket accepts the token without its scheme, too', async () => {
     await using socket = await openRawSocket(edge.wsUrl, { authorization: await edge.token({ sub: 'bob' }) });
     socket.send(subscribe('{ user }'));
     expect(await socket.next()).toMatchObject({ payload: { data: { user: 'bob' } } });
   });
 
-  test('takes the token from the headers of an operation, as GraphiQL sends it', async () => {
+  test('A socket accepts the token from the headers of an operation, as GraphiQL sends it', async () => {
     await using socket = await openRawSocket(edge.wsUrl);
     const { authorization } = await authorize('carol');
     socket.send(subscribe('{ user }', '1', { extensions: { headers: { Authorization: authorization } } }));
@@ -64,7 +64,7 @@ describe('a socket', () => {
     expect(await socket.next()).toMatchObject({ payload: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
   });
 
-  test('leaves its sources when it is cut', async () => {
+  test('A socket that is cut ends the sources of its subscriptions', async () => {
     const socket = await openRawSocket(edge.wsUrl, await authorize());
     socket.send(subscribe('subscription { tick }'));
     await socket.next();
@@ -74,7 +74,7 @@ describe('a socket', () => {
   });
 });
 
-describe('an operation that is wrong hears it alone', () => {
+describe('errors of one operation on a socket', () => {
   test.each([
     { what: 'syntax', query: '{ user', code: 'BAD_USER_INPUT' },
     { what: 'validation', query: '{ nothing }', code: 'BAD_USER_INPUT' },
@@ -97,7 +97,7 @@ describe('an operation that is wrong hears it alone', () => {
     { what: 'a subscription that fails as it begins', query: 'subscription { badly }', code: 'INTERNAL' },
     { what: 'a subscription that breaks', query: 'subscription { breaks }', code: 'INTERNAL' },
     { what: 'an event that fails', query: 'subscription { sometimes }', code: 'INTERNAL' },
-  ])('$what: $code', async ({ query, more, code }) => {
+  ])('Only the operation that is wrong gets the error: $what is $code', async ({ query, more, code }) => {
     await using socket = await openRawSocket(edge.wsUrl, await authorize());
     socket.send(subscribe('subscription { tick }', 'other'));
     await socket.next();
@@ -114,7 +114,7 @@ describe('an operation that is wrong hears it alone', () => {
     expect(ticks.open).toBe(1);
   });
 
-  test('a 33rd at once', async () => {
+  test('A 33rd operation at the same time is refused', async () => {
     await using socket = await openRawSocket(edge.wsUrl, await authorize());
     for (let n = 1; n <= 32; n += 1) socket.send(subscribe('subscription { tick }', String(n)));
     for (let n = 1; n <= 32; n += 1) expect(await socket.next()).toMatchObject({ type: 'next' });
@@ -131,17 +131,17 @@ describe('an operation that is wrong hears it alone', () => {
   });
 });
 
-describe('a socket is closed', () => {
+describe('the closing of a socket', () => {
   test.each([
     { what: 'for good with a bad token', params: { authorization: 'Bearer x' }, code: 4401 },
     { what: 'for good with another scheme', params: { authorization: 'Basic abc def' }, code: 4401 },
-  ])('$what', async ({ params, code }) => {
+  ])('A socket is closed for a protocol fault: $what', async ({ params, code }) => {
     await using socket = await openRawSocket(edge.wsUrl, null);
     socket.send({ type: 'connection_init', payload: params });
     expect((await socket.closed).code).toBe(code);
   });
 
-  test('for another try with an expired one', async () => {
+  test('A socket with an expired token is closed so that the client tries again', async () => {
     await using socket = await openRawSocket(edge.wsUrl, null);
     socket.send({ type: 'connection_init', payload: await authorize('alice', -60) });
     expect(await socket.closed).toEqual({ code: 4403, reason: 'The access token has expired.' });
@@ -150,7 +150,7 @@ describe('a socket is closed', () => {
   test.each([
     { how: 'of the connection', byMessage: false },
     { how: 'of an operation', byMessage: true },
-  ])('when the token $how expires', async ({ byMessage }) => {
+  ])('A socket is closed when the token $how expires', async ({ byMessage }) => {
     const headers = await authorize('alice', 1);
     await using socket = await openRawSocket(edge.wsUrl, byMessage ? {} : headers);
     socket.send(subscribe('subscription { tick }', '1', byMessage ? { extensions: { headers } } : {}));
@@ -158,7 +158,7 @@ describe('a socket is closed', () => {
     expect((await socket.closed).code).toBe(4403);
   });
 
-  test('not when a token expires after more than the longest timeout', async () => {
+  test('A socket is not closed early if its token expires after more than the longest timeout', async () => {
     await using socket = await openRawSocket(edge.wsUrl, await authorize('alice', 60 * 24 * 3600));
     socket.send(subscribe('{ user }'));
     expect(await socket.next()).toMatchObject({ payload: { data: { user: 'alice' } } });
@@ -178,13 +178,13 @@ describe('a socket is closed', () => {
     { what: 'a second init', message: { type: 'connection_init' }, code: 4429 },
     { what: 'more than 256 KB', message: subscribe(`{ user } # ${'x'.repeat(256 * 1024)}`), code: 1009 },
   ];
-  test.each(bad)('after $what', async ({ message, code }) => {
+  test.each(bad)('A socket is closed after $what', async ({ message, code }) => {
     await using socket = await openRawSocket(edge.wsUrl, await authorize());
     socket.send(message);
     expect((await socket.closed).code).toBe(code);
   });
 
-  test('after an operation before the init, a name in use, and another protocol', async () => {
+  test('A socket is closed after an operation before the init, a name in use, and another protocol', async () => {
     await using early = await openRawSocket(edge.wsUrl, null);
     early.send(subscribe('{ user }'));
     expect((await early.closed).code).toBe(4401);
@@ -214,7 +214,7 @@ describe('the upgrade', () => {
       socket.once('error', () => {});
     });
 
-  test('is for pages of allowed origins, the server’s own, and what is no page', async () => {
+  test('The upgrade is for pages of allowed origins, the server’s own, and clients that are no page', async () => {
     expect(await attempt(edge.wsUrl, 'https://evil.test')).toBe(403);
     expect(await attempt(edge.wsUrl, 'null')).toBe(403);
     expect(await attempt(edge.wsUrl, 'https://app.test')).toBe('open');
@@ -222,12 +222,12 @@ describe('the upgrade', () => {
     expect(await attempt(edge.wsUrl)).toBe('open');
   });
 
-  test('is at /graphql only', async () => {
+  test('The upgrade is at /graphql only', async () => {
     expect(await attempt(edge.wsUrl.replace('/graphql', '/other'))).toBe(404);
   });
 });
 
-test('a user has so many sockets at once; the next is told to try later, and may when one is gone', async () => {
+test('A user has a maximum of sockets; the next is told to try later, and may when one is closed', async () => {
   const params = await authorize('dave');
   await using sockets = new AsyncDisposableStack();
   const first = await openRawSocket(edge.wsUrl, params);
@@ -252,7 +252,7 @@ test('a user has so many sockets at once; the next is told to try later, and may
     .toBe('next');
 });
 
-test('each operation has its line in the log, a subscription with its events, at its end', async () => {
+test('Each operation has its line in the log, a subscription with its events, at its end', async () => {
   await using socket = await openRawSocket(edge.wsUrl, await authorize('frank'));
   for (const query of ['query Meet { user }', 'query Count { statements }', 'subscription Some { sometimes }']) {
     socket.send(subscribe(query));
@@ -266,7 +266,7 @@ test('each operation has its line in the log, a subscription with its events, at
   ]);
 });
 
-test('the frames of one tick arrive whole and in order, however many streams there are', async () => {
+test('The frames of one tick arrive whole and in order, however many streams there are', async () => {
   await using socket = await openRawSocket(edge.wsUrl, await authorize());
   for (let n = 0; n < 30; n += 1) socket.send(subscribe('subscription { sometimes }', String(n)));
   const heard = new Map<string, string[]>();
@@ -278,7 +278,7 @@ test('the frames of one tick arrive whole and in order, however many streams the
   expect([...heard.values()]).toEqual(Array(30).fill(['next', 'next', 'complete']));
 });
 
-test('a reader that does not read holds up its own source, and nothing piles up', async () => {
+test('A reader that does not read holds up its own source, and nothing piles up', async () => {
   await using socket = await openRawSocket(edge.wsUrl, await authorize());
   socket.send(subscribe('subscription { flood }'));
   await socket.next();
@@ -301,7 +301,7 @@ test('a reader that does not read holds up its own source, and nothing piles up'
   await expect.poll(() => flood.taken).toBeGreaterThan(before);
 });
 
-test('a server that goes away says so, and clients come back by themselves to another', async () => {
+test('A server that stops says so, and clients come back by themselves to another', async () => {
   const first = await startTestApp({ schema: edgeSchema });
   const codes: number[] = [];
   const token = await edge.token();
@@ -332,7 +332,7 @@ test('a server that goes away says so, and clients come back by themselves to an
   await client.dispose();
 });
 
-test('keys that are out of reach are no verdict on the token: the socket is closed so that clients come back', async () => {
+test('If the keys are unreachable the token is not judged: the socket is closed so that clients come back', async () => {
   await using outage = createServer((_request, response) => response.writeHead(503).end());
   await once(outage.listen(0, '127.0.0.1'), 'listening');
   const { port } = outage.address() as AddressInfo;

@@ -76,10 +76,10 @@ async function leaveMidway(ask: (signal: AbortSignal) => Promise<unknown>): Prom
 
 const beginning = (response: ServerResponse) => void response.writeHead(200).write(wav.subarray(0, 5_000));
 
-describe('a client that leaves ends what it asked for, and its provider is let go of', () => {
-  test('a transcription', () => leaveMidway(listen));
+describe('a client that leaves', () => {
+  test('A client that leaves ends its transcription', () => leaveMidway(listen));
 
-  test('a transcription by a streaming provider', async () => {
+  test('A client that leaves ends its transcription by a streaming provider', async () => {
     const { port } = streaming.address() as AddressInfo;
     const env = { STT_PROVIDER: 'whisper-live', STT_API_URL: `ws://127.0.0.1:${port}` };
     await using streamed = await startTestApp({ env });
@@ -89,13 +89,13 @@ describe('a client that leaves ends what it asked for, and its provider is let g
   test.each([
     ['nothing of it', () => {}],
     ['its beginning', beginning],
-  ])('speech, when %s has come: no clip is left', async (_, answer) => {
+  ])('A client that leaves ends its speech when %s has come: no clip is left', async (_, answer) => {
     reply = answer;
     await leaveMidway(speak);
     await expect.poll(() => app.app.db.speechClip.count(), { timeout: 60_000 }).toBe(0);
   });
 
-  test('and that is no failure of the provider', async () => {
+  test('A client that leaves is not a failure of the provider', async () => {
     const operations = () => app.logs.filter((line) => line.msg === 'operation').length;
     const before = operations();
     app.logs.length = 0;
@@ -106,7 +106,7 @@ describe('a client that leaves ends what it asked for, and its provider is let g
   });
 });
 
-test('a file counts as an upload until its operation has ended, however long its provider takes', async () => {
+test('A file counts as an upload until its operation has ended, however long its provider takes', async () => {
   const leaving = new AbortController();
   const never = new AbortController().signal;
   const pending: Promise<unknown>[] = [];

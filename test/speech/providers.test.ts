@@ -78,7 +78,7 @@ async function expectNothingKept() {
   expect(await app.app.db.speechChunk.count()).toBe(0);
 }
 
-test('what a provider is sent: the text, the voice and the options, which change nothing of these', async () => {
+test('A provider of speech is sent the text, the voice and the options, which change neither', async () => {
   answerWith = (_request, response) => response.end(wav);
   const env = { TTS_MODEL: 'kokoro', TTS_VOICE: 'af_sky', TTS_SAMPLE_RATE: '16000' };
   await using other = await startApp({ TTS_API_URL: providerUrl, TTS_API_KEY: key, ...env });
@@ -94,7 +94,7 @@ test('what a provider is sent: the text, the voice and the options, which change
   });
 });
 
-test('the type is what the content says, and not what the header does', async () => {
+test('The type of a clip is what its content says, and not what the header says', async () => {
   const mp3 = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0x00]), Buffer.alloc(2_000)]);
   answerWith = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/html' }).end(mp3);
@@ -103,7 +103,7 @@ test('the type is what the content says, and not what the header does', async ()
   expect(answer.data.synthesizeSpeech).toMatchObject({ mediaType: 'audio/mpeg', size: mp3.length });
 });
 
-test('what comes is stored as it comes, and is a clip when it is all there', async () => {
+test('Sound is stored as it arrives, and is a clip when it is complete', async () => {
   const rest = Promise.withResolvers<void>();
   answerWith = async (_request, response) => {
     response.write(Buffer.concat([wav, Buffer.alloc(pieceBytes)]));
@@ -120,7 +120,7 @@ test('what comes is stored as it comes, and is a clip when it is all there', asy
   expect(chunks.map(({ data }) => data.length)).toEqual([pieceBytes, pieceBytes, wav.length]);
 });
 
-describe('a provider that does not do it is told by type, keeps nothing, and is not repeated', () => {
+describe('failures of a speech provider', () => {
   const said = `<!doctype html><p>Your key ${key} is wrong; call 555-SECRET.`;
   test.each<[string, RequestListener, string, boolean]>([
     ['with a page', (_, response) => response.end(said), 'BAD_ANSWER', true],
@@ -159,22 +159,25 @@ describe('a provider that does not do it is told by type, keeps nothing, and is 
       'BAD_ANSWER',
       true,
     ],
-  ])('%s', async (_, listener, problem, retryable) => {
-    answerWith = listener;
-    const answer = await app.query(speak, { text: 'Hello.' });
-    expect(answer.status).toBe(502);
-    expect(answer.errors).toMatchObject([{ extensions: { code: 'PROVIDER_FAILED', problem, retryable } }]);
-    expect(asked.length).toBe(1);
-    await expectNothingKept();
-    const everything = JSON.stringify([answer.errors, app.logs]);
-    expect(everything).not.toContain(key);
-    expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
-    expect(app.logs.filter((line) => line.msg === 'a provider of speech failed')).toMatchObject([{ problem }]);
-  });
+  ])(
+    'A speech provider that fails is reported by type, leaves nothing, and is not asked again: %s',
+    async (_, listener, problem, retryable) => {
+      answerWith = listener;
+      const answer = await app.query(speak, { text: 'Hello.' });
+      expect(answer.status).toBe(502);
+      expect(answer.errors).toMatchObject([{ extensions: { code: 'PROVIDER_FAILED', problem, retryable } }]);
+      expect(asked.length).toBe(1);
+      await expectNothingKept();
+      const everything = JSON.stringify([answer.errors, app.logs]);
+      expect(everything).not.toContain(key);
+      expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
+      expect(app.logs.filter((line) => line.msg === 'a provider of speech failed')).toMatchObject([{ problem }]);
+    },
+  );
 });
 
-describe('a provider is bounded', () => {
-  test('when it hangs before its answer', async () => {
+describe('the limits of a speech provider', () => {
+  test('A speech provider that hangs before its answer is given up', async () => {
     answerWith = () => {};
     await expect(synthesize({ ...roomy, idleMs: 100 })).rejects.toMatchObject({
       problem: 'TIMEOUT',
@@ -184,14 +187,14 @@ describe('a provider is bounded', () => {
     await expectNothingKept();
   });
 
-  test('when it hangs in its midst', async () => {
+  test('A speech provider that hangs in the middle of its answer is given up', async () => {
     answerWith = (_request, response) => void response.write(Buffer.concat([wav, wav]));
     await expect(synthesize({ ...roomy, idleMs: 200 })).rejects.toMatchObject({ problem: 'TIMEOUT' });
     await expect.poll(() => openAnswers).toBe(0);
     await expectNothingKept();
   });
 
-  test('when it drips', async () => {
+  test('A speech provider that drips is given up', async () => {
     answerWith = (_request, response) => {
       response.write(wav);
       const timer = setInterval(() => response.write(Buffer.alloc(1)), 10);
@@ -202,7 +205,7 @@ describe('a provider is bounded', () => {
     await expectNothingKept();
   });
 
-  test('when it never ends', async () => {
+  test('A speech provider that never ends is cut off', async () => {
     let sent = 0;
     answerWith = (_request, response) => {
       const pour = () => {
@@ -223,7 +226,7 @@ describe('a provider is bounded', () => {
     await expectNothingKept();
   });
 
-  test('when the server stops: what is under way ends', async () => {
+  test('Speech that is in progress ends when the server stops', async () => {
     await using stopping = await startApp({ TTS_API_URL: providerUrl });
     const reached = Promise.withResolvers<void>();
     answerWith = () => reached.resolve();
@@ -251,7 +254,7 @@ describe('an agent’s own provider', () => {
     answerWith = (_request, response) => response.end(wav);
   });
 
-  test('on a private address is not dialled', async () => {
+  test('An agent’s speech provider on a private address is not dialled', async () => {
     await using guarded = await startApp({});
     await giveAgent(guarded, { provider: 'custom', apiUrl: providerUrl }, providerUrl);
     const refused = await guarded.query(speak, { text: 'Hello.' });
@@ -260,7 +263,7 @@ describe('an agent’s own provider', () => {
     expect(JSON.stringify([refused.errors, guarded.logs])).not.toContain(ownKey);
   });
 
-  test('is dialled where the operator lets it be, and is sent its key where that is for it', async () => {
+  test('An agent’s speech provider is dialled if the operator allows it, and is sent its key', async () => {
     await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1' });
     const options = { speed: 2, input: 'no', model: 'no' };
     const own = { provider: 'custom', apiUrl: providerUrl, voice: 'v', options };
@@ -273,7 +276,7 @@ describe('an agent’s own provider', () => {
     expect(JSON.parse(asked[0]?.body ?? '')).toEqual(sent);
   });
 
-  test('on another path of the environment’s host is guarded like any other, and not sent the environment’s key', async () => {
+  test('An agent’s speech provider on another path of the environment’s host is guarded, and not sent the environment’s key', async () => {
     await giveAgent(app, { provider: 'custom', apiUrl: `${new URL(providerUrl).origin}/admin` });
     const refused = await app.query(speak, { text: 'Hello.' });
     expect(refused.errors).toMatchObject([{ extensions: { code: 'PROVIDER_FAILED', problem: 'ADDRESS_NOT_ALLOWED' } }]);
@@ -284,7 +287,7 @@ describe('an agent’s own provider', () => {
     expect(asked.map(({ headers }) => headers.authorization)).toEqual([undefined]);
   });
 
-  test('of Azure is addressed by deployment and version, with its own header', async () => {
+  test('An agent’s speech provider of Azure is addressed by deployment and version, with its own header', async () => {
     const apiUrl = new URL(providerUrl).origin;
     const azure = { provider: 'azure-openai', apiUrl, model: 'my tts' };
     await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1' });
@@ -307,7 +310,7 @@ describe('the providers of the environment', () => {
   const tts = { provider: 'openai', apiUrl: null, apiKey: null, model: null, voice: null, sampleRate: null };
   const stt = { provider: 'groq', apiUrl: null, apiKey: 'gsk_1', model: null, path: null, language: null };
 
-  test('use the model’s key at its origin and nowhere else', () => {
+  test('The speech providers of the environment use the model’s key at its origin and nowhere else', () => {
     const own = { apiUrl: openaiUrl, model: 'gpt-4o-mini-tts', voice: 'alloy', guarded: false };
     expect(readTtsDefault(tts, openai)?.endpoint).toMatchObject({ ...own, apiKey: key });
     expect(readTtsDefault({ ...tts, apiKey: 'sk-own' }, openai)?.endpoint).toMatchObject({ ...own, apiKey: 'sk-own' });
@@ -317,7 +320,7 @@ describe('the providers of the environment', () => {
     expect(readSttDefault({ ...stt, apiKey: null }, openai)?.endpoint).toMatchObject({ apiKey: '' });
   });
 
-  test('are the demo where the demo answers and nothing is said, and nobody else’s', () => {
+  test('The speech providers of the environment are the demo if the demo model answers, and nobody else’s', () => {
     expect(readTtsDefault(null, demo)?.endpoint).toMatchObject({ apiUrl: demo.apiUrl, model: 'switchboard-demo' });
     expect(readSttDefault(null, demo)?.endpoint).toMatchObject({ apiUrl: demo.apiUrl, protocol: 'http' });
     expect([readTtsDefault(null, openai), readSttDefault(null, openai)]).toEqual([null, null]);
@@ -327,7 +330,7 @@ describe('the providers of the environment', () => {
     expect(resolveTts({ provider: 'demo' }, null, ofOpenai)).toBeNull();
   });
 
-  test('are shown without their addresses and keys', () => {
+  test('The speech providers of the environment are shown without their addresses and keys', () => {
     const custom = { ...tts, provider: 'custom', apiUrl: 'https://tts.internal/v1', apiKey: key };
     const shown = readTtsDefault(custom, openai)?.config;
     expect(shown).toMatchObject({ provider: 'custom', model: 'tts-1', apiUrl: null, apiKeyHint: null });
@@ -339,6 +342,6 @@ test.each([
   [{ TTS_PROVIDER: 'acme' }, /TTS_API_URL is missing: where acme is/],
   [{ STT_PROVIDER: 'whisper-live' }, /STT_API_URL is missing: where whisper-live is/],
   [{ TTS_PROVIDER: 'demo' }, /TTS_API_URL is missing: where demo is/],
-])('a server whose environment does not say where its provider is does not start: %j', async (env, message) => {
+])('A server whose environment does not say the address of its provider does not start: %j', async (env, message) => {
   await expect(startTestApp({ env })).rejects.toThrow(message);
 });

@@ -25,7 +25,7 @@ async function fetchClip(url: string, headers: Record<string, string> = {}, meth
 }
 
 describe('the demo speaks', () => {
-  test('a real WAV, as long as its text, that its owner can fetch', async () => {
+  test('The demo speaks a real WAV, as long as its text, that its owner can fetch', async () => {
     const short = await say('Hello.');
     const long = await say('Hello, where is my order 1042, and can I get a refund?');
     expect(short).toEqual({
@@ -52,7 +52,7 @@ describe('the demo speaks', () => {
     expect(wav.durationMs).toBeGreaterThan(2 * readWav((await fetchClip(short.url)).bytes).durationMs);
   });
 
-  test('a long text, in pieces that come out as they went in', async () => {
+  test('The demo speaks a long text, in pieces that are stored as they were made', async () => {
     const clip = await say('one two three '.repeat(70));
     expect(clip.size).toBeGreaterThan(3 * pieceBytes);
     const { bytes } = await fetchClip(clip.url);
@@ -67,7 +67,7 @@ describe('the demo speaks', () => {
     ['spaces', '  \n', 'text must hold something that can be spoken.'],
     ['too much', 'x'.repeat(10_001), 'text must be 1 to 10,000 characters long, and it has 10,001.'],
     ['a lone surrogate', 'x\ud800', 'text must be well-formed Unicode: it contains a lone surrogate.'],
-  ])('not %s', async (_, text, message) => {
+  ])('The demo does not speak %s', async (_, text, message) => {
     const before = await app.app.db.speechClip.count();
     const answer = await app.query(speak, { text });
     expect(answer).toMatchObject({
@@ -77,7 +77,7 @@ describe('the demo speaks', () => {
     expect(await app.app.db.speechClip.count()).toBe(before);
   });
 
-  test('10,000 characters, an agent of the viewer’s choice, and nobody else’s', async () => {
+  test('Speech accepts 10,000 characters and an agent of the viewer’s choice, and nobody else’s', async () => {
     const agents = await app.query('{ agents(first: 1) { edges { node { id } } } }');
     const agentId: string = agents.data.agents.edges[0].node.id;
     expect((await app.query(speak, { text: 'x'.repeat(10_000), agentId })).errors).toEqual([]);
@@ -95,13 +95,13 @@ describe('the demo speaks', () => {
     app.app.runs.agents.config.clear();
   });
 
-  test('for nobody: not at all', async () => {
+  test('Speech needs a token', async () => {
     expect(await app.query(speak, { text: 'x' }, { token: null })).toMatchObject({ status: 401 });
   });
 });
 
 describe('a clip', () => {
-  test('is for its owner only', async () => {
+  test('A clip is for its owner only', async () => {
     const { url } = await say('A secret.');
     const get = async (headers: Record<string, string>) => (await fetch(`${app.url}${url}`, { headers })).status;
     const bearer = async (claims: Parameters<TestApp['token']>[0]) => ({
@@ -116,7 +116,7 @@ describe('a clip', () => {
     expect(await get(await bearer({}))).toBe(200);
   });
 
-  test('that is not there is not found, whatever it is called', async () => {
+  test('A clip that does not exist is not found, whatever its name', async () => {
     for (const id of ['clip_00000000-0000-4000-8000-000000000000', 'clip_1', '', '../graphql', '%00']) {
       const { response, bytes } = await fetchClip(`/speech/${id}`);
       expect(response.status, id).toBe(id === '../graphql' ? 405 : 404);
@@ -135,7 +135,7 @@ describe('a clip', () => {
     ['bytes=9-3', 200, 0, -1],
     ['pages=1-2', 200, 0, -1],
     ['bytes=-', 200, 0, -1],
-  ])('is given in ranges: %s', async (range, status, first, last) => {
+  ])('A clip is served in ranges: %s', async (range, status, first, last) => {
     const clip = await say('one two three '.repeat(30));
     const whole = (await fetchClip(clip.url)).bytes;
     expect(whole.length).toBeGreaterThan(pieceBytes + 3);
@@ -148,7 +148,7 @@ describe('a clip', () => {
     expect(response.headers.get('content-range')).toBe(contentRange);
   });
 
-  test('knows its size, its tag and its methods', async () => {
+  test('A clip has its size, its tag and its methods', async () => {
     const clip = await say('Once more.');
     const beyond = await fetchClip(clip.url, { range: `bytes=${clip.size}-` });
     expect(beyond.response.status).toBe(416);
@@ -175,7 +175,7 @@ describe('a clip', () => {
     expect((await fetchClip(clip.url, {}, 'DELETE')).response.status).toBe(405);
   });
 
-  test('can be fetched by pages of allowed origins and no others', async () => {
+  test('A clip can be fetched by pages of allowed origins and no others', async () => {
     const { url } = await say('From a page.');
     expect((await fetchClip(url, { origin: 'https://evil.test' })).response.status).toBe(403);
     const { response } = await fetchClip(url, { origin });
@@ -187,7 +187,7 @@ describe('a clip', () => {
     expect(preflight.headers.get('access-control-allow-headers')).toMatch(/authorization.*range/);
   });
 
-  test('expires, and is deleted with its sound, and only then', async () => {
+  test('A clip expires, and is deleted with its sound, and only then', async () => {
     const { db } = app.app;
     const gone = await say('Soon forgotten.');
     const kept = await say('Not yet.');
@@ -206,7 +206,7 @@ describe('a clip', () => {
     expect((await fetchClip(kept.url)).response.status).toBe(200);
   });
 
-  test('lives as long as SPEECH_TTL_SECONDS says', async () => {
+  test('A clip lives as long as SPEECH_TTL_SECONDS says', async () => {
     await using brief = await startTestApp({ env: { ...demo, SPEECH_TTL_SECONDS: '50' } });
     const before = Date.now();
     const answer = await brief.query(speak, { text: 'Brief.' });
@@ -230,7 +230,7 @@ test('RATE_LIMIT_SPEECH bounds how often a user has something spoken', async () 
   );
 });
 
-describe('what is kept for a user is bounded', () => {
+describe('the storage of a user’s clips', () => {
   const dora = { sub: 'dora' };
   const sayAs = async (claims: { sub: string }) =>
     app.query(speak, { text: 'Hi.' }, { token: await app.token(claims) });
@@ -245,7 +245,7 @@ describe('what is kept for a user is bounded', () => {
     ['200 clips', Array.from({ length: 199 }, () => 1)],
     // The one that is made counts as the largest that it can become, 32 MB.
     ['500 MB', [468_000_000 - 200_000]],
-  ])('to %s', async (_, sizes) => {
+  ])('The clips of a user are limited to %s', async (_, sizes) => {
     await app.query('{ viewer { userId } }', {}, { token: await app.token(dora) });
     // What has expired does not count.
     await keep([400_000_000, ...Array.from({ length: 100 }, () => 1)], new Date(Date.now() - 1_000));
@@ -269,7 +269,7 @@ describe('what is kept for a user is bounded', () => {
     await forget();
   });
 
-  test('also for what is made at once', async () => {
+  test('The limit of clips holds for those that are made at the same time', async () => {
     await keep(Array.from({ length: 197 }, () => 1));
     const answers = await Promise.all(Array.from({ length: 10 }, () => sayAs(dora)));
     const codes = new Set(answers.flatMap(({ errors }) => errors.map(({ extensions }) => extensions.code)));
@@ -279,7 +279,7 @@ describe('what is kept for a user is bounded', () => {
   });
 });
 
-test('where nothing speaks, that is said', async () => {
+test('Without a speech provider, speak says so', async () => {
   await using silent = await startTestApp();
   expect(await silent.query(speak, { text: 'Hello?' })).toMatchObject({
     status: 409,

@@ -89,7 +89,7 @@ function receive(
   });
 }
 
-test('the configuration goes first, then floats at 16 kHz, then the end; segments come back', async () => {
+test('The configuration is sent first, then floats at 16 kHz, then the end; segments come back', async () => {
   const frames: Float32Array[] = [];
   let configured: Record<string, unknown> = {};
   let ended = false;
@@ -130,7 +130,7 @@ test('the configuration goes first, then floats at 16 kHz, then the end; segment
   expect(samples.slice(-16_000).every((sample) => sample === 0)).toBe(true);
 });
 
-test('an address with http is dialled as ws', async () => {
+test('An address with http is dialled as ws', async () => {
   behave = (socket, uid) => {
     ready(socket, uid);
     receive(socket, { all: () => say(socket, uid, [0, end, 'Hi.', true]), end: () => socket.close() });
@@ -138,7 +138,7 @@ test('an address with http is dialled as ws', async () => {
   expect((await hear({ apiUrl: url.replace('ws', 'http') })).text).toBe('Hi.');
 });
 
-test('a last segment that never completes is taken when no more news come', async () => {
+test('A last segment that never completes is accepted when no more news arrives', async () => {
   behave = (socket, uid) => {
     ready(socket, uid);
     const repeat = setInterval(() => say(socket, uid, [0, 1, ' One.', true], [1, end, ' two', false]), 20);
@@ -148,7 +148,7 @@ test('a last segment that never completes is taken when no more news come', asyn
   expect((await hear()).text).toBe('One. two');
 });
 
-test('a server that writes everything down at the end is waited for; one without completed is understood', async () => {
+test('A server that transcribes everything at the end is waited for; one that does not mark completed segments is understood', async () => {
   behave = (socket, uid) => {
     ready(socket, uid);
     receive(socket, {
@@ -169,7 +169,7 @@ const hearLong = (more: Partial<typeof limits> = {}) =>
     signal: new AbortController().signal,
   });
 
-test('a server that thinks for long is waited for while there is sound that it has said nothing of', async () => {
+test('A server that takes long is waited for while there is sound that it has said nothing of', async () => {
   const seconds = long.durationMs / 1_000;
   let ended = false;
   behave = (socket, uid) => {
@@ -190,7 +190,7 @@ test('a server that thinks for long is waited for while there is sound that it h
   expect(ended).toBe(true);
 });
 
-test('silence at the end need not be written down, and what is less than that is not enough', async () => {
+test('Silence at the end need not be transcribed, and a shorter transcript is not enough', async () => {
   const told: number[] = [];
   behave = (socket, uid) => {
     ready(socket, uid);
@@ -209,7 +209,7 @@ test('silence at the end need not be written down, and what is less than that is
   expect(told).toEqual([1, 1]);
 });
 
-test('silence is an empty text', async () => {
+test('Silence gives an empty text', async () => {
   behave = (socket, uid) => {
     ready(socket, uid);
     receive(socket, { end: () => socket.close() });
@@ -217,24 +217,21 @@ test('silence is an empty text', async () => {
   expect((await hear()).text).toBe('');
 });
 
-test.each(['closes', 'disconnects'])(
-  'a server that %s by itself when it has heard all has done its part',
-  async (how) => {
-    behave = (socket, uid) => {
-      ready(socket, uid);
-      receive(socket, {
-        all: () => {
-          say(socket, uid, [0, end, 'All of it.', true]);
-          if (how === 'closes') socket.close();
-          else socket.send(JSON.stringify({ uid, message: 'DISCONNECT' }));
-        },
-      });
-    };
-    expect((await hear()).text).toBe('All of it.');
-  },
-);
+test.each(['closes', 'disconnects'])('A server that %s by itself when it has heard all has succeeded', async (how) => {
+  behave = (socket, uid) => {
+    ready(socket, uid);
+    receive(socket, {
+      all: () => {
+        say(socket, uid, [0, end, 'All of it.', true]);
+        if (how === 'closes') socket.close();
+        else socket.send(JSON.stringify({ uid, message: 'DISCONNECT' }));
+      },
+    });
+  };
+  expect((await hear()).text).toBe('All of it.');
+});
 
-test('messages for others mean nothing', async () => {
+test('Messages for other sessions are ignored', async () => {
   behave = (socket, uid) => {
     ready(socket, 'somebody else');
     say(socket, 'somebody else', [0, end, 'Not mine.', true]);
@@ -244,7 +241,7 @@ test('messages for others mean nothing', async () => {
   expect((await hear()).text).toBe('Mine.');
 });
 
-test('long audio goes no further ahead of what was written down than a server keeps', async () => {
+test('Long audio is sent no further ahead of the transcript than a server buffers', async () => {
   const long = readWav(speakInTones('la '.repeat(260), 8_000));
   expect(long.durationMs).toBeGreaterThan(25_000);
   let sent = 0;
@@ -271,7 +268,7 @@ test('long audio goes no further ahead of what was written down than a server ke
   expect(furthest).toBeLessThan(18);
 });
 
-describe('a server that does not do it is told by type', () => {
+describe('failures of a transcription server', () => {
   const key = 'sk-stream-0123456789';
   test.each<[string, Behaviour, string]>([
     ['is full', (socket, uid) => socket.send(JSON.stringify({ uid, status: 'WAIT', message: 3 })), 'RATE_LIMITED'],
@@ -354,7 +351,7 @@ describe('a server that does not do it is told by type', () => {
       },
       'TIMEOUT',
     ],
-  ])('%s', async (_, behaviour, problem) => {
+  ])('A transcription server that fails is reported by type: %s', async (_, behaviour, problem) => {
     behave = behaviour;
     const heard = hear({ apiKey: key }, problem === 'TIMEOUT' ? { totalMs: 400 } : {});
     await expect(heard).rejects.toMatchObject({
@@ -364,7 +361,7 @@ describe('a server that does not do it is told by type', () => {
     });
   });
 
-  test.each([1000, 1001])('closes (%d) when it has heard half', async (code) => {
+  test.each([1000, 1001])('A transcription server that closes (%d) in the middle is reported by type', async (code) => {
     const long = readWav(speakInTones('la '.repeat(40), 8_000));
     behave = (socket, uid) => {
       ready(socket, uid);
@@ -381,20 +378,20 @@ describe('a server that does not do it is told by type', () => {
     });
   });
 
-  test('is no WebSocket', async () => {
+  test('A transcription server that does not speak WebSocket is reported by type', async () => {
     await using http = { ...(await startModelServer({ respond: () => ({}) })), async [Symbol.asyncDispose]() {} };
     await expect(hear({ apiUrl: http.url })).rejects.toMatchObject({ problem: 'UNKNOWN_MODEL' });
     await http.close();
   });
 
-  test('is not there', async () => {
+  test('A transcription server that does not exist is reported by type', async () => {
     await expect(hear({ apiUrl: 'ws://127.0.0.1:1' })).rejects.toMatchObject({
       problem: 'UNREACHABLE',
       retryable: true,
     });
   });
 
-  test('is where nobody may go', async () => {
+  test('A transcription server at a forbidden address is reported by type', async () => {
     const signal = new AbortController().signal;
     const refused = transcribeBySocket(endpoint({ guarded: true }), wav, { guard: new AddressGuard(), limits, signal });
     await expect(refused).rejects.toMatchObject({ problem: 'ADDRESS_NOT_ALLOWED', retryable: false });
@@ -407,7 +404,7 @@ describe('a server that does not do it is told by type', () => {
   });
 });
 
-test('through the server, with the demo’s listener: a WAV is heard, and nothing else is taken', async () => {
+test('Through the server, with the demo’s listener, a WAV is heard, and nothing else is accepted', async () => {
   const demo = await startModelServer({ respond: () => ({}) });
   const streamUrl = `${demo.url.replace('http', 'ws')}/audio`;
   await using app = await startTestApp({

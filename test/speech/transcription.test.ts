@@ -63,7 +63,7 @@ async function listen(data: Uint8Array, name = 'a.wav', to = app) {
   return readAnswer(await fetch(`${to.url}/graphql`, { method: 'POST', headers, body: form }));
 }
 
-test('a provider is sent the file under a name of ours, the model, the language and the key', async () => {
+test('A transcription provider is sent the file under a name of ours, the model, the language and the key', async () => {
   const answer = await listen(wav, 'a"; name=\r\nevil.exe');
   expect(answer.errors).toEqual([]);
   expect(answer.data.transcribeAudio).toEqual({ text: 'Grüezi.', language: 'de', durationMs: 1_250 });
@@ -76,7 +76,7 @@ test('a provider is sent the file under a name of ours, the model, the language 
   expect(Object.fromEntries(fields)).toEqual({ model: 'whisper-1', language: 'de', response_format: 'verbose_json' });
 });
 
-test('a model that gives the text alone is asked again, and the length is that of the file', async () => {
+test('A model that gives the text alone is asked again, and the length is that of the file', async () => {
   answerWith = (response, form) => {
     const verbose = String(form.get('response_format')) === 'verbose_json';
     if (verbose) json({ error: { message: 'response_format is not supported' } }, 400)(response);
@@ -88,7 +88,7 @@ test('a model that gives the text alone is asked again, and the length is that o
   expect(asked.length).toBe(2);
 });
 
-describe('files go by their content', () => {
+describe('audio files', () => {
   const id3 = Buffer.concat([
     Buffer.from('ID3\x04\0\0\0\0\0\x0a'),
     Buffer.alloc(10),
@@ -109,7 +109,7 @@ describe('files go by their content', () => {
     ['webm', Buffer.concat([ebml, Buffer.alloc(100)]), 'x'],
     ['m4a', Buffer.concat([Buffer.from([0, 0, 0, 0x20]), Buffer.from('ftypM4A '), Buffer.alloc(100)]), 'x'],
     ['mp4', Buffer.concat([Buffer.from([0, 0, 0, 0x20]), Buffer.from('ftypisom'), Buffer.alloc(100)]), 'x'],
-  ])('%s', async (extension, data, name) => {
+  ])('An audio file is accepted by its content: %s', async (extension, data, name) => {
     expect((await listen(data, name)).errors).toEqual([]);
     expect([...(asked[0]?.form.keys() ?? [])]).toContain(`file audio.${extension}`);
   });
@@ -127,7 +127,7 @@ describe('files go by their content', () => {
       'makes no sense',
     ],
     ['nothing', Buffer.alloc(0), 'is empty'],
-  ])('and not %s', async (_, data, why) => {
+  ])('An audio file is not accepted by %s', async (_, data, why) => {
     const answer = await listen(data);
     expect(answer).toMatchObject({
       status: 400,
@@ -137,7 +137,7 @@ describe('files go by their content', () => {
     expect(asked).toEqual([]);
   });
 
-  test('a WAV that is compressed is for the provider to read', async () => {
+  test('A WAV that is compressed is for the provider to read', async () => {
     const adpcm = Buffer.from(wav);
     adpcm.writeUInt16LE(2, 20);
     expect((await listen(adpcm)).errors).toEqual([]);
@@ -145,7 +145,7 @@ describe('files go by their content', () => {
   });
 });
 
-describe('a provider that does not do it is told by type and not repeated', () => {
+describe('failures of a transcription provider', () => {
   const said = `Your key ${key} is wrong; call 555-SECRET.`;
   test.each<[string, (response: ServerResponse) => void, string]>([
     ['with a page', (response) => void response.end(`<p>${said}`), 'BAD_ANSWER'],
@@ -164,14 +164,17 @@ describe('a provider that does not do it is told by type and not repeated', () =
     ['with 429', json({ error: said }, 429), 'RATE_LIMITED'],
     ['with 503', json({ error: said }, 503), 'OTHER'],
     ['with a redirect', (response) => void response.writeHead(307, { location: '/' }).end(), 'OTHER'],
-  ])('%s', async (_, listener, problem) => {
-    answerWith = listener;
-    const answer = await listen(wav);
-    expect(answer).toMatchObject({ status: 502, errors: [{ extensions: { code: 'PROVIDER_FAILED', problem } }] });
-    expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
-    expect(JSON.stringify([answer.errors, app.logs])).not.toContain(key);
-    expect(app.logs.some((line) => line.msg === 'a provider of speech failed')).toBe(true);
-  });
+  ])(
+    'A transcription provider that fails is reported by type and not asked again: %s',
+    async (_, listener, problem) => {
+      answerWith = listener;
+      const answer = await listen(wav);
+      expect(answer).toMatchObject({ status: 502, errors: [{ extensions: { code: 'PROVIDER_FAILED', problem } }] });
+      expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
+      expect(JSON.stringify([answer.errors, app.logs])).not.toContain(key);
+      expect(app.logs.some((line) => line.msg === 'a provider of speech failed')).toBe(true);
+    },
+  );
 
   test.each<[string, (response: ServerResponse) => void]>([
     ['hangs', () => {}],
@@ -182,7 +185,7 @@ describe('a provider that does not do it is told by type and not repeated', () =
         response.on('close', () => clearInterval(timer));
       },
     ],
-  ])('it %s: it is left', async (_, listener) => {
+  ])('A transcription provider is left if it %s', async (_, listener) => {
     const left = Promise.withResolvers<void>();
     answerWith = (response) => {
       response.on('close', left.resolve);
@@ -199,7 +202,7 @@ describe('a provider that does not do it is told by type and not repeated', () =
   });
 });
 
-test('where nothing listens, that is said; RATE_LIMIT_SPEECH counts uploads, too', async () => {
+test('Without a transcription provider the mutation says so; RATE_LIMIT_SPEECH counts uploads, too', async () => {
   await using deaf = await startTestApp({ env: { RATE_LIMIT_SPEECH: '1/60' } });
   expect(await listen(wav, 'a.wav', deaf)).toMatchObject({
     status: 409,

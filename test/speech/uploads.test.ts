@@ -56,7 +56,7 @@ function send(
   });
 }
 
-test('a file is uploaded as Apollo’s clients do it, and is written down', async () => {
+test('A file is uploaded as Apollo’s clients do it, and is transcribed', async () => {
   const answer = await upload(formOf(...good));
   expect(answer.errors).toEqual([]);
   expect(answer.data.transcribeAudio).toEqual({
@@ -66,11 +66,14 @@ test('a file is uploaded as Apollo’s clients do it, and is written down', asyn
   });
 });
 
-test.each(['apollo-require-preflight', 'x-graphql-yoga-csrf', 'x-requested-with'])('%s will do, too', async (name) => {
-  expect((await upload(formOf(...good), { [name]: 'true' })).errors).toEqual([]);
-});
+test.each(['apollo-require-preflight', 'x-graphql-yoga-csrf', 'x-requested-with'])(
+  'An upload is accepted with %s, too',
+  async (name) => {
+    expect((await upload(formOf(...good), { [name]: 'true' })).errors).toEqual([]);
+  },
+);
 
-test('other operations may come as multipart, with no file', async () => {
+test('Other operations may come as multipart, with no file', async () => {
   const fields: Field[] = [
     ['operations', '{"query":"query Me { viewer { userId } }","operationName":"Me"}'],
     ['map', '{}'],
@@ -78,7 +81,7 @@ test('other operations may come as multipart, with no file', async () => {
   expect((await upload(formOf(...fields))).data).toEqual({ viewer: { userId: 'alice' } });
 });
 
-test('a file may fill a place deep in the variables, in a list, and two places', async () => {
+test('A file may be deep in the variables, in a list, and in two positions', async () => {
   const document = `mutation ($a: File!, $b: File!) { a: transcribeAudio(audio: $a) { text } b: transcribeAudio(audio: $b) { text } }`;
   const both = JSON.stringify({ query: document, variables: { a: null, b: null } });
   const fields: Field[] = [
@@ -90,14 +93,14 @@ test('a file may fill a place deep in the variables, in a list, and two places',
   expect(data).toEqual({ a: { text: 'Where is my order?' }, b: { text: 'Where is my order?' } });
 });
 
-describe('what a page of another site could send', () => {
-  test('is refused: without a header that makes the browser ask first', async () => {
+describe('uploads from pages of other sites', () => {
+  test('An upload of another site is refused without a header that makes the browser ask first', async () => {
     const answer = await upload(formOf(...good), {});
     expect(answer).toMatchObject({ status: 415, errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
     expect(answer.errors[0]?.message).toContain('graphql-require-preflight');
   });
 
-  test('is asked about, and only pages of allowed origins may', async () => {
+  test('An upload is preflighted, and only pages of allowed origins may send it', async () => {
     const ask = (origin: string) => fetch(`${app.url}/graphql`, { method: 'OPTIONS', headers: { origin } });
     expect((await ask('https://evil.test')).status).toBe(403);
     const allowed = await ask('https://app.test');
@@ -105,12 +108,12 @@ describe('what a page of another site could send', () => {
   });
 });
 
-describe('nobody’s upload is refused before it is read', () => {
+describe('uploads without a valid token', () => {
   const headers = { ...preflight, 'content-type': 'multipart/form-data; boundary=x', 'content-length': '20000000' };
   test.each([
     ['without a token', {}],
     ['with a wrong one', { authorization: 'Bearer x' }],
-  ])('%s', async (_, authorization) => {
+  ])('An upload without a valid token is refused before it is read: %s', async (_, authorization) => {
     const status = await new Promise((resolve, reject) => {
       const request = sendRequest(`${app.url}/graphql`, { method: 'POST', headers: { ...headers, ...authorization } });
       request.on('response', (response) => {
@@ -126,7 +129,7 @@ describe('nobody’s upload is refused before it is read', () => {
 });
 
 describe('sizes', () => {
-  test('a file of 25 MB is read, one byte more is not taken, and much more is not even read', async () => {
+  test('A file of 25 MB is read, one byte more is not accepted, and much more is not even read', async () => {
     const large = (bytes: number) => {
       const data = new Uint8Array(bytes);
       data.set(wav.subarray(0, 44 + 200));
@@ -145,7 +148,7 @@ describe('sizes', () => {
     });
   });
 
-  test('are counted where nothing is declared', async () => {
+  test('The size of an upload is counted if it is not declared', async () => {
     const authorization = `Bearer ${await app.token()}`;
     const type = { 'content-type': 'multipart/form-data; boundary=x', 'transfer-encoding': 'chunked' };
     const status = await send({ authorization, ...preflight, ...type }, (put) => {
@@ -155,7 +158,7 @@ describe('sizes', () => {
     expect(status).toBe(413);
   });
 
-  test('operations as JSON keep their limit of 2 MB, declared or not', async () => {
+  test('Operations as JSON keep their limit of 2 MB, declared or not', async () => {
     const token = await app.token();
     const body = JSON.stringify({ query: '{ viewer { userId } }', variables: { x: 'x'.repeat(2_000_000) } });
     const json = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
@@ -166,7 +169,7 @@ describe('sizes', () => {
   });
 });
 
-describe('malformed uploads are told what is wrong', () => {
+describe('malformed uploads', () => {
   const audio: Field = ['0', file(wav)];
   test.each<[string, readonly Field[], (string | number)[]]>([
     ['no operations', [['map', map], audio], ['operations']],
@@ -212,13 +215,13 @@ describe('malformed uploads are told what is wrong', () => {
       ['map'],
     ],
     ['two files', [['operations', operations], ['map', map], audio, ['1', file(wav)]], ['body']],
-  ])('%s', async (_, fields, path) => {
+  ])('A malformed upload is told what is wrong: %s', async (_, fields, path) => {
     const answer = await upload(formOf(...fields));
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT', path } }] });
     expect(answer.data).toBeUndefined();
   });
 
-  test('a place that is filled already', async () => {
+  test('A malformed upload maps a file to a position that has a value', async () => {
     const filled = JSON.stringify({ query, variables: { audio: 'x' } });
     const answer = await upload(formOf(['operations', filled], ['map', map], ['0', file(wav)]));
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { path: ['map'] } }] });
@@ -235,7 +238,7 @@ describe('malformed uploads are told what is wrong', () => {
     ['a part with no name', `--x\r\ncontent-disposition: form-data\r\n\r\n${operations}\r\n--x--`],
     ['a part with 10 kB of headers', `--x\r\nx-y: ${'y'.repeat(10_000)}\r\n\r\n${operations}\r\n--x--`],
     ['a thousand parts', `${part('a', 'b').repeat(1_000)}--x--`],
-  ])('a body with %s', async (_, body) => {
+  ])('A malformed upload is a body with %s', async (_, body) => {
     const headers = { ...preflight, 'content-type': 'multipart/form-data; boundary=x' };
     expect(await upload(body, headers)).toMatchObject({
       status: 400,
@@ -247,11 +250,11 @@ describe('malformed uploads are told what is wrong', () => {
     'multipart/form-data',
     `multipart/form-data; boundary=${'x'.repeat(100)}`,
     'multipart/form-data; boundary=',
-  ])('a type with no good boundary: %s', async (type) => {
+  ])('A malformed upload has a type without a valid boundary: %s', async (type) => {
     expect((await upload('x', { ...preflight, 'content-type': type })).status).toBe(400);
   });
 
-  test('a boundary in quotes and padding after it are fine', async () => {
+  test('A boundary in quotes and padding after it are accepted', async () => {
     const body =
       part('operations', '{"query":"{ viewer { userId } }"}').replace('--x\r\n', '--x \t\r\n') + part('map', '{}');
     const headers = { ...preflight, 'content-type': 'multipart/form-data; charset=utf-8; boundary="x"' };
@@ -265,13 +268,13 @@ test.each([
   ['in JSON', JSON.stringify({ query, variables: { audio: 'data:audio/wav;base64,AAAA' } })],
   ['in JSON as an object', JSON.stringify({ query, variables: { audio: {} } })],
   ['in the document', JSON.stringify({ query: 'mutation { transcribeAudio(audio: "x") { text } }' })],
-])('a File %s is none', async (_, body) => {
+])('A File %s is refused', async (_, body) => {
   const answer = await upload(body, { 'content-type': 'application/json' });
   expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
   expect(answer.errors[0]?.message).toContain('uploaded');
 });
 
-describe('too much at once', () => {
+describe('simultaneous uploads', () => {
   /**
    * Begins an upload that never ends, for each of the users, one of which is one too many.
    * @returns what that one was told
@@ -303,7 +306,7 @@ describe('too much at once', () => {
   const uploadAs = async (viewer: { sub: string; tenant?: string }) =>
     upload(formOf(...good), preflight, await app.token(viewer));
 
-  test('of one user: they are told to wait, and others are not', async () => {
+  test('Too many uploads of one user: they are told to wait, and others are not', async () => {
     const { status, error, leave } = await fill(of('acme', 'carol', 4));
     expect(status).toBe(429);
     expect(error).toMatchObject({
@@ -316,7 +319,7 @@ describe('too much at once', () => {
     await expect.poll(async () => (await uploadAs({ sub: 'carol' })).errors, { timeout: 60_000 }).toEqual([]);
   });
 
-  test('of one tenant: its users are told to wait, and other tenants are not', async () => {
+  test('Too many uploads of one tenant: its users are told to wait, and other tenants are not', async () => {
     const { status, error, leave } = await fill([
       ...of('large', 'dora', 3),
       ...of('large', 'emil', 3),
@@ -330,7 +333,7 @@ describe('too much at once', () => {
     await expect.poll(again, { timeout: 60_000 }).not.toBe(429);
   });
 
-  test('of all: that it is the server’s limit is said', async () => {
+  test('Too many uploads of all: the error says that it is the server’s limit', async () => {
     const crowd = ['one', 'two'].flatMap((tenant) => [...of(tenant, 'a', 3), ...of(tenant, 'b', 3)]);
     const { status, error, leave } = await fill([...crowd, ...of('three', 'a', 1)]);
     expect(status).toBe(429);
@@ -340,7 +343,7 @@ describe('too much at once', () => {
   });
 });
 
-test('a subscription brings no file, which would stay as long as it does', async () => {
+test('A subscription accepts no file, which would stay as long as it does', async () => {
   const document = 'subscription ($input: ChatTurnInput!) { chatTurn(input: $input) { __typename } }';
   const created = await app.query('mutation { createConversation { id } }');
   const input = { conversationId: created.data.createConversation.id, content: 'Hi.', idempotencyKey: 'k' };
@@ -353,7 +356,7 @@ test('a subscription brings no file, which would stay as long as it does', async
   expect(await app.app.db.run.count()).toBe(0);
 });
 
-test('a file is not copied out of its body, and hides itself from what walks through JSON', () => {
+test('A file is not copied out of its body, and hides itself from what walks through JSON', () => {
   const field = (name: string, value: string) =>
     `--x\r\ncontent-disposition: form-data; name=${name}\r\n\r\n${value}\r\n`;
   const fields = [field('"operations"', operations), field('"map"', map), field('"0"; filename="a"', 'RIFF')];

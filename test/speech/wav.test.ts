@@ -51,7 +51,7 @@ function writeWav(
 
 const decode = (file: Buffer) => [...decodeForWhisper(readWav(file))].flatMap((block) => [...block]);
 
-test.each(Object.keys(formats))('%s: both channels are averaged', (name) => {
+test.each(Object.keys(formats))('WAV, %s: both channels are averaged', (name) => {
   const format = formats[name];
   if (!format) throw new Error(name);
   const file = writeWav(format, 2, 16_000, [0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0, 1]);
@@ -66,7 +66,7 @@ test.each(Object.keys(formats))('%s: both channels are averaged', (name) => {
 test.each([
   ['A-law', 6, [0xd5, 0x55, 0xaa, 0x2a], [8 / 32_768, -8 / 32_768, 32_256 / 32_768, -32_256 / 32_768]],
   ['µ-law', 7, [0xff, 0x7f, 0x80, 0x00], [0, 0, 32_124 / 32_768, -32_124 / 32_768]],
-])('%s, by the tables of G.711', (_, tag, bytes, wanted) => {
+])('WAV, %s, is decoded by the tables of G.711', (_, tag, bytes, wanted) => {
   const file = writeWav({ tag, bits: 8, write: (data, value, at) => data.writeUInt8(value, at) }, 1, 16_000, bytes);
   expect(decode(file).map((value) => Math.round(value * 32_768))).toEqual(
     wanted.map((value) => Math.round(value * 32_768)),
@@ -74,7 +74,7 @@ test.each([
 });
 
 test.each([8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000])(
-  'a tone keeps its pitch and its length from %d Hz',
+  'A tone keeps its pitch and its length from %d Hz',
   (rate) => {
     const seconds = 2.5;
     const tone = Array.from(
@@ -91,7 +91,7 @@ test.each([8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000])(
   },
 );
 
-test('floats that are none, or too loud, do no harm', () => {
+test('Floats that are not numbers, or too loud, do no harm', () => {
   const file = writeWav(formats.float ?? { tag: 0, bits: 8, write: () => {} }, 1, 16_000, [
     Number.NaN,
     Infinity,
@@ -101,14 +101,14 @@ test('floats that are none, or too loud, do no harm', () => {
   expect(decode(file)).toEqual([0, 0, -1, 1]);
 });
 
-test('a file whose sizes were not known when it was begun is read to its end', () => {
+test('A file whose sizes were not known when it was begun is read to its end', () => {
   const file = Buffer.from(speakInTones('Hello.', 16_000));
   const whole = readWav(file);
   file.writeUInt32LE(0xffffffff, file.indexOf('data') + 4);
   expect(readWav(file)).toMatchObject({ durationMs: whole.durationMs });
 });
 
-test.each([0, 4, 11, 12, 19, 20, 30, 43])('what is cut after %d bytes is refused and no more', (length) => {
+test.each([0, 4, 11, 12, 19, 20, 30, 43])('A WAV that is cut after %d bytes is refused and nothing worse', (length) => {
   expect(() => readWav(speakInTones('Hello.', 16_000).subarray(0, length))).toThrow(
     /it is no WAV|holds no sound|is cut/,
   );
@@ -121,11 +121,11 @@ test.each([
   ['hebrew', 'he'],
   ['pt-BR', 'pt-BR'],
   ['klingon', 'klingon'],
-])('the language %s is %s', (name, tag) => {
+])('The language %s is %s', (name, tag) => {
   expect(toLanguageTag(name)).toBe(tag);
 });
 
-test('a file of nothing but empty chunks is given up after a thousand', () => {
+test('A file of nothing but empty chunks is given up after a thousand', () => {
   const empty = Buffer.from('junk\0\0\0\0');
   const chunks = (count: number) => {
     const [format, samples] = [

@@ -28,7 +28,7 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
     return { client, heard, hear, listener, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
-  test('whoever changes what turns are compiled from is heard, with the tenant, once a transaction', async () => {
+  test('A change of what turns are compiled from is heard, with the tenant, once a transaction', async () => {
     await using database = await listen();
     const { client, hear } = database;
     await client.query(`INSERT INTO tenants (id) VALUES ('acme'), ('other')`);
@@ -61,7 +61,7 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
     expect(await hear()).toEqual(['other']);
   });
 
-  test('a connection that was lost is made again, and what was missed is known to be missed', async () => {
+  test('A connection that was lost is made again, and what was missed is known to be missed', async () => {
     await using database = await listen();
     const { client, heard } = database;
     await client.query(`INSERT INTO tenants (id) VALUES ('acme')`);
@@ -77,7 +77,7 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
     await expect.poll(() => heard).toEqual(['gap', 'lost', 'gap', 'acme']);
   });
 
-  test('one who has stopped listening is gone, and does not come back', async () => {
+  test('A listener that has stopped is gone, and does not come back', async () => {
     await using database = await listen();
     const { client, heard, listener } = database;
     await listener.close();
@@ -92,7 +92,7 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
   });
 });
 
-test('a database that cannot be reached is said so', async () => {
+test('A database that cannot be reached is reported', async () => {
   const on = { change: () => {}, gap: () => {}, error: () => {} };
   await expect(listenForChanges('postgresql://nobody@127.0.0.1:1/none', on)).rejects.toThrow();
 });

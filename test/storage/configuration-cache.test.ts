@@ -18,7 +18,7 @@ function openCache() {
   };
 }
 
-test('loads once, and again when it is dropped', async () => {
+test('The configuration cache loads once, and again when an entry is dropped', async () => {
   const { cache, load } = openCache();
   expect(await cache.get('a', 'k', load)).toBe(1);
   expect(await cache.get('a', 'k', load)).toBe(1);
@@ -30,7 +30,7 @@ test('loads once, and again when it is dropped', async () => {
   expect(await cache.get('b', 'k', load)).toBe(4);
 });
 
-test('is never older than half a minute, whatever was missed', async () => {
+test('The configuration cache is never older than half a minute, whatever was missed', async () => {
   const { cache, load, pass } = openCache();
   await cache.get('a', 'k', load);
   pass(29_999);
@@ -39,7 +39,7 @@ test('is never older than half a minute, whatever was missed', async () => {
   expect(await cache.get('a', 'k', load)).toBe(2);
 });
 
-test('counts its age from before it was read', async () => {
+test('The configuration cache counts the age of an entry from before it was read', async () => {
   const { cache, load, pass } = openCache();
   await cache.get('a', 'k', async () => {
     pass(20_000);
@@ -49,7 +49,7 @@ test('counts its age from before it was read', async () => {
   expect(await cache.get('a', 'k', load)).toBe(2);
 });
 
-test('of many who ask at once, one loads', async () => {
+test('Of many who ask the configuration cache at the same time, one loads', async () => {
   const { cache, load } = openCache();
   const slow = Promise.withResolvers<void>();
   const asked = Array.from({ length: 50 }, () => cache.get('a', 'k', () => slow.promise.then(load)));
@@ -57,7 +57,7 @@ test('of many who ask at once, one loads', async () => {
   expect(new Set(await Promise.all(asked))).toEqual(new Set([1]));
 });
 
-test('what was being loaded while it was dropped is handed out, and not remembered', async () => {
+test('A load that is overtaken by a drop is returned, and not cached', async () => {
   const { cache, load } = openCache();
   for (const forget of [() => cache.drop('a'), () => cache.clear()]) {
     cache.drop('a');
@@ -73,13 +73,13 @@ test('what was being loaded while it was dropped is handed out, and not remember
   }
 });
 
-test('a load that fails is not remembered', async () => {
+test('A load that fails is not cached', async () => {
   const { cache, load } = openCache();
   await expect(cache.get('a', 'k', () => Promise.reject(new Error('out of reach')))).rejects.toThrow('out of reach');
   expect(await cache.get('a', 'k', load)).toBe(1);
 });
 
-test('keeps what is absent as well, until it is dropped', async () => {
+test('The configuration cache holds absent entries as well, until they are dropped', async () => {
   const { cache, load } = openCache();
   expect(await cache.get<number | null>('a', 'k', async () => null)).toBeNull();
   expect(await cache.get<number | null>('a', 'k', load)).toBeNull();
@@ -87,7 +87,7 @@ test('keeps what is absent as well, until it is dropped', async () => {
   expect(await cache.get('a', 'k', load)).toBe(1);
 });
 
-test('does not grow without end', async () => {
+test('The configuration cache does not grow without end', async () => {
   const { cache, load } = openCache();
   for (let n = 0; n < 2_100; n++) await cache.get('a', `k${n}`, load);
   expect(await cache.get('a', 'k0', load)).toBe(2_101);
@@ -97,7 +97,7 @@ test('does not grow without end', async () => {
   expect(await cache.get('t0', 'k', load)).toBeGreaterThan(before);
 });
 
-test('holds no more than so many characters, of all tenants together', async () => {
+test('The configuration cache holds a maximum of characters, of all tenants together', async () => {
   const { cache, load } = openCache();
   const instructions = 'x'.repeat(100_000);
   const loadLong = async () => ({ agent: { instructions }, tools: [{ name: 'a' }], members: new Map([['b', 'c']]) });
@@ -115,7 +115,7 @@ test('holds no more than so many characters, of all tenants together', async () 
   expect(cache.size).toEqual({ entries: 0, characters: 0 });
 });
 
-test('what is too old is taken out, also where nobody asks for it', async () => {
+test('An entry that is too old is removed, also if nobody asks for it', async () => {
   vi.useFakeTimers();
   try {
     const { cache, load, pass } = openCache();

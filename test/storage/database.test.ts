@@ -15,7 +15,7 @@ import { countStatements, countStatementsIn, withoutCounting } from '../../src/d
 import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 
 describe('openDatabase', () => {
-  test('counts the statements of each piece of work, also when the pool is full', async () => {
+  test('The database client counts the statements of each piece of work, also when the pool is full', async () => {
     await using database = await createTestDatabase();
     await using opened = openDatabase({ url: database.url, poolSize: 2 });
     const { db } = opened;
@@ -28,7 +28,7 @@ describe('openDatabase', () => {
     expect((await Promise.all(works)).map((work) => work.statements)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
-  test('counts BEGIN and COMMIT, ROLLBACK, and raw statements', async () => {
+  test('The database client counts BEGIN and COMMIT, ROLLBACK, and raw statements', async () => {
     await using database = await createTestDatabase();
     const seen: string[] = [];
     await using opened = openDatabase({ url: database.url, poolSize: 2, onQuery: ({ sql }) => seen.push(sql) });
@@ -51,7 +51,7 @@ describe('openDatabase', () => {
     expect(await db.tenant.findMany({ select: { id: true } })).toEqual([{ id: 'a' }]);
   });
 
-  test('charges an outer tally too, but no tally for work that is nobody’s', async () => {
+  test('The database client counts for an outer count too, but not for work that is nobody’s', async () => {
     await using database = await createTestDatabase();
     await using opened = openDatabase({ url: database.url, poolSize: 2 });
     const { db } = opened;
@@ -64,7 +64,7 @@ describe('openDatabase', () => {
     });
   });
 
-  test('a page of conversations with their last message is read with a join, not from the whole table', async () => {
+  test('A page of conversations with their last message is read with a join, not from the whole table', async () => {
     await using database = await createTestDatabase();
     await using opened = openDatabase({ url: database.url, poolSize: 2 });
     const read = () =>
@@ -72,7 +72,7 @@ describe('openDatabase', () => {
     expect((await countStatements(read)).statements).toBe(1);
   });
 
-  test('ten connections with interleaved transactions keep apart', async () => {
+  test('Ten connections with interleaved transactions stay apart', async () => {
     await using database = await createTestDatabase();
     await using opened = openDatabase({ url: database.url, poolSize: 10 });
     const { db } = opened;
@@ -99,8 +99,8 @@ describe('openDatabase', () => {
   });
 });
 
-describe('a database that many connections ask at once', () => {
-  test('gives each its own answers', async () => {
+describe('a database with many connections', () => {
+  test('A database that many connections use at the same time gives each its own answers', async () => {
     await using database = await createTestDatabase();
     const clients = Array.from({ length: 8 }, () => new pg.Client({ connectionString: database.url }));
     await Promise.all(clients.map((client) => client.connect()));
@@ -126,8 +126,8 @@ describe('a database that many connections ask at once', () => {
   });
 });
 
-describe('a database of one’s own', () => {
-  test('keeps prepared statements, and takes as many different ones as come', async () => {
+describe('the session of a database', () => {
+  test('A session keeps prepared statements, and accepts as many different ones as come', async () => {
     await using database = await createTestDatabase();
     await using opened = openDatabase({ url: database.url, poolSize: 1, exclusive: true });
     const { db } = opened;
@@ -148,7 +148,7 @@ describe('a database of one’s own', () => {
 });
 
 describe('openEmbeddedPostgres', () => {
-  test('makes a database in a long path with spaces, keeps its rows, and lets nobody else in', async () => {
+  test('openEmbeddedPostgres makes a database in a long path with spaces, keeps its rows, and admits nobody else', async () => {
     await using temporary = await makeFolder();
     const dataDir = join(temporary.path, 'a folder with spaces ', 'ä'.repeat(60), 'x'.repeat(100));
     {
@@ -163,7 +163,7 @@ describe('openEmbeddedPostgres', () => {
     expect(await query(again.url, 'SELECT a FROM kept')).toEqual([{ a: 7 }]);
   });
 
-  test('closes in order, twice without harm, and leaves no socket behind', async () => {
+  test('The embedded database closes in order, twice without harm, and leaves no socket behind', async () => {
     await using data = await createTestDataFolder();
     const postgres = await openEmbeddedPostgres(data.folder);
     const socketFolder = new URL(postgres.url).searchParams.get('host') ?? '';
@@ -173,7 +173,7 @@ describe('openEmbeddedPostgres', () => {
     await expect(access(socketFolder)).rejects.toThrow(/ENOENT/);
   });
 
-  test('a second process is refused, and so is a second opening in this one', async () => {
+  test('A second process that opens the embedded database is refused, and so is a second opening in this one', async () => {
     await using data = await createTestDataFolder();
     await using _first = await openEmbeddedPostgres(data.folder);
     await expect(openEmbeddedPostgres(data.folder)).rejects.toThrow(FolderInUseError);
@@ -186,7 +186,7 @@ describe('openEmbeddedPostgres', () => {
     );
   });
 
-  test('what a dead process left does not block, whoever has its pid now', async () => {
+  test('The lock of a dead process does not block, whatever process has its pid now', async () => {
     await using data = await createTestDataFolder();
     // Pid 1 is always alive: a lock that trusted the number would wait for ever.
     await writeFile(join(data.folder, 'postgres.pid'), '1\n');
@@ -212,7 +212,7 @@ describe('openEmbeddedPostgres', () => {
     }
   });
 
-  test('a folder whose making was cut off is made anew', async () => {
+  test('A database folder whose creation was cut off is made anew', async () => {
     await using temporary = await makeFolder();
     await mkdir(join(temporary.path, 'postgres'));
     await writeFile(join(temporary.path, 'postgres', 'PG_VERSION'), '18\n');
@@ -222,7 +222,7 @@ describe('openEmbeddedPostgres', () => {
     await expect(access(join(temporary.path, 'postgres.unfinished'))).rejects.toThrow(/ENOENT/);
   });
 
-  test('a folder that cannot be opened is an error, and frees the lock', async () => {
+  test('A database folder that cannot be opened is an error, and frees the lock', async () => {
     await using temporary = await makeFolder();
     await writeFile(join(temporary.path, 'postgres'), 'not a folder');
     await expect(openEmbeddedPostgres(temporary.path)).rejects.toThrow(/embedded PostgreSQL/);
@@ -231,7 +231,7 @@ describe('openEmbeddedPostgres', () => {
     expect(await query(postgres.url, 'SELECT 1 AS a')).toEqual([{ a: 1 }]);
   });
 
-  test('one that ends by itself is told of, with what ended it', async () => {
+  test('An embedded database that ends by itself is reported, with what ended it', async () => {
     await using data = await createTestDataFolder();
     const told = Promise.withResolvers<Error>();
     const { postgres, child } = await openWithProcess(data.folder, told.resolve);
@@ -240,7 +240,7 @@ describe('openEmbeddedPostgres', () => {
     await postgres.close();
   });
 
-  test('a signal to the whole group leaves it open until it is closed', async () => {
+  test('A signal to the whole process group leaves the embedded database open until it is closed', async () => {
     await using data = await createTestDataFolder();
     const failures: Error[] = [];
     const { postgres, child } = await openWithProcess(data.folder, (error) => failures.push(error));
@@ -251,7 +251,7 @@ describe('openEmbeddedPostgres', () => {
     expect(failures).toEqual([]);
   });
 
-  test('the event loop is free while a statement runs', async () => {
+  test('The event loop is free while a statement of the embedded database runs', async () => {
     await using data = await createTestDataFolder();
     await using postgres = await openEmbeddedPostgres(data.folder);
     let ticks = 0;

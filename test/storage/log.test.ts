@@ -82,24 +82,24 @@ function tailOf(events: readonly RunEvent[]): RunEventBuffer {
 }
 
 describe('the archive', () => {
-  test('gives the events back as they were, boundaries and all', () => {
+  test('The archive gives the events back as they were, boundaries and all', () => {
     const events = sampleRun();
     expect(unpackEvents(runId, packEvents(events))).toEqual(events);
   });
 
-  test('keeps the boundaries of every cut', () => {
+  test('The archive keeps the boundaries of every cut', () => {
     const events = sampleRun();
     for (let cut = 0; cut <= events.length; cut++) {
       expect(unpackEvents(runId, packEvents(events.slice(0, cut)))).toEqual(events.slice(0, cut));
     }
   });
 
-  test('refuses what is not an archive', () => {
+  test('The archive refuses what is not an archive', () => {
     expect(() => unpackEvents(runId, '[{"seq":1,"at":0,"type":"Nonsense"}]')).toThrow();
     expect(() => unpackEvents(runId, '{')).toThrow();
   });
 
-  test('a token of a long answer costs less than twenty bytes', () => {
+  test('A token of a long answer costs less than twenty bytes in the archive', () => {
     const log = new LiveRunLogs();
     const events = Array.from({ length: 1_000 }, (_, index) => log.append(runId, text('word ', index * 5)));
     expect(packEvents(events).length / 1_000).toBeLessThan(20);
@@ -107,7 +107,7 @@ describe('the archive', () => {
 });
 
 describe('a cursor', () => {
-  test('attached after any seq gives exactly the rest', async () => {
+  test('A cursor that is attached after any seq gives exactly the rest', async () => {
     const events = sampleRun();
     for (const { seq } of events) {
       const seen = events.filter((event) => event.seq <= seq);
@@ -118,7 +118,7 @@ describe('a cursor', () => {
     }
   });
 
-  test('applied from the start over anything seen before, events still give the text', async () => {
+  test('Events that are applied from the start over anything seen before still give the text', async () => {
     const events = sampleRun();
     const all = await drain(new RunCursor(tailOf(events), 0));
     for (let seen = 0; seen <= events.length; seen++) {
@@ -126,7 +126,7 @@ describe('a cursor', () => {
     }
   });
 
-  test('merges what has queued up, and never across messages, retractions or other events', async () => {
+  test('A cursor merges what has queued up, and never across messages, retractions or other events', async () => {
     const rest = await drain(new RunCursor(tailOf(sampleRun()), 0));
     expect(rest.map((event) => [event.seq, event.type])).toEqual([
       [1, 'RunStarted'],
@@ -147,7 +147,7 @@ describe('a cursor', () => {
     ]);
   });
 
-  test('a reader that keeps up gets every token by itself; one that does not gets them in one event', async () => {
+  test('A reader that keeps up gets every token by itself; one that does not gets them in one event', async () => {
     const log = new LiveRunLogs();
     const tail = log.open(runId);
     const fast = new RunCursor(tail, 0);
@@ -161,7 +161,7 @@ describe('a cursor', () => {
     expect((await slow.next()).value).toMatchObject({ delta: 'ab', offset: 0, seq: 2 });
   });
 
-  test('return ends a read that waits, and tells once', async () => {
+  test('return ends a read of a cursor that waits, and reports it once', async () => {
     const closed: boolean[] = [];
     const tail = new RunEventBuffer(runId);
     const cursor = new RunCursor(tail, 0, (finished) => closed.push(finished));
@@ -174,7 +174,7 @@ describe('a cursor', () => {
     expect(closed).toEqual([false]);
   });
 
-  test('leaves nothing behind in a tail that goes on', async () => {
+  test('A cursor leaves nothing behind in a buffer that goes on', async () => {
     const log = new LiveRunLogs();
     const tail = log.open(runId);
     for (let n = 0; n < 1_000; n++) {
@@ -189,7 +189,7 @@ describe('a cursor', () => {
 });
 
 describe('a tail', () => {
-  test('takes no event out of order and none after the last', () => {
+  test('An event buffer accepts no event out of order and none after the last', () => {
     const events = sampleRun();
     const tail = tailOf(events);
     const last = events.at(-1);

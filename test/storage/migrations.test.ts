@@ -7,13 +7,13 @@ import { applyMigrations, MigrationError, migrationsFolder, pendingMigrations } 
 import { createTestDatabase, type TestDatabase } from '../support/database/database.ts';
 
 describe('applyMigrations', () => {
-  test('finds nothing to do in a migrated database', async () => {
+  test('applyMigrations finds nothing to do in a migrated database', async () => {
     await using database = await createTestDatabase();
     expect(await applyMigrations(database.url)).toEqual([]);
     expect(await pendingMigrations(database.url)).toEqual([]);
   });
 
-  test('applies what is new, once, and tells beforehand what it would be', async () => {
+  test('applyMigrations applies what is new, once, and says beforehand what it would be', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add(
@@ -28,7 +28,7 @@ describe('applyMigrations', () => {
     expect(await query(database.url, 'SELECT a FROM one')).toEqual([{ a: 'x;y' }]);
   });
 
-  test('two that migrate at once do not get into each other’s way', async () => {
+  test('Two processes that migrate at the same time do not disturb each other', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
@@ -40,7 +40,7 @@ describe('applyMigrations', () => {
     expect(results.flat()).toEqual(['20990101000000_one']);
   });
 
-  test('a migration that fails leaves nothing of itself, keeps those before it, and is tried again', async () => {
+  test('A migration that fails leaves nothing of itself, keeps those before it, and is tried again', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
@@ -58,7 +58,7 @@ describe('applyMigrations', () => {
     expect(await applyMigrations(database.url, folder.path)).toEqual(['20990101000001_two']);
   });
 
-  test('an edited migration is refused by name', async () => {
+  test('A migration that was edited is refused by name', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
@@ -71,7 +71,7 @@ describe('applyMigrations', () => {
     );
   });
 
-  test('line ends of another platform are no edit', async () => {
+  test('Line ends of another platform are not an edit of a migration', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add('20990101000000_one', 'CREATE TABLE one (\n  a INT\n);\n');
@@ -80,7 +80,7 @@ describe('applyMigrations', () => {
     expect(await pendingMigrations(database.url, folder.path)).toEqual([]);
   });
 
-  test('a database that is ahead of the folder is refused', async () => {
+  test('A database that is ahead of the folder is refused', async () => {
     await using database = await createTestDatabase();
     await using folder = await copyMigrations();
     await folder.add('20990101000000_one', 'CREATE TABLE one (a INT);');
@@ -88,7 +88,7 @@ describe('applyMigrations', () => {
     await expect(pendingMigrations(database.url)).rejects.toThrow(/20990101000000_one, which is not in the migrations/);
   });
 
-  test('what prisma left as failed is refused, and accepted once it is marked as rolled back', async () => {
+  test('A migration that prisma left as failed is refused, and accepted once it is marked as rolled back', async () => {
     await using database = await createTestDatabase();
     await query(database.url, 'UPDATE _prisma_migrations SET finished_at = NULL');
     await expect(applyMigrations(database.url)).rejects.toThrow(/had failed before/);
@@ -143,11 +143,11 @@ describe('the constraints that are written by hand', () => {
        INSERT INTO scenario_agents (tenant_id, scenario_id, agent_id, is_root, position)
        VALUES ('t', ${id(1)}, ${id(1)}, true, 0), ('t', ${id(1)}, ${id(2)}, true, 1);`,
     ],
-  ])('%s refuses', async (constraint, sql) => {
+  ])('The constraint %s refuses wrong rows', async (constraint, sql) => {
     await expect(tryOut(tenant + sql)).rejects.toMatchObject({ constraint });
   });
 
-  test('let through what is at the limits', async () => {
+  test('The constraints accept rows at the limits', async () => {
     await tryOut(
       tenant +
         conversation.replace('A title', '😀'.repeat(200)) +

@@ -92,7 +92,7 @@ test('10,000 keys are rotated while keys are changed and turns go on; none is lo
   expect(found).toEqual(expected);
 });
 
-test.runIf(process.env.TEST_DATABASE_URL)('it stands in nobody’s way who changes several keys', async () => {
+test.runIf(process.env.TEST_DATABASE_URL)('Rotation does not block somebody who changes several keys', async () => {
   await using database = await createTestDatabase();
   await using opened = openDatabase({ url: database.url, poolSize: 3 });
   const { db } = opened;
@@ -131,7 +131,7 @@ test.runIf(process.env.TEST_DATABASE_URL)('it stands in nobody’s way who chang
   }
 });
 
-test('it writes over nothing that was changed after it was read', async () => {
+test('Rotation overwrites nothing that was changed after it was read', async () => {
   await using database = await createTestDatabase();
   await using opened = openDatabase({ url: database.url, poolSize: 2 });
   const { db } = opened;
@@ -175,7 +175,7 @@ test('it writes over nothing that was changed after it was read', async () => {
   expect(await openSecret(newRing, await db.secret.findFirstOrThrow({ where: { agentId } }))).toBe('sk-fourth');
 });
 
-test('secrets of the current key are opened as well, all of them', async () => {
+test('Rotation opens secrets of the current key as well, all of them', async () => {
   await using database = await createTestDatabase();
   await using opened = openDatabase({ url: database.url, poolSize: 2 });
   const { db } = opened;
@@ -189,7 +189,7 @@ test('secrets of the current key are opened as well, all of them', async () => {
   expect([...unreadable].sort()).toEqual(lost.map(({ id }) => id).sort());
 });
 
-test('what cannot be opened stays as it is, and is named; the rest is rotated, and once', async () => {
+test('A secret that cannot be opened stays as it is, and is named; the rest is rotated, once', async () => {
   await using database = await createTestDatabase();
   await using opened = openDatabase({ url: database.url, poolSize: 2 });
   const { db } = opened;

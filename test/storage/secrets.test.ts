@@ -11,7 +11,7 @@ const secret = 'sk-0123456789-abcdefghij';
 const binding = { owner: `agent:${randomUUID()}`, name: 'llm', origin: 'https://api.example.com' };
 const ringOf = (...kids: string[]) => new KeyRing(new Map(kids.map((kid) => [kid, Buffer.alloc(32, kid)])));
 
-test('what is sealed opens with its binding, and looks different each time', async () => {
+test('A secret that is sealed opens with its binding, and looks different each time', async () => {
   const ring = ringOf('a');
   const [one, two] = [await ring.seal(secret, binding), await ring.seal(secret, binding)];
   expect(one).toMatchObject({ kid: 'a', sealed: expect.stringMatching(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/) });
@@ -22,7 +22,7 @@ test('what is sealed opens with its binding, and looks different each time', asy
   }
 });
 
-test('it opens for nothing else, with no other key, and not when it was changed', async () => {
+test('A secret opens for no other binding, with no other key, and not if it was changed', async () => {
   const ring = ringOf('a');
   const { sealed } = await ring.seal(secret, binding);
   const refused = async (text: string, other = binding, keys = ring) => {
@@ -50,7 +50,7 @@ test('it opens for nothing else, with no other key, and not when it was changed'
   for (const garbage of ['', 'a.b.c.d.e', secret, 'eyJhbGciOiJub25lIn0..a.b.c']) await refused(garbage);
 });
 
-test('the first key of a ring seals, and every key opens', async () => {
+test('The first key of a ring seals, and every key opens', async () => {
   const old = await ringOf('old').seal(secret, binding);
   const ring = ringOf('new', 'old');
   expect(ring.currentKid).toBe('new');
@@ -58,7 +58,7 @@ test('the first key of a ring seals, and every key opens', async () => {
   expect((await ring.seal(secret, binding)).kid).toBe('new');
 });
 
-test('a ring is read as it is written, in both alphabets of base64', async () => {
+test('A key ring is read as it is written, in both alphabets of base64', async () => {
   const key = Buffer.concat([Buffer.alloc(16, 0xfb), Buffer.alloc(16, 0xff)]);
   const { sealed } = await new KeyRing(new Map([['k', key]])).seal(secret, binding);
   for (const written of [key.toString('base64'), key.toString('base64').replace('=', ''), key.toString('base64url')]) {
@@ -68,7 +68,7 @@ test('a ring is read as it is written, in both alphabets of base64', async () =>
   }
 });
 
-test('without ENCRYPTION_KEYS, one in the data folder is made once', async () => {
+test('Without ENCRYPTION_KEYS, a key in the data folder is made once', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
   try {
     const rings = await Promise.all([1, 2, 3].map(() => openKeyRing({ encryptionKeys: null, dataDir })));
@@ -79,7 +79,7 @@ test('without ENCRYPTION_KEYS, one in the data folder is made once', async () =>
   }
 });
 
-test('of a short secret no part is shown', () => {
+test('No part of a short secret is shown', () => {
   expect(suggestFix(secret)).toBe('ghij');
   expect(suggestFix('0123456789ab')).toBe('89ab');
   expect(suggestFix('0123456789a')).toBe('');

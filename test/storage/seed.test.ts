@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { startTestApp } from '../support/app.ts';
 import { createTestDataFolder } from '../support/database/database.ts';
 
-test('a seed whose agent has a provider that cannot be is refused at start, naming agent and field', async () => {
+test('A seed whose agent has an impossible provider is refused at the start, with the agent and the field', async () => {
   await using data = await createTestDataFolder();
   const file = join(data.folder, 'seed.json');
   const model = { model: 'm', api: 'CHAT_COMPLETIONS' };

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { readToolsFile } from '../../src/tools/registry/tools-file.ts';
 import { startTestApp } from '../support/app.ts';
 
-test('what docs/scenarios.md prints of tools works as printed', async () => {
+test('What docs/scenarios.md prints of tools works as printed', async () => {
   const page = await readFile(join(import.meta.dirname, '../../docs/scenarios.md'), 'utf8');
   const half = page.slice(page.indexOf('\n## Tools'));
   const blocks = [...half.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language, code = '']) => ({

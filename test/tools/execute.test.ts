@@ -17,7 +17,7 @@ async function execute(input: Record<string, unknown>, token: string | null = us
 }
 
 describe('executeTool', () => {
-  test('runs a tool as the viewer, in a conversation of theirs', async () => {
+  test('executeTool runs a tool as the viewer, in a conversation of theirs', async () => {
     const conversationId = await user.createConversation();
     const { data, errors } = await execute({ name: 'echo_context', arguments: {}, conversationId });
     expect(errors).toEqual([]);
@@ -31,7 +31,7 @@ describe('executeTool', () => {
     expect(data.executeTool.result.conversationId).toContain(conversationId.slice(5));
   });
 
-  test('answers what a model would be told of bad arguments', async () => {
+  test('executeTool returns what a model would be told of bad arguments', async () => {
     const { data } = await execute({ name: 'lookup_order', arguments: { orderNumber: 'many' } });
     const error = expect.stringContaining('digits of an order number');
     expect(data.executeTool).toMatchObject({ ok: false, result: null, error });
@@ -59,13 +59,13 @@ describe('executeTool', () => {
       { name: 'current_time', arguments: {}, conversationId: `conv_${crypto.randomUUID()}` },
       'NOT_FOUND',
     ],
-  ])('refuses %s', async (_what, input, code, path) => {
+  ])('executeTool refuses %s', async (_what, input, code, path) => {
     const { data, errors } = await execute(input);
     expect(data).toBeNull();
     expect(errors[0]?.extensions).toEqual(path ? { code, path } : { code });
   });
 
-  test('refuses a conversation of somebody else, and nobody', async () => {
+  test('executeTool refuses a conversation of somebody else, and a request without a token', async () => {
     const bob = await openSocketClient(app, 'bob');
     const conversationId = await bob.createConversation();
     const input = { name: 'current_time', arguments: {}, conversationId };
@@ -73,7 +73,7 @@ describe('executeTool', () => {
     expect((await execute(input, null)).errors[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });
 
-  test('is limited in how often it may be asked', async () => {
+  test('executeTool has a rate limit', async () => {
     const token = await app.token({ sub: 'busy' });
     const answers = [];
     for (let n = 0; n < 31; n++) answers.push(await execute({ name: 'current_time', arguments: {} }, token));
@@ -85,7 +85,7 @@ describe('executeTool', () => {
   });
 });
 
-test('tools are listed in an order that stays', async () => {
+test('Tools are listed in a stable order', async () => {
   const list = async () => (await user.ask('{ tools { name source parameters } }')).tools;
   const [first, second] = [await list(), await list()];
   expect(first).toEqual(second);

@@ -105,7 +105,7 @@ async function talkWith(...tools: string[]) {
   return createConversation.id as string;
 }
 
-test.each(['pipe', 'web'])('a turn uses the tools of the official server (%s)', async (server) => {
+test.each(['pipe', 'web'])('A turn uses the tools of the official server (%s)', async (server) => {
   const names = ['echo', 'get-sum', 'get-structured-content', 'get-tiny-image'].map((name) => `${server}_${name}`);
   const conversationId = await talkWith(...names);
   app.model.add(
@@ -138,7 +138,7 @@ test.each(['pipe', 'web'])('a turn uses the tools of the official server (%s)', 
   expect(ended(4)?.error).toContain('arguments');
 });
 
-test('the operator’s own HTTP tool reaches private addresses, for every tenant', async () => {
+test('The operator’s own HTTP tool reaches private addresses, for every tenant', async () => {
   const conversationId = await talkWith('get_weather');
   app.model.add({ calls: [{ name: 'get_weather', arguments: { city: 'Köln' } }] }, { text: 'Rain.' });
   const events = await user.chatTurn('sse', { conversationId }).rest();
@@ -165,8 +165,8 @@ test('the operator’s own HTTP tool reaches private addresses, for every tenant
   expect(JSON.stringify(app.logs)).not.toContain('op-secret');
 });
 
-describe('a process', () => {
-  test('that dies in mid-call is an error, and is started anew', async () => {
+describe('an MCP server over stdio', () => {
+  test('An MCP process that dies in mid-call is an error, and is started anew', async () => {
     const first = await call('mortal_pid');
     expect(first).toMatchObject({ ok: true, result: { pid: expect.any(Number) } });
     expect(await call('mortal_pid')).toEqual(first);
@@ -177,13 +177,13 @@ describe('a process', () => {
     expect(second.result.pid).not.toBe(first.result.pid);
   });
 
-  test('is given no more of the environment than it is said to', async () => {
+  test('An MCP process gets no more of the environment than its entry says', async () => {
     const { result } = await call('pipe_get-env');
     expect(result.GREETING).toBe('hello');
     expect(Object.keys(result)).not.toContain('VITEST');
   });
 
-  test('that answers more than is read fails in that call alone, and goes on', async () => {
+  test('An MCP process that answers more than is read fails in that call alone, and goes on', async () => {
     const before = await call('mortal_pid');
     const held = call('mortal_hold');
     expect(await call('mortal_flood')).toMatchObject({ ok: false, error: expect.stringContaining('too long') });
@@ -192,7 +192,7 @@ describe('a process', () => {
     expect(await call('mortal_pid')).toEqual(before);
   });
 
-  test('that cannot be started is passed over, and noted', async () => {
+  test('An MCP process that cannot be started is skipped, and logged', async () => {
     const { tools } = await user.ask('{ tools { name } }');
     const names = tools.map((tool: { name: string }) => tool.name);
     expect(names).toContain('mortal_pid');
@@ -201,7 +201,7 @@ describe('a process', () => {
     expect(line).toMatchObject({ code: 'ENOENT' });
   });
 
-  test('ends with the server, even where it would rather not', async () => {
+  test('An MCP process ends with the server, even if it ignores the signal', async () => {
     const given = { version: 1, mcpServers: [{ name: 'mortal', command: process.execPath, args: [mortal] }] };
     const other = await startTestApp({ env: { TOOLS_FILE: await writeTools(given) } });
     const token = await other.token();
@@ -213,7 +213,7 @@ describe('a process', () => {
   }, 30_000);
 });
 
-test('a server is connected to at the start, before anybody asks; what hangs holds nothing up', async () => {
+test('An MCP server is connected to at the start, before anybody asks; one that hangs holds nothing up', async () => {
   const silence = createNetServer();
   await new Promise<void>((resolve) => silence.listen(0, '127.0.0.1', resolve));
   const { port } = silence.address() as AddressInfo;
@@ -231,7 +231,7 @@ test('a server is connected to at the start, before anybody asks; what hangs hol
   silence.close();
 });
 
-test('a shell and the server that it has started end with us, though neither wants to', async () => {
+test('A shell and the MCP server that it has started end with us, though neither wants to', async () => {
   const witness = createNetServer();
   await new Promise<void>((resolve) => witness.listen(0, '127.0.0.1', resolve));
   const met = new Promise<Socket>((resolve) => witness.once('connection', resolve));
@@ -285,13 +285,13 @@ describe('a tools file', () => {
       'cannot be used',
     ],
     ['of two megabytes', `# ${'x'.repeat(2_000_000)}`, 'more than 1048576 bytes'],
-  ])('%s stops the start, and the message says where', async (_what, content, message) => {
+  ])('A tools file with %s stops the start, and the message names the position', async (_what, content, message) => {
     const wrong = await writeTools(content);
     await expect(readToolsFile(wrong)).rejects.toThrow(message);
     await expect(readToolsFile(wrong)).rejects.toThrow(wrong);
   });
 
-  test('that is not there stops the start', async () => {
+  test('A tools file that does not exist stops the start', async () => {
     const starting = startTestApp({ env: { TOOLS_FILE: join(folder, 'nothing.yaml') } });
     await expect(starting).rejects.toMatchObject({
       message: 'The tools of TOOLS_FILE cannot be used.',
@@ -299,7 +299,7 @@ describe('a tools file', () => {
     });
   });
 
-  test('that comes as an example can be used', async () => {
+  test('The example of a tools file can be used', async () => {
     const { httpTools, mcpServers } = await readToolsFile(
       fileURLToPath(new URL('../../examples/tools.yaml', import.meta.url)),
     );

@@ -142,7 +142,7 @@ async function talkWith(...names: string[]) {
 }
 
 describe('an HTTP tool in a turn', () => {
-  test('is asked as the tool says, is told who asks, and its answer goes to the model', async () => {
+  test('An HTTP tool is called as its definition says, is told who asks, and its answer goes to the model', async () => {
     const tool = await createTool({
       headers: [{ name: 'X-Shop', value: 'main' }],
       secretHeaders: [{ name: 'Authorization', value: secret }],
@@ -180,7 +180,7 @@ describe('an HTTP tool in a turn', () => {
     expect(JSON.stringify([app.logs, events])).not.toContain('very-secret');
   });
 
-  test('with arguments against its schema is not asked: the model is told, and mends its call', async () => {
+  test('An HTTP tool with arguments against its schema is not called: the model is told, and corrects its call', async () => {
     const { name } = await createTool();
     const { conversationId } = await talkWith(name);
     const outputs: unknown[] = [];
@@ -199,7 +199,7 @@ describe('an HTTP tool in a turn', () => {
     expect(shop.received.map(({ url }) => url)).toEqual(['/orders/7']);
   });
 
-  test('keeps what it was when the turn began, while it is changed and deleted', async () => {
+  test('An HTTP tool stays what it was when the turn began, while it is changed and deleted', async () => {
     const { id, name } = await createTool();
     const { conversationId, agentId } = await talkWith(name);
     const gate = createGate();
@@ -218,7 +218,7 @@ describe('an HTTP tool in a turn', () => {
     await user.chatTurn('ws', { conversationId }).rest();
   });
 
-  test('that needs a role is called by nobody else', async () => {
+  test('An HTTP tool that needs a role is called by nobody else', async () => {
     const { name } = await createTool({ requiredRoles: ['clerk'] });
     const { conversationId } = await talkWith(name);
     app.model.add({ calls: [{ name, arguments: { orderNumber: '1' } }] }, { text: 'I may not.' });
@@ -233,7 +233,7 @@ describe('an HTTP tool in a turn', () => {
 });
 
 describe('arguments', () => {
-  test('that the URL does not take go into the query, or into a JSON body', async () => {
+  test('Arguments that the URL does not use go into the query, or into a JSON body', async () => {
     const get = await createTool({ url: `${shop.url}/orders/{orderNumber}?api=2` });
     await call(get.name, { orderNumber: 'ä', verbose: true, tags: ['a&b', 'c'] });
     const post = await createTool({ method: 'POST' });
@@ -248,14 +248,14 @@ describe('arguments', () => {
     expect(shop.received[1]?.headers['content-type']).toBe('application/json');
   });
 
-  test.each(['..', '.', '%2e%2E', '', '\ud800'])('like %j lead to no other path', async (orderNumber) => {
+  test.each(['..', '.', '%2e%2E', '', '\ud800'])('Arguments like %j lead to no other path', async (orderNumber) => {
     const { name } = await createTool({ url: `${shop.url}/orders/{orderNumber}/items`, method: 'DELETE' });
     const { ok } = await call(name, { orderNumber }).catch(() => ({ ok: false }));
     expect(shop.received.filter(({ url }) => !/^\/orders\/[^/.]+\/items$/.test(url))).toEqual([]);
     expect(ok).toBe(orderNumber === '%2e%2E');
   });
 
-  test('cannot write headers, and cannot take the place of what is fixed', async () => {
+  test('Arguments cannot write headers, and cannot replace what is fixed', async () => {
     const open = { type: 'object', properties: { orderNumber: { type: 'string' } } };
     const { name } = await createTool({ url: `${shop.url}/o/{orderNumber}?admin=no`, parameters: open });
     await call(name, { orderNumber: 'x\r\nX-Evil: 1', 'y\r\nX-Evil: 2': '1' });
@@ -265,7 +265,7 @@ describe('arguments', () => {
     expect(shop.received).toHaveLength(1);
   });
 
-  test('of hundreds of thousands of characters are not sent', async () => {
+  test('Arguments of hundreds of thousands of characters are not sent', async () => {
     const { name } = await createTool({ method: 'POST' });
     const { conversationId } = await talkWith(name);
     app.model.add({ calls: [{ name, arguments: { orderNumber: 'x'.repeat(100_000) } }] }, { text: 'Too long.' });
@@ -274,7 +274,7 @@ describe('arguments', () => {
     expect(shop.received).toHaveLength(0);
   });
 
-  test('that would take a backtracking engine for ever are matched at once', async () => {
+  test('Arguments that would take a backtracking engine for ever are matched in linear time', async () => {
     const evil = { type: 'object', properties: { orderNumber: { type: 'string', pattern: '^(a+)+$' } } };
     const { name } = await createTool({ parameters: evil });
     expect(await call(name, { orderNumber: `${'a'.repeat(60)}!` })).toMatchObject({
@@ -291,7 +291,7 @@ describe('whole numbers that JavaScript cannot hold', () => {
   const createDelete = (more: Record<string, unknown> = {}) =>
     createTool({ method: 'DELETE', url: `${shop.url}/orders/{id}`, parameters, ...more });
 
-  test('in what a model wrote are never sent as another record: it is told, and gives them as text', async () => {
+  test('Whole numbers beyond JavaScript’s in what a model wrote are never sent rounded: it is told, and sends them as text', async () => {
     const { name } = await createDelete();
     const { conversationId } = await talkWith(name);
     const outputs: unknown[] = [];
@@ -307,7 +307,7 @@ describe('whole numbers that JavaScript cannot hold', () => {
     expect(shop.received.map(({ url }) => url)).toEqual([`/orders/${big}`]);
   });
 
-  test('need no approval, for they are not sent; a person cannot approve them either', async () => {
+  test('Calls with whole numbers beyond JavaScript’s need no approval, for they are not sent; a person cannot approve them either', async () => {
     const { name } = await createDelete({ requiresApproval: true });
     const { conversationId } = await talkWith(name);
     app.model.add(
@@ -332,7 +332,7 @@ describe('whole numbers that JavaScript cannot hold', () => {
     expect(shop.received.map(({ url }) => url)).toEqual([`/orders/${big}`]);
   });
 
-  test('in what a person sends are refused, in variables and in the document', async () => {
+  test('Whole numbers beyond JavaScript’s from a person are refused, in variables and in the document', async () => {
     const { name } = await createDelete();
     // JSON.stringify cannot write it.
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${user.token}` };
@@ -350,7 +350,7 @@ describe('whole numbers that JavaScript cannot hold', () => {
     expect(shop.received.map(({ url }) => url)).toEqual(['/orders/9007199254740991']);
   });
 
-  test('in an answer stay what they are, as text', async () => {
+  test('Whole numbers beyond JavaScript’s in an answer stay what they are, as text', async () => {
     const { name } = await createDelete();
     shop.answer = (_request, response) => {
       response.setHeader('content-type', 'application/json').end(`{"id":${big},"total":12.5,"parts":[-${big}]}`);
@@ -400,7 +400,7 @@ describe('an answer', () => {
     ],
   ];
 
-  test.each(answers)('%s', async (_what, answer, outcome) => {
+  test.each(answers)('The answer of an HTTP tool is read: %s', async (_what, answer, outcome) => {
     const { name } = await createTool();
     shop.answer = (_request, response) => answer(response);
     const result = await call(name, { orderNumber: '7' });
@@ -415,38 +415,44 @@ describe('an answer', () => {
         r.writeHead(200, { 'content-type': 'application/json', 'content-length': '99999' }).write('{"balance": 12'),
     ],
     ['in pieces', (r) => r.writeHead(200, { 'content-type': 'text/plain' }).write('The balance is 12')],
-  ])('that breaks off on its way, %s, is an error and no shorter answer', async (_how, begin) => {
-    const { name } = await createTool();
-    shop.answer = (_request, response) => {
-      begin(response);
-      // What was written has left by then.
-      setImmediate(() => response.destroy());
-    };
-    expect(await call(name, { orderNumber: '7' })).toMatchObject({
-      ok: false,
-      result: null,
-      error: 'The tool broke off its answer.',
-    });
-  });
+  ])(
+    'The answer of an HTTP tool that breaks off on its way, %s, is an error and no shorter answer',
+    async (_how, begin) => {
+      const { name } = await createTool();
+      shop.answer = (_request, response) => {
+        begin(response);
+        // What was written has left by then.
+        setImmediate(() => response.destroy());
+      };
+      expect(await call(name, { orderNumber: '7' })).toMatchObject({
+        ok: false,
+        result: null,
+        error: 'The tool broke off its answer.',
+      });
+    },
+  );
 
-  test.each([200, 404])('with status %s in an encoding that was not asked for is not read', async (status) => {
-    const { name } = await createTool();
-    shop.answer = (_request, response) => {
-      const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
-      response.writeHead(status, headers).end(gzipSync('{"status":"shipped"}'));
-    };
-    expect(await call(name, { orderNumber: '7' })).toMatchObject({
-      ok: false,
-      result: null,
-      error:
-        status === 200
-          ? 'The tool answered in the encoding gzip, which it was not asked for.'
-          : 'The tool answered with status 404.',
-    });
-    expect(shop.received[0]?.headers['accept-encoding']).toBe('identity');
-  });
+  test.each([200, 404])(
+    'The answer of an HTTP tool with status %s in an encoding that was not asked for is not read',
+    async (status) => {
+      const { name } = await createTool();
+      shop.answer = (_request, response) => {
+        const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+        response.writeHead(status, headers).end(gzipSync('{"status":"shipped"}'));
+      };
+      expect(await call(name, { orderNumber: '7' })).toMatchObject({
+        ok: false,
+        result: null,
+        error:
+          status === 200
+            ? 'The tool answered in the encoding gzip, which it was not asked for.'
+            : 'The tool answered with status 404.',
+      });
+      expect(shop.received[0]?.headers['accept-encoding']).toBe('identity');
+    },
+  );
 
-  test('full of quotes is no longer than its limit', async () => {
+  test('The answer of an HTTP tool that is full of quotes is no longer than its limit', async () => {
     const { name } = await createTool({ maxResultLength: 1_000 });
     shop.answer = (_request, response) => {
       response.setHeader('content-type', 'application/json').end(JSON.stringify({ quotes: '"'.repeat(2_000) }));
@@ -470,24 +476,27 @@ describe('an answer', () => {
       'JSON that is cut',
       (echo, r) => r.setHeader('content-type', 'application/json').end(`[${echo},"${'x'.repeat(100_000)}"]`),
     ],
-  ])('that sends secrets back as JSON escapes them does not show them, in %s', async (_what, answer) => {
-    const value = 'Bearer pa/ss"word\\ünderneath-1';
-    const { name } = await createTool({
-      maxResultLength: 1_000,
-      secretHeaders: [{ name: 'Authorization', value }],
-    });
-    shop.answer = (_request, response) => {
-      // As PHP's json_encode writes it.
-      const echo = JSON.stringify({ sent: value }).replaceAll('/', '\\/').replaceAll('ü', '\\u00FC');
-      answer(echo, response);
-    };
-    const { result, error } = await call(name, { orderNumber: '7' });
-    const told = JSON.stringify(result) + error;
-    expect(told).toContain('[secret]');
-    expect(told).not.toMatch(/ss.{0,4}word|nderneath/);
-  });
+  ])(
+    'The answer of an HTTP tool that sends secrets back as JSON escapes them does not show them, in %s',
+    async (_what, answer) => {
+      const value = 'Bearer pa/ss"word\\ünderneath-1';
+      const { name } = await createTool({
+        maxResultLength: 1_000,
+        secretHeaders: [{ name: 'Authorization', value }],
+      });
+      shop.answer = (_request, response) => {
+        // As PHP's json_encode writes it.
+        const echo = JSON.stringify({ sent: value }).replaceAll('/', '\\/').replaceAll('ü', '\\u00FC');
+        answer(echo, response);
+      };
+      const { result, error } = await call(name, { orderNumber: '7' });
+      const told = JSON.stringify(result) + error;
+      expect(told).toContain('[secret]');
+      expect(told).not.toMatch(/ss.{0,4}word|nderneath/);
+    },
+  );
 
-  test('that breaks off before it begins is an error, and what was asked is not asked twice', async () => {
+  test('The answer of an HTTP tool that breaks off before it begins is an error, and the request is not repeated', async () => {
     const { name } = await createTool({ method: 'POST' });
     await call(name, { orderNumber: '7' });
     shop.answer = (_request, response) => void response.destroy();
@@ -496,7 +505,7 @@ describe('an answer', () => {
     expect(shop.received).toHaveLength(2);
   });
 
-  test('of 10 MB is read no further than it is shown', async () => {
+  test('The answer of an HTTP tool of 10 MB is read no further than it is shown', async () => {
     const { name } = await createTool({ maxResultLength: 1_000 });
     let written = 0;
     const gone = Promise.withResolvers<void>();
@@ -520,7 +529,7 @@ describe('an answer', () => {
     expect(written).toBeLessThan(10_000_000);
   });
 
-  test('that never comes is not waited for', async () => {
+  test('The answer of an HTTP tool that never comes is not waited for', async () => {
     const { name } = await createTool({ timeoutMs: 50 });
     const gone = Promise.withResolvers<void>();
     shop.answer = (_request, response) => void response.on('close', gone.resolve);
@@ -531,7 +540,7 @@ describe('an answer', () => {
     await gone.promise;
   });
 
-  test('that drips is not waited for either', async () => {
+  test('The answer of an HTTP tool that drips is not waited for either', async () => {
     const { name } = await createTool({ timeoutMs: 100 });
     shop.answer = (_request, response) => {
       const timer = setInterval(() => response.write('x'), 10);
@@ -540,7 +549,7 @@ describe('an answer', () => {
     expect(await call(name, { orderNumber: '7' })).toMatchObject({ ok: false, error: 'No answer within 0.1 seconds.' });
   });
 
-  test('that leads elsewhere is not followed', async () => {
+  test('The answer of an HTTP tool that redirects is not followed', async () => {
     const { name } = await createTool({ secretHeaders: [{ name: 'authorization', value: secret }] });
     shop.answer = (_request, response) => response.writeHead(307, { location: `${trap.url}/` }).end();
     expect(await call(name, { orderNumber: '7' })).toMatchObject({ ok: false, error: expect.stringContaining('307') });
@@ -548,7 +557,7 @@ describe('an answer', () => {
   });
 });
 
-test('a private address that the operator does not allow is refused when it is written, and not dialled', async () => {
+test('A private address that the operator does not allow is refused when it is written, and not dialled', async () => {
   for (const url of [`${trap.url}/{orderNumber}`, `http://localhost:${trap.port}/{orderNumber}`]) {
     const refused = await app.query(createDocument, { input: inputOf({ url }) }, { token: admin });
     expect(refused.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', path: ['input', 'url'] });
@@ -562,7 +571,7 @@ test('a private address that the operator does not allow is refused when it is w
   expect(trap.received).toEqual([]);
 });
 
-test('a schema that would take long over many arguments is not checked at all, and the call is refused', async () => {
+test('A schema that would take long over many arguments is not checked at all, and the call is refused', async () => {
   const parts = Array.from({ length: 400 }, (_, n) => ({ type: 'object', minProperties: n % 2 }));
   const parameters = { type: 'object', properties: { a: { type: 'array', items: { allOf: parts } } } };
   const { name } = await createTool({ parameters, url: `${shop.url}/orders`, method: 'POST' });
@@ -572,7 +581,7 @@ test('a schema that would take long over many arguments is not checked at all, a
   expect(await call(name, { a: [{ b: 1 }] })).toMatchObject({ ok: true });
 });
 
-test('a result that is nested as deep as nothing can be is given as text, and the turn goes on', async () => {
+test('A result that is nested too deep is returned as text, and the turn goes on', async () => {
   shop.answer = (_request, response) => {
     response.setHeader('content-type', 'application/json').end(`${'['.repeat(2_000)}${']'.repeat(2_000)}`);
   };
@@ -590,14 +599,14 @@ test('a result that is nested as deep as nothing can be is given as text, and th
   });
 });
 
-test('parameters that are null are refused by name', async () => {
+test('Parameters that are null are refused by name', async () => {
   const { id } = await createTool();
   const refused = await app.query(updateDocument, { id, input: { parameters: null } }, { token: admin });
   expect(refused.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', path: ['input', 'parameters'] });
 });
 
-describe('HTTP tools are kept', () => {
-  test('with secrets that are never read back', async () => {
+describe('stored HTTP tools', () => {
+  test('HTTP tools are stored with secrets that are never read back', async () => {
     const tool = await createTool({
       secretHeaders: [
         { name: 'Authorization', value: secret },
@@ -618,7 +627,7 @@ describe('HTTP tools are kept', () => {
     expect(rows.map(({ origin }) => origin)).toEqual([shop.url, shop.url]);
   });
 
-  test('a URL of another origin drops the secrets that are not given anew, and says so', async () => {
+  test('A URL of another origin drops the secrets that are not sent anew, and says so', async () => {
     const pair = [
       { name: 'authorization', value: secret },
       { name: 'x-key', value: 'another-secret-1' },
@@ -641,7 +650,7 @@ describe('HTTP tools are kept', () => {
     expect(await app.app.db.secret.count({ where: { toolId: id.slice(5) } })).toBe(0);
   });
 
-  test('by admins only, of their own tenant', async () => {
+  test('HTTP tools are stored by admins only, of their own tenant', async () => {
     const { id } = await createTool();
     const elsewhere = await app.token({ sub: 'root', tenant: 'other', roles: ['admin'] });
     const codes = async (token: string) => {
@@ -668,7 +677,7 @@ describe('HTTP tools are kept', () => {
     expect(data.tools).not.toContainEqual({ name: own.node.name });
   });
 
-  test('page by page', async () => {
+  test('HTTP tools are listed page by page', async () => {
     const token = await app.token({ sub: 'root', tenant: 'pages', roles: ['admin'] });
     for (const name of ['one', 'two', 'three'])
       await app.query(createDocument, { input: inputOf({ name }) }, { token });
@@ -681,7 +690,7 @@ describe('HTTP tools are kept', () => {
     expect(second).toMatchObject({ totalCount: 3, edges: [{ node: { name: 'three' } }] });
   });
 
-  test('not while agents would lose them', async () => {
+  test('HTTP tools are not deleted while agents use them', async () => {
     const { id, name } = await createTool();
     const agent = await talkWith(name);
     const refused = await app.query(deleteDocument, { id }, { token: admin });
@@ -698,7 +707,7 @@ describe('HTTP tools are kept', () => {
     expect(gone.errors[0]?.extensions.code).toBe('NOT_FOUND');
   });
 
-  test('under names that nobody else has, also when two come at once', async () => {
+  test('HTTP tools have names that no other tool has, also if two come at the same time', async () => {
     const { name } = await createTool();
     const codes = async (...names: string[]) => {
       const asked = names.map((one) => app.query(createDocument, { input: inputOf({ name: one }) }, { token: admin }));
@@ -766,7 +775,7 @@ describe('HTTP tools are kept', () => {
     ['no time', { timeoutMs: 0 }, ['timeoutMs']],
     ['too much time', { timeoutMs: 600_001 }, ['timeoutMs']],
     ['no result', { maxResultLength: 0 }, ['maxResultLength']],
-  ])('not with %s', async (_what, changes, path) => {
+  ])('HTTP tools are not stored with %s', async (_what, changes, path) => {
     const before = await app.app.db.httpTool.count();
     const { errors } = await app.query(createDocument, { input: inputOf(changes) }, { token: admin });
     expect(errors).toEqual([
@@ -775,7 +784,7 @@ describe('HTTP tools are kept', () => {
     expect(await app.app.db.httpTool.count()).toBe(before);
   });
 
-  test('an update that is wrong changes nothing', async () => {
+  test('An update of an HTTP tool that is wrong changes nothing', async () => {
     const tool = await createTool();
     const wrong = {
       parameters: { type: 'object', properties: {} },

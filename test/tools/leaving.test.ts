@@ -43,7 +43,7 @@ async function begin() {
   return { app, call, begun, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-test('a tool that is called directly is left when its client leaves', { timeout: 240_000 }, async () => {
+test('A tool that is called directly is aborted when its client leaves', { timeout: 240_000 }, async () => {
   await using begun = await begin();
   const leaving = new AbortController();
   const answer = begun.call(leaving.signal);
@@ -53,7 +53,7 @@ test('a tool that is called directly is left when its client leaves', { timeout:
   await ended;
 });
 
-test('a tool that is called directly is left when the server closes, before the database is', {
+test('A tool that is called directly is aborted when the server closes, before the database is', {
   timeout: 240_000,
 }, async () => {
   await using begun = await begin();

@@ -112,7 +112,7 @@ function holdSlow(bad: (id: number, response: ServerResponse) => void): { behave
   return { behave, held: held.promise };
 }
 
-describe('one bad answer fails one call, and not those beside it', () => {
+describe('bad answers of an MCP server', () => {
   const long = JSON.stringify({ content: [{ type: 'text', text: 'x'.repeat(1_100_000) }] });
   const answers: [string, (id: number, response: ServerResponse) => void, RegExp][] = [
     ['429', (_id, response) => response.writeHead(429).end('slow down'), /status 429/],
@@ -136,18 +136,21 @@ describe('one bad answer fails one call, and not those beside it', () => {
       /too long/,
     ],
   ];
-  test.each(answers)('%s', async (_what, bad, error) => {
-    const { behave, held } = holdSlow(bad);
-    const { name } = await connect(['slow', 'bad'], behave);
-    const slow = call(`${name}_slow`);
-    const release = await held;
-    expect(await call(`${name}_bad`)).toMatchObject({ ok: false, error: expect.stringMatching(error) });
-    release();
-    expect(await slow).toEqual({ ok: true, result: 'booked', error: null });
-  });
+  test.each(answers)(
+    'One bad answer of an MCP server fails one call, and not those beside it: %s',
+    async (_what, bad, error) => {
+      const { behave, held } = holdSlow(bad);
+      const { name } = await connect(['slow', 'bad'], behave);
+      const slow = call(`${name}_slow`);
+      const release = await held;
+      expect(await call(`${name}_bad`)).toMatchObject({ ok: false, error: expect.stringMatching(error) });
+      release();
+      expect(await slow).toEqual({ ok: true, result: 'booked', error: null });
+    },
+  );
 });
 
-test('notices before an answer take nothing of what it may have', async () => {
+test('Notices before an answer use nothing of its limit', async () => {
   const notice = `data: ${JSON.stringify({
     jsonrpc: '2.0',
     method: 'notifications/message',
@@ -164,7 +167,7 @@ test('notices before an answer take nothing of what it may have', async () => {
   expect(result).toMatchObject({ truncated: true, text: expect.stringMatching(/^y+$/) });
 });
 
-test('a stream that stays open after its answer is closed', async () => {
+test('A stream that stays open after its answer is closed', async () => {
   const closed = Promise.withResolvers<void>();
   const { behave } = holdSlow((id, response) => {
     response.once('close', () => closed.resolve());
@@ -178,7 +181,7 @@ test('a stream that stays open after its answer is closed', async () => {
 });
 
 test.each([101, 9_000])(
-  'a tool whose schema is nested %i deep is left out and named, the others stay',
+  'A tool whose schema is nested %i deep is left out and named, the others stay',
   async (levels) => {
     const deep = `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
     const { name, tools: listed } = await connect([], ({ id, method }, response) => {
@@ -194,7 +197,7 @@ test.each([101, 9_000])(
   },
 );
 
-test('a call that was answered with 400 is not sent again, and what the answer says is told', async () => {
+test('A call that was answered with 400 is not sent again, and what the answer says is reported', async () => {
   let calls = 0;
   const { behave } = holdSlow((id, response) => {
     calls += 1;
@@ -206,7 +209,7 @@ test('a call that was answered with 400 is not sent again, and what the answer s
   expect(calls).toBe(1);
 });
 
-test('after a restart of the server, calls beside each other are all sent again, once', async () => {
+test('After a restart of the MCP server, simultaneous calls are all sent again, once', async () => {
   ordinary.tools = [{ name: 'greet' }];
   const { name } = await connect([], undefined, ordinary.url);
   expect(await call(`${name}_greet`)).toMatchObject({ ok: true });
@@ -220,7 +223,7 @@ test('after a restart of the server, calls beside each other are all sent again,
   }
 });
 
-test.each(['', 'id: 7\ndata:\n\n'])('a call that times out leaves no connection behind (%j)', async (begun) => {
+test.each(['', 'id: 7\ndata:\n\n'])('A call that times out leaves no connection behind (%j)', async (begun) => {
   waiting = [];
   const closed: Promise<unknown>[] = [];
   const { behave } = holdSlow((_id, response) => {
@@ -234,7 +237,7 @@ test.each(['', 'id: 7\ndata:\n\n'])('a call that times out leaves no connection 
   await Promise.all(closed);
 });
 
-test('a server that asks and takes no answers opens no more than some connections, and is left', async () => {
+test('An MCP server that asks and accepts no answers opens a bounded number of connections, and is left', async () => {
   const { name } = await connect(['a'], ({ method }, response) => {
     // The answers to its pings.
     if (method === undefined) waiting.push(response);
@@ -250,7 +253,7 @@ test('a server that asks and takes no answers opens no more than some connection
   expect(await call(`${name}_a`)).toMatchObject({ ok: true });
 });
 
-test('a list that could not be read again is read once more', async () => {
+test('A list of tools that could not be read again is read once more', async () => {
   let failing = 0;
   const { name } = await connect(['old'], ({ id, method }, response) => {
     if (method !== 'tools/list' || failing === 0) return false;
@@ -266,8 +269,8 @@ test('a list that could not be read again is read once more', async () => {
   expect(failing).toBe(0);
 });
 
-describe('a name', () => {
-  test('is one tool’s, whatever the server lists later', async () => {
+describe('the name of an MCP tool', () => {
+  test('The name of an MCP tool is one tool’s, whatever the server lists later', async () => {
     const { tools: first } = await connect(['delete draft']);
     const name = first[0]?.name ?? '';
     expect(name).toMatch(/_delete_draft_[0-9a-f]{8}$/);
@@ -279,7 +282,7 @@ describe('a name', () => {
     expect(await call(name.replace(/_[0-9a-f]{8}$/, ''))).toMatchObject({ result: 'done delete_draft' });
   });
 
-  test('is none of a handoff', () => {
+  test('The name of an MCP tool is not that of a handoff', () => {
     const name = nameTool('transfer', 'to_billing', new Set());
     expect(name).toMatch(/^transfer__to_billing_[0-9a-f]{8}$/);
     expect(nameTool('transfer', '_to_billing', new Set())).not.toBe(name);
@@ -287,7 +290,7 @@ describe('a name', () => {
   });
 });
 
-test('a user with too many calls on their way is told so; another user’s go on, and the server is answered', async () => {
+test('A user with too many MCP calls in progress is told so; another user’s go on, and the server is answered', async () => {
   const held: (() => void)[] = [];
   const pong = Promise.withResolvers<void>();
   const { name } = await connect(['slow', 'quick'], ({ id, method, name: tool }, response) => {
@@ -318,10 +321,10 @@ test('a user with too many calls on their way is told so; another user’s go on
   expect(await call(`${name}_quick`)).toMatchObject({ ok: true });
 });
 
-describe('a secret that is sent back', () => {
+describe('a secret in an answer', () => {
   const secretHeaders = [{ name: 'Authorization', value: `Bearer ${secret}` }];
 
-  test('by an MCP server is shown to nobody', async () => {
+  test('A secret that an MCP server sends back is shown to nobody', async () => {
     const text = (id: number, text: string, isError: boolean) =>
       JSON.stringify({ jsonrpc: '2.0', id, result: { isError, content: [{ type: 'text', text }] } });
     let said = '';
@@ -338,7 +341,7 @@ describe('a secret that is sent back', () => {
     expect((await call(`${name}_bad`)).error).not.toContain('sk-w');
   });
 
-  test.each([200, 401])('by an HTTP tool is shown to nobody (%i)', async (status) => {
+  test.each([200, 401])('A secret that an HTTP tool sends back is shown to nobody (%i)', async (status) => {
     const system = createServer((request, response) => {
       const said = request.headers.authorization;
       response.writeHead(status, { 'content-type': 'application/json' });

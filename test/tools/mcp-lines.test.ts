@@ -3,7 +3,7 @@ import { MessageLines } from '../../src/tools/mcp/lines.ts';
 
 const answer = (id: number, length: number) => ({ result: { text: 'x'.repeat(length) }, jsonrpc: '2.0', id });
 
-test('the answer to a call is bounded by its server’s limit, a list by that of lists', () => {
+test('The answer to an MCP call is bounded by its server’s limit, a list by that of lists', () => {
   const lines = new MessageLines(1_000);
   lines.noteSent({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
   lines.noteSent({ jsonrpc: '2.0', id: 2, method: 'tools/call' });
@@ -18,7 +18,7 @@ test('the answer to a call is bounded by its server’s limit, a list by that of
   expect(lines.readMessage()).toBeNull();
 });
 
-test('a list of more than any list may have is an error as well', () => {
+test('A list of MCP tools beyond the limit of any list is an error as well', () => {
   const lines = new MessageLines(1_000);
   lines.noteSent({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
   const line = Buffer.from(`${JSON.stringify(answer(1, 5_000_000))}\n`);

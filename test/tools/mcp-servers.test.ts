@@ -101,7 +101,7 @@ function completed(events: readonly { __typename: string; toolCall?: unknown }[]
   return events.flatMap((event) => (event.__typename === 'ToolCallCompleted' ? [event.toolCall] : []));
 }
 
-test('a turn calls a tool, which is told who asks; the list is read once, not once a turn', async () => {
+test('A turn calls an MCP tool, which is told who asks; the list is read once, not once a turn', async () => {
   const { conversationId } = await talkWith('greet');
   const tool = `${name}_greet`;
   let runId: string | undefined;
@@ -129,7 +129,7 @@ test('a turn calls a tool, which is told who asks; the list is read once, not on
   expect(JSON.stringify(app.logs)).not.toContain('mcp-secret');
 });
 
-describe('what a tool answers', () => {
+describe('the answer of an MCP tool', () => {
   const answers: [string, unknown, unknown][] = [
     ['JSON in a text', { content: [{ type: 'text', text: '{"a":[1]}' }] }, { a: [1] }],
     ['structure', { content: [], structuredContent: { b: 2 } }, { b: 2 }],
@@ -150,17 +150,17 @@ describe('what a tool answers', () => {
       ['one', { type: 'resource_link', uri: 'file:///x', name: 'x', mimeType: null }],
     ],
   ];
-  test.each(answers)('%s', async (_what, answer, result) => {
+  test.each(answers)('The answer of an MCP tool is read: %s', async (_what, answer, result) => {
     server.onCall = () => answer;
     expect(await call('greet')).toEqual({ ok: true, result, error: null });
   });
 
-  test('an error of its own', async () => {
+  test('The answer of an MCP tool may be an error of its own', async () => {
     server.onCall = () => ({ isError: true, content: [{ type: 'text', text: 'There is no Bob.' }] });
     expect(await call('greet')).toEqual({ ok: false, result: null, error: 'There is no Bob.' });
   });
 
-  test('an error of the protocol', async () => {
+  test('The answer of an MCP tool may be an error of the protocol', async () => {
     server.onCall = () => {
       throw new Error('It broke.');
     };
@@ -171,7 +171,7 @@ describe('what a tool answers', () => {
     expect((await call('greet')).ok).toBe(true);
   });
 
-  test('a long text, without the part of a secret at its end', async () => {
+  test('The answer of an MCP tool is cut without showing the part of a secret at its end', async () => {
     const echoed = `${'x'.repeat(19_960)}${secret}`;
     server.onCall = () => ({ content: [{ type: 'text', text: echoed + 'y'.repeat(900_000) }] });
     const { ok, result } = await call('greet');
@@ -182,7 +182,7 @@ describe('what a tool answers', () => {
     expect(result.text).not.toContain('sk-');
   });
 
-  test('more than is read for its limit', async () => {
+  test('The answer of an MCP tool is read up to its limit', async () => {
     server.onCall = () => ({ content: [{ type: 'text', text: 'x'.repeat(1_100_000) }] });
     const error = 'The answer of the MCP server was too long: it has more than 1048576 bytes.';
     expect(await call('greet')).toEqual({ ok: false, result: null, error });
@@ -192,7 +192,7 @@ describe('what a tool answers', () => {
     expect((await call('greet')).ok).toBe(true);
   });
 
-  test('nothing at all, for ever', async () => {
+  test('The answer of an MCP tool that never comes is given up', async () => {
     await ask(updateDocument, { id, input: { timeoutMs: 100 } });
     server.onCall = () => new Promise(() => {});
     expect(await call('greet')).toMatchObject({ ok: false, error: 'No answer within 0.1 seconds.' });
@@ -201,7 +201,7 @@ describe('what a tool answers', () => {
 });
 
 describe('arguments', () => {
-  test('are checked before the server is asked', async () => {
+  test('Arguments of an MCP tool are checked before the server is asked', async () => {
     server.tools = [
       { name: 'add', inputSchema: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] } },
     ];
@@ -213,7 +213,7 @@ describe('arguments', () => {
     expect(server.calls).toHaveLength(1);
   });
 
-  test('are left to the server where its schema cannot be compiled', async () => {
+  test('Arguments of an MCP tool are left to the server if its schema cannot be compiled', async () => {
     const broken = { type: 'object', properties: { n: { $ref: '#/nowhere' } } };
     server.tools = [{ name: 'odd', inputSchema: broken }];
     expect(await call('odd', { n: 'x' })).toMatchObject({ ok: true });
@@ -223,7 +223,7 @@ describe('arguments', () => {
 });
 
 describe('the list', () => {
-  test('of 10,000 tools is taken as far as 500, and says so in the log', async () => {
+  test('A list of 10,000 MCP tools is read up to 500, and the log says so', async () => {
     server.tools = Array.from({ length: 10_000 }, (_, n) => ({ name: `t${String(n).padStart(5, '0')}` }));
     expect(await listNames()).toHaveLength(500);
     const line = app.logs.find((entry) => entry.mcpServer === name && entry.tools === 500);
@@ -231,7 +231,7 @@ describe('the list', () => {
     expect(await call('t00001')).toMatchObject({ ok: true });
   });
 
-  test('that never ends is not read to its end', async () => {
+  test('A list of MCP tools that never ends is not read to its end', async () => {
     server.tools = Array.from({ length: 10_000 }, (_, n) => ({ name: `t${n}` }));
     server.pageSize = 1;
     const before = server.requests;
@@ -239,7 +239,7 @@ describe('the list', () => {
     expect(server.requests - before).toBeLessThan(110);
   });
 
-  test('leaves out what cannot be used, and names what is odd', async () => {
+  test('A list of MCP tools leaves out what cannot be used, and names what is odd', async () => {
     server.tools = [
       { name: 'good' },
       { name: 'no schema', inputSchema: 7 },
@@ -262,7 +262,7 @@ describe('the list', () => {
     expect(server.calls.map((one) => one.name)).toEqual([expect.stringMatching(/^dotted[. ]name\/ü$/)]);
   });
 
-  test('that changes in mid-turn: a tool that is gone is an error for the model, the next turn has the new ones', async () => {
+  test('A list of MCP tools that changes in mid-turn: a tool that is gone is an error for the model, the next turn has the new ones', async () => {
     server.tools = [{ name: 'old' }, { name: 'greet' }];
     const { conversationId } = await talkWith('old', 'greet');
     server.onCall = async () => {
@@ -295,7 +295,7 @@ describe('the list', () => {
 });
 
 describe('a server', () => {
-  test('that dies in mid-call is an error for the model; the next call finds it again', async () => {
+  test('An MCP server that dies in mid-call is an error for the model; the next call finds it again', async () => {
     const { conversationId } = await talkWith('greet');
     server.onCall = async () => {
       await server.kill();
@@ -313,7 +313,7 @@ describe('a server', () => {
     expect(await call('greet')).toEqual({ ok: true, result: 'Back.', error: null });
   });
 
-  test('that has forgotten its sessions is asked again, and calls the tool once', async () => {
+  test('An MCP server that has forgotten its sessions is asked again, and calls the tool once', async () => {
     expect(await call('greet')).toMatchObject({ ok: true });
     await server.kill();
     await server.revive();
@@ -321,7 +321,7 @@ describe('a server', () => {
     expect(server.calls).toHaveLength(2);
   });
 
-  test('that is down does not stop a turn, nor delay the one after it', async () => {
+  test('An MCP server that is down does not stop a turn, nor delay the one after it', async () => {
     const { conversationId } = await talkWith('greet');
     const other = `gone${servers}`;
     const input = { name: other, url: server.url.replace('/mcp', '/nothing'), timeoutMs: 1_000 };
@@ -339,7 +339,7 @@ describe('a server', () => {
     await ask('mutation ($id: ID!) { deleteMcpServer(id: $id) }', { id: gone.id });
   });
 
-  test('that hangs when it is connected to holds a turn up for a while, and not to the end', async () => {
+  test('An MCP server that hangs at the connection holds a turn up for a while, and not to the end', async () => {
     const { conversationId } = await talkWith('greet');
     await ask(updateDocument, { id, input: { url: silent.url } });
     for (let turn = 0; turn < 2; turn++) {
@@ -355,7 +355,7 @@ describe('a server', () => {
     expect(noted().length).toBeGreaterThan(0);
   });
 
-  test('that does not know us is told apart in the log, which holds nothing of what it said', async () => {
+  test('An MCP server that refuses our credentials is told apart in the log, which holds nothing of what it said', async () => {
     server.requiredHeaders = { authorization: 'another' };
     expect(await listNames()).toEqual([]);
     const line = app.logs.find((entry) => entry.mcpServer === name && entry.problem === 'UNAUTHORIZED');
@@ -365,7 +365,7 @@ describe('a server', () => {
     expect(node.status).toBe('FAILED');
   });
 
-  test('has its status tried, with its tools and without them', async () => {
+  test('An MCP server has its status checked, with its tools and without them', async () => {
     const both = await ask(createDocument, { input: { name: `both${servers}`, url: server.url } });
     expect(both.createMcpServer).toMatchObject({ status: 'CONNECTED', tools: [{ name: `both${servers}_greet` }] });
     const create = 'mutation ($input: CreateMcpServerInput!) { createMcpServer(input: $input) { id status } }';
@@ -381,7 +381,7 @@ describe('a server', () => {
     }
   });
 
-  test('at a private address that the operator does not allow is not dialled', async () => {
+  test('An MCP server at a private address that the operator does not allow is not dialled', async () => {
     const refused = await app.query(updateDocument, { id, input: { url: trap.url } }, { token: admin });
     expect(refused.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', path: ['input', 'url'] });
     // As if its name had led elsewhere when it was written.
@@ -393,7 +393,7 @@ describe('a server', () => {
     expect(line).toBeDefined();
   });
 
-  test('is kept with secrets that are never read back, and dropped with its origin', async () => {
+  test('An MCP server is stored with secrets that are never read back, and dropped with its origin', async () => {
     const { node } = await ask(
       'query ($id: ID!) { node(id: $id) { ... on McpServer { secretHeaders { name hint } headers { name } } } }',
       { id },
@@ -403,7 +403,7 @@ describe('a server', () => {
     expect(moved.updateMcpServer).toMatchObject({ droppedSecretHeaders: ['authorization'], secretHeaders: [] });
   });
 
-  test('stays while agents have its tools', async () => {
+  test('An MCP server is not deleted while agents have its tools', async () => {
     const { agentId } = await talkWith('greet');
     const remove = 'mutation ($id: ID!) { deleteMcpServer(id: $id) }';
     const refused = await app.query(remove, { id }, { token: admin });
@@ -425,13 +425,13 @@ describe('a server', () => {
       'BAD_USER_INPUT',
       ['headers', 0, 'name'],
     ],
-  ])('is not made with %s', async (_what, changes, code, path) => {
+  ])('An MCP server is not stored with %s', async (_what, changes, code, path) => {
     const input = { url: server.url, ...changes };
     const { errors } = await app.query(createDocument, { input }, { token: admin });
     expect(errors[0]?.extensions).toEqual({ code, path: ['input', ...(path ?? [])] });
   });
 
-  test('is made by admins only, and once under a name', async () => {
+  test('An MCP server is stored by admins only, and once under a name', async () => {
     const input = { name, url: server.url };
     expect((await app.query(createDocument, { input }, { token: user.token })).errors[0]?.extensions.code).toBe(
       'FORBIDDEN',
@@ -441,7 +441,7 @@ describe('a server', () => {
     expect(list.errors[0]?.extensions.code).toBe('FORBIDDEN');
   });
 
-  test('of one tenant is nobody else’s', async () => {
+  test('An MCP server of one tenant is nobody else’s', async () => {
     const token = await app.token({ sub: 'eve', tenant: 'elsewhere', roles: ['admin'] });
     const answer = await app.query(executeDocument, { input: { name: `${name}_greet`, arguments: {} } }, { token });
     expect(answer.errors[0]?.extensions.code).toBe('NOT_FOUND');

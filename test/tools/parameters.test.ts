@@ -14,13 +14,13 @@ describe('patterns of a JSON Schema', () => {
     ['^(?<year>\\d{4})-\\d\\d$', '2026-11', '26-11'],
     ['^[^/]*$', 'a\nb', 'a/b'],
     ['^a|b$', 'ab', 'ba'],
-  ])('%s is enforced', (pattern, fits, not) => {
+  ])('The pattern %s is enforced', (pattern, fits, not) => {
     const check = compile({ a: { type: 'string', pattern } });
     expect(check({ a: fits })).toBeNull();
     expect(check({ a: not })).toContain('arguments.a must match pattern');
   });
 
-  test('each is enforced as itself, however many there are', () => {
+  test('Each pattern is enforced as itself, however many there are', () => {
     const check = compile(
       { a: { pattern: '^a$' }, b: { pattern: '^b$' } },
       { patternProperties: { '^x-': { type: 'integer' } } },
@@ -31,18 +31,18 @@ describe('patterns of a JSON Schema', () => {
     expect(check({ 'x-1': 'one' })).toContain('must be integer');
   });
 
-  test('with lookaround or back references let every text through', () => {
+  test('Patterns with lookaround or back references accept every text', () => {
     const check = compile({ a: { pattern: '^(?=.*\\d)(?=.*[a-z]).+$' }, b: { pattern: '^(a)\\1$' } });
     expect(check({ a: 'letters', b: 'ab' })).toBeNull();
     expect(check({ a: 1, b: 'ab' })).toBeNull();
   });
 
-  test('that are none are refused', () => {
+  test('Patterns that are invalid are refused', () => {
     expect(() => compile({ a: { pattern: '(' } })).toThrow(SchemaUnsupportedError);
     expect(() => compile({ a: { pattern: 'a**' } })).toThrow(SchemaUnsupportedError);
   });
 
-  test('that are too large together are refused, and those after them are not', () => {
+  test('Patterns that are too large together are refused, and those after them are not', () => {
     const large = Object.fromEntries(
       Array.from({ length: 30 }, (_, n) => [`p${n}`, { pattern: `(?:[a-e]?${n}){900}` }]),
     );
@@ -50,7 +50,7 @@ describe('patterns of a JSON Schema', () => {
     expect(compile({ p0: { pattern: '(?:[a-e]?0){900}' } })({ p0: 'x' })).toContain('must match');
   });
 
-  test('are not matched with texts that would take long', () => {
+  test('Patterns are not matched with texts that would take long', () => {
     const check = compile({ a: { type: 'array', items: { pattern: '^(?:[a-c]?[b-e]?[a-j]?){300}$' } } });
     expect(check({ a: ['abcde'] })).toBeNull();
     expect(check({ a: ['x'.repeat(60_000)] })).toContain('too large to be checked');
@@ -73,7 +73,7 @@ describe('uniqueItems', () => {
       ],
     ],
     [[null, null]],
-  ])('refuses %j', (a) => {
+  ])('uniqueItems refuses %j', (a) => {
     expect(check({ a })).toBe('The arguments do not fit the schema. arguments.a must not have the same item twice.');
     expect(check({ b: a })).toBeNull();
   });
@@ -88,17 +88,17 @@ describe('uniqueItems', () => {
       ],
     ],
     [[]],
-  ])('lets %j through', (a) => {
+  ])('uniqueItems accepts %j', (a) => {
     expect(check({ a })).toBeNull();
   });
 
-  test('takes as many as a call can have', () => {
+  test('uniqueItems accepts as many items as a call can have', () => {
     expect(check({ a: Array.from({ length: 20_000 }, (_, n) => n) })).toBeNull();
     expect(check({ a: [...Array.from({ length: 20_000 }, (_, n) => n), 7] })).toContain('twice');
   });
 });
 
-test('schemas are compiled anew and anew without piling up', () => {
+test('Schemas are compiled anew and anew without piling up', () => {
   for (let n = 0; n < 1_200; n++) {
     const check = compile({ a: { type: 'string', pattern: `^${n}$`, enum: [`${n}`, 'other'] } });
     expect(check({ a: `${n}` })).toBeNull();

@@ -8,7 +8,7 @@ const numbered = [...secret]
   .map((one) => `\\u${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`)
   .join('');
 
-describe('a secret is hidden in a text', () => {
+describe('a secret in a text', () => {
   test.each([
     ['as it is', `It was ${secret}.`, 'It was [secret].'],
     ['as JSON', written, '{"echo":"[secret]","more":"x\\ny"}'],
@@ -21,23 +21,23 @@ describe('a secret is hidden in a text', () => {
     ['as numbers', `<pre>${numbered}</pre>`, '<pre>[secret]</pre>'],
     ['twice', `${phpStyle} ${secret}`, '{"echo":"[secret]","more":"x\\ny"} [secret]'],
     ['in JSON that was cut', `[${phpStyle.slice(0, -10)}`, expect.stringMatching(/^\[\{"echo":"\[secret\]"/)],
-  ])('%s', (_how, text, shown) => {
+  ])('A secret is hidden in a text: %s', (_how, text, shown) => {
     expect(hideInText(text, [secret, secret.slice(7)])).toEqual(shown);
   });
 
-  test('and nothing else is', () => {
+  test('Only the secret is hidden in a text', () => {
     const text = 'C:\\Users\\me says \\"hello\\" and \\u00e9\\n\\\\';
     expect(hideInText(text, [secret, 'abcdef', '\\\\\\\\\\\\\\'])).toBe(text);
     expect(hideInText(text, [])).toBe(text);
   });
 
-  test('also where there are thousands of backslashes', () => {
+  test('A secret is hidden among thousands of backslashes', () => {
     const many = '\\'.repeat(20_000);
     expect(hideInText(`${many}${phpStyle}`, [secret])).toContain('{"echo":"[secret]"');
   });
 });
 
-test('a secret is hidden in a JSON value: in its texts and keys, and in JSON that is a text in it', () => {
+test('A secret is hidden in a JSON value: in its texts and keys, and in JSON that is a text in it', () => {
   const value = { [secret]: 1, list: [secret, { text: `It is ${phpStyle}` }], n: 7 };
   expect(hideInJson(value, [secret])).toEqual({
     '[secret]': 1,
@@ -48,7 +48,7 @@ test('a secret is hidden in a JSON value: in its texts and keys, and in JSON tha
   expect(hideInJson(clean, [secret])).toBe(clean);
 });
 
-test('a secret is hidden in an error', () => {
+test('A secret is hidden in an error', () => {
   expect(hideInOutcome({ ok: false, error: `No: ${phpStyle}` }, [secret])).toEqual({
     ok: false,
     error: 'No: {"echo":"[secret]","more":"x\\ny"}',

@@ -45,7 +45,7 @@ async function set(name: string, data: { isActive?: boolean; deletedAt?: Date | 
   graph.app.app.runs.agents.config.clear();
 }
 
-test('whoever is said to answer next does, when agents are switched off, deleted or taken out', async () => {
+test('The active agent that the conversation names answers next, when agents are switched off, deleted or removed', async () => {
   const orders = await agentNamed('orders');
   const support = await begin({ scenarioKey: 'support', agentId: `agt_${orders.id}` });
   const plain = await begin({ agentId: `agt_${orders.id}` });
@@ -79,7 +79,7 @@ test('whoever is said to answer next does, when agents are switched off, deleted
   await check('supervisor', 'assistant');
 });
 
-test('a page of 50 conversations takes as many statements as one of 2', async () => {
+test('A page of 50 conversations takes as many statements as one of 2', async () => {
   const other = await graph.viewer('bob');
   const fields = 'edges { node { activeAgent { name tools { name } llm { model apiKeyHint } } } }';
   const document = `query ($first: Int) { conversations(first: $first) { ${fields} } }`;

@@ -201,30 +201,33 @@ const badInputs: BadInput[] = [
   },
 ];
 
-describe('a turn with bad input: a clear error, nothing written, nothing started', () => {
-  test.each(badInputs)('$what', async ({ input, code = 'BAD_USER_INPUT', path, says }) => {
-    await expectNothingDone(async () => {
-      const variables = { input: { conversationId, content: 'Hello', idempotencyKey: 'bad', ...input() } };
-      const refusals = [
-        await refusalOver('ws', variables, chatTurnDocument),
-        await refusalOver('sse', variables, chatTurnDocument),
-      ];
-      for (const document of [documents.startRun, documents.sendMessage]) {
-        const { status, errors, data } = await app.query(document, variables, { token: alice.token });
-        expect(status).toBe({ BAD_USER_INPUT: 400, NOT_FOUND: 404, FORBIDDEN: 403 }[code]);
-        expect(data ?? null).toBeNull();
-        refusals.push([...errors]);
-      }
-      for (const errors of refusals) {
-        expect(errors).toHaveLength(1);
-        expect(errors[0]?.extensions).toEqual(path ? { code, path } : { code });
-        if (says) expect(errors[0]?.message).toMatch(says);
-        expect(errors[0]?.message.length).toBeLessThan(1_000);
-      }
-    });
-  });
+describe('bad input of a turn', () => {
+  test.each(badInputs)(
+    'A turn with bad input is a clear error, nothing written, nothing started: $what',
+    async ({ input, code = 'BAD_USER_INPUT', path, says }) => {
+      await expectNothingDone(async () => {
+        const variables = { input: { conversationId, content: 'Hello', idempotencyKey: 'bad', ...input() } };
+        const refusals = [
+          await refusalOver('ws', variables, chatTurnDocument),
+          await refusalOver('sse', variables, chatTurnDocument),
+        ];
+        for (const document of [documents.startRun, documents.sendMessage]) {
+          const { status, errors, data } = await app.query(document, variables, { token: alice.token });
+          expect(status).toBe({ BAD_USER_INPUT: 400, NOT_FOUND: 404, FORBIDDEN: 403 }[code]);
+          expect(data ?? null).toBeNull();
+          refusals.push([...errors]);
+        }
+        for (const errors of refusals) {
+          expect(errors).toHaveLength(1);
+          expect(errors[0]?.extensions).toEqual(path ? { code, path } : { code });
+          if (says) expect(errors[0]?.message).toMatch(says);
+          expect(errors[0]?.message.length).toBeLessThan(1_000);
+        }
+      });
+    },
+  );
 
-  test('missing fields', async () => {
+  test('A turn with missing fields is refused', async () => {
     await expectNothingDone(async () => {
       for (const name of ['conversationId', 'content', 'idempotencyKey']) {
         const input = { conversationId, content: 'Hello', idempotencyKey: 'bad', [name]: undefined };
@@ -237,7 +240,7 @@ describe('a turn with bad input: a clear error, nothing written, nothing started
     });
   });
 
-  test('nobody starts a turn without a token', async () => {
+  test('A turn is not started without a token', async () => {
     await expectNothingDone(async () => {
       const variables = { input: { conversationId, content: 'Hello', idempotencyKey: 'bad' } };
       const { status, errors } = await app.query(documents.startRun, variables, { token: null });
@@ -249,7 +252,7 @@ describe('a turn with bad input: a clear error, nothing written, nothing started
     });
   });
 
-  test('several turns in one mutation are started for as many as are good', async () => {
+  test('Several turns in one mutation are started if their input is valid', async () => {
     const document = `mutation ($a: ChatTurnInput!, $b: ChatTurnInput!) {
       bad: startRun(input: $a) { id } worse: startRun(input: $b) { id }
     }`;
@@ -270,8 +273,8 @@ const badRuns = [
   { what: 'somebody else’s', id: () => ids.bobsRun ?? '', code: 'FORBIDDEN' },
 ];
 
-describe('a run that is not to be had', () => {
-  test.each(badRuns)('$what', async ({ id, code }) => {
+describe('a run that the viewer cannot have', () => {
+  test.each(badRuns)('A run that the viewer cannot have is refused: $what', async ({ id, code }) => {
     const bad = code === 'BAD_USER_INPUT';
     await expectNothingDone(async () => {
       for (const way of ['ws', 'sse']) {
@@ -286,7 +289,7 @@ describe('a run that is not to be had', () => {
     });
   });
 
-  test('somebody else’s run cannot be cancelled', async () => {
+  test('A run of somebody else cannot be cancelled', async () => {
     await expectNothingDone(async () => {
       for (const claims of [{ sub: 'bob' }, { sub: 'alice', tenant: 'elsewhere' }, { sub: 'root', roles: ['admin'] }]) {
         const token = await app.token(claims);
@@ -304,7 +307,7 @@ describe('a run that is not to be had', () => {
     { what: 'beyond the end', after: 1_000, says: /at most \d+/ },
     { what: 'more than an Int', after: 2 ** 31, says: /./ },
     { what: 'no integer', after: 0.5, says: /./ },
-  ])('`after` $what', async ({ after, says }) => {
+  ])('The input `after` is refused: $what', async ({ after, says }) => {
     await expectNothingDone(async () => {
       for (const way of ['ws', 'sse']) {
         const [error] = await refusalOver(way, { runId: ids.goodRun, after }, runEventsDocument);
@@ -314,7 +317,7 @@ describe('a run that is not to be had', () => {
     });
   });
 
-  test('`after` beyond the end of the turn that the key has started', async () => {
+  test('The input `after` beyond the end of the turn that the key has started is refused', async () => {
     await expectNothingDone(async () => {
       const { conversation } = (
         await alice.ask(`query ($id: ID!) { run(id: $id) { conversation { id } } }`, { id: ids.goodRun })
@@ -329,7 +332,7 @@ describe('a run that is not to be had', () => {
   });
 });
 
-test('what is just within the limits is a turn', async () => {
+test('Input that is just within the limits starts a turn', async () => {
   const id = await alice.createConversation('support');
   app.model.add({ text: 'Well.' });
   const input = {
@@ -347,7 +350,7 @@ test('what is just within the limits is a turn', async () => {
   expect(app.model.requests.at(-1)).toMatchObject({ temperature: 2, maxTokens: 32_000, model: 'm'.repeat(200) });
 });
 
-test('the good turn on the same socket has not noticed', async () => {
+test('The good turn on the same socket is not affected', async () => {
   gate.open();
   const events = await good.rest();
   expect(events.at(-1)).toMatchObject({ __typename: 'RunCompleted' });

@@ -43,7 +43,7 @@ async function statusesIn(socketClient: SocketClient, conversationId: string): P
 }
 
 describe('REJECT', () => {
-  test('is the default: CONFLICT with the run that is in the way, and nothing written', async () => {
+  test('REJECT is the default: CONFLICT with the run that is in the way, and nothing written', async () => {
     const { socketClient, conversationId, gate, reader, runId } = await beBusy();
     const input = { conversationId, content: 'second', idempotencyKey: 'second' };
     expect(await refusalOf(socketClient.chatTurn('sse', input))).toMatchObject([
@@ -59,7 +59,7 @@ describe('REJECT', () => {
 });
 
 describe('ENQUEUE', () => {
-  test('turns wait in the order in which they came, and each knows those before it', async () => {
+  test('Turns with ENQUEUE wait in the order in which they came, and each knows those before it', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = socketClient.chatTurn('ws', {
       conversationId,
@@ -92,7 +92,7 @@ describe('ENQUEUE', () => {
     ]);
   });
 
-  test('a turn out of the queue takes the settings and the floor as they are when it begins', async () => {
+  test('A queued turn uses the settings and the active agent as they are when it begins', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = await enqueue(socketClient, conversationId, 'second');
     await socketClient.ask(`mutation { updateChatSettings(input: { model: "later-model", temperature: 0.2 }) { id } }`);
@@ -108,7 +108,7 @@ describe('ENQUEUE', () => {
     });
   });
 
-  test('a turn out of the queue that asks for an agent gives it the floor, and it keeps it', async () => {
+  test('A queued turn that names an agent makes it the active agent, and it stays', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const { agents } = await socketClient.ask(`{ agents { edges { node { id name } } } }`);
     const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing').node.id;
@@ -129,7 +129,7 @@ describe('ENQUEUE', () => {
     expect(conversation.activeAgent).toEqual({ name: 'billing' });
   });
 
-  test('a turn out of the queue whose agent was deleted meanwhile fails for good, and says why', async () => {
+  test('A queued turn whose agent was deleted meanwhile fails for good, and says why', async () => {
     const socketClient = await openSocketClient(app, `busy-${users++}`);
     const make = async (name: string): Promise<string> => {
       const document = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
@@ -165,7 +165,7 @@ describe('ENQUEUE', () => {
     expect(next.at(-1)?.__typename).toBe('RunCompleted');
   });
 
-  test('a turn that waits can be cancelled; its readers hear of it, and the next is not held up', async () => {
+  test('A queued turn can be cancelled; its readers hear of it, and the next is not held up', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = await enqueue(socketClient, conversationId, 'second');
     const third = await enqueue(socketClient, conversationId, 'third');
@@ -191,7 +191,7 @@ describe('ENQUEUE', () => {
     ]);
   });
 
-  test('a turn that is cancelled in the moment in which its time comes ends once, and nothing is stuck', async () => {
+  test('A queued turn that is cancelled in the moment in which it begins ends once, and nothing is stuck', async () => {
     for (let round = 0; round < 12; round++) {
       const { socketClient, conversationId, gate, reader } = await beBusy();
       const second = await enqueue(socketClient, conversationId, 'second');
@@ -216,7 +216,7 @@ describe('ENQUEUE', () => {
     }
   });
 
-  test('onDisconnect CANCEL: a turn that waits goes with its last reader', async () => {
+  test('A queued turn with onDisconnect CANCEL is cancelled when its last reader leaves', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = socketClient.chatTurn('ws', {
       conversationId,
@@ -234,7 +234,7 @@ describe('ENQUEUE', () => {
     await reader.rest();
   });
 
-  test('a turn whose agent is gone when its time comes fails, and the queue goes on', async () => {
+  test('A queued turn whose agent is gone when it begins fails, and the queue goes on', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const { agents } = await socketClient.ask(`{ agents { edges { node { id name } } } }`);
     const id = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'orders').node.id;
@@ -260,7 +260,7 @@ describe('ENQUEUE', () => {
     }
   });
 
-  test('`after` beyond the end is refused where a turn waits, too', async () => {
+  test('The input `after` beyond the end is refused if a turn is queued, too', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = await enqueue(socketClient, conversationId, 'second');
     expect(await refusalOf(socketClient.runEvents('ws', second.id, 1))).toMatchObject([
@@ -271,7 +271,7 @@ describe('ENQUEUE', () => {
     await reader.rest();
   });
 
-  test('a turn that was asked for while the server stopped begins with the next server', async () => {
+  test('A turn that was queued while the server stopped begins with the next server', async () => {
     await using own = await startTestApp();
     const socketClient = await openSocketClient(own, 'patient');
     const conversationId = await socketClient.createConversation();
@@ -297,7 +297,7 @@ describe('ENQUEUE', () => {
 });
 
 describe('INTERRUPT', () => {
-  test('stops the turn that runs, keeps its text, and goes on with the new one', async () => {
+  test('INTERRUPT stops the turn that runs, keeps its text, and goes on with the new one', async () => {
     const { socketClient, conversationId, reader } = await beBusy();
     app.model.add({ text: 'Second answer' });
     const second = await socketClient
@@ -316,7 +316,7 @@ describe('INTERRUPT', () => {
     ]);
   });
 
-  test('stops those that wait as well', async () => {
+  test('INTERRUPT stops those that are queued as well', async () => {
     const { socketClient, conversationId, reader } = await beBusy();
     await enqueue(socketClient, conversationId, 'second');
     await enqueue(socketClient, conversationId, 'third');
@@ -334,7 +334,7 @@ describe('INTERRUPT', () => {
     expect(app.model.requests.length).toBe(asked + 1);
   });
 
-  test('several at once: the last one answers, and nothing is stuck', async () => {
+  test('Several turns with INTERRUPT at the same time: the last one answers, and nothing is stuck', async () => {
     const { socketClient, conversationId, reader } = await beBusy();
     // How many of them get as far as the model is not given: those that are interrupted before it never ask.
     const answered = app.model.requests.length;
@@ -358,7 +358,7 @@ describe('INTERRUPT', () => {
   });
 });
 
-test('a queue has an end: beyond fifty turns the next is refused, and nothing of it is written', async () => {
+test('A queue has a limit: beyond fifty turns the next is refused, and nothing of it is written', async () => {
   const { socketClient, conversationId, gate, reader, runId } = await beBusy();
   app.model.add(...Array.from({ length: 49 }, () => ({ text: 'Yes.' })));
   for (let n = 0; n < 49; n++) await enqueue(socketClient, conversationId, `waiting ${n}`);

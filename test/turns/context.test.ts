@@ -10,7 +10,7 @@ function newTalker(): Promise<SocketClient> {
   return openSocketClient(app, `talker-${users++}`);
 }
 
-test('settings: those of the turn, over those of the user, over those of the agent', async () => {
+test('Settings of the turn come before those of the user, and those before the agent’s', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation('support');
   const { agents } = await socketClient.ask(`{ agents { edges { node { id name } } } }`);
@@ -65,7 +65,7 @@ test('settings: those of the turn, over those of the user, over those of the age
   expect((await send())?.instructions).toContain('orders specialist');
 });
 
-test('an agent’s own model stands behind the settings', async () => {
+test('The model of an agent comes after the settings', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const { currentAgent } = await socketClient.ask(`{ currentAgent { id } }`);
@@ -82,7 +82,7 @@ test('an agent’s own model stands behind the settings', async () => {
   }
 });
 
-test('the next turn knows the turns before it: their tools, their handoffs, who has the floor', async () => {
+test('The next turn knows the turns before it: their tools, their handoffs, the active agent', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation('support');
   app.model.add(
@@ -116,7 +116,7 @@ test('the next turn knows the turns before it: their tools, their handoffs, who 
   ]);
 });
 
-test('the history stays valid after turns that were cancelled, cut in a tool call, or failed', async () => {
+test('The history stays valid after turns that were cancelled, cut in a tool call, or failed', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const gate = createGate();

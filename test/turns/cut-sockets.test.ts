@@ -40,28 +40,31 @@ const minEvents = 15;
 
 const app = shareApp();
 
-describe.each(transports)(
-  'over %s, a client that is cut off after any event ends with exactly the stored turn',
-  (_name, open) => {
-    test('when its library comes back by itself and asks for the same chatTurn', { timeout }, async () => {
-      await cutAtEach(async (place) => {
-        const turn = await prepareTurn();
-        const transcript = new Transcript();
-        let cut = false;
-        await using wire = await openWire(app.url);
-        await using reader = open(wire.url, turn.token, 3);
-        await reader.follow(askForTurn({ input: turn.input }), (event) => {
-          transcript.take(event);
-          if (cut || transcript.events.length < place) return;
-          cut = true;
-          wire.cut();
-        });
-        await expectWholeTurn(turn, transcript);
-        return cut;
+describe.each(transports)('a client over %s that is cut off after any event', (_name, open) => {
+  test('A client that is cut off ends with exactly the stored turn when its library asks for the same chatTurn again', {
+    timeout,
+  }, async () => {
+    await cutAtEach(async (place) => {
+      const turn = await prepareTurn();
+      const transcript = new Transcript();
+      let cut = false;
+      await using wire = await openWire(app.url);
+      await using reader = open(wire.url, turn.token, 3);
+      await reader.follow(askForTurn({ input: turn.input }), (event) => {
+        transcript.take(event);
+        if (cut || transcript.events.length < place) return;
+        cut = true;
+        wire.cut();
       });
+      await expectWholeTurn(turn, transcript);
+      return cut;
     });
+  });
 
-    test.each(waysBack)('when it comes back with %s', { timeout }, async (_how, resume) => {
+  test.each(waysBack)(
+    'A client that is cut off ends with exactly the stored turn when it comes back with %s',
+    { timeout },
+    async (_how, resume) => {
       await cutAtEach(async (place) => {
         const turn = await prepareTurn();
         const transcript = new Transcript();
@@ -76,26 +79,26 @@ describe.each(transports)(
         await expectWholeTurn(turn, transcript);
         return cut;
       });
-    });
+    },
+  );
 
-    test.each(waysBack)(
-      'when it is cut after each event, and comes back with %s',
-      { timeout },
-      async (_how, resume) => {
-        const turn = await prepareTurn(20);
-        const transcript = new Transcript();
-        let cuts = 0;
-        for (; transcript.last?.__typename !== 'RunCompleted'; cuts += 1) {
-          const stream = transcript.last ? resume(turn.input, transcript) : askForTurn({ input: turn.input });
-          expect(await readUntilCut(open, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
-          expectNoRepeats(transcript);
-        }
-        expect(cuts).toBeGreaterThanOrEqual(minEvents);
-        await expectWholeTurn(turn, transcript);
-      },
-    );
-  },
-);
+  test.each(waysBack)(
+    'A client that is cut off after each event, and comes back with %s, ends with exactly the stored turn',
+    { timeout },
+    async (_how, resume) => {
+      const turn = await prepareTurn(20);
+      const transcript = new Transcript();
+      let cuts = 0;
+      for (; transcript.last?.__typename !== 'RunCompleted'; cuts += 1) {
+        const stream = transcript.last ? resume(turn.input, transcript) : askForTurn({ input: turn.input });
+        expect(await readUntilCut(open, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
+        expectNoRepeats(transcript);
+      }
+      expect(cuts).toBeGreaterThanOrEqual(minEvents);
+      await expectWholeTurn(turn, transcript);
+    },
+  );
+});
 
 interface PreparedTurn {
   readonly token: string;

@@ -35,7 +35,7 @@ async function drain(
 
 const all = '__typename seq runId at ... on TextDelta { messageId offset delta } ... on ReasoningDelta { delta }';
 
-describe('the answers of the fast path are those of graphql-js', () => {
+describe('the fast path', () => {
   test.each<[string, string, Record<string, unknown>?]>([
     ['every field', `subscription ($id: ID!) { runEvents(runId: $id) { ${all} } }`],
     ['nothing but the type', 'subscription ($id: ID!) { runEvents(runId: $id) { __typename } }'],
@@ -81,13 +81,13 @@ describe('the answers of the fast path are those of graphql-js', () => {
       'a run that there is not',
       'subscription { runEvents(runId: "run_00000000-0000-7000-8000-000000000000") { seq } }',
     ],
-  ])('%s', async (_what, document, variables = {}) => {
+  ])('The fast path gives the answers of graphql-js: %s', async (_what, document, variables = {}) => {
     const expected = await drain(subscribeByTheBook, document, variables);
     expect(await drain(subscribe, document, variables)).toEqual(expected);
     expect(expected.length).toBeGreaterThan(0);
   });
 
-  test('and deltas do come by it', async () => {
+  test('Deltas go by the fast path', async () => {
     // Otherwise the rest of this suite would compare graphql-js with itself.
     const source = await createSourceEventStream({
       schema,

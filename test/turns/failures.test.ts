@@ -29,7 +29,7 @@ test.each([
   },
   { name: 'an error event', times: 3, step: { misbehave: 'error-event' }, code: 'MODEL_ERROR', retryable: true },
   { name: 'a content filter', times: 1, step: { finish: 'content_filter' }, code: 'MODEL_REFUSED', retryable: false },
-] as const)('$name fails the run, and keeps the text so far', async ({ times, step, code, retryable }) => {
+] as const)('A turn fails and keeps the text so far: $name', async ({ times, step, code, retryable }) => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const gates = Array.from({ length: times }, () => createGate());
@@ -57,7 +57,7 @@ test.each([
   { name: 'refused', step: { misbehave: status(400) }, code: 'MODEL_ERROR' },
   { name: 'no key', step: { misbehave: status(401) }, code: 'MODEL_ERROR' },
   { name: 'a refusal', step: { refusal: 'I will not.' }, code: 'MODEL_REFUSED' },
-] as const)('a failure before any text ($name) writes no message', async ({ step, code }) => {
+] as const)('A failure before any text ($name) writes no message', async ({ step, code }) => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   app.model.add(step);
@@ -67,7 +67,7 @@ test.each([
   expect(sent.sendMessage).toMatchObject({ status: 'FAILED', error: { code, retryable: false }, messages: [] });
 });
 
-test('too many requests at the provider are RATE_LIMITED in the end', async () => {
+test('Too many requests at the provider are RATE_LIMITED in the end', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   app.model.add(...Array.from({ length: 3 }, () => ({ misbehave: status(429) })));
@@ -76,7 +76,7 @@ test('too many requests at the provider are RATE_LIMITED in the end', async () =
   expect(events.at(-1)?.error).toMatchObject({ code: 'RATE_LIMITED', retryable: true });
 });
 
-test('a model that goes on calling tools is stopped', async () => {
+test('A model that goes on calling tools is stopped', async () => {
   await using own = await startTestApp({ env: { MAX_STEPS: '2' } });
   const socketClient = await openSocketClient(own, 'guest');
   const conversationId = await socketClient.createConversation();
@@ -88,7 +88,7 @@ test('a model that goes on calling tools is stopped', async () => {
   expect(run.toolCalls.map((call: { status: string }) => call.status)).toEqual(['SUCCEEDED', 'SUCCEEDED']);
 });
 
-test('a turn that takes too long ends as MODEL_TIMEOUT, with what it has', async () => {
+test('A turn that takes too long ends as MODEL_TIMEOUT, with what it has', async () => {
   await using own = await startTestApp({ env: { RUN_TIMEOUT_SECONDS: '1' } });
   const socketClient = await openSocketClient(own, 'guest');
   const conversationId = await socketClient.createConversation();
@@ -98,7 +98,7 @@ test('a turn that takes too long ends as MODEL_TIMEOUT, with what it has', async
   expect(events.at(-2)?.message).toMatchObject({ status: 'PARTIAL', content: 'Slow' });
 });
 
-test('tool calls that go wrong are told to the model, and the turn goes on', async () => {
+test('Tool calls that fail are reported to the model, and the turn goes on', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   app.model.add(
@@ -126,7 +126,7 @@ test('tool calls that go wrong are told to the model, and the turn goes on', asy
   await socketClient.chatTurn('ws', { conversationId }).rest();
 });
 
-test('a turn whose rows cannot be written fails, is closed, and leaves nothing open', async () => {
+test('A turn whose rows cannot be written fails, is closed, and leaves nothing open', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const { db } = app.app;
@@ -148,7 +148,7 @@ test('a turn whose rows cannot be written fails, is closed, and leaves nothing o
   expect(events.at(-1)?.__typename).toBe('RunCompleted');
 });
 
-test('a message whose row cannot be completed keeps the text that its readers have seen', async () => {
+test('A message whose row cannot be completed keeps the text that its readers have seen', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const { db } = app.app;
@@ -168,7 +168,7 @@ test('a message whose row cannot be completed keeps the text that its readers ha
   }
 });
 
-test('nothing of a turn stays in memory', async () => {
+test('After failed turns nothing of them stays in memory', async () => {
   await expect.poll(() => app.app.runs.log.runIds()).toEqual([]);
   expect(app.app.runs.active.size).toBe(0);
 });

@@ -46,7 +46,7 @@ function expectValid(items: readonly HistoryItem[]): void {
 }
 
 describe('the history for the model', () => {
-  test('puts text, calls, results and handoffs of each step in their order', () => {
+  test('The history for the model puts text, calls, results and handoffs of each step in their order', () => {
     const items = buildHistory(
       [
         turn({
@@ -74,7 +74,7 @@ describe('the history for the model', () => {
   });
 
   test.each<CallStatus>(['PENDING', 'AWAITING_APPROVAL', 'RUNNING', 'SUCCEEDED', 'FAILED', 'DENIED', 'CANCELLED'])(
-    'is valid after a call that was left %s',
+    'The history for the model is valid after a call that was left %s',
     (status) => {
       const items = buildHistory([turn({ calls: [call({ status, result: null })] }), turn()], roomy);
       expectValid(items);
@@ -82,14 +82,14 @@ describe('the history for the model', () => {
     },
   );
 
-  test('is valid where the model wrote arguments that are no JSON object', () => {
+  test('The history for the model is valid if the model wrote arguments that are not a JSON object', () => {
     for (const written of ['', '{', '[]', 'null', '"x"', '{"a":']) {
       const items = buildHistory([turn({ calls: [call({ arguments: written })] })], roomy);
       expectValid(items);
     }
   });
 
-  test('leaves out messages without a text', () => {
+  test('The history for the model leaves out messages without a text', () => {
     const messages = [
       { role: 'USER', content: 'hi', step: null },
       { role: 'ASSISTANT', content: '', step: 0 },
@@ -97,7 +97,7 @@ describe('the history for the model', () => {
     expect(buildHistory([turn({ messages })], roomy)).toEqual([{ role: 'user', content: 'hi' }]);
   });
 
-  test('drops whole turns from the oldest on, and never the one that begins', () => {
+  test('The history for the model drops whole turns from the oldest on, and never the one that begins', () => {
     const turns = ['one', 'two', 'three'].map((content) =>
       turn({ messages: [{ role: 'USER', content: `${content} `.repeat(100), step: null }], calls: [call()] }),
     );
@@ -119,7 +119,7 @@ describe('the names of handoffs', () => {
     { id: '0003', name: '退款' },
   ];
 
-  test('are the agent’s in snake case, with a hash of its id where that says nothing or is another’s as well', () => {
+  test('Names of handoffs are the agent’s in snake case, with a hash of its id if that says nothing or is another’s as well', () => {
     const twins = [
       { id: '0004', name: 'Twin' },
       { id: '0005', name: 'twin!' },
@@ -131,13 +131,13 @@ describe('the names of handoffs', () => {
     expect(new Set(names.values()).size).toBe(5);
   });
 
-  test('hang on no order and on nobody who is named otherwise', () => {
+  test('Names of handoffs depend on no order and on no agent with another name', () => {
     const names = nameHandoffs([orders, service, refunds]);
     expect(nameHandoffs([refunds, { id: '0006', name: 'Sales' }, orders]).get(refunds.id)).toBe(names.get(refunds.id));
     expect(nameHandoffs([refunds]).get(refunds.id)).toBe(names.get(refunds.id));
   });
 
-  test('are one agent’s only, whatever others are called, and as long as providers allow', () => {
+  test('Names of handoffs are one agent’s only, whatever others are called, and as long as providers allow', () => {
     const hashed = nameHandoffs([refunds]).get(refunds.id) ?? '';
     const long = Array.from({ length: 3 }, (_, index) => ({ id: `l${index}`, name: `${'long '.repeat(40)}${index}` }));
     const names = nameHandoffs([refunds, { id: '0007', name: hashed.replace('transfer_to_', '') }, ...long]);

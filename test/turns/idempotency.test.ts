@@ -36,7 +36,7 @@ async function statusesIn(socketClient: SocketClient, conversationId: string): P
 }
 
 describe('the idempotency key', () => {
-  test('with another payload it is a CONFLICT that names the run', async () => {
+  test('The idempotency key with another payload is a CONFLICT that names the run', async () => {
     const { socketClient, conversationId, gate, reader, runId } = await beBusy();
     const input = { conversationId, content: 'other words', idempotencyKey: 'first' };
     const expected = [{ extensions: { code: 'CONFLICT', runId } }];
@@ -60,7 +60,7 @@ describe('the idempotency key', () => {
     expect(await statusesIn(socketClient, conversationId)).toEqual(['COMPLETED']);
   });
 
-  test('is the conversation’s own', async () => {
+  test('The idempotency key is the conversation’s own', async () => {
     const { socketClient, gate, reader, runId } = await beBusy();
     gate.open();
     await reader.rest();
@@ -72,7 +72,7 @@ describe('the idempotency key', () => {
     expect(events[0]?.runId).not.toBe(runId);
   });
 
-  test('fifty at once with one key are one turn, which all of them read', async () => {
+  test('Fifty starts with one key at the same time are one turn, which all of them read', async () => {
     const socketClient = await openSocketClient(app, `busy-${users++}`);
     const conversationId = await socketClient.createConversation();
     const gate = createGate();
@@ -94,7 +94,7 @@ describe('the idempotency key', () => {
     expect(app.model.requests.length).toBe(asked + 1);
   });
 
-  test('fifty at once with keys of their own: one runs, the others are told which', async () => {
+  test('Fifty starts with different keys at the same time: one runs, the others are told which', async () => {
     const socketClient = await openSocketClient(app, `busy-${users++}`);
     const conversationId = await socketClient.createConversation();
     const gate = createGate();
@@ -120,7 +120,7 @@ describe('the idempotency key', () => {
     expect(conversation).toMatchObject({ messageCount: 2, runs: { edges: [{}] } });
   });
 
-  test('fifty at once that wait for one another all end, one after the other', async () => {
+  test('Fifty queued starts at the same time all end, one after the other', async () => {
     const socketClient = await openSocketClient(app, `busy-${users++}`);
     const conversationId = await socketClient.createConversation();
     let most = 0;

@@ -38,7 +38,7 @@ async function leaveAfter(ms: number, conversationId: string): Promise<void> {
   await asked;
 }
 
-test('a reader over SSE that leaves before the stream begins has left: its run is cancelled, nothing stays open', async () => {
+test('A reader over SSE that leaves before the stream begins has left: its run is cancelled, nothing stays open', async () => {
   const { db, runs } = app.app;
   const lines = () => app.logs.filter((line) => line.msg === 'operation' && line.type === 'subscription').length;
   for (const ms of [0, 1, 2, 4, 8, 12, 16, 24, 40, 80]) {

@@ -9,7 +9,7 @@ import type { TestStep } from '../support/scripted-model/script.ts';
 /** How many calls each step makes; the last one answers. */
 const plan = [3, 1, 5, 4, 2, 6, 1, 4, 4, 0];
 
-test('a turn of 10 steps with 30 tool calls keeps its order and its totals', { timeout: 40_000 }, async () => {
+test('A turn of 10 steps with 30 tool calls keeps its order and its totals', { timeout: 40_000 }, async () => {
   await using app = await startTestApp();
   const socketClient = await openSocketClient(app, 'alice');
   const calls = plan.map((count, step) => Array.from({ length: count }, (_, index) => callAt(step, index)));

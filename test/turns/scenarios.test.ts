@@ -54,7 +54,7 @@ const star = (key: string, agents: readonly string[], description = 'When asked 
   })),
 });
 
-test('a turn keeps the version that it began with; one that waits, and the next, have the new one', async () => {
+test('A turn keeps the version of its scenario; a queued one, and the next, have the new one', async () => {
   const [a = '', b = '', c = ''] = await makeAgents('versioned', 3);
   const { createScenario } = await manage(create, { input: star('versioned', [a, b]) });
   const conversationId = await alice.createConversation('versioned');
@@ -101,7 +101,7 @@ test('a turn keeps the version that it began with; one that waits, and the next,
   expect((await alice.chatTurn('ws', { conversationId }).rest()).at(-1)?.__typename).toBe('RunCompleted');
 });
 
-test('a scenario that is switched off goes on in its conversations', async () => {
+test('A scenario that is switched off goes on in its conversations', async () => {
   const agents = await makeAgents('closing', 2);
   const { createScenario } = await manage(create, { input: star('closing', agents) });
   const conversationId = await alice.createConversation('closing');
@@ -110,7 +110,7 @@ test('a scenario that is switched off goes on in its conversations', async () =>
   expect((await alice.chatTurn('ws', { conversationId }).rest()).at(-1)?.__typename).toBe('RunCompleted');
 });
 
-test('where the root is switched off a turn is refused, unless it names another member', async () => {
+test('If the root is switched off a turn is refused, unless it names another member', async () => {
   const [root = '', other = ''] = await makeAgents('headless', 2);
   await manage(create, { input: star('headless', [root, other]) });
   const conversationId = await alice.createConversation('headless');
@@ -138,7 +138,7 @@ test('where the root is switched off a turn is refused, unless it names another 
 
 // The embedded database tells nobody of changes: nobody else is on it.
 test.runIf(process.env.TEST_DATABASE_URL)(
-  'what another process imports is in the next turn of a running server',
+  'What another process imports is in the next turn of a running server',
   async () => {
     const file = (instructions: string) => {
       const agents = [{ name: 'imported', instructions }];
@@ -164,7 +164,7 @@ test.runIf(process.env.TEST_DATABASE_URL)(
   },
 );
 
-test('agents whose names make the same tool name are told apart', async () => {
+test('Agents whose names make the same tool name are told apart', async () => {
   const names = ['Twin', 'twin!', 'tw-in', '客服', '退款'];
   await app.app.db.agent.createMany({ data: names.map((name) => ({ tenantId: 'acme', name, instructions: name })) });
   const rows = await app.app.db.agent.findMany({ where: { tenantId: 'acme', name: { in: names } } });
@@ -193,7 +193,7 @@ test('agents whose names make the same tool name are told apart', async () => {
   expect(past?.map(({ name }) => name)).toEqual([toolOf('twin!'), toolOf('退款')]);
 });
 
-test('what a turn is compiled from costs as many statements with 20 agents as with 2, and none once it is known', async () => {
+test('The configuration of a turn costs as many statements with 20 agents as with 2, and none once it is cached', async () => {
   const { runs, db } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
   const stored = {

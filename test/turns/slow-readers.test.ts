@@ -28,7 +28,7 @@ const app = shareApp({ env: { SOCKETS_PER_USER: '100' } });
 test.each([
   ['graphql-transport-ws', openWsTransport],
   ['SSE', openSseTransport],
-])('a finished run is replayed after every seq that it had, over %s', async (_name, open) => {
+])('A finished run is replayed after every seq that it had, over %s', async (_name, open) => {
   const { token, input } = await prepareTurn();
   app.model.add(...scriptTurn(input.content));
   await using reader = open(`${app.url}/graphql`, token, 0);
@@ -67,7 +67,7 @@ test.each([
   await expect(reader.follow(askForEvents({ runId, after: -1 }), () => {})).rejects.toThrow();
 });
 
-test('a page that is opened in mid-turn shows what is stored and goes on from there', async () => {
+test('A page that is opened in mid-turn shows what is stored and goes on from there', async () => {
   const { token, input } = await prepareTurn();
   const gate = createGate();
   app.model.add({ text: ['One', ' two', ' three', ' four'], gate, afterTokens: 2 });
@@ -97,7 +97,7 @@ test('a page that is opened in mid-turn shows what is stored and goes on from th
   expect([...second.texts.values()]).toEqual(['One two three four']);
 });
 
-test('a reader that does not read for a while holds up nobody, and misses nothing', async () => {
+test('A reader that does not read for a while holds up nobody, and misses nothing', async () => {
   const { token, input } = await prepareTurn();
   const gate = createGate();
   // Megabytes: more than is on the way to a reader that reads.
@@ -133,7 +133,7 @@ test('a reader that does not read for a while holds up nobody, and misses nothin
   expect(slow.lastSeq).toBe(quick.lastSeq);
 });
 
-test('two hundred readers of one run all have all of it', { timeout: 240_000 }, async () => {
+test('Two hundred readers of one run all have all of it', { timeout: 240_000 }, async () => {
   const { token, input } = await prepareTurn();
   const gate = createGate();
   const tokens = Array.from({ length: 100 }, (_, index) => ` ${index}`);

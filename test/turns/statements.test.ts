@@ -78,7 +78,7 @@ async function countTurnOf(config: ConfigurationCache, scenarioKey: string, ...s
   return { events, statements: counted.statements.length, sql: counted.statements.map(({ sql }) => sql) };
 }
 
-test('a turn costs the same number of statements, whatever its length', async () => {
+test('A turn costs the same number of statements, whatever its length', async () => {
   const tokens = (count: number) => Array.from({ length: count }, (_, n) => `${n} `);
   const short = await countTurn('assistant', { text: tokens(20) });
   const long = await countTurn('assistant', { text: tokens(2_000), delayMs: 1 });
@@ -88,7 +88,7 @@ test('a turn costs the same number of statements, whatever its length', async ()
   expect(reasoning.sql).toEqual(short.sql);
 });
 
-test('each step more costs a few, and a call and a handoff a few each', async () => {
+test('Each further step costs a few statements, and a call and a handoff a few each', async () => {
   const { sql } = await countTurn(
     'support',
     { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
@@ -98,13 +98,13 @@ test('each step more costs a few, and a call and a handoff a few each', async ()
   expect(sql).toHaveLength(threeStepStatements);
 });
 
-test('agents and scenario cost one statement each where they are not remembered', async () => {
+test('Agents and scenario cost one statement each if they are not cached', async () => {
   const cold = await countTurnOf(new ConfigurationCache(), 'support', { text: 'Yes.' });
   const remembered = await countTurn('support', { text: 'Yes.' });
   expect(cold.sql.length - remembered.sql.length).toBe(2);
 });
 
-test('a long past costs as many statements as none', async () => {
+test('A long history costs as many statements as none', async () => {
   const conversationId = await alice.createConversation();
   await using counted = openCounted();
   const costs: number[] = [];
@@ -120,7 +120,7 @@ test('a long past costs as many statements as none', async () => {
   expect(new Set(costs.slice(1)).size).toBe(1);
 });
 
-test('no transaction is open, and no connection is held, while the model is asked', async () => {
+test('No transaction is open, and no connection is held, while the model is asked', async () => {
   const conversationId = await alice.createConversation();
   const [head, middle] = [createGate(), createGate()];
   app.model.add({ text: ['A', ' b'], afterTokens: 0, gate: head }, { text: ['C', ' d'], afterTokens: 1, gate: middle });

@@ -16,7 +16,7 @@ async function readRun(socketClient: SocketClient, id: string) {
 }
 
 describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
-  test('a turn with a tool call and a handoff: its events, and what it leaves behind', async () => {
+  test('A turn with a tool call and a handoff: its events, and what it leaves behind', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation('support');
     app.model.add(
@@ -121,7 +121,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect(conversation.usage).toEqual({ totalTokens: 70, modelCalls: 3, complete: true });
   });
 
-  test('a run can be attached to after any of its events, while it runs and when it is over', async () => {
+  test('A run can be attached to after any of its events, while it runs and when it is over', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation();
     const gate = createGate();
@@ -156,7 +156,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect(await socketClient.runEvents(transport, runId, all.at(-1)?.seq).rest()).toEqual([]);
   });
 
-  test('cancelRun in the middle of a text: the text is kept, the provider’s request ends', async () => {
+  test('cancelRun in the middle of a text keeps the text and ends the provider’s request', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation();
     const gate = createGate();
@@ -186,7 +186,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect(await readRun(socketClient, runId)).toEqual(run);
   });
 
-  test('onDisconnect CANCEL: the run ends with its last subscriber, not before', async () => {
+  test('onDisconnect CANCEL ends the run with its last subscriber, not before', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation();
     app.model.add({ text: ['A', ' b', ' c'], afterTokens: 2, gate: createGate() });
@@ -203,7 +203,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect((await readRun(socketClient, runId)).messages).toMatchObject([{ status: 'PARTIAL', content: 'A b' }]);
   });
 
-  test('onDisconnect CONTINUE: the run goes on without readers', async () => {
+  test('onDisconnect CONTINUE lets the run go on without readers', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation();
     const gate = createGate();
@@ -218,7 +218,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect((await readRun(socketClient, runId)).messages).toMatchObject([{ status: 'COMPLETE', content: 'A b c' }]);
   });
 
-  test('a retry takes back what its reader has seen', async () => {
+  test('A retry takes back what its reader has seen', async () => {
     const socketClient = await newTalker();
     const conversationId = await socketClient.createConversation();
     app.model.add({ text: ['Wrong', ' way'], misbehave: 'truncate' }, { text: ['Right', ' way', ' round'] });
@@ -240,7 +240,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 });
 
-test('a read in the middle of a turn, and the events after its lastSeq, give the stored text at every moment', async () => {
+test('A read in the middle of a turn, and the events after its lastSeq, give the stored text at every moment', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const tokens = Array.from({ length: 60 }, (_, n) => `${n} `);
@@ -282,7 +282,7 @@ test('a read in the middle of a turn, and the events after its lastSeq, give the
   }
 });
 
-test('startRun answers at once; runEvents follows', async () => {
+test('startRun returns immediately, and runEvents follows', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   const gate = createGate();
@@ -300,7 +300,7 @@ test('startRun answers at once; runEvents follows', async () => {
   });
 });
 
-test('sendMessage answers when the turn is over, and the same key with the same run', async () => {
+test('sendMessage returns when the turn is over, and the same key with the same run', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   app.model.add({ text: 'Done.' });
@@ -314,7 +314,7 @@ test('sendMessage answers when the turn is over, and the same key with the same 
   expect(await socketClient.ask(documents.sendMessage, { input })).toEqual(sent);
 });
 
-test('deleting a conversation stops its turns, and every reader hears the end', async () => {
+test('Deleting a conversation stops its turns, and every reader hears the end', async () => {
   const socketClient = await newTalker();
   const conversationId = await socketClient.createConversation();
   app.model.add({ text: ['A', ' b'], afterTokens: 1, gate: createGate() });
@@ -344,7 +344,7 @@ test('deleting a conversation stops its turns, and every reader hears the end', 
   expect(app.app.runs.active.size).toBe(0);
 });
 
-test('nothing of a turn stays in memory', async () => {
+test('After turns of every kind nothing of them stays in memory', async () => {
   await expect.poll(() => app.app.runs.log.runIds()).toEqual([]);
   expect(app.app.runs.active.size).toBe(0);
 });
