@@ -286,7 +286,7 @@ describe('the list', () => {
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     expect(completed(events)).toEqual([
       expect.objectContaining({ status: 'SUCCEEDED' }),
-      expect.objectContaining({ status: 'FAILED', error: 'Its MCP server has no tool old any more.' }),
+      expect.objectContaining({ status: 'FAILED', error: 'The MCP server no longer has a tool named old.' }),
     ]);
     expect(server.lists).toBe(2);
     app.model.add({ text: 'Hi.', expect: ({ tools }) => expect(tools).toEqual([`${name}_greet`]) });
@@ -359,7 +359,7 @@ describe('a server', () => {
     server.requiredHeaders = { authorization: 'another' };
     expect(await listNames()).toEqual([]);
     const line = app.logs.find((entry) => entry.mcpServer === name && entry.problem === 'UNAUTHORIZED');
-    expect(line).toMatchObject({ code: 401, msg: 'an MCP server could not be used' });
+    expect(line).toMatchObject({ code: 401, msg: 'connecting to an MCP server failed' });
     expect(JSON.stringify(app.logs)).not.toMatch(/echo-of-a-secret|mcp-secret/);
     const { node } = await ask('query ($id: ID!) { node(id: $id) { ... on McpServer { status } } }', { id });
     expect(node.status).toBe('FAILED');

@@ -1,23 +1,23 @@
 import type { ToolOutcome } from '../../engine/ports.ts';
 
-/** Shorter ones would be found everywhere; they protect nothing. */
-const shortest = 6;
-const shown = '[secret]';
+/** Shorter values are not hidden: they would be found everywhere, and they protect nothing. */
+const minLength = 6;
+const replacement = '[secret]';
 /** Headers of an operator's file that hold no secret. */
-const open = /^(accept(-.*)?|user-agent|content-.*)$/;
+const openHeaders = /^(accept(-.*)?|user-agent|content-.*)$/;
 
-/** Headers, and which of them are secret. Unset: all that may be one, for it is not known. */
-interface WithSecrets {
+/** Headers, and which of them are secret. Unset: unknown, so each of them may be. */
+interface HeadersWithSecrets {
   readonly headers: Readonly<Record<string, string>>;
   readonly secretNames?: readonly string[] | undefined;
 }
 
 /**
- * What nobody may be shown of the headers: the values of the secret ones, what follows a scheme such as `Bearer` in
- * them, and the password of a `Basic` one. Values of less than six characters are left out. The longest come first.
+ * The values that nobody may see of the headers: those of the secret ones, what follows a scheme such as `Bearer` in
+ * them, and the password of a `Basic` one. Values of less than six characters are left out.
  */
-export function listSecretValues({ headers, secretNames }: WithSecrets): string[] {
-  const names = secretNames ?? Object.keys(headers).filter((name) => !open.test(name));
+export function listSecretValues({ headers, secretNames }: HeadersWithSecrets): string[] {
+  const names = secretNames ?? Object.keys(headers).filter((name) => !openHeaders.test(name));
   const values = names.flatMap((name) => {
     const value = headers[name];
     if (value === undefined) return [];
@@ -27,87 +27,58 @@ export function listSecretValues({ headers, secretNames }: WithSecrets): string[
     const pair = Buffer.from(credentials, 'base64').toString('utf8');
     return [value, credentials, pair, pair.slice(pair.indexOf(':') + 1)];
   });
-  const unique = new Set(values.filter((value) => value.length >= shortest));
-  return [...unique].sort((one, other) => other.length - one.length);
+  return [...new Set(values.filter((value) => value.length >= minLength))];
 }
 
 /**
- * A text without the secrets: as they are, and in all spellings of JSON (RFC 8259, section 7), also where that JSON is
- * itself a text in another one, and its backslashes are escaped.
+ * How a secret may be written in a text: as it is; in JSON, with and without escaped slashes and non-ASCII characters,
+ * and in JSON that is a string in JSON; URL-encoded; as base64. Other encodings are not recognised: base64 of a longer
+ * text that holds it, its characters one by one as numbers, a hash.
  */
+function listSpellings(secret: string): string[] {
+  const json = escapeJson(secret);
+  const escaped = [json, escapeNonAscii(json), escapeNonAscii(json).replace(/\\u[0-9a-f]{4}/g, capitalizeHex)];
+  const jsons = [...escaped, ...escaped.map((text) => text.replaceAll('/', '\\/'))];
+  const url = encodeURIComponent(secret.toWellFormed());
+  const urls = [url, url.replaceAll('%20', '+')];
+  const lowerUrls = urls.map((text) => text.replace(/%../g, (code) => code.toLowerCase()));
+  const bytes = Buffer.from(secret);
+  const base64 = [bytes.toString('base64'), bytes.toString('base64url')];
+  return [secret, ...jsons, ...jsons.map(escapeJson), ...urls, ...lowerUrls, ...base64];
+}
+
+function escapeJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}
+
+function escapeNonAscii(json: string): string {
+  return json.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function capitalizeHex(code: string): string {
+  return `\\u${code.slice(2).toUpperCase()}`;
+}
+
+/** The spellings of lists of secrets: a JSON value is searched text by text with one list. */
+const spellings = new WeakMap<readonly string[], readonly string[]>();
+
+function spell(secrets: readonly string[]): readonly string[] {
+  const known = spellings.get(secrets);
+  if (known) return known;
+  // The longest first: a secret may be a part of another one.
+  const all = [...new Set(secrets.flatMap(listSpellings))].sort((one, other) => other.length - one.length);
+  spellings.set(secrets, all);
+  return all;
+}
+
+/** The text with `[secret]` in place of each secret (listSpellings says in which spellings). */
 export function hideInText(text: string, secrets: readonly string[]): string {
-  const rest = secrets.reduce((left, secret) => left.replaceAll(secret, shown), text);
-  return secrets.length > 0 && rest.includes('\\') ? hideEscaped(rest, secrets) : rest;
-}
-
-/** Backslashes, however often they were escaped, and the character after them where it is given by its number. */
-const escapes = /\\+(?:u005c\\*)*(?:u([0-9a-f]{4}))?/gi;
-const letters: Readonly<Record<string, string>> = { '\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't' };
-
-/**
- * A text in which all spellings of one are the same: without backslashes, numbered characters as themselves, and those
- * that are escaped with a letter as that letter.
- */
-function unescapeAll(text: string): string {
-  const named = text.replace(/\\u005c/gi, '\\').replace(/\\u([0-9a-f]{4})/gi, (_escape, hex: string) => {
-    const character = String.fromCharCode(Number.parseInt(hex, 16));
-    return letters[character] ?? character;
-  });
-  return named.replaceAll('\\', '');
-}
-
-function hideEscaped(text: string, secrets: readonly string[]): string {
-  const plain = unescapeAll(text);
-  const found = secrets.flatMap((secret) => {
-    const looked = unescapeAll(secret.replace(/[\b\f\n\r\t]/g, (control) => letters[control] ?? ''));
-    // What is left of a secret of backslashes would be found everywhere.
-    return looked.length < shortest ? [] : findAll(plain, looked);
-  });
-  if (found.length === 0) return text;
-  const origins = locate(text);
-  let rest = '';
-  let from = 0;
-  for (const { start, end } of found.sort((one, other) => one.start - other.start)) {
-    const [first, last] = [origins.begins[start] ?? 0, origins.ends[end - 1] ?? 0];
-    if (last <= from) continue;
-    if (first >= from) rest += text.slice(from, first) + shown;
-    from = last;
-  }
-  return rest + text.slice(from);
-}
-
-function findAll(text: string, part: string): { readonly start: number; readonly end: number }[] {
-  const found = [];
-  for (let start = text.indexOf(part); start >= 0; start = text.indexOf(part, start + part.length)) {
-    found.push({ start, end: start + part.length });
-  }
-  return found;
-}
-
-/** Where each character of `unescapeAll` stands in the text, with the backslashes in front of it. */
-function locate(text: string): { readonly begins: Uint32Array; readonly ends: Uint32Array } {
-  const [begins, ends] = [new Uint32Array(text.length), new Uint32Array(text.length)];
-  let count = 0;
-  let at = 0;
-  let begin = 0;
-  const note = (end: number) => {
-    begins[count] = begin;
-    ends[count] = end;
-    count += 1;
-    at = begin = end;
-  };
-  for (const { 0: written, 1: hex, index } of text.matchAll(escapes)) {
-    while (at < index) note(at + 1);
-    at = index + written.length;
-    if (hex !== undefined) note(at);
-  }
-  while (at < text.length) note(at + 1);
-  return { begins, ends };
+  return spell(secrets).reduce((rest, spelling) => rest.replaceAll(spelling, replacement), text);
 }
 
 /**
- * A JSON value without the secrets, in keys as well, and in JSON that is a text in it. What is no JSON stays as it is;
- * what is nested too deep to be walked becomes a text.
+ * The JSON value with `[secret]` in place of each secret, in keys as well. A value that cannot be written as JSON is
+ * returned as it is; one that is nested too deep to be parsed again becomes a text.
  */
 export function hideInJson(value: unknown, secrets: readonly string[]): unknown {
   if (secrets.length === 0 || value === undefined) return value;
@@ -130,7 +101,7 @@ export function hideInJson(value: unknown, secrets: readonly string[]): unknown 
   }
 }
 
-/** What a tool came back with, without the secrets that its system may have sent back. */
+/** The outcome of a tool without the secrets that its system was sent and may have sent back. */
 export function hideInOutcome(outcome: ToolOutcome, secrets: readonly string[]): ToolOutcome {
   if (outcome.ok) return { ok: true, result: hideInJson(outcome.result, secrets) };
   return { ok: false, error: hideInText(outcome.error, secrets) };

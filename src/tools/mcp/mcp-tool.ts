@@ -60,7 +60,8 @@ function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool
       send: async (args, context) => {
         const options = { viewer: context.viewer, signal: context.signal, timeoutMs, maxResultLength };
         const link = connections.pool.linkTo(definition);
-        const outcome = await link.call(tool.name, args, callerMeta(callerOf(context)), options);
+        const call = { name: tool.name, arguments: args, meta: callerMeta(callerOf(context)) };
+        const outcome = await link.call(call, options);
         const clean = hideInOutcome(outcome, listServerSecrets(definition));
         return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
       },

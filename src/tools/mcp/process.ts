@@ -1,98 +1,73 @@
-import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getDefaultEnvironment, StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { getDefaultEnvironment } from '@modelcontextprotocol/sdk/client/stdio.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
+import spawn from 'cross-spawn';
 import type { McpAddress } from './config.ts';
 import { MessageLines } from './lines.ts';
 
 type ProcessAddress = Extract<McpAddress, { kind: 'stdio' }>;
 
-/** How long a process may take to end by itself when its input has ended, and then when it was asked to. */
+/** How long a process may take to end after the end of its input, after SIGTERM, and after SIGKILL. */
 const graceMs = { endOfInput: 2_000, asked: 1_000, killed: 1_000 } as const;
+const isWindows = process.platform === 'win32';
 
-/** The groups of processes that are running: none outlives this process, however it ends. */
+/** The process groups that are running, by the id of their leader: none outlives this process. */
 const running = new Set<number>();
 
 /**
- * The transport to an MCP server that is a process, which is started with it.
- * @param maxAnswerBytes the most bytes of the answer to a call
- * @param onSaid is told what it writes to its error output
+ * The transport to an MCP server that is a process, which it starts as the leader of a process group of its own. (The
+ * SDK's StdioClientTransport ends only the process that it has started: if that is a shell or npx, the server lives on.
+ * It also ends the connection at a line that is too long.)
  */
-export function createStdioTransport(
-  address: ProcessAddress,
-  maxAnswerBytes: number,
-  onSaid: (chunk: Uint8Array) => void,
-): Transport {
-  const lines = new MessageLines(maxAnswerBytes);
-  if (process.platform !== 'win32') return new ProcessGroupTransport(address, lines, onSaid);
-  // There the SDK's knows how commands are found, and there are no groups of processes.
-  const { command, args, env, cwd } = address;
-  const place = cwd === null ? {} : { cwd };
-  const transport = new StdioClientTransport({ command, args: [...args], env: { ...env }, ...place, stderr: 'pipe' });
-  // The SDK's own ends the process over a line that is too long, and copies what it has with each piece that comes.
-  Object.assign(transport, { _readBuffer: lines });
-  transport.stderr?.on('data', onSaid);
-  const send = transport.send.bind(transport);
-  transport.send = (message) => {
-    lines.noteSent(message);
-    return send(message);
-  };
-  // Whoever closes it while it is being closed waits until the process has ended as well.
-  const close = transport.close.bind(transport);
-  let closing: Promise<void> | null = null;
-  transport.close = () => {
-    closing ??= close();
-    return closing;
-  };
-  return transport;
-}
-
-/**
- * A process that leads a group of its own. The SDK's ends the one process that it has started: where that is a shell or
- * npx, the server itself would live on.
- */
-class ProcessGroupTransport implements Transport {
+export class ProcessGroupTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
   readonly #address: ProcessAddress;
   readonly #lines: MessageLines;
-  readonly #onSaid: (chunk: Uint8Array) => void;
+  readonly #onErrorOutput: (chunk: Uint8Array) => void;
   readonly #ended = Promise.withResolvers<true>();
   #child: { readonly pid: number; readonly stdin: Writable; readonly outputs: readonly Readable[] } | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(address: ProcessAddress, lines: MessageLines, onSaid: (chunk: Uint8Array) => void) {
+  /**
+   * @param maxAnswerBytes the most bytes of the answer to a call
+   * @param onErrorOutput is called with what the process writes to its standard error
+   */
+  constructor(address: ProcessAddress, maxAnswerBytes: number, onErrorOutput: (chunk: Uint8Array) => void) {
     this.#address = address;
-    this.#lines = lines;
-    this.#onSaid = onSaid;
+    this.#lines = new MessageLines(maxAnswerBytes);
+    this.#onErrorOutput = onErrorOutput;
   }
 
-  /** @throws {Error} with a code such as ENOENT where it cannot be started */
+  /** @throws {Error} with a code such as ENOENT if the process cannot be started */
   async start(): Promise<void> {
     const { command, args, env, cwd } = this.#address;
     const child = spawn(command, args, {
       env: { ...getDefaultEnvironment(), ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
+      // On Windows that would open a console window, and there are no process groups.
+      detached: !isWindows,
+      windowsHide: true,
       ...(cwd === null ? {} : { cwd }),
     });
     const { pid, stdin, stdout, stderr } = child;
+    if (stdin === null || stdout === null || stderr === null) throw new Error('The process has no pipes.');
     const fail = (error: Error) => this.onerror?.(error);
     for (const stream of [stdin, stdout, stderr]) stream.on('error', fail);
     stdout.on('data', (chunk: Buffer) => this.#read(chunk));
-    stderr.on('data', this.#onSaid);
+    stderr.on('data', this.#onErrorOutput);
     child.once('close', () => {
-      // What it has started and left behind, with pipes of its own.
+      // Processes that it has started and left behind, with pipes of their own.
       if (pid !== undefined) endGroup(pid);
       this.#ended.resolve(true);
       this.onclose?.();
     });
     if (pid !== undefined) {
       this.#child = { pid, stdin, outputs: [stdout, stderr] };
-      keepGroup(pid);
+      trackGroup(pid);
     }
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
@@ -103,7 +78,7 @@ class ProcessGroupTransport implements Transport {
     });
   }
 
-  /** @throws {Error} when the process does not take it any more */
+  /** @throws {Error} if the process has closed its input */
   send(message: JSONRPCMessage): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (this.#child === null) reject(new Error('The process was not started.'));
@@ -114,7 +89,7 @@ class ProcessGroupTransport implements Transport {
     return promise;
   }
 
-  /** Ends its input, asks it to end, kills it: each where the one before did not help in time. */
+  /** Ends its input, then asks it to end, then kills it: each step if the one before did not end it in time. */
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;
@@ -129,7 +104,7 @@ class ProcessGroupTransport implements Transport {
     if (await this.#endsWithin(graceMs.asked)) return;
     signalGroup(pid, 'SIGKILL');
     if (await this.#endsWithin(graceMs.killed)) return;
-    // Somebody who has left the group holds its pipes.
+    // A process that has left the group still holds the pipes.
     for (const output of outputs) output.destroy();
     await this.#endsWithin(graceMs.killed);
   }
@@ -146,13 +121,15 @@ class ProcessGroupTransport implements Transport {
         if (message === null) return;
         this.onmessage?.(message);
       } catch (error) {
-        this.onerror?.(error instanceof Error ? error : new Error('A line is no message.'));
+        this.onerror?.(
+          error instanceof Error ? error : new Error('The process has written a line that is not a message.'),
+        );
       }
     }
   }
 }
 
-function keepGroup(pid: number): void {
+function trackGroup(pid: number): void {
   if (running.size === 0) process.on('exit', killAll);
   running.add(pid);
 }
@@ -168,9 +145,11 @@ function killAll(): void {
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  // Without process groups, taskkill ends the process and those that it has started; it cannot ask them to end.
+  if (isWindows) return void spawn.sync('taskkill', ['/pid', String(pid), '/t', '/f'], { windowsHide: true });
   try {
     process.kill(-pid, signal);
   } catch {
-    // Nobody is left in it.
+    // The group has no process left.
   }
 }

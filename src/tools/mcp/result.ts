@@ -93,8 +93,8 @@ function shortenText(
   text: string,
   { maxLength, secrets }: TextBounds,
 ): { text: string } | { truncated: true; text: string } {
-  // A secret at the end may be there in part; each of its characters may be an escape of six.
-  const margin = 6 * Math.max(0, ...secrets.map(({ length }) => length));
+  // A secret at the end may be there in part; each of its characters may be written as an escape of seven (`\\u00e9`).
+  const margin = 7 * Math.max(0, ...secrets.map(({ length }) => length));
   if (text.length <= maxLength + margin) return { text };
   const begun = hideInText(text.slice(0, maxLength + margin), secrets);
   return cutAnswer(begun.slice(0, begun.length - margin), maxLength);

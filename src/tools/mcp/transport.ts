@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { boundBody, isEventStream } from './body.ts';
 import { type McpAddress, type McpDefinition, maxAnswerBytes, maxListBytes } from './config.ts';
 import { AnswerRefusedError } from './failures.ts';
-import { createStdioTransport } from './process.ts';
+import { ProcessGroupTransport } from './process.ts';
 
 /** The most bytes of a stream of events in all, notices included. */
 const maxStreamBytes = 16 * 1024 * 1024;
@@ -57,7 +57,7 @@ export function createTransport(definition: McpDefinition, reach: McpNetwork, on
   const { address, name } = definition;
   const { logger, fetchThroughGuard, fetchUnguarded } = reach;
   if (address.kind === 'stdio') {
-    return createStdioTransport(address, maxAnswerBytes(definition), (chunk) => {
+    return new ProcessGroupTransport(address, maxAnswerBytes(definition), (chunk) => {
       if (!logger.isLevelEnabled('debug')) return;
       logger.debug({ mcpServer: name, said: Buffer.from(chunk).toString('utf8', 0, 2_000) }, 'an MCP server said');
     });

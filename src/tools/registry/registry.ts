@@ -4,7 +4,7 @@ import type { Tool } from '../contract/tool.ts';
 import type { HttpToolDefinition } from '../http/definition.ts';
 import { createHttpTool, type HttpToolNetwork } from '../http/http-tool.ts';
 import type { McpDefinition } from '../mcp/config.ts';
-import type { McpStatus } from '../mcp/link.ts';
+import type { McpStatus } from '../mcp/connection.ts';
 import { createMcpTools } from '../mcp/mcp-tool.ts';
 import { McpPool } from '../mcp/pool.ts';
 import { builtInTools, wrapBuiltIn } from './builtin.ts';
