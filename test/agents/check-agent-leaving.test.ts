@@ -37,7 +37,7 @@ async function begin() {
   return { app, ask, begun, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-test('a test of an agent ends when its client leaves', { timeout: 240_000 }, async () => {
+test('A test of an agent ends when its client leaves', { timeout: 240_000 }, async () => {
   await using begun = await begin();
   const leaving = new AbortController();
   const answer = begun.ask(leaving.signal);
@@ -47,7 +47,7 @@ test('a test of an agent ends when its client leaves', { timeout: 240_000 }, asy
   await ended;
 });
 
-test('a test of an agent ends when the server closes, before the database does', { timeout: 240_000 }, async () => {
+test('A test of an agent ends when the server closes, before the database does', { timeout: 240_000 }, async () => {
   await using begun = await begin();
   // The connection may be gone before the answer is.
   const answer = begun.ask().catch(() => null);

@@ -46,23 +46,23 @@ beforeAll(async () => {
 });
 
 describe('the floors of DESIGN.md', () => {
-  test('every file stands on one', () => {
+  test('Every file has a level', () => {
     expect([...sources.keys()].filter((file) => findFloor(file) === undefined)).toEqual([]);
   });
 
-  test('imports never point up', () => {
+  test('Imports never point up', () => {
     const up = imports.filter(({ from, to, inside }) => inside && floorOf(to) > floorOf(from));
     expect(up.map(describeImport)).toEqual([]);
   });
 
-  test('nouns of floor 4 never import each other', () => {
+  test('Nouns of floor 4 never import each other', () => {
     const sideways = imports.filter(
       ({ from, to, inside }) => inside && floorOf(from) === 4 && floorOf(to) === 4 && folderOf(from) !== folderOf(to),
     );
     expect(sideways.map(describeImport)).toEqual([]);
   });
 
-  test('a noun’s part of the graph knows the builder, its own folder and what is common, and no other noun', () => {
+  test('A noun’s part of the graph knows the builder, its own folder and what is common, and no other noun', () => {
     // runs/ and speech/ compose the nouns, in the graph as below it.
     const others = imports.filter(
       ({ from, to, inside }) =>
@@ -75,7 +75,7 @@ describe('the floors of DESIGN.md', () => {
     expect(others.map(describeImport)).toEqual([]);
   });
 
-  test('the engine imports nothing from outside but what Node has', () => {
+  test('The engine imports nothing from outside but what Node has', () => {
     const outside = imports.filter(
       ({ from, to }) => folderOf(from) === 'engine' && folderOf(to) !== 'engine' && !to.startsWith('node:'),
     );
@@ -103,7 +103,7 @@ describe('the floors of DESIGN.md', () => {
   });
 });
 
-test('nothing but env.ts reads process.env', () => {
+test('Nothing but env.ts reads process.env', () => {
   const readers = [...sources].filter(
     ([file, source]) =>
       file !== 'env.ts' && /process\s*\.\s*env|\benv\b.*from 'node:process'/.test(stripComments(source)),
@@ -113,13 +113,13 @@ test('nothing but env.ts reads process.env', () => {
   expect(stripComments(sources.get('main.ts') ?? '')).not.toMatch(/process\.env\s*[.[]/);
 });
 
-test('no file is longer than 300 lines, and none is a barrel', () => {
+test('No file is longer than 300 lines, and none is a barrel', () => {
   const long = [...sources].filter(([, source]) => source.split('\n').length > 300);
   expect(long.map(([file]) => file)).toEqual([]);
   expect([...sources.keys()].filter((file) => /(^|\/)index\.ts$/.test(file))).toEqual([]);
 });
 
-test('no name hides what a file does', () => {
+test('No name hides what a file does', () => {
   const vague = [...sources.keys()].filter((file) => /(service|manager|helper|utils?)s?[.-]/i.test(file));
   expect(vague).toEqual([]);
 });

@@ -27,23 +27,23 @@ const rootArguments = [schema.getQueryType(), schema.getMutationType(), schema.g
   ),
 );
 
-describe('The descriptions of the schema', () => {
-  test('exist for every type, field, argument, input and enum value', () => {
+describe('the descriptions of the schema', () => {
+  test('Descriptions exist for every type, field, argument, input and enum value', () => {
     expect(elements.length).toBeGreaterThan(700);
     expect(elements.filter(({ text }) => text.trim() === '').map(({ at }) => at)).toEqual([]);
   });
 
-  test('are sentences: they start with a capital letter or a name in backquotes, and end with a full stop', () => {
+  test('Descriptions are sentences: they start with a capital letter or a name in backquotes, and end with a full stop', () => {
     const broken = elements.filter(({ text }) => !/^[A-Z`1-9]/.test(text) || !/[.](?:\))?$/.test(text.trim()));
     expect(broken.map(({ at, text }) => `${at}: ${text}`)).toEqual([]);
   });
 
-  test('do not use words of a private vocabulary', () => {
+  test('Descriptions do not use words of a private vocabulary', () => {
     const found = elements.flatMap(({ at, text }) => findPrivateWords(text).map((word) => `${at}: ${word}: ${text}`));
     expect(found).toEqual([]);
   });
 
-  test('give an example of every id that is an argument of a root field', () => {
+  test('Descriptions give an example of every id that is an argument of a root field', () => {
     const ids = rootArguments.filter(({ arg }) => getNamedType(arg.type).name === 'ID' && arg.name !== 'ids');
     expect(ids.length).toBeGreaterThan(15);
     const bare = ids.filter(
@@ -52,7 +52,7 @@ describe('The descriptions of the schema', () => {
     expect(bare.map(({ at }) => at)).toEqual([]);
   });
 
-  test('say of every nullable field of an object when it is null', () => {
+  test('Descriptions say of every nullable field of an object when it is null', () => {
     const silent = types.flatMap((type) =>
       isObjectType(type) && !isRoot(type)
         ? Object.values(type.getFields())
@@ -63,7 +63,7 @@ describe('The descriptions of the schema', () => {
     expect(silent).toEqual([]);
   });
 
-  test('name the default and the maximum of every list that is paged', () => {
+  test('Descriptions name the default and the maximum of every list that is paged', () => {
     const paged = types.flatMap((type) =>
       isObjectType(type)
         ? Object.values(type.getFields())
