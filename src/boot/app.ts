@@ -8,7 +8,7 @@ import type { Env } from '../config/env.ts';
 import type { Database } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
-import type { RunScheduler } from '../runs/scheduler.ts';
+import type { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { createClipRoute, isClipPath } from '../server/http/clips.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';

@@ -9,7 +9,7 @@ import { readConversation } from '../conversations/read.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { ConversationFeed } from '../log/conversation-feed.ts';
 import { AddressGuard } from '../outbound/guard.ts';
-import { RunScheduler } from '../runs/scheduler.ts';
+import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
 import { ScenarioFileError } from '../scenarios/files/format.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';

@@ -7,7 +7,7 @@ import type { Agent } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from '../runs/read/usage.ts';
-import type { RunScheduler } from '../runs/scheduler.ts';
+import type { RunRuntime } from '../runs/runtime.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 
@@ -19,7 +19,7 @@ export interface Context {
   readonly authenticated: boolean;
   readonly db: Database;
   /** Runs turns, and lets clients follow them. */
-  readonly runs: RunScheduler;
+  readonly runs: RunRuntime;
   /** Publishes what happens in conversations. */
   readonly feed: ConversationFeed;
   /** What reading, changing and checking agents takes. */
@@ -50,7 +50,7 @@ export interface Context {
 export function createContext(from: {
   viewer: Viewer | null;
   db: Database;
-  runs: RunScheduler;
+  runs: RunRuntime;
   feed: ConversationFeed;
   speech: SpeechRuntime;
   requestId: string;

@@ -4,9 +4,9 @@ import { failureCodes } from '../engine/ports.ts';
 import type { RunEvent } from './event.ts';
 
 /*
- * The archive of a run that has ended, or waits for a person, is one text: a JSON array of entries. Adjacent deltas of one message are one entry
- * that holds the joined text and the boundaries (lengths and milliseconds), so a token costs a few bytes, and the
- * events come out just as they went in.
+ * The archive of a run that has ended, or that waits for a person, is one text: a JSON array of entries. Adjacent deltas
+ * of one message are one entry that holds the joined text and the boundaries (lengths and milliseconds), so a token
+ * costs a few bytes, and unpacking returns exactly the events that were packed.
  */
 
 const toolCall = z.strictObject({
@@ -15,7 +15,7 @@ const toolCall = z.strictObject({
   index: z.int(),
   name: z.string(),
   arguments: z.string(),
-  // Archives of before there were approvals have neither.
+  // Older archives, from before approvals existed, have neither.
   editedArguments: z.string().nullable().default(null),
   decidedBy: z.string().nullable().default(null),
   result: z.unknown(),
@@ -83,12 +83,12 @@ interface OpenDeltas {
   text: string[];
   lengths: number[];
   delays: number[];
-  /** What the next delta must begin with to belong here. */
+  /** The seq and the offset of a delta that continues this entry. */
   nextSeq: number;
   nextOffset: number;
 }
 
-/** Packs the events of a run, with the boundaries they had. */
+/** Packs the events of a run, with their boundaries. */
 export function packEvents(events: readonly RunEvent[]): string {
   const packed: unknown[] = [];
   let open: OpenDeltas | null = null;
@@ -137,7 +137,7 @@ function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknow
 }
 
 /**
- * The events of a run as they were.
+ * Unpacks the events of a run, exactly as they were packed.
  * @throws {z.ZodError} when the text is not an archive
  */
 export function unpackEvents(runId: string, archive: string): RunEvent[] {

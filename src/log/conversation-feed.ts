@@ -1,6 +1,6 @@
 import { ConflictError } from '../api/errors.ts';
 
-/** Something that happened in a conversation, by row ids: whoever is told reads the rows as they are then. */
+/** Something that happened in a conversation, by row ids: its readers read the rows as they are then. */
 export type ConversationChange = { readonly conversationId: string } & (
   | { readonly type: 'ConversationUpdated' }
   | { readonly type: 'MessageAdded'; readonly messageId: string }
@@ -13,24 +13,24 @@ export type ConversationChange = { readonly conversationId: string } & (
     }
 );
 
-/** A reader that is this far behind is told to read the conversation again. */
+/** A reader with more unread changes than this is closed, and has to read the conversation again. */
 const maxPending = 1_000;
 
 const done: IteratorResult<ConversationChange, undefined> = { done: true, value: undefined };
 
 /**
- * Tells the readers of a conversation what happens in it, in this process. Nothing is kept: it begins where a reader
- * begins, and what was before is in the rows.
+ * Notifies the readers of a conversation of what happens in it, in this process. Nothing is stored: a reader gets the
+ * changes from the moment it subscribes; everything before is in the rows.
  */
 export class ConversationFeed {
   readonly #readers = new Map<string, Set<ConversationReader>>();
 
-  /** Tells everybody who reads the conversation now. */
+  /** Notifies all current readers of the conversation. */
   publish(change: ConversationChange): void {
     for (const reader of this.#readers.get(change.conversationId) ?? []) reader.push(change);
   }
 
-  /** Ends everybody's reading of a conversation: it is gone. What they have not yet read they still get. */
+  /** Closes all readers of a conversation, which was deleted. They still get the changes that they have not read. */
   end(conversationId: string): void {
     for (const reader of [...(this.#readers.get(conversationId) ?? [])]) reader.end();
   }
@@ -47,13 +47,13 @@ export class ConversationFeed {
     return reader;
   }
 
-  /** How many conversations are being read. */
+  /** How many conversations have readers. */
   get size(): number {
     return this.#readers.size;
   }
 }
 
-/** One reader of a conversation. Changes that say the same twice are told once. */
+/** One reader of a conversation. Equal changes that are unread are delivered once. */
 export class ConversationReader implements AsyncIterableIterator<ConversationChange, undefined> {
   readonly #pending = new Map<string, ConversationChange>();
   readonly #onClose: () => void;
@@ -70,7 +70,7 @@ export class ConversationReader implements AsyncIterableIterator<ConversationCha
     return this;
   }
 
-  /** Takes a change for the reader. */
+  /** Adds a change. */
   push(change: ConversationChange): void {
     if (this.#closed) return;
     if (this.#waiting) {
@@ -79,21 +79,21 @@ export class ConversationReader implements AsyncIterableIterator<ConversationCha
       deliver({ done: false, value: change });
       return;
     }
-    // Who has not yet read that a run changed reads its row as it is then: once is enough. A switch is told each time.
+    // A reader that gets a change reads the row as it is then: once is enough. Each switch is delivered.
     const key = change.type === 'AgentSwitched' ? `switch ${++this.#pushed}` : JSON.stringify(change);
     this.#pending.set(key, change);
     if (this.#pending.size <= maxPending) return;
-    this.#failure = new ConflictError('This reader fell behind. Read the conversation again, and subscribe anew.');
+    this.#failure = new ConflictError('This reader fell behind. Read the conversation again, then subscribe again.');
     this.#pending.clear();
     this.#close();
   }
 
-  /** Takes no more. */
+  /** Closes the reader; unread changes can still be read. */
   end(): void {
     this.#close();
   }
 
-  /** @throws {ConflictError} once, when more had queued up than is kept */
+  /** @throws {ConflictError} once, when too many changes were unread */
   next(): Promise<IteratorResult<ConversationChange, undefined>> {
     for (const [key, change] of this.#pending) {
       this.#pending.delete(key);

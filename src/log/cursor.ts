@@ -4,21 +4,21 @@ import type { RunEventBuffer } from './event-buffer.ts';
 const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined };
 
 /**
- * A reader of a run: a position in its tail. What has queued up behind it reaches it merged; the first event is never
- * held back. Ends after the terminal event. An iterator with its own `return()`, not an async generator: a generator
- * that waits on a promise cannot be stopped from outside.
+ * A reader of a run: a position in its buffer. Deltas that have queued up are read merged; the first event is never held
+ * back. Ends after the terminal event. It is an iterator with its own `return()`, not an async generator, because a
+ * generator that waits on a promise cannot be stopped from outside.
  */
 export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
-  readonly #tail: RunEventBuffer;
+  readonly #buffer: RunEventBuffer;
   readonly #after: number;
   readonly #onEnd: (terminal: RunEvent) => void;
   readonly #onClose: (finished: boolean) => void;
-  /** The place in the tail of the next event; before the first one, it is looked for each time. */
+  /** The position of the next event in the buffer. Until the first one is read, it is looked up each time. */
   #index = 0;
-  #begun = false;
+  #started = false;
   #closed = false;
   #sawTerminal = false;
-  #waiting: { resolve: (result: IteratorResult<RunEvent, undefined>) => void; forget: () => void } | null = null;
+  #waiting: { resolve: (result: IteratorResult<RunEvent, undefined>) => void; stopWaiting: () => void } | null = null;
 
   /**
    * @param after only events with a higher seq
@@ -26,21 +26,21 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
    * @param onEnd called with the terminal event before it is delivered
    */
   constructor(
-    tail: RunEventBuffer,
+    buffer: RunEventBuffer,
     after: number,
     onClose: (finished: boolean) => void = () => {},
     onEnd: (terminal: RunEvent) => void = () => {},
   ) {
-    this.#tail = tail;
+    this.#buffer = buffer;
     this.#after = after;
     this.#onEnd = onEnd;
     this.#onClose = onClose;
-    tail.readers++;
+    buffer.readers++;
   }
 
-  /** Whether all that it has to read is there. */
-  get ending(): boolean {
-    return this.#tail.closed;
+  /** Whether the run has ended, and this reader has not left yet. */
+  get hasUnreadEnd(): boolean {
+    return this.#buffer.closed;
   }
 
   [Symbol.asyncIterator](): this {
@@ -52,7 +52,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     if (result) return Promise.resolve(result);
     if (this.#waiting) return Promise.reject(new Error('A cursor is read one event at a time.'));
     return new Promise((resolve) => {
-      this.#waiting = { resolve, forget: this.#tail.onAppend(() => this.#deliver()) };
+      this.#waiting = { resolve, stopWaiting: this.#buffer.onAppend(() => this.#deliver()) };
     });
   }
 
@@ -63,11 +63,11 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
 
   #take(): IteratorResult<RunEvent, undefined> | null {
     if (this.#closed) return done;
-    // A tail can be empty now, and be filled from its beginning later (remote.ts).
-    if (!this.#begun) this.#index = this.#tail.indexAfter(this.#after);
-    const read = this.#tail.read(this.#index);
+    // A buffer can be empty now, and be filled from its beginning later (sync-remote.ts).
+    if (!this.#started) this.#index = this.#buffer.indexAfter(this.#after);
+    const read = this.#buffer.read(this.#index);
     if (read) {
-      this.#begun = true;
+      this.#started = true;
       this.#index = read.next;
       if (isTerminal(read.event)) {
         this.#sawTerminal = true;
@@ -75,7 +75,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
       }
       return { done: false, value: read.event };
     }
-    if (!this.#tail.closed) return null;
+    if (!this.#buffer.closed) return null;
     this.#close();
     return done;
   }
@@ -85,8 +85,8 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     if (!waiting) return;
     const result = this.#take();
     if (!result) {
-      // What was appended is not after `after`.
-      waiting.forget = this.#tail.onAppend(() => this.#deliver());
+      // The event that was appended is not after `after`.
+      waiting.stopWaiting = this.#buffer.onAppend(() => this.#deliver());
       return;
     }
     this.#waiting = null;
@@ -96,8 +96,8 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#tail.readers--;
-    this.#waiting?.forget();
+    this.#buffer.readers--;
+    this.#waiting?.stopWaiting();
     this.#waiting?.resolve(done);
     this.#waiting = null;
     this.#onClose(this.#sawTerminal);

@@ -1,11 +1,11 @@
 import { isTerminal, mergeDeltas, type RunEvent } from './event.ts';
 
-/** A delta that has queued up is merged up to this many characters, so that no frame grows without bound. */
+/** Deltas that have queued up are merged up to this many characters, so that no frame grows without bound. */
 const maxMergedLength = 16_384;
 
 /**
- * The events of one run, in memory: written by the process that runs it, or filled in from the archive when it ran
- * elsewhere. Readers are positions in it (RunCursor), so a slow reader costs nothing.
+ * The events of one run, in memory: written by the process that carries it out, or filled from the archive if another
+ * process did. Readers are positions in it (RunCursor), so a slow reader costs nothing.
  */
 export class RunEventBuffer {
   readonly runId: string;
@@ -45,7 +45,7 @@ export class RunEventBuffer {
     this.#wake();
   }
 
-  /** Takes the events of a run that was carried out elsewhere; those that are here already are passed over. */
+  /** Adds the events of a run that was carried out elsewhere; events that are here already are skipped. */
   fill(events: readonly RunEvent[]): void {
     for (const event of events) if (!this.#closed && event.seq > this.lastSeq) this.append(event);
   }
@@ -57,13 +57,13 @@ export class RunEventBuffer {
     for (const wake of waiting) wake();
   }
 
-  /** Calls back once, when something is appended. @returns takes the wish back */
+  /** Calls back once, when something is appended. @returns a function that cancels the callback */
   onAppend(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
   }
 
-  /** The place in `events` of the first event after a seq. */
+  /** The position in `events` of the first event after a seq. */
   indexAfter(seq: number): number {
     let low = 0;
     let high = this.#events.length;
@@ -76,8 +76,8 @@ export class RunEventBuffer {
   }
 
   /**
-   * The event at a place and those that merge into it.
-   * @returns the event, and the place after it; or null at the end
+   * The event at a position, merged with those after it that can be merged.
+   * @returns the event and the position after it; null at the end
    */
   read(index: number): { event: RunEvent; next: number } | null {
     const first = this.#events[index];

@@ -11,7 +11,7 @@ export interface RoutingDecided {
   readonly alternatives: string[];
 }
 
-/** What an event of the log says. Ids are row ids. */
+/** An event without its place in the log. Ids are row ids. */
 export type RunEventPayload =
   | { readonly type: 'RunStarted'; readonly userMessageId: string }
   /** `decision` is as runs store it. */
@@ -44,8 +44,8 @@ export function isTerminal(event: RunEventPayload): boolean {
 }
 
 /**
- * Two adjacent deltas as one, where they may be one: of the same message, or both of reasoning.
- * @returns the merged event, with the seq and moment of the later one, or null
+ * Merges two adjacent deltas if both are of the same message, or both of reasoning.
+ * @returns the merged event, with the seq and the moment of the later one; null if they cannot be merged
  */
 export function mergeDeltas(first: RunEvent, second: RunEvent): RunEvent | null {
   if (first.type === 'TextDelta' && second.type === 'TextDelta') {

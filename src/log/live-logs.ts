@@ -1,40 +1,40 @@
 import type { RunEvent, RunEventPayload } from './event.ts';
 import { RunEventBuffer } from './event-buffer.ts';
 
-/** The hot log of one process: the tails of the runs that live in it, or that somebody follows from it. */
+/** The event buffers of one process: of the runs that it carries out, and of those that have readers here. */
 export class LiveRunLogs {
-  readonly #tails = new Map<string, RunEventBuffer>();
+  readonly #buffers = new Map<string, RunEventBuffer>();
 
-  /** The tail of a run, made where there is none yet. */
+  /** The buffer of a run; a new one if it has none. */
   open(runId: string): RunEventBuffer {
-    let tail = this.#tails.get(runId);
-    if (!tail) {
-      tail = new RunEventBuffer(runId);
-      this.#tails.set(runId, tail);
+    let buffer = this.#buffers.get(runId);
+    if (!buffer) {
+      buffer = new RunEventBuffer(runId);
+      this.#buffers.set(runId, buffer);
     }
-    return tail;
+    return buffer;
   }
 
-  /** The tail of a run, if it is here. */
+  /** The buffer of a run; undefined if it has none. */
   find(runId: string): RunEventBuffer | undefined {
-    return this.#tails.get(runId);
+    return this.#buffers.get(runId);
   }
 
   /** Gives an event its seq and makes it readable. */
   append(runId: string, payload: RunEventPayload): RunEvent {
-    const tail = this.open(runId);
-    const event: RunEvent = { ...payload, seq: tail.lastSeq + 1, runId, at: Date.now() };
-    tail.append(event);
+    const buffer = this.open(runId);
+    const event: RunEvent = { ...payload, seq: buffer.lastSeq + 1, runId, at: Date.now() };
+    buffer.append(event);
     return event;
   }
 
-  /** Lets go of a run. Cursors that are on it read on; new ones read the archive. */
+  /** Removes the buffer of a run. Cursors that hold it read on; new ones read the archive. */
   drop(runId: string): void {
-    this.#tails.delete(runId);
+    this.#buffers.delete(runId);
   }
 
-  /** The runs whose tails are here. */
+  /** The runs that have a buffer here. */
   runIds(): string[] {
-    return [...this.#tails.keys()];
+    return [...this.#buffers.keys()];
   }
 }

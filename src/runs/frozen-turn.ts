@@ -3,7 +3,7 @@ import type { PausedTurn } from '../engine/paused-turn.ts';
 import type { PlannedAgent } from '../engine/plan.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import { cleanJson } from '../engine/tool-result.ts';
-import type { PlannedTurn } from './plan/plan-turn.ts';
+import type { PlannedTurn } from './planned-turn.ts';
 
 const names = z.array(z.string()).readonly();
 const record = z.record(z.string(), z.unknown());

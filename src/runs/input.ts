@@ -18,7 +18,7 @@ const turnInput = z.strictObject({
   maxTokens: integer(1, 32_000).nullish(),
 });
 
-/** What one turn is asked for, checked. Ids are row ids. */
+/** The input of a turn, checked. Ids are row ids. */
 export interface TurnInput {
   readonly conversationId: string;
   readonly content: string;
@@ -31,6 +31,8 @@ export interface TurnInput {
   readonly model: string | null;
   readonly temperature: number | null;
   readonly maxTokens: number | null;
+  /** The SHA-256 of what the turn says, in hexadecimal: requests with the same idempotency key must agree in it. */
+  readonly payloadHash: string;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface TurnInput {
  */
 export function parseTurnInput(value: unknown): TurnInput {
   const input = parseInput(turnInput, value, ['input']);
-  return {
+  const checked = {
     conversationId: parseId('Conversation', input.conversationId, ['input', 'conversationId']),
     content: input.content,
     idempotencyKey: input.idempotencyKey,
@@ -52,20 +54,21 @@ export function parseTurnInput(value: unknown): TurnInput {
     temperature: input.temperature ?? null,
     maxTokens: input.maxTokens ?? null,
   };
+  return { ...checked, payloadHash: hashPayload(checked) };
 }
 
 /**
- * The SHA-256, in hexadecimal, of what a turn says: two requests with the same key must agree in it. How a client
- * reads the stream (`after`), and what it wants of a busy conversation or a dropped socket, may differ between tries.
+ * Hashes what a turn says. Not in it, because it may differ between tries: how a client reads the stream (`after`), and
+ * what it wants of a busy conversation or a dropped socket.
  */
-export function hashPayload(input: TurnInput): string {
+function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
   const { content, agentId, attachments, model, temperature, maxTokens } = input;
   return createHash('sha256')
     .update(JSON.stringify([content, agentId, attachments, model, temperature, maxTokens]))
     .digest('hex');
 }
 
-/** What is kept of the input in the run's row, so that it can be started later and elsewhere. */
+/** The part of the input that the run's row keeps, so that the run can begin later and on another instance. */
 export const storedTurn = z.strictObject({
   agentId: z.string().nullable(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']),

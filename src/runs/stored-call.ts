@@ -2,8 +2,8 @@ import type { TurnToolCall } from '../engine/events.ts';
 import type { ToolCall } from '../generated/prisma/client.ts';
 
 /**
- * A tool call as its row tells it, for an event.
- * @returns null where no agent has called it: it was imported
+ * A tool call as an event has it, from its row.
+ * @returns null if no agent called it: it was imported
  */
 export function readStoredCall(row: ToolCall): TurnToolCall | null {
   const { callId, step, index, name, editedArguments, decidedBy, agentId, startedAt } = row;

@@ -51,7 +51,7 @@ describe('a call that needs approval', () => {
     const { conversation } = await socketClient.ask(documents.conversation, { id: conversationId });
     expect(conversation.activeRun).toMatchObject({ id: runId, status: 'REQUIRES_ACTION' });
     // No process holds it.
-    expect(app.app.runs.active.size).toBe(0);
+    expect(app.app.runs.running.size).toBe(0);
 
     app.model.add({ text: 'It is refunded.' });
     expect(await decide(socketClient, runId, 'r1')).toMatchObject({ id: runId });

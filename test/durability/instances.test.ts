@@ -104,7 +104,7 @@ test('Deleting a conversation on one instance stops its turn on the other', asyn
   await one.model.received(1);
   await there.ask(`mutation ($id: ID!) { deleteConversation(id: $id) }`, { id: conversationId });
   await expect.poll(() => one.model.requests[0]?.signal.aborted).toBe(true);
-  await expect.poll(() => one.app.runs.active.size).toBe(0);
+  await expect.poll(() => one.app.runs.running.size).toBe(0);
   const gone = await here
     .runEvents('ws', startRun.id)
     .next()

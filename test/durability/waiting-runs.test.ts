@@ -71,7 +71,7 @@ test('However many waiting runs are followed, each reader hears how its own goes
   one.model.add({ text: 'Done.' });
   await decide(here, runId, 'r');
   expect(sequenceOf(await late.rest())).toEqual(sequenceOf(await reader.rest()));
-  expect(followed.filter((cursor) => cursor.ending)).toEqual([]);
+  expect(followed.filter((cursor) => cursor.hasUnreadEnd)).toEqual([]);
   for (const cursor of followed) await cursor.return();
 });
 
@@ -109,7 +109,7 @@ test.each([1, 3])(
     Object.defineProperty(db, '$transaction', { configurable: true, value: loseAnswers });
     app.model.add({ calls: [refund('r')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
-    await expect.poll(() => app.app.runs.active.size, drainTimeout).toBe(0);
+    await expect.poll(() => app.app.runs.running.size, drainTimeout).toBe(0);
     expect(lost).toBe(times);
     expect((await socketClient.ask(run, { id: runId })).run).toMatchObject({
       status: 'REQUIRES_ACTION',

@@ -93,9 +93,9 @@ async function refusalOver(way: string, variables: Record<string, unknown>, docu
 }
 
 async function expectNothingDone(act: () => Promise<void>): Promise<void> {
-  const before = { rows: await countRows(), asked: app.model.requests.length, active: app.app.runs.active.size };
+  const before = { rows: await countRows(), asked: app.model.requests.length, active: app.app.runs.running.size };
   await act();
-  expect({ rows: await countRows(), asked: app.model.requests.length, active: app.app.runs.active.size }).toEqual(
+  expect({ rows: await countRows(), asked: app.model.requests.length, active: app.app.runs.running.size }).toEqual(
     before,
   );
 }

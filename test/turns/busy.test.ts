@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RunScheduler } from '../../src/runs/scheduler.ts';
+import { RunScheduler } from '../../src/runs/scheduler/scheduler.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
 import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { StreamRefused, type TurnReader } from '../support/clients/turn-reader.ts';

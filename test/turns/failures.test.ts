@@ -170,5 +170,5 @@ test('A message whose row cannot be completed keeps the text that its readers ha
 
 test('After failed turns nothing of them stays in memory', async () => {
   await expect.poll(() => app.app.runs.log.runIds()).toEqual([]);
-  expect(app.app.runs.active.size).toBe(0);
+  expect(app.app.runs.running.size).toBe(0);
 });

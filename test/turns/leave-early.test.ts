@@ -52,5 +52,5 @@ test('A reader over SSE that leaves before the stream begins has left: its run i
   const started = (await statuses()).length;
   expect(started).toBeGreaterThan(0);
   await expect.poll(lines).toBeGreaterThanOrEqual(started);
-  await expect.poll(() => [runs.active.size, runs.log.runIds()]).toEqual([0, []]);
+  await expect.poll(() => [runs.running.size, runs.log.runIds()]).toEqual([0, []]);
 });

@@ -7,7 +7,7 @@ import type { Statement } from '../../src/database/statements.ts';
 import type { ScriptedStep } from '../../src/demo/steps.ts';
 import type { RunEvent } from '../../src/log/event.ts';
 import { chatTurn } from '../../src/runs/commands/follow.ts';
-import { RunScheduler } from '../../src/runs/scheduler.ts';
+import { RunScheduler } from '../../src/runs/scheduler/scheduler.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openSocketClient, type SocketClient } from '../support/chat.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database/database.ts';
@@ -113,7 +113,7 @@ test('A long history costs as many statements as none', async () => {
     const before = counted.statements.length;
     const input = { conversationId, content: `Question ${turn}`, idempotencyKey: randomUUID() };
     for await (const _ of await chatTurn(viewer, counted.host, input));
-    await Promise.all([...counted.host.active.values()].map((active) => active.done));
+    await Promise.all([...counted.host.running.values()].map((active) => active.done));
     costs.push(counted.statements.length - before);
   }
   // The first turn has no past to read the tool calls and handoffs of.

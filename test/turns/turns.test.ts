@@ -341,12 +341,12 @@ test('Deleting a conversation stops its turns, and every reader hears the end', 
   // What it cost is not forgotten.
   const { viewer } = await socketClient.ask(`{ viewer { usage { modelCalls complete } } }`);
   expect(viewer.usage).toEqual({ modelCalls: 1, complete: false });
-  expect(app.app.runs.active.size).toBe(0);
+  expect(app.app.runs.running.size).toBe(0);
 });
 
 test('After turns of every kind nothing of them stays in memory', async () => {
   await expect.poll(() => app.app.runs.log.runIds()).toEqual([]);
-  expect(app.app.runs.active.size).toBe(0);
+  expect(app.app.runs.running.size).toBe(0);
 });
 
 async function first<T>(events: readonly T[]): Promise<T> {

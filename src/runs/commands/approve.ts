@@ -14,7 +14,9 @@ import { lazyCheck } from '../../tools/parameters/check.ts';
 import { type PauseState, readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
-import { leaseMs, type ResumedRun, type RunScheduler } from '../scheduler.ts';
+import type { ResumedRun, RunRuntime } from '../runtime.ts';
+import { lockConversationOf } from '../transitions/lock-conversation.ts';
+import { resumeRun } from '../transitions/resume-run.ts';
 
 /** What a person decides on a call. */
 export interface ApprovalInput {
@@ -39,7 +41,7 @@ const jsonObject = z.record(z.string(), z.unknown());
  */
 export async function approveToolCall(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   input: ApprovalInput,
   query: RunQuery = {},
 ): Promise<Run> {
@@ -49,10 +51,8 @@ export async function approveToolCall(
   // Before the transaction: a server may have to be connected to.
   const tool = editedArguments === null ? undefined : await findTool(viewer, runtime, id, callId);
   const resumed = await runtime.db.$transaction(async (tx) => {
-    // The conversation's row first, as everywhere: decisions on one run come one after another.
-    const [lock] = await tx.$queryRaw<{ now: Date }[]>`
-      SELECT now() AS now FROM conversations WHERE id = (SELECT conversation_id FROM runs WHERE id = ${id}::uuid)
-      FOR UPDATE`;
+    // Decisions on one run come one after another.
+    const lock = await lockConversationOf(tx, id);
     const found = await tx.run.findUnique({ where: { id }, include: { toolCalls: true, pause: true, archive: true } });
     if (!lock || !found) throw new NotFoundError(`There is no run ${input.runId}.`);
     const { toolCalls, pause, archive, ...run } = found;
@@ -73,21 +73,14 @@ export async function approveToolCall(
 
     const state = readPauseState(pause?.state);
     const events = archive ? unpackEvents(id, archive.events) : [];
-    const leased = {
-      status: 'RUNNING',
-      actionExpiresAt: null,
-      leaseOwner: runtime.instanceId,
-      leaseExpiresAt: new Date(Date.now() + leaseMs),
-    } as const;
-    await tx.run.update({ where: { id }, data: leased });
-    await tx.runPause.deleteMany({ where: { runId: id } });
+    const continued = await resumeRun(tx, runtime, run);
     // Nothing is begun that would be interrupted at once: another instance, or the next one here, takes it. Looked at
     // last: the server can have begun to stop since the first statement.
     if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
-    return { run: { ...run, ...leased }, events, resumed: { state, decisions: readDecisions(calls) } };
+    return { run: continued, events, resumed: { state, decisions: readDecisions(calls) } };
   });
 
-  if (resumed) goOn(viewer, runtime, resumed);
+  if (resumed) continueRun(viewer, runtime, resumed);
   const run = await readRun(viewer, runtime.db, id, query);
   runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: id });
   return run;
@@ -117,12 +110,7 @@ function readArguments({ approve, arguments: written }: ApprovalInput): string |
 }
 
 /** The tool of a call as it is now, if it is there. */
-async function findTool(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  runId: string,
-  callId: string,
-): Promise<Tool | undefined> {
+async function findTool(viewer: Viewer, runtime: RunRuntime, runId: string, callId: string): Promise<Tool | undefined> {
   const call = await runtime.db.toolCall.findFirst({ where: { runId, callId }, select: { name: true } });
   return call ? (await runtime.tools.findTools(viewer, [call.name], 'person'))[0] : undefined;
 }
@@ -172,12 +160,12 @@ function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
   );
 }
 
-/** Carries out the rest of a turn, here. Its readers on this instance stay with it. */
-function goOn(
+/** Carries out the rest of a turn, here. Its readers on this instance stay attached. */
+function continueRun(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   { run, events, resumed }: { readonly run: Run; readonly events: readonly RunEvent[]; readonly resumed: ResumedRun },
 ): void {
   runtime.log.open(run.id).fill(events);
-  runtime.launch({ viewer, run, stored: storedTurn.parse(run.input), resumed });
+  runtime.launch({ viewer, run, stored: storedTurn.parse(run.input), turn: null, openingMessage: null, resumed });
 }

@@ -1,28 +1,29 @@
-import { badInput, integer, parseInput } from '../../api/input.ts';
+import { badInput, type InputPath, integer, parseInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { RunCursor } from '../../log/cursor.ts';
+import type { RunEvent } from '../../log/event.ts';
 import { RunEventBuffer } from '../../log/event-buffer.ts';
-import { storedTurn } from '../input.ts';
+import { backfillFromArchive, readArchive } from '../archive.ts';
+import { parseTurnInput, storedTurn } from '../input.ts';
 import { cacheEndedRun } from '../read/deleted-run.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
-import type { RunScheduler } from '../scheduler.ts';
-import { backfillFromArchive, readArchive } from '../upkeep/sync-remote.ts';
-import { cancelRow, cancelWaiting } from './cancel.ts';
-import { startRun } from './start.ts';
+import type { RunRuntime } from '../runtime.ts';
+import { hasEnded } from '../statuses.ts';
+import { cancelWaiting } from '../transitions/cancel-waiting.ts';
+import { cancelRow } from './cancel.ts';
+import { startTurn } from './start.ts';
 
 /**
  * Starts a turn, or attaches to the one that its idempotency key has started, and follows it to the terminal event.
+ * @param rawInput a ChatTurnInput
  * @throws as startRun and followRun do
  */
-export async function chatTurn(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  input: { readonly after?: number | null | undefined } & Record<string, unknown>,
-): Promise<RunCursor> {
-  const run = await startRun(viewer, runtime, input);
-  return openCursor(runtime, run, input.after ?? 0, ['input', 'after']);
+export async function chatTurn(viewer: Viewer, runtime: RunRuntime, rawInput: unknown): Promise<RunCursor> {
+  const input = parseTurnInput(rawInput);
+  const run = await startTurn(viewer, runtime, input);
+  return openCursor(runtime, run, { after: input.after, path: ['input', 'after'] });
 }
 
 /**
@@ -32,30 +33,26 @@ export async function chatTurn(
  * @throws {BadUserInputError} when `after` is negative, or beyond the last event
  * @throws {ForbiddenError} {@link NotFoundError} for the run
  */
-export async function followRun(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  rawId: string,
-  after: number,
-): Promise<RunCursor> {
+export async function followRun(viewer: Viewer, runtime: RunRuntime, rawId: string, after: number): Promise<RunCursor> {
   parseInput(integer(0, 2_147_483_647), after, ['after']);
   const run = await findRun(viewer, runtime.db, rawId, ['runId']);
-  return openCursor(runtime, run, after, ['after']);
+  return openCursor(runtime, run, { after, path: ['after'] });
 }
 
 /**
- * Runs a whole turn: starts or attaches as startRun does, and drains the stream.
- * @returns the run, when it is over or waits for a person
+ * Runs a whole turn: starts or attaches as startRun does, and reads the stream to its end.
+ * @param rawInput a ChatTurnInput
+ * @returns the run, when it has ended or waits for a person
  */
 export async function sendMessage(
   viewer: Viewer,
-  runtime: RunScheduler,
-  input: Record<string, unknown>,
+  runtime: RunRuntime,
+  rawInput: unknown,
   query: RunQuery = {},
 ): Promise<Run> {
-  const run = await startRun(viewer, runtime, input);
-  for await (const event of await openCursor(runtime, run, 0, ['input', 'after'], { stays: true })) {
-    // The answer is in the rows; so is whether it waits still: where it is attached to, it may have gone on since.
+  const run = await startTurn(viewer, runtime, parseTurnInput(rawInput));
+  for await (const event of await openCursor(runtime, run, { after: 0, path: ['input', 'after'], mayLeave: true })) {
+    // The answer is in the rows. Whether the run still waits is there too: if it was attached to, it may have continued.
     if (event.type !== 'ApprovalRequested') continue;
     const { status } = await readRun(viewer, runtime.db, run.id);
     if (status === 'REQUIRES_ACTION') break;
@@ -63,55 +60,97 @@ export async function sendMessage(
   return readRun(viewer, runtime.db, run.id, query);
 }
 
-/** @param options.stays whether leaving is no wish that the run should end */
-async function openCursor(
-  runtime: RunScheduler,
-  run: Run,
-  after: number,
-  path: readonly string[],
-  options: { readonly stays: boolean } = { stays: false },
-): Promise<RunCursor> {
-  // One that waits for a person is carried out nowhere; all that has happened in it is in its archive. Read before there
-  // is a tail: one that nobody reads yet may be dropped at any await.
-  const past = run.status === 'REQUIRES_ACTION' ? await readArchive(runtime.db, run.id) : null;
-  let tail = runtime.log.find(run.id);
-  // Its last seq is known where it is carried out, and where it has ended. One that waits has none.
-  const running = tail !== undefined && runtime.active.has(run.id);
-  if (!tail && hasEnded(run)) {
-    tail = new RunEventBuffer(run.id);
-    if (!(await backfillFromArchive(runtime.db, tail))) throw new Error(`Run ${run.id} has ended and has no archive.`);
-  }
-  // A run that another process carries out, or that waits in the queue: its tail is filled when it ends (remote.ts), or
-  // written when this process takes it over.
-  tail ??= runtime.log.open(run.id);
-  if (past) tail.fill(past);
+interface ReadFrom {
+  /** A seq, exclusive. */
+  readonly after: number;
+  /** Where `after` stands in the arguments. */
+  readonly path: InputPath;
+  /** Whether the reader may leave without cancelling a run that is cancelled on disconnect. */
+  readonly mayLeave?: boolean;
+}
 
-  if ((tail.closed || running || past || run.status === 'QUEUED') && after > tail.lastSeq) {
-    throw badInput(path, `must be at most ${tail.lastSeq}, the seq of the last event so far`);
+async function openCursor(
+  runtime: RunRuntime,
+  run: Run,
+  { after, path, mayLeave = false }: ReadFrom,
+): Promise<RunCursor> {
+  const location = await locate(runtime, run);
+  // Nothing is awaited from here on: a buffer that nobody reads yet may be dropped at any await.
+  const { buffer, isComplete, countsReaders } = openBuffer(runtime, run, location);
+  if ((buffer.closed || isComplete) && after > buffer.lastSeq) {
+    throw badInput(path, `must be at most ${buffer.lastSeq}, the seq of the last event so far`);
   }
-  // Whether its readers were this process's to count: it may be carried out elsewhere by the time they leave.
-  const attachedHere = running || past !== null || run.status === 'QUEUED';
   const close = (finished: boolean) => {
     runtime.cursors.delete(cursor);
-    if (finished || tail.closed || tail.readers > 0 || options.stays || !cancelsOnDisconnect(runtime, run)) return;
-    // Of one that another process carried out already when this reader came, that one sees to it.
-    const here = runtime.active.has(run.id) || attachedHere;
-    const cancelling = here ? cancelRow(runtime, run.id, new TurnAborted()) : cancelWaiting(runtime, run.id);
+    if (finished || buffer.closed || buffer.readers > 0 || mayLeave || !cancelsOnDisconnect(runtime, run)) return;
+    // Readers are counted where they are: a run that another process carried out when this reader came is cancelled by
+    // that process, for its own readers.
+    const isOurs = runtime.running.has(run.id) || countsReaders;
+    const cancelling = isOurs ? cancelRow(runtime, run.id, new TurnAborted()) : cancelWaiting(runtime, run.id);
     cancelling.catch((error: unknown) =>
-      runtime.logger.error({ err: error, runId: run.id }, 'a run whose last reader has gone could not be cancelled'),
+      runtime.logger.error({ err: error, runId: run.id }, 'could not cancel a run whose last reader has left'),
     );
   };
-  const cursor: RunCursor = new RunCursor(tail, after, close, (terminal) => cacheEndedRun(terminal, run));
+  const cursor: RunCursor = new RunCursor(buffer, after, close, (terminal) => cacheEndedRun(terminal, run));
   runtime.cursors.add(cursor);
   return cursor;
 }
 
-/** Whether a run stops without readers. */
-function cancelsOnDisconnect(runtime: RunScheduler, run: Run): boolean {
-  const active = runtime.active.get(run.id);
-  return active?.cancelOnDisconnect ?? storedTurn.parse(run.input).onDisconnect === 'CANCEL';
+/** The events of a run, as a reader gets them. */
+interface OpenBuffer {
+  readonly buffer: RunEventBuffer;
+  /** Whether the buffer holds every event so far: a reader can then not be ahead of it. */
+  readonly isComplete: boolean;
+  /** Whether this process counts the run's readers, also if the run is carried out elsewhere by the time they leave. */
+  readonly countsReaders: boolean;
 }
 
-function hasEnded(run: Run): boolean {
-  return run.status === 'COMPLETED' || run.status === 'FAILED' || run.status === 'CANCELLED';
+function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenBuffer {
+  switch (location.kind) {
+    // No process carries it out; all that has happened in it is in its archive. It may have continued here since: then
+    // the buffer has these events already.
+    case 'waiting': {
+      const buffer = runtime.log.open(run.id);
+      buffer.fill(location.past);
+      return { buffer, isComplete: true, countsReaders: true };
+    }
+    // This process writes its events into the buffer.
+    case 'running':
+      return { buffer: location.buffer, isComplete: true, countsReaders: true };
+    // Replayed from the archive, for this reader alone.
+    case 'ended':
+      return { buffer: location.buffer, isComplete: true, countsReaders: false };
+    // It has no events. They are written into the buffer if this process begins the run.
+    case 'queued':
+      return { buffer: runtime.log.open(run.id), isComplete: true, countsReaders: true };
+    // Another process carries it out. The buffer is filled when the run ends or waits (sync-remote.ts).
+    case 'elsewhere':
+      return { buffer: runtime.log.open(run.id), isComplete: false, countsReaders: false };
+  }
+}
+
+/** Where a run is, and with it its events. */
+type RunLocation =
+  | { readonly kind: 'waiting'; readonly past: readonly RunEvent[] }
+  | { readonly kind: 'running' | 'ended'; readonly buffer: RunEventBuffer }
+  | { readonly kind: 'queued' | 'elsewhere' };
+
+async function locate(runtime: RunRuntime, run: Run): Promise<RunLocation> {
+  const past = run.status === 'REQUIRES_ACTION' ? await readArchive(runtime.db, run.id) : null;
+  if (past) return { kind: 'waiting', past };
+  const live = runtime.log.find(run.id);
+  if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
+  if (!live && hasEnded(run)) {
+    const buffer = new RunEventBuffer(run.id);
+    if (!(await backfillFromArchive(runtime.db, buffer)))
+      throw new Error(`Run ${run.id} has ended and has no archive.`);
+    return { kind: 'ended', buffer };
+  }
+  return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };
+}
+
+/** Whether a run is cancelled when its last reader leaves. */
+function cancelsOnDisconnect(runtime: RunRuntime, run: Run): boolean {
+  const active = runtime.running.get(run.id);
+  return active?.cancelOnDisconnect ?? storedTurn.parse(run.input).onDisconnect === 'CANCEL';
 }

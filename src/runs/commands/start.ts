@@ -1,38 +1,45 @@
-import { ConflictError } from '../../api/errors.ts';
+import { ConflictError, RateLimitedError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import { appendMessage } from '../../conversations/append.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
-import type { Message, Run } from '../../generated/prisma/client.ts';
-import { hashPayload, parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
-import { type CompiledTurn, type ConversationForTurn, compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
+import type { Run } from '../../generated/prisma/client.ts';
+import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
+import { type ConversationForTurn, compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
+import type { CompiledTurn } from '../planned-turn.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
-import { leaseMs, type RunScheduler } from '../scheduler.ts';
+import type { OpeningMessage, RunRuntime } from '../runtime.ts';
+import { unfinishedStatuses } from '../statuses.ts';
+import { createRun } from '../transitions/create-run.ts';
+import { createRunFast } from '../transitions/create-run-fast.ts';
+import { lockConversation } from '../transitions/lock-conversation.ts';
+import type { NewTurn } from '../transitions/new-turn.ts';
 import { cancelRow } from './cancel.ts';
-import { startInOneStatement } from './start-fast.ts';
 
 /**
  * Starts a turn exactly once, or finds the one that its idempotency key has started.
- *
- * One statement does it where nothing is in the way (start-at-once.ts). Otherwise one transaction holds the conversation's
- * row while it looks at the key and at what is active, and writes the user message and the run. The model is called after
- * that has committed.
- *
  * @param rawInput a ChatTurnInput
- * @returns the run; it goes on by itself
+ * @returns the run, which continues by itself
  * @throws {BadUserInputError} naming the field; {@link ConflictError} when the key came with another payload, or the
  *   conversation is busy and `ifBusy` is REJECT; {@link RateLimitedError};
  *   {@link ForbiddenError}, {@link NotFoundError} for the conversation
  */
-export async function startRun(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  rawInput: unknown,
-  query?: RunQuery,
-): Promise<Run> {
-  const input = parseTurnInput(rawInput);
+export function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown, query: RunQuery): Promise<Run> {
+  return startTurn(viewer, runtime, parseTurnInput(rawInput), query);
+}
+
+/**
+ * As {@link startRun}, with an input that is checked.
+ *
+ * One statement does it if nothing is in the way (create-run-fast.ts). Otherwise one transaction holds the
+ * conversation's row while it looks at the key and at the unfinished runs, and writes the user message and the run. The
+ * model is called after that has committed.
+ *
+ * @param query what to load beside the row; the row alone is returned as it was written
+ */
+export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
   const { agentId, onDisconnect, model, temperature, maxTokens } = input;
   const stored: StoredTurn = { agentId, onDisconnect, model, temperature, maxTokens, roles: [...viewer.roles] };
 
@@ -41,34 +48,32 @@ export async function startRun(
   try {
     turn = await compileTurn(viewer, runtime, conversation, stored);
   } catch (error) {
-    // What a key has started can be attached to, also when its agent could not get the floor any more.
+    // A client can attach to the run that its key has started, even if that run's agent could not be chosen any more.
     const { conversationId, idempotencyKey } = input;
     const same = await runtime.db.run.findFirst({ where: { conversationId, idempotencyKey } });
     if (!same) throw error;
-    assertSamePayload(same, hashPayload(input));
+    assertSamePayload(same, input);
     return query ? readRun(viewer, runtime.db, same.id, query) : same;
   }
   if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
-  const { run, created, first, superseded } = await writeRun(
-    viewer,
-    runtime,
-    input,
-    stored,
-    turn,
-    conversation.runs.length === 0,
-  );
+  const newTurn: NewTurn = { viewer, input, stored, turn };
+  const assumeIdle = conversation.runs.length === 0;
+  const fast = assumeIdle ? await tryStartFast(runtime, newTurn) : null;
+  const { run, created, openingMessage, superseded } = fast ?? (await startInTransaction(runtime, newTurn));
 
-  if (created && run.status === 'RUNNING') runtime.launch({ viewer, run, stored, turn, first });
+  if (created && run.status === 'RUNNING') {
+    runtime.launch({ viewer, run, stored, turn, openingMessage, resumed: null });
+  }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id);
   if (created) announceRun(runtime, conversation, run, turn);
-  // Those in front are stopped, the last of the queue first; when the one that runs has ended, this one is next.
+  // The runs before it are stopped, the last of the queue first; when the one that is running has ended, this one begins.
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
-  // The row that is answered: as it is now, or with what a document selects.
+  // Returns the row as it is now, or with what the document selects.
   return query || superseded.length > 0 ? readRun(viewer, runtime.db, run.id, query) : run;
 }
 
-/** Tells the readers of the conversation what starting the run has changed in it. */
-function announceRun(runtime: RunScheduler, conversation: ConversationForTurn, run: Run, turn: CompiledTurn): void {
+/** Notifies the readers of the conversation of what the start of the run has changed in it. */
+function announceRun(runtime: RunRuntime, conversation: ConversationForTurn, run: Run, turn: CompiledTurn): void {
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
   runtime.feed.publish({ type: 'MessageAdded', conversationId, messageId: run.userMessageId });
   if (conversation.autoTitle) runtime.feed.publish({ type: 'ConversationUpdated', conversationId });
@@ -85,125 +90,121 @@ function announceRun(runtime: RunScheduler, conversation: ConversationForTurn, r
   }
 }
 
-const active = ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] as const;
+/** The runs that are in the way of a turn: the one that its key has started, and the unfinished ones. */
+function blocking({ idempotencyKey }: TurnInput) {
+  return { OR: [{ idempotencyKey }, { status: { in: [...unfinishedStatuses] } }] };
+}
 
 /** Reads all that a turn is compiled from, and whether a run is in its way; one statement. */
-async function loadConversation(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  { conversationId: id, idempotencyKey }: TurnInput,
-) {
-  const inTheWay = {
-    where: { OR: [{ idempotencyKey }, { status: { in: [...active] } }] },
-    select: { id: true },
-    take: 1,
-  };
+async function loadConversation(viewer: Viewer, runtime: RunRuntime, input: TurnInput) {
+  const runs = { where: blocking(input), select: { id: true }, take: 1 };
   const conversation = await runtime.db.conversation.findUnique({
-    where: { id },
-    include: { ...conversationForTurn, runs: inTheWay },
+    where: { id: input.conversationId },
+    include: { ...conversationForTurn, runs },
   });
   if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId)
     return conversation;
-  throw notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', id)}`, conversation);
+  throw absentConversation(viewer, input, conversation);
 }
 
-function assertSamePayload(run: Run, payloadHash: string): void {
+function absentConversation(
+  viewer: Viewer,
+  { conversationId }: TurnInput,
+  row: Parameters<typeof notFoundOrForbidden>[2],
+): Error {
+  return notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversationId)}`, row);
+}
+
+function assertSamePayload(run: Run, { payloadHash }: TurnInput): void {
   if (run.payloadHash === payloadHash) return;
   const message = 'This idempotencyKey has started a turn with another payload. Use a fresh key for a new turn.';
   throw new ConflictError(message, formatId('Run', run.id));
 }
 
-/** Active and queued runs of one conversation. */
-const maxWaiting = 50;
+/** Unfinished runs of one conversation at most. */
+const maxUnfinished = 50;
 
-interface Written {
+interface Started {
   readonly run: Run;
   readonly created: boolean;
-  /** The user message, where the conversation begins with it. */
-  readonly first: Message | null;
+  readonly openingMessage: OpeningMessage | null;
   /** Runs that have to make room. */
   readonly superseded: readonly string[];
 }
 
-async function writeRun(
-  viewer: Viewer,
-  runtime: RunScheduler,
-  input: TurnInput,
-  stored: StoredTurn,
-  turn: CompiledTurn,
-  assumeIdle: boolean,
-): Promise<Written> {
-  const { conversationId, idempotencyKey } = input;
-  const payloadHash = hashPayload(input);
-  const atOnce = assumeIdle ? await startInOneStatement(viewer, runtime, input, stored, turn, payloadHash) : null;
-  if (atOnce) return { ...atOnce, created: true, superseded: [] };
+/**
+ * Starts a turn in one statement. Of two requests that both see an idle conversation, the unique indexes (one begun run,
+ * one run for each key) let one through; for the other the statement fails as a whole.
+ *
+ * Consumes one rate-limit point, and refunds it if the turn was not started.
+ * @returns null, with nothing written, if something is in its way or the viewer has no points left: the transaction
+ *   finds out which
+ */
+async function tryStartFast(runtime: RunRuntime, newTurn: NewTurn): Promise<Started | null> {
+  const { viewer, input } = newTurn;
+  if (input.after > 0 || !(await tryTakePoint(viewer, runtime))) return null;
+  let created: Awaited<ReturnType<typeof createRunFast>> = null;
+  try {
+    created = await createRunFast(runtime, newTurn);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+  } finally {
+    if (created === null) await runtime.turnLimit.giveBack(viewer);
+  }
+  if (created === null) return null;
+  return { run: created.run, created: true, openingMessage: openingMessage(input, created.position), superseded: [] };
+}
 
+/** Takes a rate-limit point. False if there is none: attaching may still be free. */
+async function tryTakePoint(viewer: Viewer, runtime: RunRuntime): Promise<boolean> {
+  try {
+    await runtime.turnLimit.take(viewer);
+    return true;
+  } catch (error) {
+    if (error instanceof RateLimitedError) return false;
+    throw error;
+  }
+}
+
+function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Started> {
+  const { viewer, input } = newTurn;
   return runtime.db.$transaction(async (tx) => {
-    // From here on nobody else starts or ends a run in the conversation.
-    const userMessageDraft = { role: 'USER', content: input.content, attachments: [...input.attachments] } as const;
-    const lock = await tx.$queryRaw<{ next: number }[]>`
-      SELECT run_count + 1 AS next FROM conversations WHERE id = ${conversationId}::uuid FOR UPDATE`;
-    const number = lock[0]?.next;
-    if (number === undefined)
-      throw notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversationId)}`, null);
+    const conversation = await lockConversation(tx, input.conversationId);
+    if (!conversation) throw absentConversation(viewer, input, null);
 
     const related = await tx.run.findMany({
-      where: { conversationId, OR: [{ idempotencyKey }, { status: { in: [...active] } }] },
+      where: { conversationId: conversation.id, ...blocking(input) },
       orderBy: { number: 'asc' },
     });
-    const same = related.find((run) => run.idempotencyKey === idempotencyKey);
+    const same = related.find((run) => run.idempotencyKey === input.idempotencyKey);
     if (same) {
-      assertSamePayload(same, payloadHash);
-      return { run: same, created: false, first: null, superseded: [] };
+      assertSamePayload(same, input);
+      return { run: same, created: false, openingMessage: null, superseded: [] };
     }
     if (input.after > 0)
-      throw badInput(['input', 'after'], 'must be 0 where the idempotencyKey has started no turn yet');
+      throw badInput(['input', 'after'], 'must be 0 if the idempotencyKey has not started a turn yet');
     const blockingRun = related.at(0);
     if (blockingRun && input.ifBusy === 'REJECT') {
       throw new ConflictError('The conversation is busy with another turn.', formatId('Run', blockingRun.id));
     }
-
-    if (related.length >= maxWaiting) {
-      throw new ConflictError(
-        `At most ${maxWaiting} turns of a conversation may wait.`,
-        blockingRun && formatId('Run', blockingRun.id),
-      );
+    if (blockingRun && related.length >= maxUnfinished) {
+      const message = `At most ${maxUnfinished} turns of a conversation may wait.`;
+      throw new ConflictError(message, formatId('Run', blockingRun.id));
     }
 
     // Only now: attaching again costs nothing, however often a client comes back.
     await runtime.turnLimit.take(viewer);
-
-    const startsRun = {
-      activeAgentId: blockingRun ? null : turn.startAgentId,
-      asked: !blockingRun && stored.agentId !== null,
-    };
-    const message = await appendMessage(tx, viewer.tenantId, conversationId, userMessageDraft, { startsRun });
-    const now = new Date();
-    const running = blockingRun
-      ? ({ status: 'QUEUED' } as const)
-      : ({
-          status: 'RUNNING',
-          startedAt: now,
-          leaseOwner: runtime.instanceId,
-          leaseExpiresAt: new Date(now.getTime() + leaseMs),
-          agentId: turn.startAgentId,
-          routingDecision: turn.routing,
-        } as const);
-    const run = await tx.run.create({
-      data: {
-        ...running,
-        tenantId: viewer.tenantId,
-        userId: viewer.userId,
-        conversationId,
-        number,
-        idempotencyKey,
-        payloadHash,
-        input: stored,
-        userMessageId: message.id,
-        createdAt: now,
-      },
+    const { run, message } = await createRun(tx, runtime, conversation, {
+      ...newTurn,
+      queued: blockingRun !== undefined,
     });
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
-    return { run, created: true, first: message.position === 1 ? message : null, superseded };
+    return { run, created: true, openingMessage: openingMessage(input, message.position), superseded };
   });
+}
+
+/** The user message as history needs it; null if it is not the first of its conversation. */
+function openingMessage({ content, attachments }: TurnInput, position: number): OpeningMessage | null {
+  if (position > 1) return null;
+  return { role: 'USER', content, step: null, attachments: [...attachments] };
 }

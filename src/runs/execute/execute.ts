@@ -3,60 +3,66 @@ import { SwitchboardError } from '../../api/errors.ts';
 import { withoutCounting } from '../../database/statements.ts';
 import type { RunPlan } from '../../engine/plan.ts';
 import type { TurnPorts } from '../../engine/ports.ts';
-import { runTurn } from '../../engine/run-turn.ts';
+import { internalFailure, runTurn } from '../../engine/run-turn.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
-import { type CompiledTurn, compileTurn, conversationForTurn, type PlannedTurn } from '../plan/plan-turn.ts';
-import type { ActiveRun, RunScheduler } from '../scheduler.ts';
-import { finishRun, type RunEnd } from './finish.ts';
-import { type Pause, pauseRun } from './pause.ts';
-import { RunRecorder } from './recorder.ts';
+import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
+import type { CompiledTurn, PlannedTurn } from '../planned-turn.ts';
+import { cancelledEnd, type RunEnd } from '../run-end.ts';
+import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
+import { setAgent } from '../transitions/set-agent.ts';
+import { finishRun, unsavedFailure } from './finish.ts';
+import { type Pause, waitForApproval } from './pause.ts';
+import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
+
+/** A run that is carried out, and the way to stop it. */
+interface Execution extends LaunchRequest {
+  readonly signal: AbortSignal;
+  stop(reason: unknown): void;
+}
 
 /**
  * Carries out a run from its first event, or from its pause, to its last or to its next pause: the engine's events are
- * written down, then given to the log. Detached: nothing of it hangs on a socket or on the operation that started it.
+ * written to rows, then given to the log. Detached: it depends on no socket and on no operation.
  * @returns when the rows are written and every reader can read the last event
  */
-export function executeRun(runtime: RunScheduler, active: ActiveRun): Promise<void> {
+export function executeRun(runtime: RunRuntime, execution: Execution, recorder: RunRecorder): Promise<RunOutcome> {
   return withoutCounting(async () => {
-    const recorder = new RunRecorder(runtime, active);
-    active.recorder = recorder;
-    // What was before a pause is in the rows as it is in the log. Said before anything is awaited: it is asked for at once.
-    if (active.resumed) recorder.noteCheckpoint(runtime.log.open(active.run.id).lastSeq);
-    const came = await carryOut(runtime, active, recorder);
-    if (!('waiting' in came)) return finishRun(runtime, active, recorder, came);
-    const end = await tryPause(runtime, active, recorder, came);
-    if (end) await finishRun(runtime, active, recorder, end);
+    // The rows of before the pause hold what the log holds. Noted before anything is awaited: readers ask immediately.
+    if (execution.resumed) recorder.noteCheckpoint(runtime.log.open(execution.run.id).lastSeq);
+    const outcome = await carryOut(runtime, execution, recorder);
+    if (!('waiting' in outcome)) return finishRun(runtime, execution, recorder, outcome);
+    const end = await tryPause(runtime, execution, recorder, outcome);
+    return end ? finishRun(runtime, execution, recorder, end) : 'waiting';
   });
 }
 
 /** Lets a run wait. @returns null, or how it ends instead */
 async function tryPause(
-  runtime: RunScheduler,
-  active: ActiveRun,
+  runtime: RunRuntime,
+  execution: Execution,
   recorder: RunRecorder,
   pause: Pause,
 ): Promise<RunEnd | null> {
   try {
-    // Where it may not wait, somebody has asked for its end.
-    return (await pauseRun(runtime, active, recorder, pause)) ? null : { status: 'CANCELLED', failure: null };
+    // If it may not wait, somebody has asked for its end.
+    return (await waitForApproval(runtime, execution, recorder, pause)) ? null : cancelledEnd;
   } catch (error) {
-    runtime.logger.error({ err: error, runId: active.run.id }, 'a run could not be paused');
-    recorder.broken = true;
-    const failure = { code: 'INTERNAL', message: 'The turn could not be saved.', retryable: true } as const;
-    return { status: 'FAILED', failure };
+    runtime.logger.error({ err: error, runId: execution.run.id }, 'failed to pause a run');
+    recorder.markIncomplete();
+    return { status: 'FAILED', failure: unsavedFailure };
   }
 }
 
-async function carryOut(runtime: RunScheduler, active: ActiveRun, recorder: RunRecorder): Promise<RunEnd | Pause> {
-  const { run, controller } = active;
+async function carryOut(runtime: RunRuntime, execution: Execution, recorder: RunRecorder): Promise<RunEnd | Pause> {
+  const { run, viewer, resumed, signal } = execution;
   const { log } = runtime;
   try {
-    const { turn, plan } = active.resumed
-      ? await resumeTurn(runtime, active.viewer, active.resumed, controller.signal)
-      : await beginTurn(runtime, active);
-    recorder.agentId = turn.startAgentId;
-    for await (const event of runTurn(plan, portsOf(runtime, active, turn), controller.signal)) {
+    const { turn, plan } = resumed
+      ? await resumeTurn(runtime, viewer, resumed, signal)
+      : await beginTurn(runtime, execution);
+    recorder.beginWith(turn.startAgentId);
+    for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal)) {
       switch (event.type) {
         case 'textDelta':
         case 'reasoningDelta':
@@ -67,13 +73,11 @@ async function carryOut(runtime: RunScheduler, active: ActiveRun, recorder: RunR
         case 'turnCompleted':
           return { status: 'COMPLETED', failure: null };
         case 'turnCancelled':
-          return { status: 'CANCELLED', failure: null };
+          return cancelledEnd;
         case 'turnFailed':
           if (event.cause !== undefined) {
-            runtime.logger.warn(
-              { runId: run.id, code: event.failure.code, cause: describeCause(event.cause) },
-              'a turn failed',
-            );
+            const { failure, cause } = event;
+            runtime.logger.warn({ runId: run.id, code: failure.code, cause: describeCause(cause) }, 'a turn failed');
           }
           return { status: 'FAILED', failure: event.failure };
         default: {
@@ -84,65 +88,64 @@ async function carryOut(runtime: RunScheduler, active: ActiveRun, recorder: RunR
     }
     throw new Error('The engine ended without an end.');
   } catch (error) {
-    controller.abort(error);
-    recorder.broken = true;
+    execution.stop(error);
+    recorder.markIncomplete();
     if (error instanceof SwitchboardError) {
-      // What was there when the turn was asked for, and is not when it begins: its agent, say. Nothing of it is broken.
+      // Something was there when the turn was asked for, and is not when it begins: its agent, for example.
       runtime.logger.info({ runId: run.id, code: error.code }, 'a turn could not begin');
       return { status: 'FAILED', failure: { code: 'INTERNAL', message: error.message, retryable: false } };
     }
     runtime.logger.error({ err: error, runId: run.id }, 'a turn could not be carried out');
-    const message = 'The turn failed for a reason of the server.';
-    return { status: 'FAILED', failure: { code: 'INTERNAL', message, retryable: true } };
+    return { status: 'FAILED', failure: internalFailure };
   }
 }
 
-/** Tells the readers that the turn begins, and reads what it begins with. */
-async function beginTurn(runtime: RunScheduler, active: ActiveRun): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
-  const { run, first } = active;
-  const turn = active.turn ?? (await compileQueued(runtime, active));
+/** Gives readers the first events of the turn, and reads what it begins with. */
+async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
+  const { run, openingMessage } = request;
+  const turn = request.turn ?? (await compileQueued(runtime, request));
   const { agents, startAgentId, routing } = turn;
   runtime.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
   runtime.log.append(run.id, { type: 'RoutingDecided', decision: routing });
-  const history = first
-    ? historyOfFirst(first, runtime.historyTokens)
+  const history = openingMessage
+    ? historyOfFirst(openingMessage, runtime.historyTokens)
     : await loadHistory(runtime.db, run, runtime.historyTokens, agents);
   return { turn, plan: { agents, startAgentId, history, limits: runtime.limits, resumed: null } };
 }
 
-async function compileQueued(runtime: RunScheduler, active: ActiveRun): Promise<CompiledTurn> {
+async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: LaunchRequest): Promise<CompiledTurn> {
   const conversation = await runtime.db.conversation.findUniqueOrThrow({
-    where: { id: active.run.conversationId },
+    where: { id: run.conversationId },
     include: conversationForTurn,
   });
-  active.turn = await compileTurn(active.viewer, runtime, conversation, active.stored);
-  const { startAgentId: toAgentId, routing } = active.turn;
+  const turn = await compileTurn(viewer, runtime, conversation, stored);
+  const { startAgentId: toAgentId, routing } = turn;
   await runtime.db.$transaction([
-    // The conversation's row first, as everywhere.
+    // Locks the conversation's row first.
     runtime.db.conversation.updateMany({
       where: { id: conversation.id },
-      data: { activeAgentId: toAgentId, ...(active.stored.agentId !== null && { followsDefault: false }) },
+      data: { activeAgentId: toAgentId, ...(stored.agentId !== null && { followsDefault: false }) },
     }),
-    runtime.db.run.updateMany({ where: { id: active.run.id }, data: { agentId: toAgentId, routingDecision: routing } }),
+    setAgent(runtime, run.id, toAgentId, routing),
   ]);
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
   if (fromAgentId !== toAgentId) {
     runtime.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason: routing.reasoning });
   }
-  return active.turn;
+  return turn;
 }
 
-function portsOf(runtime: RunScheduler, { viewer, run }: ActiveRun, turn: PlannedTurn): TurnPorts {
+function portsOf(runtime: RunRuntime, { viewer, run }: LaunchRequest, turn: PlannedTurn): TurnPorts {
   return {
     model: runtime.model,
     tools: {
       check: ({ name, arguments: args }) => {
         const tool = turn.tools.get(name);
-        return tool ? tool.check(args, viewer) : notFoundOrForbidden(turn, name);
+        return tool ? tool.check(args, viewer) : explainAbsence(turn, name);
       },
       call: async (call, { agentId, signal }) => {
         const tool = turn.tools.get(call.name);
-        if (!tool) return { ok: false, error: notFoundOrForbidden(turn, call.name) };
+        if (!tool) return { ok: false, error: explainAbsence(turn, call.name) };
         if (turn.changedCalls?.has(call.id)) {
           return { ok: false, error: 'The tool was changed since it was approved.' };
         }
@@ -162,7 +165,7 @@ function portsOf(runtime: RunScheduler, { viewer, run }: ActiveRun, turn: Planne
   };
 }
 
-function notFoundOrForbidden({ absent }: PlannedTurn, name: string): string {
+function explainAbsence({ absent }: PlannedTurn, name: string): string {
   return absent?.get(name) ?? `There is no tool named ${name}.`;
 }
 

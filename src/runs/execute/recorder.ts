@@ -1,7 +1,8 @@
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import type { RunEventPayload } from '../../log/event.ts';
-import type { ActiveRun, RunScheduler } from '../scheduler.ts';
+import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
+import { setAgent } from '../transitions/set-agent.ts';
 import { jsonInput } from './json.ts';
 
 /** A checkpoint: at `committedAt` (milliseconds of performance.now) the rows held all that was in the log up to `seq`. */
@@ -14,38 +15,64 @@ type DeltaEvent = Extract<TurnEvent, { type: 'textDelta' | 'reasoningDelta' }>;
 type EndEvent = Extract<TurnEvent, { type: 'turnCompleted' | 'turnFailed' | 'turnCancelled' | 'turnPaused' }>;
 
 /**
- * Writes what happens in a run into rows, before its readers hear of it. The text of a message that is being written
- * is the exception: it is in memory, and the checkpoints (checkpoint.ts) carry it into its row.
+ * Writes what happens in a run into rows, before its readers are shown it. The text of a message that is being written
+ * is the exception: it is in memory, and the checkpoints (checkpoint.ts) save it to its row.
  */
-export class RunRecorder {
-  readonly #runtime: RunScheduler;
-  readonly #active: ActiveRun;
+export class RunRecorder implements RunProgress {
+  readonly #runtime: RunRuntime;
+  readonly #request: LaunchRequest;
   /** The message that is being written. `stored`: its row is there; `saved`: what is in it. */
   #open: { readonly id: string; readonly chunks: string[]; stored: boolean; saved: string } | null = null;
   /** The last message, for the tool calls of its step. */
   #last: { readonly id: string; readonly step: number } | null = null;
   /** Whether tool calls wait for the next message of the run. */
   #orphans = false;
-  /** Writes that nobody waits for; each begins when the one before has ended. */
-  #behind: Promise<unknown> = Promise.resolve();
+  /** Writes that the turn does not wait for; each begins when the one before has ended. */
+  #pendingWrites: Promise<unknown> = Promise.resolve();
   #failure: { readonly error: unknown } | null = null;
   #checkpoints: Checkpoint[] = [];
-  /** Set when an event could not be written: rows may have stayed open that the engine has closed. */
-  broken = false;
-  /** Set when the run is being closed: that its row is no longer RUNNING is then no surprise. */
-  closing = false;
-  /** Who has the floor. */
-  agentId: string | null;
+  #incomplete = false;
+  #closing = false;
+  #agentId: string | null;
 
-  constructor(runtime: RunScheduler, active: ActiveRun) {
+  constructor(runtime: RunRuntime, request: LaunchRequest) {
     this.#runtime = runtime;
-    this.#active = active;
-    this.agentId = active.turn?.startAgentId ?? active.run.agentId;
-    // Its calls may still be waiting for the message that comes of them.
-    this.#orphans = active.resumed !== null;
+    this.#request = request;
+    this.#agentId = request.turn?.startAgentId ?? request.run.agentId;
+    // Its calls may still wait for the message that follows them.
+    this.#orphans = request.resumed !== null;
   }
 
-  /** Takes a delta, at once: it is in memory until the next checkpoint. @returns what readers are shown of it */
+  /** The active agent; null before the turn is compiled. */
+  get agentId(): string | null {
+    return this.#agentId;
+  }
+
+  /** Notes which agent is active at the start. */
+  beginWith(agentId: string): void {
+    this.#agentId = agentId;
+  }
+
+  /** Whether an event could not be written: rows may be open that the engine has closed. */
+  get incomplete(): boolean {
+    return this.#incomplete;
+  }
+
+  /** Notes that an event could not be written. */
+  markIncomplete(): void {
+    this.#incomplete = true;
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Notes that the status of the run is about to change. */
+  beginClosing(): void {
+    this.#closing = true;
+  }
+
+  /** Takes a delta. It is in memory until the next checkpoint. @returns the event that readers are shown */
   recordDelta(event: DeltaEvent): RunEventPayload {
     if (event.type === 'reasoningDelta') return { type: 'ReasoningDelta', delta: event.delta };
     this.#open?.chunks.push(event.delta);
@@ -53,13 +80,13 @@ export class RunRecorder {
   }
 
   /**
-   * Writes an event down.
-   * @returns what readers are shown of it, or null for what is not theirs
-   * @throws when the database did not take it, or a write that nobody waited for has failed
+   * Writes an event to its rows.
+   * @returns the event that readers are shown; null if there is none
+   * @throws when the database did not take it, or an earlier write has failed that the turn did not wait for
    */
   async record(event: Exclude<TurnEvent, DeltaEvent | EndEvent>): Promise<RunEventPayload | null> {
     if (this.#failure) throw this.#failure.error;
-    const { conversationId } = this.#active.run;
+    const { conversationId } = this.#request.run;
     switch (event.type) {
       case 'messageStarted':
         this.#open = { id: event.messageId, chunks: [], stored: false, saved: '' };
@@ -91,14 +118,13 @@ export class RunRecorder {
     }
   }
 
-  /** Waits for the writes that nobody waited for. @throws when one of them has failed */
-  async settle(): Promise<void> {
-    await this.#behind;
+  /** Waits for the writes that the turn did not wait for. @throws when one of them has failed */
+  async flush(): Promise<void> {
+    await this.#pendingWrites;
     if (this.#failure) throw this.#failure.error;
   }
 
-  /** The text of the open message where its row is behind it; null where none is open, or its row is not there yet. */
-  get unsaved(): { readonly messageId: string; readonly content: string } | null {
+  get unsaved(): UnsavedText | null {
     const open = this.#open;
     if (!open?.stored) return null;
     const content = open.chunks.join('');
@@ -106,39 +132,32 @@ export class RunRecorder {
     return content === open.saved ? null : { messageId: open.id, content };
   }
 
-  /** Notes that a text of the open message is in its row. */
-  noteSaved(messageId: string, content: string): void {
+  noteSaved({ messageId, content }: UnsavedText): void {
     if (this.#open?.id === messageId) this.#open.saved = content;
   }
 
-  /** Whether the rows can be brought up to the log by a checkpoint: not while the open message has no row. */
   get savable(): boolean {
     return this.#open === null || this.#open.stored;
   }
 
-  /** Notes that everything up to a seq is in the rows now. */
   noteCheckpoint(seq: number): void {
     this.#checkpoints.push({ committedAt: performance.now(), seq });
     if (this.#checkpoints.length > 16) this.#checkpoints.shift();
   }
 
-  /**
-   * A seq up to which everything was in the rows before a moment (milliseconds of performance.now): whoever read the
-   * rows after it may attach after that seq and misses nothing.
-   */
   savedSeqAt(moment: number): number {
     return this.#checkpoints.findLast((checkpoint) => checkpoint.committedAt <= moment)?.seq ?? 0;
   }
 
   #writeBehind(write: () => Promise<unknown>): void {
-    this.#behind = this.#behind.then(write).catch((error: unknown) => {
+    this.#pendingWrites = this.#pendingWrites.then(write).catch((error: unknown) => {
       this.#failure ??= { error };
     });
   }
 
   async #insertMessage(id: string, agentId: string, step: number): Promise<void> {
-    const { run } = this.#active;
-    // One statement takes the next place in the conversation and writes the row into it.
+    const { run } = this.#request;
+    // One statement takes the next position in the conversation and writes the row.
     await this.#runtime.db.$executeRaw`
       WITH place AS (
         UPDATE conversations SET message_count = message_count + 1, updated_at = now()
@@ -152,16 +171,16 @@ export class RunRecorder {
   }
 
   async #completeMessage(event: Extract<TurnEvent, { type: 'messageCompleted' }>): Promise<void> {
-    await this.settle();
-    const { run } = this.#active;
+    await this.flush();
+    const { run } = this.#request;
     await this.#runtime.db.message.updateMany({
-      // Not where another process has closed it in the meantime: its readers were told what is in it.
+      // Not if another process has closed it in the meantime: its readers have been shown what is in it.
       where: { id: event.messageId, status: 'STREAMING' },
       data: { content: event.content, status: event.status },
     });
     this.#open = null;
     if (!this.#orphans) return;
-    // Calls of steps without a text belong to the message that came of them.
+    // Calls of steps without a text belong to the message that followed them.
     await this.#runtime.db.toolCall.updateMany({
       where: { runId: run.id, messageId: null },
       data: { messageId: event.messageId },
@@ -171,7 +190,7 @@ export class RunRecorder {
 
   /** The row of a tool call that has none yet. */
   rowOf(call: TurnToolCall): Prisma.ToolCallCreateManyInput {
-    const { id: runId, tenantId, conversationId } = this.#active.run;
+    const { id: runId, tenantId, conversationId } = this.#request.run;
     const messageId = this.#last?.step === call.step ? this.#last.id : null;
     if (messageId === null) this.#orphans = true;
     return { ...call, result: Prisma.DbNull, messageId, runId, tenantId, conversationId };
@@ -182,21 +201,21 @@ export class RunRecorder {
       await this.#runtime.db.toolCall.createMany({ data: [this.rowOf(call)] });
       return;
     }
-    // What a person was asked about has its row since then.
+    // A call that a person was asked about has its row since then.
     await this.#runtime.db.toolCall.updateMany({
-      where: { runId: this.#active.run.id, callId: call.callId, status: 'PENDING' },
+      where: { runId: this.#request.run.id, callId: call.callId, status: 'PENDING' },
       data: { status: call.status, startedAt: call.startedAt },
     });
   }
 
   async #completeCall(call: TurnToolCall): Promise<void> {
-    // Written down when it was decided.
+    // It was written when it was decided.
     if (call.status === 'DENIED') return;
     await this.#runtime.db.toolCall.updateMany({
-      where: { runId: this.#active.run.id, callId: call.callId, status: 'RUNNING' },
+      where: { runId: this.#request.run.id, callId: call.callId, status: 'RUNNING' },
       data: {
         status: call.status,
-        // The engine made it serialisable (tool-result.ts); null is kept as SQL's own.
+        // The engine made it serialisable (tool-result.ts); null is stored as SQL NULL.
         result: call.result === null ? Prisma.DbNull : jsonInput.parse(call.result),
         error: call.error,
         finishedAt: call.finishedAt,
@@ -206,7 +225,7 @@ export class RunRecorder {
 
   async #recordHandoff(event: Extract<TurnEvent, { type: 'handoffOccurred' }>): Promise<void> {
     const { db } = this.#runtime;
-    const { run } = this.#active;
+    const { run } = this.#request;
     const { callId, step, fromAgentId, toAgentId, reason, at } = event;
     await db.$transaction([
       db.handoff.createMany({
@@ -216,13 +235,13 @@ export class RunRecorder {
         where: { id: run.conversationId },
         data: { activeAgentId: toAgentId, updatedAt: at },
       }),
-      db.run.updateMany({ where: { id: run.id }, data: { agentId: toAgentId } }),
+      setAgent(this.#runtime, run.id, toAgentId),
     ]);
-    this.agentId = toAgentId;
+    this.#agentId = toAgentId;
   }
 
   async #insertModelCall(call: Extract<TurnEvent, { type: 'modelCalled' }>['call']): Promise<void> {
-    const { run } = this.#active;
+    const { run } = this.#request;
     const { usage, ...rest } = call;
     const { tenantId, userId, conversationId, id: runId } = run;
     await this.#runtime.db.modelCall.createMany({

@@ -4,17 +4,18 @@ import { raceAbort } from '../../engine/abort.ts';
 import type { PlannedAgent, RunPlan } from '../../engine/plan.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
 import { thawEndpoint } from '../frozen-turn.ts';
-import { type PlannedTurn, planTool } from '../plan/plan-turn.ts';
-import type { ResumedRun, RunScheduler } from '../scheduler.ts';
+import { planTool } from '../plan/plan-turn.ts';
+import type { PlannedTurn } from '../planned-turn.ts';
+import type { ResumedRun, RunRuntime } from '../runtime.ts';
 
 /**
- * Makes a turn out of what it left when it was paused. Its agents, edges and settings are those that it began with;
- * keys and tools are looked up again. A tool that is gone fails the calls of it; one that was changed fails the calls
- * that were put to a person before: what was approved is not what would be sent.
- * @param signal stops the looking: the turn that is answered then is one that is stopped at once
+ * Restores a turn from the state of its pause. Its agents, edges and settings are those that it began with; keys and
+ * tools are looked up again. If a tool is gone, its calls fail. If a tool was changed, the calls of it that a person has
+ * approved fail: what was approved is not what would be sent.
+ * @param signal stops the lookup; the turn that is returned then is stopped before it does anything
  */
 export async function resumeTurn(
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   viewer: Viewer,
   { state, decisions }: ResumedRun,
   signal: AbortSignal,
@@ -42,12 +43,12 @@ export async function resumeTurn(
     agents.set(agent.id, {
       ...agent,
       endpoint: thawEndpoint(agent.endpoint, resolved.get(agent.id)?.llm ?? undefined, environment),
-      // The model is told of what would be called, and whether that needs a person.
+      // The model is shown the tools as they would be called now.
       tools: agent.tools.map((tool) => planned.get(tool.name) ?? tool),
     });
   }
   const { agentId: startAgentId, history, step } = paused;
-  // A limit that was lowered since does not reach back: the step that was paused is carried out.
+  // If the limit was lowered since, the step that was paused is still carried out.
   const limits = { ...runtime.limits, maxSteps: Math.max(runtime.limits.maxSteps, step + 1) };
   const missing = names.filter((name) => !tools.has(name));
   return {
@@ -63,11 +64,11 @@ export async function resumeTurn(
 }
 
 /**
- * The tools of a turn as they are now. A server that has to be connected to for a call that somebody has approved is
- * waited for as people wait, the others as a turn does.
+ * The tools of a turn as they are now. Connecting to the server of an approved call may take as long as a person waits;
+ * the other servers get the time of a turn.
  */
 async function findToolsAgain(
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   viewer: Viewer,
   { names, approvedNames }: { readonly names: readonly string[]; readonly approvedNames: readonly string[] },
   signal: AbortSignal,
@@ -84,9 +85,9 @@ async function findToolsAgain(
   }
 }
 
-/** Why tools were not found, by name, where more is known than that there are none of these names. */
+/** Why tools were not found, by name; only if more is known than that no tool has the name. */
 async function explainAbsences(
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   viewer: Viewer,
   names: readonly string[],
 ): Promise<Map<string, string>> {

@@ -11,6 +11,7 @@ import { startRun } from '../commands/start.ts';
 import { findRun, readFailure, readRoutingDecision, savedSeq } from '../read/read.ts';
 import { buildRunPage, defaultRunPageSize, selectRunPage } from '../read/run-page.ts';
 import { sumViewerUsage } from '../read/usage.ts';
+import { unfinishedStatuses } from '../statuses.ts';
 import { chatTurnInput } from './input.ts';
 import { Handoff, RoutingDecision, RunError, ToolCall } from './records.ts';
 import { RunRef } from './run-ref.ts';
@@ -120,7 +121,7 @@ builder.prismaObjectFields('Conversation', (t) => ({
       'The oldest unfinished run. Follow it with `runEvents(runId: $id, after: $lastSeq)`. Null if all runs have ended.',
     select: (_args, _context, nested) => ({
       runs: nested({
-        where: { status: { in: ['RUNNING', 'REQUIRES_ACTION', 'QUEUED'] } },
+        where: { status: { in: [...unfinishedStatuses] } },
         orderBy: { number: 'asc' },
         take: 1,
       }),

@@ -3,6 +3,7 @@ import { buildHistory, type PastTurn } from '../../engine/history.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import type { HistoryItem } from '../../engine/ports.ts';
 import type { Message, Run } from '../../generated/prisma/client.ts';
+import type { OpeningMessage } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
 
 /** No more messages than this are read, whatever the token budget would allow. */
@@ -81,13 +82,13 @@ export async function loadHistory(
 }
 
 /** What the model is given in a conversation that begins with this message. */
-export function historyOfFirst(message: Message, budgetTokens: number): HistoryItem[] {
+export function historyOfFirst(message: OpeningMessage, budgetTokens: number): HistoryItem[] {
   const messages = [{ ...message, content: withAttachments(message) }];
   return buildHistory([{ messages, calls: [], handoffs: [] }], budgetTokens);
 }
 
 /** The text, and under it what was attached: a model is told name, type and address. */
-function withAttachments(message: Message): string {
+function withAttachments(message: Pick<Message, 'content' | 'attachments'>): string {
   if (!Array.isArray(message.attachments) || message.attachments.length === 0) return message.content;
   const lines = message.attachments.flatMap((entry) =>
     typeof entry === 'object' && entry !== null && !Array.isArray(entry)

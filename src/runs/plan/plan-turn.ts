@@ -2,7 +2,6 @@ import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from 
 import { BadUserInputError, ConflictError } from '../../api/errors.ts';
 import { belongsTo } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
 import type { ChatSettings, Prisma } from '../../generated/prisma/client.ts';
@@ -10,7 +9,8 @@ import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-s
 import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
 import type { StoredTurn } from '../input.ts';
-import type { RunScheduler } from '../scheduler.ts';
+import type { CompiledTurn } from '../planned-turn.ts';
+import type { RunRuntime } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
@@ -23,24 +23,6 @@ export const conversationForTurn = {
 
 export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
 
-/** What a turn is carried out with, frozen: edits do not reach a turn that is running. */
-export interface PlannedTurn {
-  readonly agents: ReadonlyMap<string, PlannedAgent>;
-  /** Who has the floor. */
-  readonly startAgentId: string;
-  /** The tools of all its agents, by name. */
-  readonly tools: ReadonlyMap<string, Tool>;
-  /** Why tools of its agents are not among them, by name, for the model; where it is known. */
-  readonly absent?: ReadonlyMap<string, string>;
-  /** The calls, by id, whose tool has been changed since they were approved: they are not sent. */
-  readonly changedCalls?: ReadonlySet<string>;
-}
-
-/** A turn that begins. */
-export interface CompiledTurn extends PlannedTurn {
-  readonly routing: StoredRoutingDecision;
-}
-
 /**
  * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings. All but
  * the conversation comes out of the cache, where it was there.
@@ -50,7 +32,7 @@ export interface CompiledTurn extends PlannedTurn {
  */
 export async function compileTurn(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   conversation: ConversationForTurn,
   stored: StoredTurn,
 ): Promise<CompiledTurn> {
@@ -165,7 +147,7 @@ interface Floor {
 
 async function chooseActiveAgent(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   conversation: ConversationForTurn,
   stored: StoredTurn,
   scenario: ScenarioGraph | null,

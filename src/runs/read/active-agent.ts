@@ -2,7 +2,7 @@ import type DataLoader from 'dataloader';
 import { findDefaultAgent } from '../../agents/resolve.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Agent } from '../../generated/prisma/client.ts';
-import type { RunScheduler } from '../scheduler.ts';
+import type { RunRuntime } from '../runtime.ts';
 
 /** What of a conversation says who answers next. */
 export interface ActiveAgentChoice {
@@ -22,7 +22,7 @@ export interface ActiveAgentChoice {
  */
 export async function findActiveAgents(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   conversations: readonly ActiveAgentChoice[],
 ): Promise<(string | null)[]> {
   const placed = conversations.flatMap(({ scenarioId, activeAgentId }) =>

@@ -3,7 +3,8 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import type { RunEvent } from '../../log/event.ts';
-import { endedRunColumns, type RunEnd } from '../execute/finish.ts';
+import { readEnd } from '../run-end.ts';
+import { endedColumns } from '../transitions/ended-columns.ts';
 import { type RunQuery, readRun } from './read.ts';
 
 /** What readers knew of a run when they came to it, by the terminal event that they were given. */
@@ -31,23 +32,10 @@ export async function readEndedRun(viewer: Viewer, db: Db, terminal: RunEvent, q
   } catch (error) {
     // Whoever follows a run has been looked at then: it is theirs.
     const run = known.get(terminal);
-    const end = endOf(terminal);
+    const end = readEnd(terminal);
     if (!(error instanceof NotFoundError) || !run || !end) throw error;
     // There is no conversation to answer.
     if (query.include?.conversation) throw error;
-    return { ...run, ...endedRunColumns(end, terminal.seq), finishedAt: new Date(terminal.at), ...nothing };
-  }
-}
-
-function endOf(event: RunEvent): RunEnd | null {
-  switch (event.type) {
-    case 'RunCompleted':
-      return { status: 'COMPLETED', failure: null };
-    case 'RunCancelled':
-      return { status: 'CANCELLED', failure: null };
-    case 'RunFailed':
-      return { status: 'FAILED', failure: event.failure };
-    default:
-      return null;
+    return { ...run, ...endedColumns(end, terminal.seq, new Date(terminal.at)), ...nothing };
   }
 }

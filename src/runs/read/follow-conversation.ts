@@ -1,7 +1,7 @@
 import type { Viewer } from '../../auth/viewer.ts';
 import { readConversation } from '../../conversations/read.ts';
 import type { ConversationReader } from '../../log/conversation-feed.ts';
-import type { RunScheduler } from '../scheduler.ts';
+import type { RunRuntime } from '../runtime.ts';
 
 /**
  * What happens in a conversation from now on.
@@ -10,7 +10,7 @@ import type { RunScheduler } from '../scheduler.ts';
  */
 export async function followConversation(
   viewer: Viewer,
-  runtime: RunScheduler,
+  runtime: RunRuntime,
   rawId: string,
 ): Promise<ConversationReader> {
   const conversation = await readConversation(viewer, runtime.db, rawId);

@@ -8,7 +8,7 @@ import { type StoredRoutingDecision, storedRoutingDecision } from '../../convers
 import type { Db } from '../../database/client.ts';
 import { type Failure, failureCodes } from '../../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
-import type { RunScheduler } from '../scheduler.ts';
+import type { RunRuntime } from '../runtime.ts';
 
 /** What to load beside the row: what a document selects. */
 export interface RunQuery {
@@ -71,9 +71,9 @@ export function readChangedConversation(
  * put in its place.
  * @param since when the operation began, in milliseconds of performance.now
  */
-export function savedSeq(runtime: RunScheduler, run: Run, since: number): number {
-  const active = runtime.active.get(run.id);
-  return active ? Math.min(run.lastSeq, active.recorder?.savedSeqAt(since) ?? 0) : run.lastSeq;
+export function savedSeq(runtime: RunRuntime, run: Run, since: number): number {
+  const active = runtime.running.get(run.id);
+  return active ? Math.min(run.lastSeq, active.progress.savedSeqAt(since)) : run.lastSeq;
 }
 
 const failureColumns = z.object({

@@ -1,0 +1,56 @@
+import type { TurnAborted } from '../../engine/abort.ts';
+import type { ActiveRun, LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
+import { executeRun } from './execute.ts';
+import { RunRecorder } from './recorder.ts';
+
+/** Carries out one run in this process, from the moment it is made. */
+export class RunningTurn implements ActiveRun {
+  readonly viewer: LaunchRequest['viewer'];
+  readonly run: LaunchRequest['run'];
+  readonly stored: LaunchRequest['stored'];
+  readonly turn: LaunchRequest['turn'];
+  readonly openingMessage: LaunchRequest['openingMessage'];
+  readonly resumed: LaunchRequest['resumed'];
+  readonly cancelOnDisconnect: boolean;
+  readonly progress: RunRecorder;
+  readonly done: Promise<RunOutcome>;
+  readonly #controller = new AbortController();
+
+  /**
+   * @param options.stopped why the run is stopped before it begins; null: it begins
+   * @param options.release called when this process has let go of the run, before `done` resolves
+   */
+  constructor(
+    runtime: RunRuntime,
+    request: LaunchRequest,
+    options: { readonly stopped: TurnAborted | null; readonly release: (turn: RunningTurn) => void },
+  ) {
+    this.viewer = request.viewer;
+    this.run = request.run;
+    this.stored = request.stored;
+    this.turn = request.turn;
+    this.openingMessage = request.openingMessage;
+    this.resumed = request.resumed;
+    this.cancelOnDisconnect = request.stored.onDisconnect === 'CANCEL';
+    if (options.stopped) this.#controller.abort(options.stopped);
+    this.progress = new RunRecorder(runtime, request);
+    this.done = this.#carryOut(runtime).finally(() => options.release(this));
+  }
+
+  async #carryOut(runtime: RunRuntime): Promise<RunOutcome> {
+    try {
+      return await executeRun(runtime, this, this.progress);
+    } catch (error) {
+      runtime.logger.error({ err: error, runId: this.run.id }, 'a run ended without its rows');
+      return 'ended';
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  stop(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+}

@@ -1,0 +1,21 @@
+import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
+import type { PlannedAgent } from '../engine/plan.ts';
+import type { Tool } from '../tools/contract/tool.ts';
+
+/** The agents and tools of a turn, frozen: edits do not change a turn that is running. */
+export interface PlannedTurn {
+  readonly agents: ReadonlyMap<string, PlannedAgent>;
+  /** The active agent at the start. */
+  readonly startAgentId: string;
+  /** The tools of all its agents, by name. */
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** Why tools of its agents are missing, by name, in words for the model; only if a reason is known. */
+  readonly absent?: ReadonlyMap<string, string>;
+  /** The ids of calls whose tool was changed after they were approved: they are not sent. */
+  readonly changedCalls?: ReadonlySet<string>;
+}
+
+/** A turn that begins. */
+export interface CompiledTurn extends PlannedTurn {
+  readonly routing: StoredRoutingDecision;
+}

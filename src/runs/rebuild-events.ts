@@ -1,0 +1,57 @@
+import { storedRoutingDecision } from '../conversations/routing-decision.ts';
+import type { Prisma, Run } from '../generated/prisma/client.ts';
+import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { readStoredCall } from './stored-call.ts';
+
+/**
+ * The events of a run, rebuilt from its rows. RunStarted and RoutingDecided are the first, as they were; all others
+ * have a seq that no reader can have seen. Applied over what a reader has, they give what the rows hold: a TextDelta at
+ * offset 0 replaces the text.
+ * @param firstSeq the seq of the first event after RoutingDecided
+ */
+export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firstSeq: number): Promise<RunEvent[]> {
+  const where = { runId: run.id };
+  const messages = await tx.message.findMany({
+    where: { ...where, step: { not: null } },
+    orderBy: { position: 'asc' },
+  });
+  const calls = await tx.toolCall.findMany({ where, orderBy: [{ step: 'asc' }, { index: 'asc' }] });
+  const handoffs = await tx.handoff.findMany({ where, orderBy: { step: 'asc' } });
+
+  const payloads: { readonly step: number; readonly payload: RunEventPayload }[] = [];
+  const add = (step: number, ...list: RunEventPayload[]) =>
+    payloads.push(...list.map((payload) => ({ step, payload })));
+  for (const { id: messageId, step, agentId, content } of messages) {
+    if (agentId !== null) add(step ?? 0, { type: 'MessageStarted', messageId, agentId });
+    add(
+      step ?? 0,
+      { type: 'TextDelta', messageId, offset: 0, delta: content },
+      // A reader that has seen more than was saved takes the rest back.
+      { type: 'TextRetracted', messageId, length: content.length },
+      { type: 'MessageCompleted', messageId },
+    );
+  }
+  for (const row of calls) {
+    const call = readStoredCall(row);
+    if (!call) continue;
+    const started = { ...call, status: 'RUNNING', result: null, error: null, finishedAt: null } as const;
+    // A call that was denied, or that nobody decided on, was never begun.
+    if (call.startedAt !== null) add(call.step, { type: 'ToolCallStarted', toolCall: started });
+    add(call.step, { type: 'ToolCallCompleted', toolCall: call });
+  }
+  for (const { step, fromAgentId, toAgentId, reason, at } of handoffs) {
+    add(step, { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at });
+  }
+  payloads.sort((a, b) => a.step - b.step);
+
+  const at = Date.now();
+  const began: RunEvent[] = [{ type: 'RunStarted', userMessageId: run.userMessageId, seq: 1, runId: run.id, at }];
+  if (run.routingDecision !== null) {
+    const decision = storedRoutingDecision.parse(run.routingDecision);
+    began.push({ type: 'RoutingDecided', decision, seq: 2, runId: run.id, at });
+  }
+  return [
+    ...began,
+    ...payloads.map(({ payload }, index) => ({ ...payload, seq: firstSeq + index, runId: run.id, at })),
+  ];
+}

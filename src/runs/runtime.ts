@@ -1,0 +1,116 @@
+import type { Logger } from 'pino';
+import type { AgentDependencies } from '../agents/dependencies.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Database } from '../database/client.ts';
+import type { TurnAborted } from '../engine/abort.ts';
+import type { PastMessage } from '../engine/history.ts';
+import type { CallDecision } from '../engine/paused-turn.ts';
+import type { TurnLimits } from '../engine/plan.ts';
+import type { ModelPort } from '../engine/ports.ts';
+import type { Message, Run } from '../generated/prisma/client.ts';
+import type { RateLimit } from '../limits/rate-limit.ts';
+import type { ConversationFeed } from '../log/conversation-feed.ts';
+import type { RunCursor } from '../log/cursor.ts';
+import type { LiveRunLogs } from '../log/live-logs.ts';
+import type { ToolRegistry } from '../tools/registry/registry.ts';
+import type { PauseState } from './frozen-turn.ts';
+import type { StoredTurn } from './input.ts';
+import type { CompiledTurn } from './planned-turn.ts';
+
+/** What runs are carried out with, as the operator has set it up. */
+export interface RunDependencies {
+  readonly db: Database;
+  readonly model: ModelPort;
+  readonly logger: Logger;
+  /** Reads agents and resolves their providers. */
+  readonly agents: AgentDependencies;
+  readonly tools: ToolRegistry;
+  readonly limits: TurnLimits;
+  /** How many tokens of the past a model is given at most. */
+  readonly historyTokens: number;
+  /** Notifies the readers of conversations, in this process. */
+  readonly feed: ConversationFeed;
+  /** How often a user may start a turn. */
+  readonly turnLimit: RateLimit;
+  /** How long a run waits for a person, in seconds, before it is cancelled. */
+  readonly approvalTtlSeconds: number;
+  /** Whether no other process can use this database: then a run that is RUNNING at start was left by a dead process. */
+  readonly exclusive: boolean;
+}
+
+/** What every function of runs/ works with. The scheduler implements it; only boot knows the scheduler. */
+export interface RunRuntime extends RunDependencies {
+  /** Names this process in the leases of its runs. */
+  readonly instanceId: string;
+  readonly log: LiveRunLogs;
+  /** The runs that this process carries out, by row id. */
+  readonly running: ReadonlyMap<string, ActiveRun>;
+  /** The readers of runs in this process. */
+  readonly cursors: Pick<Set<RunCursor>, 'add' | 'delete'>;
+  /** Whether the server is stopping: no more runs are taken. */
+  readonly closing: boolean;
+  /** Carries out a run whose row is RUNNING with the lease of this process, detached from its caller. */
+  launch(request: LaunchRequest): ActiveRun;
+}
+
+/** The user message of a run that is the first of its conversation. */
+export type OpeningMessage = PastMessage & Pick<Message, 'attachments'>;
+
+/** A run that continues after a person has decided on its tool calls. */
+export interface ResumedRun {
+  readonly state: PauseState;
+  /** By the model's call ids. */
+  readonly decisions: ReadonlyMap<string, CallDecision>;
+}
+
+/** What is needed to carry out a run. */
+export interface LaunchRequest {
+  readonly viewer: Viewer;
+  readonly run: Run;
+  readonly stored: StoredTurn;
+  /** Null: the run comes out of the queue, and is compiled with the agents and settings of that moment. */
+  readonly turn: CompiledTurn | null;
+  /** The user message, if the conversation begins with it: then no history is read. */
+  readonly openingMessage: OpeningMessage | null;
+  /** Where the run continues after its pause; null: it begins. */
+  readonly resumed: ResumedRun | null;
+}
+
+/** How a process lets go of a run: it has ended, or it waits for a person and belongs to no process. */
+export type RunOutcome = 'ended' | 'waiting';
+
+/** A run that this process carries out. */
+export interface ActiveRun extends LaunchRequest {
+  readonly cancelOnDisconnect: boolean;
+  readonly signal: AbortSignal;
+  readonly progress: RunProgress;
+  /** Resolves when the rows of the run are written and its readers were notified. Never rejects. */
+  readonly done: Promise<RunOutcome>;
+  /** Stops the run. A reason with a failure makes it fail; without one it is cancelled. */
+  stop(reason: TurnAborted): void;
+}
+
+/** The text of a message that is being written. */
+export interface UnsavedText {
+  readonly messageId: string;
+  readonly content: string;
+}
+
+/** How far the rows of a run agree with its events. The checkpoints read it and note what they have saved. */
+export interface RunProgress {
+  /** Whether the status of the run is being changed: it is then no surprise that its row is not RUNNING any more. */
+  readonly closing: boolean;
+  /** The text of the open message if its row is behind; null if no message is open, or its row does not exist yet. */
+  readonly unsaved: UnsavedText | null;
+  /** Whether a checkpoint can bring the rows up to the log: not while the open message has no row. */
+  readonly savable: boolean;
+  /** Notes that a text of the open message is in its row. */
+  noteSaved(text: UnsavedText): void;
+  /** Notes that everything up to a seq is in the rows now. */
+  noteCheckpoint(seq: number): void;
+  /**
+   * A seq up to which everything was in the rows before a moment (milliseconds of performance.now): a reader that read
+   * the rows after it can attach after that seq and misses nothing.
+   */
+  savedSeqAt(moment: number): number;
+}

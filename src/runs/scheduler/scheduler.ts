@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { AgentDependencies } from '../../agents/dependencies.ts';
+import type { Database } from '../../database/client.ts';
+import { TurnAborted } from '../../engine/abort.ts';
+import type { TurnLimits } from '../../engine/plan.ts';
+import type { ModelPort } from '../../engine/ports.ts';
+import type { RateLimit } from '../../limits/rate-limit.ts';
+import type { ConversationFeed } from '../../log/conversation-feed.ts';
+import type { RunCursor } from '../../log/cursor.ts';
+import { LiveRunLogs } from '../../log/live-logs.ts';
+import type { ToolRegistry } from '../../tools/registry/registry.ts';
+import { RunningTurn } from '../execute/running-turn.ts';
+import { interrupted } from '../run-end.ts';
+import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime } from '../runtime.ts';
+import { checkpointRuns } from '../upkeep/checkpoint.ts';
+import { recoverRuns } from '../upkeep/recover.ts';
+import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
+import { BackgroundJobs } from './background-jobs.ts';
+
+const checkpointEveryMs = 500;
+const syncEveryMs = 500;
+const recoverEveryMs = 5_000;
+/** How long running turns may take to end when the server stops. */
+const drainTimeoutMs = 5_000;
+/** How long readers may take to read the end of their run when the server stops. */
+const readerGraceMs = 1_000;
+const readerGraceCheckMs = 10;
+
+/**
+ * Runs turns in this process: the active runs, their event buffers, and the background jobs that renew leases and recover
+ * lost runs. Only boot knows this class; everything else sees a RunRuntime.
+ */
+export class RunScheduler implements RunRuntime {
+  readonly db: Database;
+  readonly model: ModelPort;
+  readonly logger: Logger;
+  readonly agents: AgentDependencies;
+  readonly tools: ToolRegistry;
+  readonly limits: TurnLimits;
+  readonly historyTokens: number;
+  readonly exclusive: boolean;
+  readonly turnLimit: RateLimit;
+  readonly approvalTtlSeconds: number;
+  readonly feed: ConversationFeed;
+  readonly instanceId = randomUUID();
+  readonly log = new LiveRunLogs();
+  readonly running = new Map<string, ActiveRun>();
+  readonly cursors = new Set<RunCursor>();
+  readonly #jobs: BackgroundJobs;
+  #closing = false;
+
+  constructor(dependencies: RunDependencies) {
+    this.db = dependencies.db;
+    this.model = dependencies.model;
+    this.logger = dependencies.logger;
+    this.agents = dependencies.agents;
+    this.tools = dependencies.tools;
+    this.limits = dependencies.limits;
+    this.historyTokens = dependencies.historyTokens;
+    this.exclusive = dependencies.exclusive;
+    this.turnLimit = dependencies.turnLimit;
+    this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
+    this.feed = dependencies.feed;
+    this.#jobs = new BackgroundJobs(dependencies.logger);
+  }
+
+  /** Ends the runs that a dead process left, then begins the background jobs. Call it before serving. */
+  async start(): Promise<void> {
+    await recoverRuns(this, { all: this.exclusive });
+    this.#jobs.repeat('checkpoint', checkpointEveryMs, () => checkpointRuns(this));
+    this.#jobs.repeat('sync', syncEveryMs, () => syncRunsOfOtherInstances(this));
+    this.#jobs.repeat('recover', recoverEveryMs, () => recoverRuns(this, { all: false }));
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  launch(request: LaunchRequest): ActiveRun {
+    this.log.open(request.run.id);
+    // A request that was being handled when the server began to stop fails at once, and can be tried again elsewhere.
+    const stopped = this.#closing ? new TurnAborted(interrupted) : null;
+    const active = new RunningTurn(this, request, { stopped, release: (turn) => this.#release(turn) });
+    this.running.set(active.run.id, active);
+    return active;
+  }
+
+  #release(turn: ActiveRun): void {
+    // A run that was paused can have been continued here before this.
+    if (this.running.get(turn.run.id) === turn) this.running.delete(turn.run.id);
+  }
+
+  /**
+   * Stops: no new runs. Running turns get some seconds to end; then they fail as INTERRUPTED with the text so far.
+   * Resolves when everything is written and the readers have been notified.
+   */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const drained = () => Promise.all([...this.running.values()].map((active) => active.done));
+    let timer: NodeJS.Timeout | undefined;
+    const drainTimeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainTimeoutMs);
+    });
+    await Promise.race([drained(), drainTimeout]);
+    clearTimeout(timer);
+    const interruptAll = async () => {
+      while (this.running.size > 0) {
+        for (const active of this.running.values()) active.stop(new TurnAborted(interrupted));
+        await drained();
+      }
+    };
+    await interruptAll();
+    await this.#jobs.stop();
+    // A round that had begun before may have launched one more.
+    await interruptAll();
+    // The end of each run is in its buffer now; it has been sent to the readers once they ask for more.
+    const last = performance.now() + readerGraceMs;
+    while ([...this.cursors].some((cursor) => cursor.hasUnreadEnd) && performance.now() < last)
+      await sleep(readerGraceCheckMs);
+  }
+}

@@ -1,0 +1,41 @@
+import { appendMessage } from '../../conversations/append.ts';
+import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
+import type { RunRuntime } from '../runtime.ts';
+import { leasedColumns } from './lease.ts';
+import type { LockedConversation } from './lock-conversation.ts';
+import type { NewTurn } from './new-turn.ts';
+
+/**
+ * Writes the user message and the run of a turn: RUNNING with the lease of this process, or QUEUED.
+ * @param conversation its row is locked by the caller
+ */
+export async function createRun(
+  tx: Prisma.TransactionClient,
+  runtime: RunRuntime,
+  conversation: LockedConversation,
+  { viewer, input, stored, turn, queued }: NewTurn & { readonly queued: boolean },
+): Promise<{ readonly run: Run; readonly message: Message }> {
+  const { content, idempotencyKey, payloadHash, attachments } = input;
+  const draft = { role: 'USER', content, attachments: [...attachments] } as const;
+  const startsRun = queued
+    ? { activeAgentId: null, asked: false }
+    : { activeAgentId: turn.startAgentId, asked: stored.agentId !== null };
+  const message = await appendMessage(tx, viewer.tenantId, conversation.id, draft, { startsRun });
+  const createdAt = new Date();
+  const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing };
+  const run = await tx.run.create({
+    data: {
+      ...(queued ? { status: 'QUEUED' } : { ...begun, ...leasedColumns(runtime) }),
+      tenantId: viewer.tenantId,
+      userId: viewer.userId,
+      conversationId: conversation.id,
+      number: conversation.runCount + 1,
+      idempotencyKey,
+      payloadHash,
+      input: stored,
+      userMessageId: message.id,
+      createdAt,
+    },
+  });
+  return { run, message };
+}

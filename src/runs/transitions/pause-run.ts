@@ -1,0 +1,57 @@
+import type { Prisma, Run } from '../../generated/prisma/client.ts';
+import type { RunEvent } from '../../log/event.ts';
+import { saveArchive } from '../archive.ts';
+import type { RunRuntime } from '../runtime.ts';
+import { ownedRow } from './lease.ts';
+import { lockAndTouchConversation } from './lock-conversation.ts';
+
+/** What is written when a run begins to wait for a person. */
+export interface PauseRows {
+  readonly run: Run;
+  readonly agentId: string | null;
+  /** The calls that wait. */
+  readonly calls: Prisma.ToolCallCreateManyInput[];
+  /** All events of the run so far. */
+  readonly events: readonly RunEvent[];
+  /** What the run continues from, as JSON (frozen-turn.ts). */
+  readonly state: string;
+}
+
+/**
+ * RUNNING to REQUIRES_ACTION: the state, the calls and the events of the run, and its row, which no process holds any
+ * more.
+ * @returns false, with nothing written, if the run may not wait: it is to be cancelled, or another process has ended it
+ */
+export async function pauseRun(
+  tx: Prisma.TransactionClient,
+  runtime: RunRuntime,
+  { run, agentId, calls, events, state }: PauseRows,
+): Promise<boolean> {
+  const lastSeq = events.at(-1)?.seq ?? 0;
+  await lockAndTouchConversation(tx, run.conversationId);
+  const { count } = await tx.run.updateMany({
+    // Not a second time if it has waited and has continued here since: lastSeq.
+    where: { ...ownedRow(runtime, run), cancelRequestedAt: null, lastSeq: { lt: lastSeq } },
+    data: {
+      status: 'REQUIRES_ACTION',
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      actionExpiresAt: new Date(Date.now() + runtime.approvalTtlSeconds * 1000),
+      lastSeq,
+      agentId,
+    },
+  });
+  if (count === 0) return hasPaused(tx, run.id, lastSeq);
+  await tx.toolCall.createMany({ data: calls });
+  await saveArchive(tx, run.id, events);
+  await tx.$executeRaw`INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)`;
+  return true;
+}
+
+/** Whether an earlier try has written the pause, and its answer was lost: the run waits, or has continued since. */
+async function hasPaused(tx: Prisma.TransactionClient, runId: string, lastSeq: number): Promise<boolean> {
+  const count = await tx.run.count({
+    where: { id: runId, status: { in: ['REQUIRES_ACTION', 'RUNNING'] }, lastSeq: { gte: lastSeq } },
+  });
+  return count > 0;
+}

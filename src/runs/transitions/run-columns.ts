@@ -1,0 +1,11 @@
+import { Prisma } from '../../generated/prisma/client.ts';
+
+/** All columns of a run, named as Prisma names them: what a statement by hand returns is a Run. */
+export const runColumns = Prisma.sql`
+  id::text, tenant_id AS "tenantId", conversation_id::text AS "conversationId", user_id AS "userId", number,
+  status::text, idempotency_key AS "idempotencyKey", payload_hash AS "payloadHash", input,
+  user_message_id::text AS "userMessageId", agent_id::text AS "agentId", last_seq AS "lastSeq",
+  routing_decision AS "routingDecision", error_code AS "errorCode", error_message AS "errorMessage",
+  error_retryable AS "errorRetryable", lease_owner AS "leaseOwner", lease_expires_at AS "leaseExpiresAt",
+  cancel_requested_at AS "cancelRequestedAt", action_expires_at AS "actionExpiresAt", created_at AS "createdAt",
+  started_at AS "startedAt", finished_at AS "finishedAt"`;
