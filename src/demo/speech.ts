@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { parseMultipart, readBoundary } from '../api/multipart.ts';
 import { listRiffChunks, readWav } from '../providers/speech/wav.ts';
 import { errorBody, sendJson } from './playback.ts';
 import { demoSoftware, speakInChunks } from './tones.ts';
@@ -19,7 +18,7 @@ const speechBody = z.object({
   sample_rate: z.int().min(8_000).max(48_000).optional(),
 });
 
-/** What the demo server has of speech, by path: POST all. It speaks in tones, and hears its own tones. */
+/** The speech endpoints of the demo server, by path, all POST. It speaks in tones, and transcribes its own tones. */
 export const speechRoutes: Readonly<Record<string, Answer>> = {
   '/v1/audio/speech': async (body, _incoming, response) => {
     const read = speechBody.safeParse(parseJson(body));
@@ -37,25 +36,28 @@ export const speechRoutes: Readonly<Record<string, Answer>> = {
     }
     response.end();
   },
-  '/v1/audio/transcriptions': (body, incoming, response) => {
-    const boundary = readBoundary(incoming.headers['content-type']);
-    if (boundary === null) return refuse(response, 400, 'Send multipart/form-data.');
-    const parts = parseMultipart(body, boundary, 50);
-    const field = (name: string) => parts.find((part) => part.name === name)?.data.toString('utf8');
-    const file = parts.find((part) => part.name === 'file');
-    if (file === undefined || field('model') === undefined) return refuse(response, 400, 'file and model are needed.');
-    const { text, durationMs } = hear(file.data);
-    const verbose = field('response_format') === 'verbose_json';
+  '/v1/audio/transcriptions': async (body, incoming, response) => {
+    const form = await readForm(body, incoming.headers['content-type'] ?? '');
+    if (form === null) return refuse(response, 400, 'Send multipart/form-data.');
+    const file = form.get('file');
+    if (!(file instanceof File) || !form.has('model')) return refuse(response, 400, 'file and model are required.');
+    const { text, durationMs } = transcribe(Buffer.from(await file.arrayBuffer()));
+    const verbose = form.get('response_format') === 'verbose_json';
     const about = durationMs === null ? {} : { duration: durationMs / 1_000 };
     const more = verbose
-      ? { task: 'transcribe', language: field('language') ?? 'english', ...about, segments: [] }
+      ? { task: 'transcribe', language: form.get('language') ?? 'english', ...about, segments: [] }
       : {};
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ text, ...more }));
   },
 };
 
-/** What the demo makes of a file: the text that it spoke itself, else how long it is. */
-function hear(file: Buffer): { text: string; durationMs: number | null } {
+async function readForm(body: Buffer, contentType: string): Promise<FormData | null> {
+  const request = new Response(Buffer.from(body), { headers: { 'content-type': contentType } });
+  return request.formData().catch(() => null);
+}
+
+/** The text of a file that the demo spoke itself; of any other file, a sentence that says how long it is. */
+function transcribe(file: Buffer): { text: string; durationMs: number | null } {
   try {
     const { durationMs } = readWav(file);
     return { text: readSpokenText(file) ?? describeDuration(durationMs), durationMs };
@@ -64,7 +66,7 @@ function hear(file: Buffer): { text: string; durationMs: number | null } {
   }
 }
 
-/** What the demo says of a sound that it does not understand. */
+/** The text of a sound that the demo did not make. */
 export function describeDuration(durationMs: number): string {
   return `${demoSoftware} heard ${(durationMs / 1_000).toFixed(1)} seconds of audio.`;
 }

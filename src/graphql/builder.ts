@@ -6,7 +6,7 @@ import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { BadUserInputError, UnauthenticatedError } from '../api/errors.ts';
 import { formatId, type IdKind, parseAnyId } from '../api/ids.ts';
-import type { UploadedFile } from '../api/multipart.ts';
+import type { UploadedFile } from '../api/uploaded-file.ts';
 import { isExactNumber } from '../engine/exact-json.ts';
 import type PrismaTypes from '../generated/pothos-types.ts';
 import { getDatamodel } from '../generated/pothos-types.ts';

@@ -1,6 +1,6 @@
 import { ConflictError } from '../api/errors.ts';
 import { badInput } from '../api/input.ts';
-import type { UploadedFile } from '../api/multipart.ts';
+import type { UploadedFile } from '../api/uploaded-file.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
 import { type AudioType, audioFormats, findAudioType } from '../providers/speech/audio-type.ts';

@@ -117,7 +117,7 @@ test('A file counts as an upload until its operation has ended, however long its
   }
   expect(await listen(never)).toMatchObject({
     status: 429,
-    errors: [{ message: expect.stringContaining('at most 3 of a user'), extensions: { code: 'RATE_LIMITED' } }],
+    errors: [{ message: expect.stringContaining('at most 3 per user'), extensions: { code: 'RATE_LIMITED' } }],
   });
   expect(open.size).toBe(3);
   leaving.abort();

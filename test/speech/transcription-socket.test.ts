@@ -374,7 +374,7 @@ describe('failures of a transcription server', () => {
     const options = { guard: null, limits, signal: new AbortController().signal };
     await expect(transcribeBySocket(endpoint(), long, options)).rejects.toMatchObject({
       problem: 'BAD_ANSWER',
-      message: expect.stringContaining('before it had heard all'),
+      message: expect.stringContaining('before all of the audio was transcribed'),
     });
   });
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { parseMultipart, readBoundary, UploadedFile } from '../../src/api/multipart.ts';
+import { UploadedFile } from '../../src/api/uploaded-file.ts';
 import { SpeechRuntime } from '../../src/speech/dependencies.ts';
 import { transcribeAudio } from '../../src/speech/transcribe.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
@@ -19,9 +19,12 @@ let asked: { url: string; headers: IncomingMessage['headers']; form: Map<string,
 const provider = createServer(async (request, response) => {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
-  const boundary = readBoundary(request.headers['content-type']) ?? '';
-  const parts = parseMultipart(Buffer.concat(chunks), boundary, 100);
-  const form = new Map(parts.map((part) => [part.fileName ? `file ${part.fileName}` : part.name, part.data]));
+  const headers = { 'content-type': request.headers['content-type'] ?? '' };
+  const form = new Map<string, Buffer>();
+  for (const [name, value] of await new Response(Buffer.concat(chunks), { headers }).formData()) {
+    if (value instanceof File) form.set(`file ${value.name}`, Buffer.from(await value.arrayBuffer()));
+    else form.set(name, Buffer.from(value));
+  }
   asked.push({ url: request.url ?? '', headers: request.headers, form });
   answerWith(response, form);
 });
@@ -124,7 +127,7 @@ describe('audio files', () => {
     [
       'a WAV with a format of nonsense',
       Buffer.concat([wav.subarray(0, 22), Buffer.alloc(14), wav.subarray(36)]),
-      'makes no sense',
+      'fmt chunk is invalid',
     ],
     ['nothing', Buffer.alloc(0), 'is empty'],
   ])('An audio file is not accepted by %s', async (_, data, why) => {

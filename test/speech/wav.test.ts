@@ -110,7 +110,7 @@ test('A file whose sizes were not known when it was begun is read to its end', (
 
 test.each([0, 4, 11, 12, 19, 20, 30, 43])('A WAV that is cut after %d bytes is refused and nothing worse', (length) => {
   expect(() => readWav(speakInTones('Hello.', 16_000).subarray(0, length))).toThrow(
-    /it is no WAV|holds no sound|is cut/,
+    /it is not a WAV|holds no sound|is too short/,
   );
 });
 

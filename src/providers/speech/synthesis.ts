@@ -5,7 +5,7 @@ import { describeCause } from '../llm/failures.ts';
 import { type AudioType, audioHeadBytes, findAudioType } from './audio-type.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './failures.ts';
 import { addressOf, keyHeaders } from './request.ts';
-import { passWholeWav } from './verify-wav-length.ts';
+import { verifyWavLength } from './verify-wav-length.ts';
 
 /** What bounds an answer. */
 export interface SpeechLimits {
@@ -82,7 +82,7 @@ export async function openSpeech(
       throw badSpeechAnswer('speech', 'sent something that is no audio.');
     }
     const chunks = join(head, read);
-    return { type, chunks: type.extension === 'wav' ? passWholeWav(chunks) : chunks, close };
+    return { type, chunks: type.extension === 'wav' ? verifyWavLength(chunks) : chunks, close };
   } catch (error) {
     const { late, begun } = clock;
     clock.stop();

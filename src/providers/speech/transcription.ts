@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ProviderError } from '../../api/errors.ts';
-import { writeMultipart } from '../../api/multipart.ts';
+import { cleanText } from '../../engine/text.ts';
 import { readResponse } from '../../outbound/read-response.ts';
 import type { TranscriptionEndpoint } from '../llm/endpoints.ts';
 import { describeCause } from '../llm/failures.ts';
@@ -64,7 +64,7 @@ export async function transcribeByHttp(
   const deadline = performance.now() + limits.totalMs;
   let begun = false;
   const ask = async (format: 'verbose_json' | 'json') => {
-    const { contentType, body } = writeForm(endpoint, audio, format);
+    const { contentType, body } = await writeForm(endpoint, audio, format);
     const response = await options.dial(addressOf(endpoint, '/audio/transcriptions'), {
       method: 'POST',
       headers: { ...keyHeaders(endpoint), 'content-type': contentType, accept: 'application/json' },
@@ -100,7 +100,7 @@ function failureOfCut(cut: 'large' | 'late' | 'broken'): ProviderError {
   );
 }
 
-function writeForm(
+async function writeForm(
   { options, model, language }: TranscriptionEndpoint,
   { data, type }: { readonly data: Uint8Array; readonly type: AudioType },
   format: string,
@@ -110,10 +110,11 @@ function writeForm(
   // Whisper's languages are the first part of a BCP 47 tag.
   if (language !== null) fields.language = language.split('-', 1)[0];
   const values = Object.entries(fields).filter(([name]) => /^[\w[\]-]{1,64}$/.test(name) && name !== 'file');
-  return writeMultipart([
-    { name: 'file', fileName: `audio.${type.extension}`, mediaType: type.mediaType, data },
-    ...values.map(([name, value]) => ({ name, value: typeof value === 'string' ? value : JSON.stringify(value) })),
-  ]);
+  const form = new FormData();
+  form.append('file', new Blob([Buffer.from(data)], { type: type.mediaType }), `audio.${type.extension}`);
+  for (const [name, value] of values) form.append(name, typeof value === 'string' ? value : JSON.stringify(value));
+  const request = new Response(form);
+  return { contentType: request.headers.get('content-type') ?? '', body: await request.bytes() };
 }
 
 function readTranscription(body: string): Transcription {
@@ -127,7 +128,7 @@ function readTranscription(body: string): Transcription {
   if (!read.success) throw badSpeechAnswer('transcription', 'sent an answer that has no text.');
   const { text, language, duration } = read.data;
   return {
-    text: text.trim().toWellFormed().replaceAll('\u0000', ''),
+    text: cleanText(text.trim()),
     language: language ? toLanguageTag(language) : null,
     durationMs: typeof duration === 'number' ? Math.round(duration * 1_000) : null,
   };

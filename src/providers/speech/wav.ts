@@ -1,22 +1,22 @@
-/** Samples per second that Whisper listens to. */
+/** Samples per second that Whisper takes. */
 export const whisperRate = 16_000;
 
 /** How the samples of a WAV are written. */
 type Encoding = 'integer' | 'float' | 'alaw' | 'ulaw';
 
-/** A WAV file: its format and where its samples are. */
+/** A WAV file: its format and its samples. */
 export interface Wav {
   readonly encoding: Encoding;
   readonly channels: number;
   readonly sampleRate: number;
   readonly bitsPerSample: number;
-  /** The samples as they are written, channels interleaved. */
+  /** The samples as they are encoded, channels interleaved. */
   readonly data: Buffer;
-  /** How long it is. */
+  /** Its length in milliseconds. */
   readonly durationMs: number;
 }
 
-/** A file that begins like a WAV and is none that can be read; the message says why, for people. */
+/** A WAV file that cannot be read; the message says why, for people. */
 export class UnreadableWavError extends Error {
   override readonly name = 'UnreadableWavError';
   /** Whether others may be able to read it. */
@@ -31,21 +31,34 @@ export class UnreadableWavError extends Error {
 const encodings: Readonly<Record<number, Encoding>> = { 1: 'integer', 3: 'float', 6: 'alaw', 7: 'ulaw' };
 /** WAVE_FORMAT_EXTENSIBLE: the encoding is in the first bytes of the sub-format. */
 const extensible = 0xfffe;
-/** Of a file that was written while it was made: its sizes are not known. */
+/** The size in a file that was written while it was recorded. */
 const unknownSize = 0xffffffff;
 
 /** Real files have a dozen. A file of 25 MB could have three million empty ones. */
 const maxChunks = 1_000;
 
-/** The chunks of a RIFF file, in order, the first 1,000 of them; the last one may be cut. */
-export function* listRiffChunks(file: Buffer): Generator<{ readonly id: string; readonly data: Buffer }> {
+/** A chunk of a RIFF file. */
+export interface RiffChunk {
+  readonly id: string;
+  /** Where its data begins in the file, in bytes. */
+  readonly start: number;
+  /** How many bytes of data its header declares; of a file that was written while it was recorded, `unknownSize`. */
+  readonly declaredSize: number;
+  /** The data, as far as the file has it: the last chunk may be cut. */
+  readonly data: Buffer;
+}
+
+/** The chunks of a RIFF file, or of its beginning, in order: the first 1,000 of them. */
+export function* listRiffChunks(file: Buffer): Generator<RiffChunk> {
   let at = 12;
   for (let count = 0; count < maxChunks && at + 8 <= file.length; count += 1) {
-    const size = file.readUInt32LE(at + 4);
-    const end = size === unknownSize ? file.length : at + 8 + size;
-    yield { id: file.toString('latin1', at, at + 4), data: file.subarray(at + 8, Math.min(end, file.length)) };
-    // Chunks begin at even places.
-    at = end + (size % 2);
+    const declaredSize = file.readUInt32LE(at + 4);
+    const start = at + 8;
+    const end = declaredSize === unknownSize ? file.length : start + declaredSize;
+    const data = file.subarray(start, Math.min(end, file.length));
+    yield { id: file.toString('latin1', at, at + 4), start, declaredSize, data };
+    // Chunks begin at even positions.
+    at = end + (declaredSize % 2);
   }
 }
 
@@ -55,7 +68,7 @@ export function* listRiffChunks(file: Buffer): Generator<{ readonly id: string; 
  */
 export function readWav(file: Buffer): Wav {
   if (file.toString('latin1', 0, 4) !== 'RIFF' || file.toString('latin1', 8, 12) !== 'WAVE') {
-    throw new UnreadableWavError('it is no WAV file');
+    throw new UnreadableWavError('it is not a WAV file');
   }
   let format: Omit<Wav, 'data' | 'durationMs'> | null = null;
   for (const { id, data } of listRiffChunks(file)) {
@@ -72,23 +85,23 @@ export function readWav(file: Buffer): Wav {
 }
 
 function readFormat(data: Buffer): Omit<Wav, 'data' | 'durationMs'> {
-  if (data.length < 16) throw new UnreadableWavError('its format is cut');
+  if (data.length < 16) throw new UnreadableWavError('its fmt chunk is too short');
   const tag = data.readUInt16LE(0);
   const encoding = encodings[tag === extensible && data.length >= 26 ? data.readUInt16LE(24) : tag];
   const [channels, sampleRate, bitsPerSample] = [data.readUInt16LE(2), data.readUInt32LE(4), data.readUInt16LE(14)];
   if (encoding === undefined) {
-    throw new UnreadableWavError('it is compressed in a way that is not read here', { compressed: true });
+    throw new UnreadableWavError('it is compressed in a way that is not supported', { compressed: true });
   }
   const sizes = encoding === 'integer' ? [8, 16, 24, 32] : encoding === 'float' ? [32, 64] : [8];
   const sane = channels >= 1 && channels <= 64 && sampleRate >= 1_000 && sampleRate <= 768_000;
-  if (!sane || !sizes.includes(bitsPerSample)) throw new UnreadableWavError('its format makes no sense');
+  if (!sane || !sizes.includes(bitsPerSample)) throw new UnreadableWavError('its fmt chunk is invalid');
   return { encoding, channels, sampleRate, bitsPerSample };
 }
 
 /**
- * The samples of a WAV as Whisper wants them, a second at a time: one channel, 16,000 a second, from -1 to 1. The
- * channels are averaged; rates are changed by averaging what falls into each new sample (a plain low-pass), or by
- * interpolation upwards.
+ * Decodes the samples of a WAV to the form that Whisper takes, one second at a time: one channel, 16,000 samples per
+ * second, from -1 to 1. Channels are averaged; a higher rate is reduced by averaging (a plain low-pass), a lower one is
+ * raised by interpolation.
  */
 export function* decodeForWhisper(wav: Wav): Generator<Float32Array, void, undefined> {
   const step = wav.sampleRate / whisperRate;
@@ -111,7 +124,7 @@ function mixDown({ data, channels, bitsPerSample, encoding }: Wav, from: number,
     let sum = 0;
     for (let channel = 0; channel < channels; channel += 1, at += bytes) sum += read(data, at);
     const mean = sum / channels;
-    // Floats may hold anything.
+    // A file of floats can hold infinities and NaN.
     mono[frame] = Number.isFinite(mean) ? Math.max(-1, Math.min(1, mean)) : 0;
   }
   return mono;
@@ -145,7 +158,7 @@ function expandULaw(byte: number): number {
   return (value & 0x80 ? -magnitude : magnitude) / 32_768;
 }
 
-/** @param offset where the first new sample is among the old ones; @param count how many there will be */
+/** @param offset position of the first new sample among the old ones @param count how many new samples there are */
 function resample(samples: Float32Array, step: number, offset: number, count: number): Float32Array {
   const result = new Float32Array(count);
   for (let index = 0; index < count; index += 1) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cleanText } from '../../engine/text.ts';
 import { badSpeechAnswer, speechFailure } from './failures.ts';
 import { languageName } from './transcription.ts';
 
@@ -90,11 +91,7 @@ export class WhisperTranscript {
 
   get text(): string {
     const pieces = [...this.#completed, ...(this.#open ? [this.#open] : [])].map((segment) => segment.text.trim());
-    return pieces
-      .filter((piece) => piece !== '')
-      .join(' ')
-      .toWellFormed()
-      .replaceAll('\u0000', '');
+    return cleanText(pieces.filter((piece) => piece !== '').join(' '));
   }
 
   /**

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { BadUserInputError, UnauthenticatedError } from '../../api/errors.ts';
-import { readBoundary } from '../../api/multipart.ts';
 import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { Operation } from '../operation/operation.ts';
 import type { RequestContext } from '../operation/request-context.ts';
@@ -50,12 +49,11 @@ export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
           }
           const { viewer } = operation;
           if (viewer === null) throw new UnauthenticatedError();
-          const boundary = readBoundary(contentType);
-          if (boundary === null || !incoming) throw httpError('The Content-Type of the upload has no boundary.', 400);
+          if (!incoming) throw httpError('An upload needs a request body.', 400);
           assertDeclaredLength(request, uploadLimits.maxBytes);
           setRequestParser(async () => {
             uploads.set(operation, openUploads.enter(viewer));
-            return readUpload(await readLimited(incoming, uploadLimits), boundary);
+            return readUpload(await readLimited(incoming, uploadLimits), contentType);
           });
           return;
         }

@@ -1,8 +1,9 @@
 import type { GraphQLParams } from 'graphql-yoga';
 import { z } from 'zod';
 import { badInput } from '../../api/input.ts';
-import { MalformedMultipartError, type Part, parseMultipart, UploadedFile } from '../../api/multipart.ts';
+import { UploadedFile } from '../../api/uploaded-file.ts';
 import { maxAudioBytes } from '../../speech/transcribe.ts';
+import { MalformedMultipartError, type Part, parseMultipart } from './multipart.ts';
 
 const maxFieldBytes = 1_000_000;
 
@@ -29,10 +30,11 @@ const mapForm = z.record(z.string(), z.array(z.string().max(1_000)).min(1).max(1
  * Reads an operation and its file from the body of a GraphQL multipart request
  * (https://github.com/jaydenseric/graphql-multipart-request-spec). It has three parts: `operations`, whose variables
  * contain null in the place of the file, `map`, which names that place, and the file. One operation and at most one file.
+ * @param contentType of the request, with the boundary
  * @throws {BadUserInputError} that names the wrong part
  */
-export function readUpload(body: Buffer, boundary: string): GraphQLParams {
-  const parts = splitParts(body, boundary);
+export async function readUpload(body: Buffer, contentType: string): Promise<GraphQLParams> {
+  const parts = await splitParts(body, contentType);
   const operation = parseField(parts, 'operations', operationForm);
   const map = parseField(parts, 'map', mapForm);
   const files = parts.filter((part) => part.name !== 'operations' && part.name !== 'map');
@@ -53,9 +55,9 @@ export function readUpload(body: Buffer, boundary: string): GraphQLParams {
   };
 }
 
-function splitParts(body: Buffer, boundary: string): Part[] {
+async function splitParts(body: Buffer, contentType: string): Promise<Part[]> {
   try {
-    return parseMultipart(body, boundary, maxParts);
+    return await parseMultipart(body, contentType, { parts: maxParts, fieldBytes: maxFieldBytes });
   } catch (error) {
     if (!(error instanceof MalformedMultipartError)) throw error;
     const hint = body.length > 0 ? ' It must consist of operations, map and at most one file.' : '';
@@ -67,7 +69,6 @@ function parseField<Form extends z.ZodType>(parts: readonly Part[], name: string
   const [field, ...more] = parts.filter((part) => part.name === name);
   if (!field) throw badInput([name], 'is missing from the upload');
   if (more.length > 0) throw badInput([name], 'is duplicated');
-  if (field.data.length > maxFieldBytes) throw badInput([name], `must have at most ${maxFieldBytes} bytes`);
   let json: unknown;
   try {
     json = JSON.parse(field.data.toString('utf8'));

@@ -1,5 +1,5 @@
 import { GraphQLError, GraphQLScalarType } from 'graphql';
-import { UploadedFile } from '../../api/multipart.ts';
+import { UploadedFile } from '../../api/uploaded-file.ts';
 import { builder } from '../../graphql/builder.ts';
 import type { Transcription } from '../../providers/speech/transcription.ts';
 import { type SpeechResult as Spoken, synthesizeSpeech } from '../synthesize.ts';
