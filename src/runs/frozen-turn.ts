@@ -10,18 +10,18 @@ const record = z.record(z.string(), z.unknown());
 
 const api = z.enum(['RESPONSES', 'CHAT_COMPLETIONS']);
 
-/** The model provider of an agent. That of the environment is the operator's: where it is now, the run goes on. */
+/** The model provider of an agent. The environment's provider is the operator's: the run continues with its current address. */
 const endpoint = z.discriminatedUnion('of', [
   z.object({
     of: z.literal('ENVIRONMENT'),
-    /** Null: what the environment says. */
+    /** Null: the environment's. */
     api: api.nullable(),
     model: z.string().nullable(),
     options: record.nullable(),
-    /** Whether its key was the agent's own. Unset in states of earlier versions: it is not known. */
+    /** Whether its key was the agent's own. Not set in states of earlier versions. */
     ownKey: z.exactOptional(z.boolean()),
   }),
-  // Loose: what an endpoint may come to have beside this is kept as it is.
+  // Loose: fields that later versions add to an endpoint are stored as they are.
   z.looseObject({
     of: z.literal('AGENT'),
     api,
@@ -52,7 +52,7 @@ const agent = z.object({
   endpoint,
   temperature: z.number().nullable(),
   maxTokens: z.number(),
-  /** By name; whole in states of earlier versions. */
+  /** By name; in states of earlier versions, the whole tool. */
   tools: z.array(z.union([z.string(), tool])).readonly(),
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
 });
@@ -80,7 +80,7 @@ const pauseState = z.object({
   agents: z.array(agent).readonly(),
   /** Each tool of the agents, once. */
   tools: z.array(tool).readonly().default([]),
-  /** By name, the hashes of what the tools of the waiting calls were when a person was asked. */
+  /** By name, the hashes of the tools of the waiting calls at the time when a person was asked. */
   definitions: z.record(z.string(), z.string()).default({}),
   paused,
 });
@@ -90,18 +90,18 @@ export interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
   readonly endpoint: FrozenEndpoint;
 }
 
-/** What a run that waits goes on from, and where it stands. */
+/** What a waiting run continues from. */
 export interface PauseState {
   readonly agents: readonly FrozenAgent[];
-  /** What each tool that a waiting call is of was when a person was asked (Tool.hashDefinition), by name; if it is known. */
+  /** By name, the hashes (Tool.hashDefinition) of the tools of the waiting calls when a person was asked; if known. */
   readonly definitions: ReadonlyMap<string, string>;
   readonly paused: PausedTurn;
 }
 
 /**
- * The state of a run that waits, as JSON for its row. No key is in it: when the run goes on, they are looked up again.
- * @param waiting the calls that are put to a person
- * @param environment the model provider of agents that have none of their own
+ * The state of a waiting run, as JSON for its row. It holds no keys: they are looked up again when the run continues.
+ * @param waiting the calls that a person has to decide on
+ * @param environment the model provider of agents without a provider of their own
  */
 export function writePauseState(
   { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
@@ -109,7 +109,7 @@ export function writePauseState(
   turn: PausedTurn,
   environment: ModelEndpoint,
 ): string {
-  // A name is one tool's only, whichever agents have it.
+  // A name belongs to one tool only, whichever agents have it.
   const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
   const definitions = waiting.flatMap(({ name }) => {
     const hash = tools.get(name)?.hashDefinition();
@@ -136,15 +136,15 @@ function freezeEndpoint({ apiKey, ...endpoint }: ModelEndpoint, environment: Mod
     api: api === environment.api ? null : api,
     model: model === environment.model ? null : model,
     options: options ? { ...options } : null,
-    // Who has the environment's key as their own goes on with it as well.
+    // An agent whose own key equals the environment's continues with that key.
     ownKey: apiKey !== environment.apiKey,
   };
 }
 
 /**
- * An endpoint with its key, which goes to the address that it was given for and to no other.
- * @param own that of the agent as it is now; undefined: the agent is gone
- * @param environment the model provider of agents that have none of their own
+ * An endpoint with its key, which is sent only to the address that it was set for.
+ * @param own the agent's current endpoint; undefined: the agent is gone
+ * @param environment the model provider of agents without a provider of their own
  */
 export function thawEndpoint(
   frozen: FrozenEndpoint,
@@ -153,7 +153,7 @@ export function thawEndpoint(
 ): ModelEndpoint {
   if (frozen.of === 'ENVIRONMENT') {
     const { apiKey, keyStyle } = own && isOfEnvironment(own) ? own : environment;
-    // Whoever had a key of their own does not come to spend the environment's: without one, the provider refuses.
+    // A run that used the agent's own key must never fall back to the environment's: without a key, the provider refuses.
     const isLost = frozen.ownKey === true && apiKey === environment.apiKey;
     return {
       ...environment,
@@ -169,14 +169,14 @@ export function thawEndpoint(
   return { ...endpoint, apiKey: same ? own.apiKey : '' };
 }
 
-/** Whether it is where the environment says, also where the agent has a model or a key of its own there. */
+/** Whether its address is the environment's, even if the agent has its own model or key there. */
 function isOfEnvironment({ guarded }: Pick<ModelEndpoint, 'guarded'>): boolean {
   return guarded !== true;
 }
 
 /**
- * The state out of its row.
- * @throws {z.ZodError} when that does not hold one
+ * Reads the state from its row.
+ * @throws {z.ZodError} when the value is not a state
  */
 export function readPauseState(stored: unknown): PauseState {
   const { agents, tools, definitions, paused } = pauseState.parse(stored);

@@ -18,7 +18,7 @@ import type { ResumedRun, RunRuntime } from '../runtime.ts';
 import { lockConversationOf } from '../transitions/lock-conversation.ts';
 import { resumeRun } from '../transitions/resume-run.ts';
 
-/** What a person decides on a call. */
+/** The decision of a person on a tool call. */
 export interface ApprovalInput {
   /** The public id of the run. */
   readonly runId: string;
@@ -33,11 +33,11 @@ const maxArgumentsBytes = 65_536;
 const jsonObject = z.record(z.string(), z.unknown());
 
 /**
- * Approves or denies a tool call that waits for it. When it was the last one of its run that waited, the run goes on,
- * here: whichever instance is asked. The others' decisions are kept until then.
+ * Approves or denies a tool call that waits for it. If it was the last waiting call of its run, the run continues here, on
+ * the instance that was asked. Until then the decisions on the other calls are stored.
  *
  * @throws {BadUserInputError} naming the argument; {@link ForbiddenError}, {@link NotFoundError} for the run and the
- *   call; {@link ConflictError} where the call does not wait, or waits no more
+ *   call; {@link ConflictError} if the call does not wait, or not any more
  */
 export async function approveToolCall(
   viewer: Viewer,
@@ -48,7 +48,7 @@ export async function approveToolCall(
   const callId = parseInput(text(1, 10_000), input.toolCallId, ['toolCallId']);
   const editedArguments = readArguments(input);
   const { id } = await findRun(viewer, runtime.db, input.runId, ['runId']);
-  // Before the transaction: a server may have to be connected to.
+  // Before the transaction, because it may have to connect to a server.
   const tool = editedArguments === null ? undefined : await findTool(viewer, runtime, id, callId);
   const resumed = await runtime.db.$transaction(async (tx) => {
     // Decisions on one run come one after another.
@@ -74,8 +74,8 @@ export async function approveToolCall(
     const state = readPauseState(pause?.state);
     const events = archive ? unpackEvents(id, archive.events) : [];
     const continued = await resumeRun(tx, runtime, run);
-    // Nothing is begun that would be interrupted at once: another instance, or the next one here, takes it. Looked at
-    // last: the server can have begun to stop since the first statement.
+    // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
+    // the server can have begun to stop since the first statement.
     if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
     return { run: continued, events, resumed: { state, decisions: readDecisions(calls) } };
   });
@@ -86,10 +86,10 @@ export async function approveToolCall(
   return run;
 }
 
-/** @returns the edited arguments as they are kept, or null where there are none */
+/** @returns the edited arguments as they are stored; null if there are none */
 function readArguments({ approve, arguments: written }: ApprovalInput): string | null {
   if (written === null || written === undefined) return null;
-  if (!approve) throw badInput(['arguments'], 'must not be given where the call is denied');
+  if (!approve) throw badInput(['arguments'], 'must not be given if the call is denied');
   if (Buffer.byteLength(written) > maxArgumentsBytes) throw badInput(['arguments'], 'must be at most 64 KB long');
   const checked = parseInput(text(0, maxArgumentsBytes), written, ['arguments']);
   let read: ExactJson;
@@ -101,23 +101,26 @@ function readArguments({ approve, arguments: written }: ApprovalInput): string |
   const { value, inexact } = read;
   if (inexact !== null) {
     const shown = inexact.slice(0, 100);
-    throw badInput(['arguments'], `must not hold the number ${shown}, which cannot be kept exactly: give it as text`);
+    throw badInput(
+      ['arguments'],
+      `must not hold the number ${shown}, which cannot be stored exactly: write it as text`,
+    );
   }
   if (!jsonObject.safeParse(value).success) throw badInput(['arguments'], 'must be a JSON object, as text');
-  // What is in it reaches tools and JSON columns: it must be storable, and not too deep to be walked.
+  // Its values reach tools and JSON columns: they must be storable and not too deeply nested.
   parseInput(json(maxArgumentsBytes), value, ['arguments']);
   return checked;
 }
 
-/** The tool of a call as it is now, if it is there. */
+/** The current tool of a call; undefined if it does not exist any more. */
 async function findTool(viewer: Viewer, runtime: RunRuntime, runId: string, callId: string): Promise<Tool | undefined> {
   const call = await runtime.db.toolCall.findFirst({ where: { runId, callId }, select: { name: true } });
   return call ? (await runtime.tools.findTools(viewer, [call.name], 'person'))[0] : undefined;
 }
 
 /**
- * Holds edited arguments against the tool; against what it took when the person was asked, where it cannot be reached or
- * is another one by now.
+ * Checks edited arguments against the tool. If the tool cannot be reached or was changed, they are checked against its
+ * parameters at the time when the person was asked.
  * @throws {BadUserInputError} when they do not fit
  */
 function assertFit(
@@ -129,7 +132,7 @@ function assertFit(
 ): void {
   const args: unknown = JSON.parse(written);
   const then = definitions.get(call.name);
-  // Who may not call it may decide, and is told what came of it: the tool looks at that itself.
+  // A viewer who may not call the tool may decide on the call; the tool itself refuses it then.
   const asks = tool && refuseRoles(viewer, tool.requiredRoles) === null;
   const frozen = agents.find(({ id }) => id === paused.agentId)?.tools.find(({ name }) => name === call.name);
   const wrong =
@@ -139,17 +142,17 @@ function assertFit(
   if (wrong) throw badInput(['arguments'], wrong);
 }
 
-/** Why nobody can decide on the call any more, or cannot yet; null: it waits. */
+/** Why nobody can decide on the call; null: it waits for a decision. */
 function refuse(run: Run, call: ToolCall, late: boolean): string | null {
   if (call.status === 'DENIED') return 'This tool call was denied already.';
   if (call.decidedBy !== null && call.status !== 'CANCELLED') return 'This tool call was approved already.';
   if (call.status === 'AWAITING_APPROVAL' && late) return 'The time to decide on this tool call is over.';
   if (call.status === 'AWAITING_APPROVAL' && run.status === 'REQUIRES_ACTION') return null;
-  if (call.status === 'CANCELLED') return 'This tool call was cancelled: it waits no more.';
+  if (call.status === 'CANCELLED') return 'This tool call was cancelled.';
   return 'This tool call does not wait for an approval.';
 }
 
-/** The decisions by call id: on the calls of the step that waited, each of which has one by now. */
+/** The decisions on the calls of the step that waited, by call id. Each call has one now. */
 function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
   return new Map(
     calls.flatMap(({ callId, status, editedArguments, decidedBy, finishedAt }) => {

@@ -29,8 +29,8 @@ export async function loadHistory(
   });
   messages.reverse();
 
-  // A turn that waited in the queue was written down before the answers of the turn it waited for: messages are put
-  // together by run, each run in the place where it began. Turns that are still waiting are not part of the past.
+  // The message of a turn that waited in the queue was written before the answer of the turn it waited for: messages are
+  // grouped by run, each run at the position where it began. Turns that still wait are not part of the past.
   const turns = new Map<string, { runId: string | null; messages: Message[] }>();
   for (const message of messages) {
     const number = message.startedRun?.number ?? message.run?.number;
@@ -81,13 +81,13 @@ export async function loadHistory(
   return buildHistory(own ? [...past, own] : past, budgetTokens);
 }
 
-/** What the model is given in a conversation that begins with this message. */
+/** The history of a conversation that begins with this message. */
 export function historyOfFirst(message: OpeningMessage, budgetTokens: number): HistoryItem[] {
   const messages = [{ ...message, content: withAttachments(message) }];
   return buildHistory([{ messages, calls: [], handoffs: [] }], budgetTokens);
 }
 
-/** The text, and under it what was attached: a model is told name, type and address. */
+/** The text, and below it the name, type and address of each attachment. */
 function withAttachments(message: Pick<Message, 'content' | 'attachments'>): string {
   if (!Array.isArray(message.attachments) || message.attachments.length === 0) return message.content;
   const lines = message.attachments.flatMap((entry) =>

@@ -16,7 +16,7 @@ import { nameHandoffs } from './handoff-names.ts';
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;
 
-/** What a turn is compiled from, beside what is remembered of the tenant's configuration; in one statement. */
+/** What a turn is compiled from, in addition to the cached configuration of the tenant; in one statement. */
 export const conversationForTurn = {
   user: { select: { settings: { include: { enabledAgents: true } } } },
 } satisfies Prisma.ConversationInclude;
@@ -24,11 +24,11 @@ export const conversationForTurn = {
 export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
 
 /**
- * Freezes the agents of a turn: who has the floor, who can be handed to, with which model, tools and settings. All but
- * the conversation comes out of the cache, where it was there.
+ * Freezes the agents of a turn: the active agent, the agents that it can hand off to, and their models, tools and
+ * settings. Everything but the conversation is read from the cache if it is there.
  *
- * @throws {BadUserInputError} when the agent that was asked for cannot have the floor
- * @throws {ConflictError} when there is no agent that could answer, or what is stored of its model is no configuration
+ * @throws {BadUserInputError} when the agent that was asked for cannot be the active agent
+ * @throws {ConflictError} when no agent can answer, or the stored model configuration of the agent is invalid
  */
 export async function compileTurn(
   viewer: Viewer,
@@ -42,11 +42,11 @@ export async function compileTurn(
     : null;
   const members = await resolveAgents(viewer, runtime.agents, [...(scenario?.members.keys() ?? [])]);
   const active = new Map([...members].filter(([, { agent }]) => agent.isActive));
-  const floor = await chooseActiveAgent(viewer, runtime, conversation, stored, scenario, active);
-  requireLlm(floor.resolved);
-  // Nobody is handed to whose provider cannot be made out.
+  const choice = await chooseActiveAgent(viewer, runtime, conversation, stored, scenario, active);
+  requireLlm(choice.resolved);
+  // An agent whose provider cannot be resolved cannot be handed off to.
   const usable = new Map([...active].filter(([, { llm }]) => llm !== null));
-  usable.set(floor.resolved.agent.id, floor.resolved);
+  usable.set(choice.resolved.agent.id, choice.resolved);
 
   const enabled = new Set(settings?.enabledAgents.map((entry) => entry.agentId) ?? []);
   const reachable = (id: string) => usable.has(id) && (enabled.size === 0 || enabled.has(id));
@@ -55,7 +55,7 @@ export async function compileTurn(
   const tools = new Map((await runtime.tools.findTools(viewer, [...new Set(named)])).map((tool) => [tool.name, tool]));
 
   const handoffNames = nameHandoffs([...usable.values()].map(({ agent }) => agent));
-  const given = findGivenSettings(stored, settings);
+  const explicit = findExplicitSettings(stored, settings);
   const agents = new Map<string, PlannedAgent>();
   for (const resolved of usable.values()) {
     const { agent } = resolved;
@@ -73,22 +73,25 @@ export async function compileTurn(
     const offered = own.slice(0, Math.max(0, maxFunctions - handoffs.length));
     if (offered.length < own.length) {
       const leftOut = own.length - offered.length;
-      runtime.logger.warn({ agentId: agent.id, leftOut }, 'more tools and handoffs than a model can be offered');
+      runtime.logger.warn(
+        { agentId: agent.id, leftOut },
+        'left out tools of an agent: a model can be offered no more functions',
+      );
     }
     agents.set(agent.id, {
       id: agent.id,
       name: agent.name,
       instructions: agent.instructions,
-      endpoint: { ...llm, model, ...(llm.options && { options: overrideSettings(llm.options, given) }) },
-      temperature: given.temperature,
-      maxTokens: given.maxTokens ?? defaultSettings.maxTokens,
+      endpoint: { ...llm, model, ...(llm.options && { options: overrideSettings(llm.options, explicit) }) },
+      temperature: explicit.temperature,
+      maxTokens: explicit.maxTokens ?? defaultSettings.maxTokens,
       tools: offered.map(planTool),
       handoffs,
     });
   }
 
-  const start = agents.get(floor.resolved.agent.id);
-  if (!start) throw new Error('The agent with the floor is not in its own plan.');
+  const start = agents.get(choice.resolved.agent.id);
+  if (!start) throw new Error('The active agent is missing in its own plan.');
   return {
     agents,
     tools,
@@ -98,17 +101,17 @@ export async function compileTurn(
       selectedAgentIds: [start.id],
       selectedTools: start.tools.map((tool) => tool.name),
       confidence: 1,
-      reasoning: floor.reasoning,
+      reasoning: choice.reasoning,
       alternatives: start.handoffs.flatMap((handoff) => usable.get(handoff.toAgentId)?.agent.name ?? []),
     },
   };
 }
 
 /**
- * The settings that come before the agent's own `options`: those of the turn, else those of the viewer's chatSettings
- * that differ from the defaults. The rows have defaults and no null, so a default there counts as not set.
+ * The settings that override the agent's own `options`: those of the turn, else those of the viewer's chatSettings that
+ * differ from the defaults. The columns have defaults and cannot be null, so a default counts as not set.
  */
-function findGivenSettings(stored: StoredTurn, settings: ChatSettings | null): GivenSettings {
+function findExplicitSettings(stored: StoredTurn, settings: ChatSettings | null): GivenSettings {
   const changed = (name: 'temperature' | 'maxTokens') => {
     const value = settings?.[name] ?? defaultSettings[name];
     return value === defaultSettings[name] ? null : value;
@@ -140,7 +143,7 @@ function planHandoffs(
   });
 }
 
-interface Floor {
+interface AgentChoice {
   readonly resolved: ResolvedAgent;
   readonly reasoning: string;
 }
@@ -152,7 +155,7 @@ async function chooseActiveAgent(
   stored: StoredTurn,
   scenario: ScenarioGraph | null,
   members: ReadonlyMap<string, ResolvedAgent>,
-): Promise<Floor> {
+): Promise<AgentChoice> {
   const findUsable = async (id: string | null) => {
     if (id === null) return null;
     const resolved = members.get(id) ?? (await resolveAgents(viewer, runtime.agents, [id])).get(id);

@@ -4,7 +4,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Agent } from '../../generated/prisma/client.ts';
 import type { RunRuntime } from '../runtime.ts';
 
-/** What of a conversation says who answers next. */
+/** The fields of a conversation that decide which agent answers next. */
 export interface ActiveAgentChoice {
   readonly id: string;
   readonly scenarioId: string | null;
@@ -14,10 +14,10 @@ export interface ActiveAgentChoice {
 }
 
 /**
- * Who answers next in conversations, as the next turn would find (compile.ts): the agent with the floor while it is
- * there, active and still in the scenario; else the scenario's root while it is active, and nobody where it is not.
- * Without a scenario whoever is the default agent comes next.
- * One statement for all conversations with a scenario; the default agent comes out of the cache.
+ * The agents that answer next in conversations, as the next turn would choose them (plan-turn.ts): the active agent if it
+ * is active and still in the scenario; else the scenario's root if it is active, else nobody. Without a scenario, the
+ * default agent is the last choice.
+ * One statement for all conversations with a scenario; the default agent is cached.
  * @returns row ids in the order of the conversations; null: nobody
  */
 export async function findActiveAgents(
@@ -55,7 +55,7 @@ export async function findActiveAgents(
   );
 }
 
-/** Who answers next in a conversation; null: nobody. Batched over the conversations of an operation. */
+/** The agent that answers next in a conversation; null: nobody. Batched over the conversations of an operation. */
 export async function readActiveAgent(
   conversation: ActiveAgentChoice,
   loaders: {

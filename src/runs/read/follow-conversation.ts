@@ -4,7 +4,7 @@ import type { ConversationReader } from '../../log/conversation-feed.ts';
 import type { RunRuntime } from '../runtime.ts';
 
 /**
- * What happens in a conversation from now on.
+ * Follows what happens in a conversation from now on.
  * @param rawId the public id
  * @throws {BadUserInputError} {@link ForbiddenError} {@link NotFoundError} for the conversation
  */

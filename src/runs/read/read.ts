@@ -10,7 +10,7 @@ import { type Failure, failureCodes } from '../../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
 import type { RunRuntime } from '../runtime.ts';
 
-/** What to load beside the row: what a document selects. */
+/** The relations to load with the row: what a document selects. */
 export interface RunQuery {
   readonly include?: Prisma.RunInclude;
 }
@@ -18,7 +18,7 @@ export interface RunQuery {
 /**
  * A run of the viewer's.
  * @param rawId the public id
- * @param path where it stood in the arguments
+ * @param path where the id stood in the arguments
  * @throws {BadUserInputError} {@link ForbiddenError} {@link NotFoundError}
  */
 export async function findRun(
@@ -41,7 +41,7 @@ export function readRun(viewer: Viewer, db: Db, id: string, query: RunQuery = {}
 
 /**
  * A message of the viewer's by its row id, as events name it.
- * @throws {NotFoundError} where it was deleted since, or is somebody else's
+ * @throws {NotFoundError} if it was deleted since, or belongs to somebody else
  */
 export async function readRunMessage(
   viewer: Viewer,
@@ -66,9 +66,9 @@ export function readChangedConversation(
 }
 
 /**
- * A seq up to which the rows held everything when the operation began: whoever reads the rows in this operation and
- * attaches after it gets all the rest. Never ahead of the rows, so that no text is missed; what is sent again, offsets
- * put in its place.
+ * A seq up to which the rows held everything when the operation began: a client that reads the rows in this operation and
+ * attaches after it gets all the rest. Never ahead of the rows, so that no text is missed; text that is sent again is put
+ * in its place by its offset.
  * @param since when the operation began, in milliseconds of performance.now
  */
 export function savedSeq(runtime: RunRuntime, run: Run, since: number): number {
@@ -82,14 +82,14 @@ const failureColumns = z.object({
   errorRetryable: z.boolean(),
 });
 
-/** Why a run failed; null where it did not. */
+/** Why a run failed; null if it did not. */
 export function readFailure(run: Run): Failure | null {
   if (run.errorCode === null) return null;
   const { errorCode: code, errorMessage: message, errorRetryable: retryable } = failureColumns.parse(run);
   return { code, message, retryable };
 }
 
-/** The routing decision in a JSON column; null where there is none. */
+/** The routing decision in a JSON column; null if there is none. */
 export function readRoutingDecision(stored: unknown): StoredRoutingDecision | null {
   return stored === null ? null : storedRoutingDecision.parse(stored);
 }
@@ -100,16 +100,16 @@ export interface AgentLoader {
 }
 
 /**
- * An agent that a row or an event names. Agents are never deleted as rows.
- * @throws when it is not there all the same
+ * An agent that a row or an event refers to. Rows of agents are never deleted.
+ * @throws when it does not exist all the same
  */
 export async function loadAgent(agents: AgentLoader, id: string): Promise<Agent> {
   const agent = await agents.load(id);
-  if (!agent) throw new Error(`Agent ${id} is named, and is not there.`);
+  if (!agent) throw new Error(`Agent ${id} is referred to, but does not exist.`);
   return agent;
 }
 
-/** Several agents, in the order of their ids; those that are gone are passed over. */
+/** Several agents, in the order of their ids; those that do not exist are skipped. */
 export async function loadAgents(agents: AgentLoader, ids: readonly string[]): Promise<Agent[]> {
   const loaded = await Promise.all(ids.map((id) => agents.load(id)));
   return loaded.filter((agent) => agent !== null);
