@@ -18,7 +18,7 @@ export function readAsk(message: string): Ask {
 }
 
 /** What a turn with tools is asked for: model steps, and tool calls, spread over all of them but the last. */
-export const plan = z.strictObject({ steps: z.int().positive(), calls: z.int().nonnegative() });
+const plan = z.strictObject({ steps: z.int().positive(), calls: z.int().nonnegative() });
 export type Plan = z.infer<typeof plan>;
 
 const planned = /^Take (\d+) steps with (\d+) calls\.$/;

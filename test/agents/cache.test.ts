@@ -14,9 +14,7 @@ const viewer: Viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt
 const onServer = Boolean(process.env.TEST_DATABASE_URL);
 
 async function make(socketClient: SocketClient, input: Record<string, unknown> = {}): Promise<string> {
-  const document = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-  return (await socketClient.ask(document, { input: { name: 'mine', instructions: 'First.', ...input } })).createAgent
-    .id;
+  return await socketClient.createAgent({ name: 'mine', instructions: 'First.', ...input });
 }
 
 async function change(socketClient: SocketClient, id: string, input: Record<string, unknown>): Promise<void> {
@@ -25,8 +23,7 @@ async function change(socketClient: SocketClient, id: string, input: Record<stri
 }
 
 async function begin(socketClient: SocketClient, input: Record<string, unknown> = {}): Promise<string> {
-  const document = 'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }';
-  return (await socketClient.ask(document, { input })).createConversation.id;
+  return await socketClient.createConversation(input);
 }
 
 /** Runs a turn, and answers the instructions that the model was given. */

@@ -24,8 +24,7 @@ beforeAll(async () => {
   app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: host } });
   socketClient = await openSocketClient(app, 'alice');
   const llm = { provider: 'custom', model: 'm', apiUrl: `http://${host}`, api: 'CHAT_COMPLETIONS' };
-  const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-  agentId = (await socketClient.ask(create, { input: { name: 'a', instructions: 'Be brief.', llm } })).createAgent.id;
+  agentId = await socketClient.createAgent({ name: 'a', instructions: 'Be brief.', llm });
 });
 afterAll(async () => {
   await app[Symbol.asyncDispose]();

@@ -282,9 +282,8 @@ describe('addresses that are not allowed', () => {
         error: { code: 'MODEL_ERROR', message: expect.stringMatching(/not allowed/), retryable: false },
       });
       const alice = await openSocketClient(app, 'alice');
-      const create = 'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }';
-      const { createConversation } = await alice.ask(create, { input: { agentId: id } });
-      const events = await alice.chatTurn('ws', { conversationId: createConversation.id }).rest();
+      const conversationId = await alice.createConversation({ agentId: id });
+      const events = await alice.chatTurn('ws', { conversationId }).rest();
       expect(events.at(-1)).toMatchObject({
         __typename: 'RunFailed',
         error: { code: 'MODEL_ERROR', message: expect.stringMatching(/not allowed/), retryable: false },
@@ -296,9 +295,8 @@ describe('addresses that are not allowed', () => {
   test('An address that the operator allows is used by a turn', async () => {
     const alice = await openSocketClient(app, 'alice');
     const agentId = await createAgent(`${providerUrl}/works/v1`);
-    const create = 'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }';
-    const { createConversation } = await alice.ask(create, { input: { agentId } });
-    const events = await alice.chatTurn('ws', { conversationId: createConversation.id }).rest();
+    const conversationId = await alice.createConversation({ agentId });
+    const events = await alice.chatTurn('ws', { conversationId }).rest();
     expect(events.at(-1)).toMatchObject({ __typename: 'RunCompleted' });
     expect(events.find((event) => event.message)?.message?.content).toBe('You said it to true.');
   });

@@ -60,12 +60,9 @@ test('A new tenant has a shared agent of the environment, with its keys as secre
 
   // It answers, and with its own key.
   const alice = await openSocketClient(app, 'alice');
-  const { createConversation } = await alice.ask(
-    'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }',
-    { input: { agentId: made?.id } },
-  );
+  const conversationId = await alice.createConversation({ agentId: String(made?.id) });
   app.model.add({ text: 'Yes.' });
-  const input = { conversationId: createConversation.id, content: 'Hello', idempotencyKey: randomUUID() };
+  const input = { conversationId, content: 'Hello', idempotencyKey: randomUUID() };
   expect((await alice.ask(documents.sendMessage, { input })).sendMessage.status).toBe('COMPLETED');
   expect(app.model.requests[0]?.headers.authorization).toBe(`Bearer ${environment.OPENAI_API_KEY}`);
 });

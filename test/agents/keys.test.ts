@@ -105,11 +105,8 @@ describe('a key that is sent', () => {
     return { here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
   async function turn(agentId: string) {
-    const { createConversation } = await alice.ask(
-      'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }',
-      { input: { agentId } },
-    );
-    const input = { conversationId: createConversation.id, content: 'Hello', idempotencyKey: randomUUID() };
+    const conversationId = await alice.createConversation({ agentId });
+    const input = { conversationId, content: 'Hello', idempotencyKey: randomUUID() };
     return (await alice.ask(documents.sendMessage, { input })).sendMessage;
   }
 

@@ -70,12 +70,9 @@ test('An agent whose stored configuration is invalid fails alone', async () => {
   expect(errors[0]?.extensions.code).toBe('CONFLICT');
 
   // The others of its scenario go on, and are not offered to hand over to it.
-  const { createConversation } = await alice.ask(
-    'mutation ($input: CreateConversationInput) { createConversation(input: $input) { id } }',
-    { input: { scenarioKey: 'support' } },
-  );
+  const conversationId = await alice.createConversation({ scenarioKey: 'support' });
   app.model.add({ text: 'Yes.' });
-  expect(await send(createConversation.id)).toMatchObject({
+  expect(await send(conversationId)).toMatchObject({
     data: { sendMessage: { status: 'COMPLETED', messages: [{ content: 'Yes.' }] } },
   });
   expect(JSON.stringify(app.model.requests.at(-1)?.body)).not.toContain('transfer_to_orders');
@@ -83,7 +80,7 @@ test('An agent whose stored configuration is invalid fails alone', async () => {
     [orders, 'orders'],
     [billing, 'billing'],
   ] as const) {
-    const refused = await send(createConversation.id, id);
+    const refused = await send(conversationId, id);
     expect(refused.errors).toMatchObject([
       { message: expect.stringContaining(`"${name}"`), extensions: { code: 'CONFLICT' } },
     ]);

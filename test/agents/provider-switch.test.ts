@@ -50,20 +50,14 @@ async function startWithAgent() {
   const app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: provider.host } });
   const alice = await openSocketClient(app, 'alice');
   const custom = { provider: 'custom', model: 'm', apiUrl: `http://${provider.host}/v1` };
-  const { createAgent } = await alice.ask(
-    'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }',
-    { input: { name: 'switches', instructions: 'Be brief.', llm: custom, tts: custom } },
-  );
+  const agentId = await alice.createAgent({ name: 'switches', instructions: 'Be brief.', llm: custom, tts: custom });
   const startRun = async (): Promise<string> => {
-    const { createConversation } = await alice.ask(
-      'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-      { input: { agentId: createAgent.id } },
-    );
-    const input = { conversationId: createConversation.id, content: 'Hello', idempotencyKey: crypto.randomUUID() };
+    const conversationId = await alice.createConversation({ agentId });
+    const input = { conversationId, content: 'Hello', idempotencyKey: crypto.randomUUID() };
     return (await alice.ask('mutation ($input: ChatTurnInput!) { startRun(input: $input) { id } }', { input })).startRun
       .id;
   };
-  return { app, provider, alice, agentId: createAgent.id as string, startRun };
+  return { app, provider, alice, agentId, startRun };
 }
 
 test.each([

@@ -3,16 +3,14 @@ import type { HistoryItem } from '../../src/engine/ports.ts';
 import { unpackEvents } from '../../src/log/archive.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, openNewUser, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
 import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from './decide.ts';
 
 const app = shareApp({ env: { SOCKETS_PER_USER: '200' } });
-let users = 0;
 
 /** Each has a tenant’s orders to share, so each test refunds an order of its own. */
-const meet = () => openSocketClient(app, `approver-${users++}`);
 
 const orderStatus = async (number: string) =>
   (await app.app.db.order.findUniqueOrThrow({ where: { tenantId_number: { tenantId: 'acme', number } } })).status;
@@ -31,7 +29,7 @@ function lastHistory(): readonly HistoryItem[] {
 
 describe('a call that needs approval', () => {
   test('A call that needs approval waits; approved, it is run, and the turn goes on in the same stream', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ text: 'I refund it.', calls: [refund('r1')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
     expect(sequenceOf(reader.events)).toEqual([
@@ -99,7 +97,7 @@ describe('a call that needs approval', () => {
   });
 
   test('A call that is denied is not run, and the model is told', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r1', '1043')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'I may not.' });
@@ -128,7 +126,7 @@ describe('a call that needs approval', () => {
   });
 
   test('A call that is approved with edited arguments is run with these; the model is shown them, its own are stored', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r1', '1044')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Refunded.' });
@@ -156,7 +154,7 @@ describe('a call that needs approval', () => {
     ['no array', '[]'],
     ['not against what the tool itself looks at', '{"orderNumber":"abc"}'],
   ])('Nobody is asked to approve arguments that cannot work: %s', async (_what, written) => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [{ id: 'bad', name: 'refund_order', arguments: written }] }, { text: 'Sorry.' });
     const conversationId = await createBillingConversation(socketClient);
     const events = await socketClient.chatTurn('ws', { conversationId }).rest();
@@ -166,7 +164,7 @@ describe('a call that needs approval', () => {
   });
 
   test('A call is asked for again in a later step of the same turn', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('same', '1048')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Then this.', calls: [refund('same', '1049')] });
@@ -187,7 +185,7 @@ describe('a call that needs approval', () => {
 
 describe('several calls of one step', () => {
   test('Calls that need no approval are run immediately; the others wait together, and the handoff comes last', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({
       calls: [
         refund('a', '1045'),
@@ -331,7 +329,7 @@ describe('the right to decide', () => {
   });
 
   test('A decision on a call that does not exist is NOT_FOUND; on one that needs none it is CONFLICT', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({
       calls: [{ id: 'look', name: 'lookup_order', arguments: { orderNumber: '1' } }, refund('r1', '1')],
     });
@@ -344,7 +342,7 @@ describe('the right to decide', () => {
   });
 
   test('A second or late decision is CONFLICT, with the same decision and with another', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r1', '7')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Hm.' });
@@ -366,7 +364,7 @@ describe('the right to decide', () => {
   });
 
   test('Of ten decisions on the same call at the same time one is taken', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r1', '8')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Once.' });
@@ -382,7 +380,7 @@ describe('the right to decide', () => {
 
   /** A run that waits until its test is over. */
   async function waitForever(): Promise<{ socketClient: SocketClient; runId: string }> {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r1', '6')] });
     const { runId } = await startWaitingTurn(socketClient);
     return { socketClient, runId };
@@ -390,7 +388,7 @@ describe('the right to decide', () => {
 });
 
 test('sendMessage returns when the run waits for approval, and again when it is over', async () => {
-  const socketClient = await meet();
+  const socketClient = await openNewUser(app);
   const conversationId = await createBillingConversation(socketClient);
   app.model.add({ text: 'Wait.', calls: [refund('r1', '9')] });
   const input = { conversationId, content: 'Refund 9', idempotencyKey: 'k', onDisconnect: 'CANCEL' };
@@ -467,25 +465,17 @@ describe('an agent with a key of its own at the address of the environment', () 
   ])('An agent with its own key at the environment’s address, waiting: %s', async (_what, change, expected) => {
     await using own = await startTestApp({ env: { OPENAI_API_KEY: 'sk-of-the-environment' } });
     const socketClient = await openSocketClient(own, 'alice');
-    const { createAgent } = await socketClient.ask(
-      'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }',
-      {
-        input: {
-          name: 'own',
-          instructions: 'Help.',
-          tools: ['refund_order'],
-          llm: { provider: 'demo', model: 'own-model', apiKey: 'sk-own' },
-        },
-      },
-    );
-    const { createConversation } = await socketClient.ask(
-      'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-      { input: { agentId: createAgent.id } },
-    );
+    const agentId = await socketClient.createAgent({
+      name: 'own',
+      instructions: 'Help.',
+      tools: ['refund_order'],
+      llm: { provider: 'demo', model: 'own-model', apiKey: 'sk-own' },
+    });
+    const conversationId = await socketClient.createConversation({ agentId });
     own.model.add({ calls: [refund('r1')] });
-    const { runId, reader } = await startWaitingTurn(socketClient, { conversationId: createConversation.id });
+    const { runId, reader } = await startWaitingTurn(socketClient, { conversationId });
     expect(own.model.requests.at(-1)?.headers.authorization).toBe('Bearer sk-own');
-    await socketClient.ask(change, { id: createAgent.id });
+    await socketClient.ask(change, { id: agentId });
     own.model.add({ text: 'Fine.' });
     await decide(socketClient, runId, 'r1');
     await reader.rest();
@@ -497,8 +487,7 @@ describe('an agent with a key of its own at the address of the environment', () 
 
 test('The demo asks for approval of a refund, which is approved and reported', { timeout: 240_000 }, async () => {
   await using own = await startTestApp({ env: { OPENAI_BASE_URL: '', MODEL: '' } });
-  const socketClient = await openSocketClient(own, 'alice');
-  const conversationId = await socketClient.createConversation('support');
+  const { conversationId, ...socketClient } = await openChat(own, 'support', { sub: 'alice' });
   const { runId, reader } = await startWaitingTurn(socketClient, {
     conversationId,
     content: 'Please refund order 1046.',

@@ -11,11 +11,8 @@ export function refund(id: string, orderNumber = '1042') {
 export async function createBillingConversation(socketClient: SocketClient): Promise<string> {
   const { agents } = await socketClient.ask('{ agents(first: 50) { edges { node { id name } } } }');
   const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing');
-  const { createConversation } = await socketClient.ask(
-    `mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }`,
-    { input: { scenarioKey: 'support', agentId: billing.node.id } },
-  );
-  return createConversation.id;
+  const conversationId = await socketClient.createConversation({ scenarioKey: 'support', agentId: billing.node.id });
+  return conversationId;
 }
 
 /** A turn that has come to wait for a person, and somebody who follows it. */
@@ -43,7 +40,7 @@ export async function startWaitingTurn(
   return { conversationId, runId: reader.events[0]?.runId ?? '', reader };
 }
 
-export const approveDocument = `
+const approveDocument = `
   mutation ($runId: ID!, $toolCallId: ID!, $approve: Boolean!, $arguments: String) {
     approveToolCall(runId: $runId, toolCallId: $toolCallId, approve: $approve, arguments: $arguments) {
       id status lastSeq toolCalls { id status arguments editedArguments decidedBy error }

@@ -67,14 +67,9 @@ async function giveTool(changes: Record<string, unknown> = {}) {
 }
 
 async function talkWith(who: SocketClient, tool: string): Promise<string> {
-  const { createAgent } = await who.ask('mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }', {
-    input: { name: `a${crypto.randomUUID()}`, instructions: 'Help.', tools: [tool] },
-  });
-  const { createConversation } = await who.ask(
-    'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-    { input: { agentId: createAgent.id } },
-  );
-  return createConversation.id;
+  const agentId = await who.createAgent({ name: `a${crypto.randomUUID()}`, instructions: 'Help.', tools: [tool] });
+  const conversationId = await who.createConversation({ agentId });
+  return conversationId;
 }
 
 const change = (id: string, input: Record<string, unknown>) =>

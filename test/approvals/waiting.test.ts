@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openNewUser, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, openStream, sequenceOf, type Transport } from '../support/clients/turn-reader.ts';
 import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide } from './decide.ts';
 
@@ -9,9 +9,7 @@ import { createBillingConversation, decide, refund, startWaitingTurn, tryDecide 
 const drainTimeout = { timeout: 15_000 };
 
 const app = shareApp({ env: { SOCKETS_PER_USER: '500' } });
-let users = 0;
 
-const meet = () => openSocketClient(app, `waiter-${users++}`);
 const look = { id: 'look', name: 'lookup_order', arguments: { orderNumber: '1043' } };
 
 async function statusOf(socketClient: SocketClient, runId: string): Promise<string> {
@@ -48,7 +46,7 @@ describe.each<Transport>(['ws', 'sse'])(
       async (place) => {
         // Before the decision and after it: a reader may be away for as long as it likes.
         for (const awayWhileDecided of [false, true]) {
-          const socketClient = await meet();
+          const socketClient = await openNewUser(app);
           app.model.add({ text: 'Let me see.', calls: [look, refund('a', '1048'), refund('b', '1049')], delayMs: 0 });
           const conversationId = await createBillingConversation(socketClient);
           const reader = socketClient.chatTurn(transport, { conversationId });
@@ -87,7 +85,7 @@ describe.each<Transport>(['ws', 'sse'])(
 );
 
 test('A reader cannot attach after an event that has not happened yet', async () => {
-  const socketClient = await meet();
+  const socketClient = await openNewUser(app);
   app.model.add({ calls: [refund('r')] });
   const { runId, reader } = await startWaitingTurn(socketClient);
   const last = reader.events.at(-1)?.seq ?? 0;
@@ -102,7 +100,7 @@ test('A reader cannot attach after an event that has not happened yet', async ()
 
 describe('a run that waits', () => {
   test('A waiting run is cancelled immediately: every call has an end, and the next turn works', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [look, refund('approved'), refund('denied'), refund('open')] });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient, {}, 3);
     await decide(socketClient, runId, 'approved');
@@ -134,7 +132,7 @@ describe('a run that waits', () => {
   });
 
   test('A waiting run that two cancel at the same time is cancelled once', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
     const both = await Promise.all([1, 2].map(() => socketClient.ask(documents.cancelRun, { id: runId })));
@@ -145,7 +143,7 @@ describe('a run that waits', () => {
 
   test('A waiting run that is decided on and cancelled at the same time ends in one of the two', async () => {
     for (let round = 0; round < 5; round++) {
-      const socketClient = await meet();
+      const socketClient = await openNewUser(app);
       app.model.add({ calls: [refund('r', '404')] });
       const { runId, reader } = await startWaitingTurn(socketClient);
       // Where the decision was first, the model is or is not asked before it is cancelled.
@@ -192,7 +190,7 @@ describe('a run that waits', () => {
   });
 
   test('A waiting run cannot be decided on when its time is over, also before it is cancelled', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { runId } = await startWaitingTurn(socketClient);
     const past = new Date(Date.now() - 1_000);
@@ -206,7 +204,7 @@ describe('a run that waits', () => {
   });
 
   test('A waiting run is not taken for a lost one', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r', '404')] });
     const { runId, reader } = await startWaitingTurn(socketClient);
     await recoverRuns(app.app.runs, { all: true });
@@ -217,7 +215,7 @@ describe('a run that waits', () => {
   });
 
   test('A waiting run is deleted with its conversation', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
     // Of what the last event names, the run may be gone when it is read: it is not asked for.
@@ -231,7 +229,7 @@ describe('a run that waits', () => {
   });
 
   test('A waiting run ends when its last reader leaves, if onDisconnect is CANCEL', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { runId, reader } = await startWaitingTurn(socketClient, { onDisconnect: 'CANCEL' });
     const other = socketClient.runEvents('sse', runId);
@@ -246,7 +244,7 @@ describe('a run that waits', () => {
 
 describe('a turn that is started while another waits for approval', () => {
   test('REJECT names the run that waits', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
     const input = { conversationId, content: 'x', idempotencyKey: 'x' };
@@ -255,7 +253,7 @@ describe('a turn that is started while another waits for approval', () => {
   });
 
   test('ENQUEUE begins the turn when the waiting run is over', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r', '404')] });
     const { conversationId, runId } = await startWaitingTurn(socketClient);
     const input = { conversationId, content: 'second', idempotencyKey: 'x', ifBusy: 'ENQUEUE' };
@@ -269,7 +267,7 @@ describe('a turn that is started while another waits for approval', () => {
   });
 
   test('INTERRUPT cancels the run that waits', async () => {
-    const socketClient = await meet();
+    const socketClient = await openNewUser(app);
     app.model.add({ calls: [refund('r')] });
     const { conversationId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Instead.' });
@@ -281,7 +279,7 @@ describe('a turn that is started while another waits for approval', () => {
 });
 
 test('The readers of a conversation hear of the pause, of each decision and of the end', async () => {
-  const socketClient = await meet();
+  const socketClient = await openNewUser(app);
   const conversationId = await createBillingConversation(socketClient);
   const statuses: string[] = [];
   const client = app.ws(socketClient.token);

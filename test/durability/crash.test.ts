@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/client.ts';
 import { openEmbeddedPostgres } from '../../src/database/embedded/embedded.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, type TurnEvent, type TurnReader } from '../support/clients/turn-reader.ts';
 import { createTestDataFolder } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
@@ -262,8 +262,7 @@ test(
     let waitingId: string;
     {
       await using server = await startServer(data.folder, { OPENAI_BASE_URL: model.url, MODEL: 'test-model' });
-      const socketClient = await openSocketClient(server, 'alice');
-      const conversationId = await socketClient.createConversation();
+      const { conversationId, ...socketClient } = await openChat(server, 'assistant', { sub: 'alice' });
       const reader = socketClient.chatTurn('sse', { conversationId });
       await reader.untilText('Never');
       const input = { conversationId, content: 'Next', idempotencyKey: 'next', ifBusy: 'ENQUEUE' };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { startTestApp } from '../support/app.ts';
-import { documents, openSocketClient } from '../support/chat.ts';
+import { documents, openChat, openSocketClient } from '../support/chat.ts';
 import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
@@ -192,8 +192,7 @@ test('If an instance dies, the other ends its run and goes on with its queue', {
   await using database = await createTestDatabase();
   await using alive = await startTestApp({ databaseUrl: database.url });
   await using model = await createScriptedModel();
-  const there = await openSocketClient(alive, 'alice');
-  const conversationId = await there.createConversation();
+  const { conversationId, ...there } = await openChat(alive, 'assistant', { sub: 'alice' });
 
   await using dying = await startServer(folder, {
     DATABASE_URL: database.url,

@@ -105,20 +105,16 @@ describe.each(['responses', 'chat_completions'])('requests that providers accept
   afterEach(() => app.model.assertDone());
   afterAll(() => app[Symbol.asyncDispose]());
 
-  const begin = 'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }';
-
   /** Somebody new, in a conversation with an agent of theirs. */
   async function meet(tools: readonly string[] = []) {
     const socketClient = await openSocketClient(app, crypto.randomUUID());
-    const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-    const { createAgent } = await socketClient.ask(create, { input: { name: 'a', instructions: 'Be brief.', tools } });
-    const { createConversation } = await socketClient.ask(begin, { input: { agentId: createAgent.id } });
-    const conversationId: string = createConversation.id;
+    const agentId = await socketClient.createAgent({ name: 'a', instructions: 'Be brief.', tools });
+    const conversationId = await socketClient.createConversation({ agentId });
     const runTurn = async () => {
       const events = await socketClient.chatTurn('ws', { conversationId }).rest();
       expect(events.at(-1)?.__typename).toBe('RunCompleted');
     };
-    return { socketClient, agentId: createAgent.id as string, conversationId, runTurn };
+    return { socketClient, agentId, conversationId, runTurn };
   }
 
   const callsSent = () => app.model.requests.at(-1)?.messages.flatMap((m) => (m.role === 'assistant' ? m.calls : []));

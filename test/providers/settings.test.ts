@@ -43,11 +43,9 @@ const changeSettings = 'mutation ($input: UpdateChatSettingsInput!) { updateChat
 async function meet(options: object, api = 'CHAT_COMPLETIONS') {
   const socketClient = await openSocketClient(app, crypto.randomUUID());
   const llm = { provider: 'custom', model: 'm', apiUrl: url, api, options };
-  const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-  const { createAgent } = await socketClient.ask(create, { input: { name: 'a', instructions: 'Be brief.', llm } });
-  const begin = 'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }';
-  const { createConversation } = await socketClient.ask(begin, { input: { agentId: createAgent.id } });
-  return { socketClient, agentId: createAgent.id as string, conversationId: createConversation.id as string };
+  const agentId = await socketClient.createAgent({ name: 'a', instructions: 'Be brief.', llm });
+  const conversationId = await socketClient.createConversation({ agentId });
+  return { socketClient, agentId, conversationId };
 }
 
 /** The settings in the request of a turn. */

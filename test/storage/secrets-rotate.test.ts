@@ -10,7 +10,7 @@ import { KeyRing } from '../../src/secrets/key-ring.ts';
 import { rotateSecrets } from '../../src/secrets/rotate.ts';
 import { openSecret, putSecret } from '../../src/secrets/stored-secrets.ts';
 import { startTestApp } from '../support/app.ts';
-import { documents, openSocketClient } from '../support/chat.ts';
+import { documents, openChat, openSocketClient } from '../support/chat.ts';
 import { createTestDatabase, createTestDataFolder } from '../support/database/database.ts';
 import { startServer } from '../support/server.ts';
 
@@ -267,8 +267,7 @@ test('keys:rotate works beside a running server that has the embedded database o
   await using data = await createTestDataFolder();
   const env = { ENCRYPTION_KEYS: `${write('new', newKey)},${write('old', oldKey)}` };
   await using server = await startServer(data.folder, env);
-  const alice = await openSocketClient(server, 'alice');
-  const conversationId = await alice.createConversation();
+  const { conversationId, ...alice } = await openChat(server, 'assistant', { sub: 'alice' });
   const url = await findRunningPostgres(data.folder);
   if (url === null) throw new Error('It listens nowhere.');
   await using opened = openDatabase({ url, poolSize: 1 });

@@ -25,7 +25,7 @@ export interface HttpAnswer {
 }
 
 /** A line of the log. */
-export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
+type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
 
 /** Who a token speaks for. */
 export interface TokenClaims {
@@ -206,7 +206,7 @@ export interface TestViewer extends Viewer {
 }
 
 /** What a document came back with. */
-export interface Answer {
+interface Answer {
   // biome-ignore lint/suspicious/noExplicitAny: documents in tests are not generated; what they answer is asserted.
   readonly data: any;
   /** `path` is extensions.path, the argument; `at` is where in the answer the error stands. */

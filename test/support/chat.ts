@@ -42,7 +42,7 @@ interface Ask {
 }
 
 /** A user in a conversation. */
-export interface Chat extends SocketClient {
+interface Chat extends SocketClient {
   readonly conversationId: string;
   /** Sends a message in the conversation, and reads the events of the turn. Any field of `input` overrides its own. */
   say(content: string, input?: Record<string, unknown>): TurnReader;

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
-import { openSocketClient, type SocketClient } from '../support/chat.ts';
+import { openChat, openSocketClient, type SocketClient } from '../support/chat.ts';
 
 const app = shareApp({ env: { RATE_LIMIT_TOOLS: '30/60' } });
 let user: SocketClient;
@@ -66,8 +66,7 @@ describe('executeTool', () => {
   });
 
   test('executeTool refuses a conversation of somebody else, and a request without a token', async () => {
-    const bob = await openSocketClient(app, 'bob');
-    const conversationId = await bob.createConversation();
+    const { conversationId } = await openChat(app, 'assistant', { sub: 'bob' });
     const input = { name: 'current_time', arguments: {}, conversationId };
     expect((await execute(input)).errors[0]?.extensions.code).toBe('FORBIDDEN');
     expect((await execute(input, null)).errors[0]?.extensions.code).toBe('UNAUTHENTICATED');

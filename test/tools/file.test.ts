@@ -96,13 +96,9 @@ async function call(name: string, args: Record<string, unknown> = {}) {
 
 async function talkWith(...tools: string[]) {
   const input = { name: `a${crypto.randomUUID()}`, instructions: 'Help.', tools };
-  const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-  const { createAgent } = await user.ask(create, { input });
-  const { createConversation } = await user.ask(
-    'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-    { input: { agentId: createAgent.id } },
-  );
-  return createConversation.id as string;
+  const agentId = await user.createAgent(input);
+  const conversationId = await user.createConversation({ agentId });
+  return conversationId;
 }
 
 test.each(['pipe', 'web'])('A turn uses the tools of the official server (%s)', async (server) => {

@@ -134,11 +134,8 @@ async function talkWith(...names: string[]) {
   const { createAgent } = await ask('mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }', {
     input,
   });
-  const { createConversation } = await user.ask(
-    'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-    { input: { agentId: createAgent.id } },
-  );
-  return { agentId: createAgent.id as string, conversationId: createConversation.id as string, name: input.name };
+  const conversationId = await user.createConversation({ agentId: createAgent.id });
+  return { agentId: createAgent.id as string, conversationId, name: input.name };
 }
 
 describe('an HTTP tool in a turn', () => {

@@ -87,14 +87,9 @@ async function talkWith(...tools: string[]) {
     instructions: 'Help.',
     tools: tools.map((tool) => `${name}_${tool}`),
   };
-  const { createAgent } = await user.ask('mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }', {
-    input,
-  });
-  const { createConversation } = await user.ask(
-    'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-    { input: { agentId: createAgent.id } },
-  );
-  return { conversationId: createConversation.id as string, agentId: createAgent.id as string };
+  const agentId = await user.createAgent(input);
+  const conversationId = await user.createConversation({ agentId });
+  return { conversationId, agentId };
 }
 
 function completed(events: readonly { __typename: string; toolCall?: unknown }[]) {

@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { RunScheduler } from '../../src/runs/scheduler/scheduler.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, openNewUser, type SocketClient } from '../support/chat.ts';
 import { StreamRefused, type TurnReader } from '../support/clients/turn-reader.ts';
 import { createGate, type Gate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp({ env: { SOCKETS_PER_USER: '200' } });
-let users = 0;
 
 /** A conversation with a turn in the middle of its text. */
 async function beBusy(): Promise<{
@@ -16,8 +15,7 @@ async function beBusy(): Promise<{
   reader: TurnReader;
   runId: string;
 }> {
-  const socketClient = await openSocketClient(app, `busy-${users++}`);
-  const conversationId = await socketClient.createConversation('support');
+  const { conversationId, ...socketClient } = await openChat(app, 'support');
   const gate = createGate();
   app.model.add({ text: ['First', ' answer'], afterTokens: 1, gate });
   const reader = socketClient.chatTurn('ws', { conversationId, content: 'first', idempotencyKey: 'first' });
@@ -130,17 +128,12 @@ describe('ENQUEUE', () => {
   });
 
   test('A queued turn whose agent was deleted meanwhile fails for good, and says why', async () => {
-    const socketClient = await openSocketClient(app, `busy-${users++}`);
+    const socketClient = await openNewUser(app);
     const make = async (name: string): Promise<string> => {
-      const document = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
-      return (await socketClient.ask(document, { input: { name, instructions: 'Help.' } })).createAgent.id;
+      return await socketClient.createAgent({ name, instructions: 'Help.' });
     };
     const [first, second] = [await make('first'), await make('second')];
-    const { createConversation } = await socketClient.ask(
-      'mutation ($input: CreateConversationInput!) { createConversation(input: $input) { id } }',
-      { input: { agentId: first } },
-    );
-    const conversationId: string = createConversation.id;
+    const conversationId = await socketClient.createConversation({ agentId: first });
     const gate = createGate();
     app.model.add({ text: ['First', ' answer'], afterTokens: 1, gate });
     const reader = socketClient.chatTurn('ws', { conversationId, content: 'first' });
@@ -273,8 +266,7 @@ describe('ENQUEUE', () => {
 
   test('A turn that was queued while the server stopped begins with the next server', async () => {
     await using own = await startTestApp();
-    const socketClient = await openSocketClient(own, 'patient');
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(own, 'assistant', { sub: 'patient' });
     // As a server leaves it that has ended its last turn while it was stopping.
     const gate = createGate();
     own.model.add({ text: ['One', ' two'], afterTokens: 1, gate });

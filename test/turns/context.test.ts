@@ -1,18 +1,12 @@
 import { expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat } from '../support/chat.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp();
-let users = 0;
-
-function newTalker(): Promise<SocketClient> {
-  return openSocketClient(app, `talker-${users++}`);
-}
 
 test('Settings of the turn come before those of the user, and those before the agent’s', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation('support');
+  const { conversationId, ...socketClient } = await openChat(app, 'support');
   const { agents } = await socketClient.ask(`{ agents { edges { node { id name } } } }`);
   const idOf = new Map<string, string>(
     agents.edges.map(({ node }: { node: { id: string; name: string } }) => [node.name, node.id]),
@@ -66,8 +60,7 @@ test('Settings of the turn come before those of the user, and those before the a
 });
 
 test('The model of an agent comes after the settings', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const { currentAgent } = await socketClient.ask(`{ currentAgent { id } }`);
   const llm = { provider: 'own', model: 'own-model', apiUrl: app.model.url, api: 'RESPONSES' };
   await app.app.db.agent.update({ where: { id: rowOf(currentAgent.id) }, data: { llm } });
@@ -83,8 +76,7 @@ test('The model of an agent comes after the settings', async () => {
 });
 
 test('The next turn knows the turns before it: their tools, their handoffs, the active agent', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation('support');
+  const { conversationId, ...socketClient } = await openChat(app, 'support');
   app.model.add(
     { calls: [{ id: 'c1', name: 'transfer_to_billing', arguments: { reason: 'money' } }] },
     { text: 'Looking.', calls: [{ id: 'c2', name: 'lookup_order', arguments: { orderNumber: '1046' } }] },
@@ -117,8 +109,7 @@ test('The next turn knows the turns before it: their tools, their handoffs, the 
 });
 
 test('The history stays valid after turns that were cancelled, cut in a tool call, or failed', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const gate = createGate();
   app.model.add(
     { calls: [{ id: 'open', name: 'echo_context', arguments: {} }] },

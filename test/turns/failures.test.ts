@@ -1,15 +1,10 @@
 import { expect, test } from 'vitest';
 import { shareApp, startTestApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp();
-let users = 0;
-
-function newTalker(): Promise<SocketClient> {
-  return openSocketClient(app, `talker-${users++}`);
-}
 
 async function readRun(socketClient: SocketClient, id: string) {
   return (await socketClient.ask(documents.run, { id })).run;
@@ -30,8 +25,7 @@ test.each([
   { name: 'an error event', times: 3, step: { misbehave: 'error-event' }, code: 'MODEL_ERROR', retryable: true },
   { name: 'a content filter', times: 1, step: { finish: 'content_filter' }, code: 'MODEL_REFUSED', retryable: false },
 ] as const)('A turn fails and keeps the text so far: $name', async ({ times, step, code, retryable }) => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const gates = Array.from({ length: times }, () => createGate());
   app.model.add(...gates.map((gate) => ({ text: ['Some', ' text'], gate, ...step })));
   const reader = socketClient.chatTurn('ws', { conversationId });
@@ -58,8 +52,7 @@ test.each([
   { name: 'no key', step: { misbehave: status(401) }, code: 'MODEL_ERROR' },
   { name: 'a refusal', step: { refusal: 'I will not.' }, code: 'MODEL_REFUSED' },
 ] as const)('A failure before any text ($name) writes no message', async ({ step, code }) => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   app.model.add(step);
   const sent = await socketClient.ask(documents.sendMessage, {
     input: { conversationId, content: 'Hello', idempotencyKey: 'k' },
@@ -68,8 +61,7 @@ test.each([
 });
 
 test('Too many requests at the provider are RATE_LIMITED in the end', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   app.model.add(...Array.from({ length: 3 }, () => ({ misbehave: status(429) })));
   const events = await socketClient.chatTurn('ws', { conversationId }).rest();
   expect(sequenceOf(events)).toEqual(['RunStarted', 'RoutingDecided', 'RunFailed']);
@@ -78,8 +70,7 @@ test('Too many requests at the provider are RATE_LIMITED in the end', async () =
 
 test('A model that goes on calling tools is stopped', async () => {
   await using own = await startTestApp({ env: { MAX_STEPS: '2' } });
-  const socketClient = await openSocketClient(own, 'guest');
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(own, 'assistant', { sub: 'guest' });
   const step = { text: 'Again.', calls: [{ name: 'echo_context', arguments: {} }] };
   own.model.add(step, step);
   const events = await socketClient.chatTurn('ws', { conversationId }).rest();
@@ -90,8 +81,7 @@ test('A model that goes on calling tools is stopped', async () => {
 
 test('A turn that takes too long ends as MODEL_TIMEOUT, with what it has', async () => {
   await using own = await startTestApp({ env: { RUN_TIMEOUT_SECONDS: '1' } });
-  const socketClient = await openSocketClient(own, 'guest');
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(own, 'assistant', { sub: 'guest' });
   own.model.add({ text: ['Slow', ' ...'], afterTokens: 1, misbehave: 'hang' });
   const events = await socketClient.chatTurn('sse', { conversationId }).rest();
   expect(events.at(-1)?.error).toMatchObject({ code: 'MODEL_TIMEOUT', retryable: true });
@@ -99,8 +89,7 @@ test('A turn that takes too long ends as MODEL_TIMEOUT, with what it has', async
 });
 
 test('Tool calls that fail are reported to the model, and the turn goes on', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   app.model.add(
     {
       calls: [
@@ -127,8 +116,7 @@ test('Tool calls that fail are reported to the model, and the turn goes on', asy
 });
 
 test('A turn whose rows cannot be written fails, is closed, and leaves nothing open', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const { db } = app.app;
   app.model.add({ text: ['I', ' look.'], calls: [{ id: 'x', name: 'echo_context', arguments: {} }] });
   await db.$executeRaw`ALTER TABLE tool_calls ADD CONSTRAINT no_more CHECK (name <> 'echo_context') NOT VALID`;
@@ -149,8 +137,7 @@ test('A turn whose rows cannot be written fails, is closed, and leaves nothing o
 });
 
 test('A message whose row cannot be completed keeps the text that its readers have seen', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const { db } = app.app;
   const gate = createGate();
   app.model.add({ text: ['As', ' seen'], gate });

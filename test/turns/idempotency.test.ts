@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, type SocketClient } from '../support/chat.ts';
 import { StreamRefused, type TurnReader } from '../support/clients/turn-reader.ts';
 import { createGate, type Gate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp({ env: { SOCKETS_PER_USER: '200' } });
-let users = 0;
 
 /** A conversation with a turn in the middle of its text. */
 async function beBusy(): Promise<{
@@ -15,8 +14,7 @@ async function beBusy(): Promise<{
   reader: TurnReader;
   runId: string;
 }> {
-  const socketClient = await openSocketClient(app, `busy-${users++}`);
-  const conversationId = await socketClient.createConversation('support');
+  const { conversationId, ...socketClient } = await openChat(app, 'support');
   const gate = createGate();
   app.model.add({ text: ['First', ' answer'], afterTokens: 1, gate });
   const reader = socketClient.chatTurn('ws', { conversationId, content: 'first', idempotencyKey: 'first' });
@@ -73,8 +71,7 @@ describe('the idempotency key', () => {
   });
 
   test('Fifty starts with one key at the same time are one turn, which all of them read', async () => {
-    const socketClient = await openSocketClient(app, `busy-${users++}`);
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     const gate = createGate();
     app.model.add({ text: ['All', ' read', ' this'], afterTokens: 2, gate });
     const asked = app.model.requests.length;
@@ -95,8 +92,7 @@ describe('the idempotency key', () => {
   });
 
   test('Fifty starts with different keys at the same time: one runs, the others are told which', async () => {
-    const socketClient = await openSocketClient(app, `busy-${users++}`);
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     const gate = createGate();
     app.model.add({ text: ['One', ' only'], afterTokens: 1, gate });
     const outcomes = await Promise.all(
@@ -121,8 +117,7 @@ describe('the idempotency key', () => {
   });
 
   test('Fifty queued starts at the same time all end, one after the other', async () => {
-    const socketClient = await openSocketClient(app, `busy-${users++}`);
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     let most = 0;
     app.model.add(
       ...Array.from({ length: 50 }, () => ({

@@ -1,15 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
-import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { documents, openChat, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, openStream, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp();
-let users = 0;
-
-function newTalker(): Promise<SocketClient> {
-  return openSocketClient(app, `talker-${users++}`);
-}
 
 async function readRun(socketClient: SocketClient, id: string) {
   return (await socketClient.ask(documents.run, { id })).run;
@@ -17,8 +12,7 @@ async function readRun(socketClient: SocketClient, id: string) {
 
 describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   test('A turn with a tool call and a handoff: its events, and what it leaves behind', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation('support');
+    const { conversationId, ...socketClient } = await openChat(app, 'support');
     app.model.add(
       {
         calls: [{ id: 'c1', name: 'transfer_to_orders', arguments: { reason: 'an order' } }],
@@ -122,8 +116,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 
   test('A run can be attached to after any of its events, while it runs and when it is over', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     const gate = createGate();
     app.model.add(
       { calls: [{ name: 'echo_context', arguments: {} }] },
@@ -157,8 +150,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 
   test('cancelRun in the middle of a text keeps the text and ends the provider’s request', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     const gate = createGate();
     app.model.add({ text: ['Half', ' an', ' answer'], afterTokens: 2, gate });
     const asked = app.model.requests.length;
@@ -187,8 +179,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 
   test('onDisconnect CANCEL ends the run with its last subscriber, not before', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     app.model.add({ text: ['A', ' b', ' c'], afterTokens: 2, gate: createGate() });
     const one = socketClient.chatTurn(transport, { conversationId, onDisconnect: 'CANCEL' });
     await one.untilText('A b');
@@ -204,8 +195,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 
   test('onDisconnect CONTINUE lets the run go on without readers', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     const gate = createGate();
     app.model.add({ text: ['A', ' b', ' c'], afterTokens: 2, gate });
     const reader = socketClient.chatTurn(transport, { conversationId });
@@ -219,8 +209,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
   });
 
   test('A retry takes back what its reader has seen', async () => {
-    const socketClient = await newTalker();
-    const conversationId = await socketClient.createConversation();
+    const { conversationId, ...socketClient } = await openChat(app);
     app.model.add({ text: ['Wrong', ' way'], misbehave: 'truncate' }, { text: ['Right', ' way', ' round'] });
     const events = await socketClient.chatTurn(transport, { conversationId }).rest();
     expect(sequenceOf(events)).toEqual([
@@ -241,8 +230,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
 });
 
 test('A read in the middle of a turn, and the events after its lastSeq, give the stored text at every moment', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const tokens = Array.from({ length: 60 }, (_, n) => `${n} `);
   app.model.add(
     { text: tokens.slice(0, 30), delayMs: 40, calls: [{ name: 'echo_context', arguments: {} }] },
@@ -283,8 +271,7 @@ test('A read in the middle of a turn, and the events after its lastSeq, give the
 });
 
 test('startRun returns immediately, and runEvents follows', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   const gate = createGate();
   app.model.add({ text: ['A', ' b'], afterTokens: 1, gate });
   const input = { conversationId, content: 'Hello', idempotencyKey: 'k' };
@@ -301,8 +288,7 @@ test('startRun returns immediately, and runEvents follows', async () => {
 });
 
 test('sendMessage returns when the turn is over, and the same key with the same run', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   app.model.add({ text: 'Done.' });
   const input = { conversationId, content: 'Hello', idempotencyKey: 'k' };
   const sent = await socketClient.ask(documents.sendMessage, { input });
@@ -315,8 +301,7 @@ test('sendMessage returns when the turn is over, and the same key with the same 
 });
 
 test('Deleting a conversation stops its turns, and every reader hears the end', async () => {
-  const socketClient = await newTalker();
-  const conversationId = await socketClient.createConversation();
+  const { conversationId, ...socketClient } = await openChat(app);
   app.model.add({ text: ['A', ' b'], afterTokens: 1, gate: createGate() });
   const asked = app.model.requests.length;
   const running = socketClient.chatTurn('ws', { conversationId });

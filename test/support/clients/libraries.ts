@@ -38,7 +38,7 @@ interface AnsweredError {
 }
 
 /** An answer with errors. */
-export class Refused extends Error {
+class Refused extends Error {
   readonly codes: unknown[];
 
   constructor(errors: readonly AnsweredError[]) {

@@ -6,7 +6,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 
 /** A call that came to the server. */
-export interface ReceivedCall {
+interface ReceivedCall {
   readonly name: string;
   readonly arguments: unknown;
   readonly meta: Readonly<Record<string, unknown>>;
