@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ProviderRules } from '../src/agents/providers/input.ts';
+import type { ProviderRules } from '../src/agents/providers/defaults.ts';
 import { NotFoundError } from '../src/api/errors.ts';
 import type { Env } from '../src/config/env.ts';
 import { AddressGuard } from '../src/outbound/guard.ts';

@@ -1,18 +1,21 @@
 import { parseId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
-import { explainMissingAgent, requireAdmin, visibleAgents } from '../auth/access.ts';
+import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { changeConfiguration } from '../database/change-configuration.ts';
 import type { Agent, Prisma } from '../generated/prisma/client.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import type { AgentQuery } from './read.ts';
+import { explainMissingAgent, visibleAgents } from './visible.ts';
 
 /**
- * Makes an agent the one that answers where nothing else was chosen: an own one for the viewer, a shared one, by an
- * admin, for the whole tenant. The one that was it before is it no longer. Of any number at once, the last one holds.
+ * Makes an agent the default agent, which answers if no other agent was chosen: the viewer's own agent for the viewer,
+ * a shared agent for the whole tenant (admins only). The previous default agent of that owner stops being it. If this is
+ * called concurrently, the last call wins.
  * @param id the public id
- * @throws {BadUserInputError} for the id, and for an agent that is not active; {@link NotFoundError};
- *   {@link ForbiddenError} for somebody else's, and for a shared one by somebody who is no admin;
- *   {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} if the id is malformed or the agent is not active;
+ *   {@link NotFoundError}; {@link ForbiddenError} if the agent is another user's, or if it is shared and the viewer is
+ *   not an admin
  */
 export async function setDefaultAgent(
   viewer: Viewer,
@@ -21,36 +24,34 @@ export async function setDefaultAgent(
   query: AgentQuery = {},
 ): Promise<Agent> {
   await deps.operationLimit.take(viewer);
-  const row = parseId('Agent', id, ['id']);
+  const agentId = parseId('Agent', id, ['id']);
   const { tenantId } = viewer;
-  const agent = await deps.db.$transaction(async (tx) => {
-    // Whose an agent is never changes, so it can be read before anything is held.
-    const where = { ...visibleAgents(viewer), id: row };
-    const found = await tx.agent.findUnique({ where, select: { ownerId: true } });
-    if (found === null) throw await explainMissingAgent(viewer, tx, row);
-    if (found.ownerId === null) {
+  return changeConfiguration(viewer, deps, async (tx) => {
+    // The owner of an agent never changes, so it can be read before anything is locked.
+    const where = { ...visibleAgents(viewer), id: agentId };
+    const agent = await tx.agent.findUnique({ where, select: { ownerId: true } });
+    if (agent === null) throw await explainMissingAgent(viewer, tx, agentId);
+    if (agent.ownerId === null) {
       requireAdmin(viewer, 'choose the tenant’s default agent; for yourself, make an agent of your own the default');
     }
-    await lockDefault(tx, tenantId, found.ownerId);
-    await unsetDefault(tx, tenantId, found.ownerId);
+    await lockDefault(tx, tenantId, agent.ownerId);
+    await unsetDefault(tx, tenantId, agent.ownerId);
     const { count } = await tx.agent.updateMany({
       where: { ...where, isActive: true },
       data: { isDefault: true },
     });
     if (count === 0) {
-      const there = await tx.agent.findUnique({ where, select: { id: true } });
-      if (there === null) throw await explainMissingAgent(viewer, tx, row);
-      throw badInput(['id'], 'is of an agent that is not active');
+      const present = await tx.agent.findUnique({ where, select: { id: true } });
+      if (present === null) throw await explainMissingAgent(viewer, tx, agentId);
+      throw badInput(['id'], 'names an agent that is not active');
     }
-    return tx.agent.findUniqueOrThrow({ where: { id: row }, ...query });
+    return tx.agent.findUniqueOrThrow({ where: { id: agentId }, ...query });
   });
-  deps.config.drop(tenantId);
-  return agent;
 }
 
 /**
- * Whoever changes the default of an owner holds that owner's row, so that two at once come one after the other and the
- * unique indexes are never met. References to the row go on being checked meanwhile.
+ * Locks the row of an owner before its default agent is changed. Concurrent changes then run one after another, and never
+ * violate the unique indexes. Foreign keys to the row can still be checked meanwhile.
  * @param ownerId null: the tenant
  */
 export async function lockDefault(
@@ -63,7 +64,10 @@ export async function lockDefault(
     : tx.$queryRaw`SELECT id FROM users WHERE tenant_id = ${tenantId} AND id = ${ownerId} FOR NO KEY UPDATE`);
 }
 
-/** Takes the default from whichever agent of the owner has it. */
+/**
+ * Makes the owner have no default agent.
+ * @param ownerId null: the tenant
+ */
 export async function unsetDefault(
   tx: Prisma.TransactionClient,
   tenantId: string,

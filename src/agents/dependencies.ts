@@ -2,40 +2,45 @@ import type { Logger } from 'pino';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
-import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
+import type { ModelPort } from '../engine/ports.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
-import type { AddressGuard } from '../outbound/guard.ts';
-import type { SpeechEndpoint, TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
-import type { LlmConfig, SttConfig, TtsConfig } from './providers/config.ts';
+import type { ProviderRules } from './providers/defaults.ts';
 
-/** What the environment gives to agents that have no providers of their own, and how the graph shows it. */
-export interface ProviderDefaults {
-  readonly llm: { readonly endpoint: ModelEndpoint; readonly config: LlmConfig };
-  readonly tts: { readonly endpoint: SpeechEndpoint; readonly config: TtsConfig } | null;
-  readonly stt: { readonly endpoint: TranscriptionEndpoint; readonly config: SttConfig } | null;
+/**
+ * What refers to agents in nouns that are built on top of them, so that an agent can be deleted. The nouns above
+ * implement it and boot/ connects them: agents/ does not know their tables.
+ */
+export interface AgentReferences {
+  /**
+   * In the transaction that deletes the agent.
+   * @throws {ConflictError} naming what cannot do without the agent
+   */
+  assertUnused(tx: Prisma.TransactionClient, tenantId: string, agentId: string): Promise<void>;
+  /** After the agent was deleted: takes it out of what can do without it. */
+  release(db: Database, tenantId: string, agentId: string): Promise<void>;
 }
 
-/** What it takes to keep agents and to reach their providers. One for the process. */
-export interface AgentDependencies {
+/** What functions over agents and their providers need. One for the process. */
+export interface AgentDependencies extends ProviderRules {
   readonly db: Database;
   readonly keys: KeyRing;
-  /** What is remembered of the tenants' configuration: drop a tenant after each change, before the answer. */
+  /** The cached configuration of tenants; changed through `changeConfiguration` only. */
   readonly config: ConfigurationCache;
-  readonly defaults: ProviderDefaults;
-  readonly guard: AddressGuard;
   readonly model: ModelPort;
   readonly logger: Logger;
-  /** How often agents may be created, changed, deleted and chosen. */
+  /** How often agents and scenarios may be created, changed, deleted and made the default. */
   readonly operationLimit: RateLimit;
   /** How often agents may be tested. */
   readonly testLimit: RateLimit;
-  /** The longest that a test may take, in milliseconds. */
+  /** The time limit of a test, in milliseconds. */
   readonly testTimeoutMs: number;
-  /** Aborts when the server closes: what is under way ends. */
+  /** Aborts when the server closes, which ends running tests. */
   readonly closing: AbortSignal;
-  /** The tests that are under way: they are waited for before the database is closed. */
+  /** The running tests: the server waits for them before it closes the database. */
   readonly tests: Set<Promise<unknown>>;
-  /** The names of the tools that there are for a tenant: agents may be given these and no others. */
+  /** The names of the tenant's tools: agents may have these and no others. */
   readonly toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>;
+  readonly references: AgentReferences;
 }

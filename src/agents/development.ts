@@ -5,23 +5,23 @@ import type { KeyRing } from '../secrets/key-ring.ts';
 import { putSecret } from '../secrets/stored-secrets.ts';
 import { lockDefault } from './default.ts';
 import { type ProviderDraft, type ProviderKind, providerKinds } from './providers/input.ts';
-import { cannotBeReached } from './providers/speech-defaults.ts';
+import { speechUrlMissing } from './providers/speech-defaults.ts';
 import { resolveStt, resolveTts } from './providers/speech-endpoints.ts';
 import { nameLlmProvider } from './providers/validate.ts';
 
-/** The providers of the environment; null: it has none. */
+/** The providers of the environment. Null: the environment has none of that kind. */
 export type EnvironmentProviders = Readonly<Record<ProviderKind, ProviderDraft | null>>;
 
-/** What it takes to keep development agents. */
-interface ToolWriteDependencies {
+/** What writing development agents needs. */
+interface DevelopmentAgentStore {
   readonly db: Database;
   readonly keys: KeyRing;
 }
 
 /**
- * The providers of OPENAI_*, MODEL, TTS_* and STT_*, as an agent of its own would have them. The demo model is none:
- * its address is another one at each start.
- * @throws {EnvironmentError} when the variables do not say where speech or transcription is: a server would not start
+ * The providers of OPENAI_*, MODEL, TTS_* and STT_*, in the form in which an agent stores its own. The demo model is not
+ * among them: its address changes with each start.
+ * @throws {EnvironmentError} if the variables do not say where speech or transcription is; a server would not start
  */
 export function readEnvironmentProviders(env: Env): EnvironmentProviders {
   const llm = env.openai && readLlm(env.openai, env);
@@ -34,14 +34,14 @@ export function readEnvironmentProviders(env: Env): EnvironmentProviders {
   };
 }
 
-/** Undefined: it is the demo model's, which answers where no other does. */
+/** Undefined: the demo model provides it, whose address is not stored. */
 function findUrl(prefix: 'TTS' | 'STT', env: Env, located: { readonly apiUrl: string } | null): string | undefined {
   const provider = (prefix === 'TTS' ? env.tts : env.stt)?.provider ?? '';
-  if (located === null && (provider !== 'demo' || env.openai !== null)) throw cannotBeReached(prefix, provider);
+  if (located === null && (provider !== 'demo' || env.openai !== null)) throw speechUrlMissing(prefix, provider);
   return located?.apiUrl;
 }
 
-/** Speech without a key of its own has that of the model, where it is at the same origin (speech-defaults.ts). */
+/** Speech without a key of its own uses the model's key if it is at the same origin (as speech-defaults.ts does). */
 function shareKey(llm: ProviderDraft | null, speech: ProviderDraft | null): ProviderDraft | null {
   const shared = speech !== null && speech.apiKey === null && speech.origin === llm?.origin;
   return shared ? { ...speech, apiKey: llm.apiKey } : speech;
@@ -53,7 +53,7 @@ function readLlm({ baseUrl, apiKey }: NonNullable<Env['openai']>, { model, model
   return draft({ provider, model, apiUrl, api, completionsPath: null, options: null }, apiKey, baseUrl);
 }
 
-function splitKey<Given extends { readonly apiKey: string | null }>({ apiKey, ...config }: Given) {
+function splitKey<Settings extends { readonly apiKey: string | null }>({ apiKey, ...config }: Settings) {
   return { config, apiKey };
 }
 
@@ -62,72 +62,72 @@ function draft(config: ProviderDraft['config'], apiKey: string | null, apiUrl: s
 }
 
 /**
- * Makes the development agent of a tenant, once: where one was deleted, or was changed, nothing happens. Of two instances
- * that meet a tenant at once, one makes it.
- * @returns whether it was made
+ * Creates the development agent of a tenant, once: if one was changed or deleted, nothing happens. If two instances do it
+ * concurrently, one of them creates it.
+ * @returns whether it was created
  */
 export function addDevelopmentAgent(
-  keeper: ToolWriteDependencies,
+  { db, keys }: DevelopmentAgentStore,
   tenantId: string,
   providers: EnvironmentProviders,
 ): Promise<boolean> {
-  return keeper.db.$transaction(async (tx) => {
+  return db.$transaction(async (tx) => {
     await lockDefault(tx, tenantId, null);
     const before = await tx.agent.findFirst({ where: { tenantId, isDevelopment: true }, select: { id: true } });
-    if (before === null) await makeAgent(tx, keeper.keys, tenantId, providers);
+    if (before === null) await createAgent(tx, keys, tenantId, providers);
     return before === null;
   });
 }
 
 /**
- * Brings the providers and keys of a tenant's development agent to what the environment has now, and makes the agent
- * where there is none. Its name, instructions and tools stay.
+ * Sets the providers and keys of a tenant's development agent to those of the environment, or creates the agent if there
+ * is none. Its name, instructions and tools stay.
  * @returns what was done
  */
 export function syncDevelopmentAgent(
-  keeper: ToolWriteDependencies,
+  { db, keys }: DevelopmentAgentStore,
   tenantId: string,
   providers: EnvironmentProviders,
 ): Promise<'made' | 'updated'> {
-  return keeper.db.$transaction(async (tx) => {
+  return db.$transaction(async (tx) => {
     await lockDefault(tx, tenantId, null);
-    // Whoever changes an agent and its keys holds the agent's row first.
+    // Every change of an agent and its keys locks the agent's row first.
     const [present] = await tx.$queryRaw<{ id: string }[]>`
       SELECT id FROM agents WHERE tenant_id = ${tenantId} AND is_development AND deleted_at IS NULL FOR NO KEY UPDATE`;
     if (present === undefined) {
-      await makeAgent(tx, keeper.keys, tenantId, providers);
+      await createAgent(tx, keys, tenantId, providers);
       return 'made';
     }
     const { id } = present;
     await tx.secret.deleteMany({ where: { agentId: id, name: { in: [...providerKinds] } } });
     await tx.agent.update({ where: { id }, data: columnsOf(providers) });
-    await putKeys(tx, keeper.keys, { tenantId, agentId: id }, providers);
+    await putKeys(tx, keys, { tenantId, agentId: id }, providers);
     return 'updated';
   });
 }
 
-const usualName = 'development';
+const defaultName = 'development';
 const instructions =
   'You are a helpful assistant. Answer in the language of the user, and say so when you do not know something.';
 
-async function makeAgent(
+async function createAgent(
   tx: Prisma.TransactionClient,
   keys: KeyRing,
   tenantId: string,
   providers: EnvironmentProviders,
 ): Promise<void> {
   const shared = await tx.agent.findMany({
-    where: { tenantId, ownerId: null, deletedAt: null, name: { startsWith: usualName } },
+    where: { tenantId, ownerId: null, deletedAt: null, name: { startsWith: defaultName } },
     select: { name: true },
   });
   const taken = new Set(shared.map(({ name }) => name));
-  let name = usualName;
-  for (let n = 2; taken.has(name); n++) name = `${usualName} ${n}`;
+  let name = defaultName;
+  for (let n = 2; taken.has(name); n++) name = `${defaultName} ${n}`;
   const { id } = await tx.agent.create({
     data: {
       tenantId,
       name,
-      description: 'Made from the environment: it answers where there is no default agent.',
+      description: 'Created from the environment: it answers if there is no default agent.',
       instructions,
       isDevelopment: true,
       ...columnsOf(providers),

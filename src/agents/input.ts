@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { badInput, list, parseInput, text } from '../api/input.ts';
-import { visibleAgents } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { checkProviders, type ProviderDrafts, providerInputs } from './providers/input.ts';
+import { visibleAgents } from './visible.ts';
 
 const boolean = z.boolean({ error: 'must be true or false' });
 
@@ -29,7 +29,7 @@ const updateInput = z.strictObject({
   isActive: boolean.optional(),
 });
 
-/** What a new agent is made of, checked. */
+/** A checked CreateAgentInput. */
 export interface NewAgent {
   readonly name: string;
   readonly description: string | null;
@@ -41,14 +41,14 @@ export interface NewAgent {
   readonly providers: ProviderDrafts;
 }
 
-/** What changes of an agent, checked. Undefined: it stays as it is. */
+/** A checked UpdateAgentInput. Undefined: the field stays as it is. */
 export interface AgentChange {
   readonly name: string | undefined;
   readonly description: string | null | undefined;
   readonly instructions: string | undefined;
   readonly toolNames: string[] | undefined;
   readonly isActive: boolean | undefined;
-  /** Without the kinds that stay; null: the agent has none of its own any more. */
+  /** Kinds that stay are absent; null: the provider is removed. */
   readonly providers: ProviderDrafts;
 }
 
@@ -56,67 +56,68 @@ export interface AgentChange {
  * Checks a CreateAgentInput. Nothing is written.
  * @throws {BadUserInputError} naming the field and what it must be; keys are never part of the message
  */
-export async function readNewAgent(viewer: Viewer, deps: AgentDependencies, input: unknown): Promise<NewAgent> {
-  const given = parseInput(createInput, input, ['input']);
-  const isDefault = given.isDefault ?? false;
-  const isActive = given.isActive ?? true;
+export async function parseNewAgent(viewer: Viewer, deps: AgentDependencies, input: unknown): Promise<NewAgent> {
+  const parsed = parseInput(createInput, input, ['input']);
+  const isDefault = parsed.isDefault ?? false;
+  const isActive = parsed.isActive ?? true;
   if (isDefault && !isActive) throw badInput(['input', 'isDefault'], 'cannot be true of an agent that is not active');
   return {
-    name: given.name,
-    description: given.description ?? null,
-    instructions: given.instructions,
+    name: parsed.name,
+    description: parsed.description ?? null,
+    instructions: parsed.instructions,
     isDefault,
     isActive,
-    isShared: given.isShared ?? false,
-    providers: checkProviders(deps, given),
-    toolNames: await checkTools(viewer, deps, given.tools ?? [], async () => []),
+    isShared: parsed.isShared ?? false,
+    providers: checkProviders(deps, parsed),
+    toolNames: await checkTools(viewer, deps, parsed.tools ?? [], async () => []),
   };
 }
 
 /**
- * Checks an UpdateAgentInput: what is absent stays; null takes a description, tools or a provider away. Tools that the
- * agent has already may stay, also while they are out of reach.
- * @param row the row id of the agent
- * @throws {BadUserInputError} as `readNewAgent` does
+ * Checks an UpdateAgentInput: absent fields stay; null removes a description, tools or a provider. Tools that the agent
+ * already has may stay, also while they are unavailable.
+ * @param agentId the row id
+ * @throws {BadUserInputError} as `parseNewAgent` does
  */
-export async function readAgentChange(
+export async function parseAgentChange(
   viewer: Viewer,
   deps: AgentDependencies,
-  row: string,
+  agentId: string,
   input: unknown,
 ): Promise<AgentChange> {
-  const given = parseInput(updateInput, input, ['input']);
-  const readHeld = async () => {
-    const where = { ...visibleAgents(viewer), id: row };
+  const parsed = parseInput(updateInput, input, ['input']);
+  const readPresent = async () => {
+    const where = { ...visibleAgents(viewer), id: agentId };
     return (await deps.db.agent.findUnique({ where, select: { toolNames: true } }))?.toolNames ?? [];
   };
   return {
-    name: given.name,
-    description: given.description,
-    instructions: given.instructions,
-    isActive: given.isActive,
-    providers: checkProviders(deps, given),
-    toolNames: given.tools === undefined ? undefined : await checkTools(viewer, deps, given.tools ?? [], readHeld),
+    name: parsed.name,
+    description: parsed.description,
+    instructions: parsed.instructions,
+    isActive: parsed.isActive,
+    providers: checkProviders(deps, parsed),
+    toolNames: parsed.tools === undefined ? undefined : await checkTools(viewer, deps, parsed.tools ?? [], readPresent),
   };
 }
 
 /**
- * The names without repeats; each has to be of a tool that the tenant has, or that the agent has been given before.
- * @param readHeld the names that the agent has
+ * Checks that each name is of a tool of the tenant, or of one that the agent already has.
+ * @param readPresent reads the names that the agent already has
+ * @returns the names without repeats
  */
 async function checkTools(
   viewer: Viewer,
   deps: AgentDependencies,
   names: readonly string[],
-  readHeld: () => Promise<readonly string[]>,
+  readPresent: () => Promise<readonly string[]>,
 ): Promise<string[]> {
   if (names.length === 0) return [];
-  const held = new Set(await readHeld());
-  // Servers that do not answer are waited for, so they are asked only where it matters.
-  const known = names.every((name) => held.has(name)) ? held : await deps.toolNames(viewer);
+  const present = new Set(await readPresent());
+  // Listing tools waits for MCP servers that do not respond, so it is done only if it is necessary.
+  const known = names.every((name) => present.has(name)) ? present : await deps.toolNames(viewer);
   for (const [index, name] of names.entries()) {
-    if (known.has(name) || held.has(name)) continue;
-    throw badInput(['input', 'tools', index], `names a tool that there is not: ${JSON.stringify(name.slice(0, 100))}`);
+    if (known.has(name) || present.has(name)) continue;
+    throw badInput(['input', 'tools', index], `names an unknown tool: ${JSON.stringify(name.slice(0, 100))}`);
   }
   return [...new Set(names)];
 }

@@ -1,13 +1,13 @@
 import { NotFoundError } from '../api/errors.ts';
 import { parseId } from '../api/ids.ts';
 import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../api/paging.ts';
-import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
+import { defaultAgentFirst, explainMissingAgent, visibleAgents } from './visible.ts';
 
-/** What to load beside the row: what a document selects. */
+/** What to load with the row: the selection of a GraphQL document. */
 export interface AgentQuery {
   readonly include?: Prisma.AgentInclude;
 }
@@ -16,38 +16,47 @@ const byAge = timeColumn(Prisma.sql`created_at`);
 const rules: PageRules<RowKey> = { list: 'agents', key: byAge.key, defaultSize: 50, maxSize: 100 };
 
 /**
- * One agent that the viewer may see.
+ * Reads one agent that the viewer may see.
  * @param id the public id
- * @throws {BadUserInputError} when the id is none of an agent
- * @throws {NotFoundError} when there is none, or it was deleted
- * @throws {ForbiddenError} when it is another user's or another tenant's
+ * @throws {BadUserInputError} if the id is not an agent id
+ * @throws {NotFoundError} if the agent does not exist or was deleted
+ * @throws {ForbiddenError} if it is another user's or another tenant's
  */
 export async function readAgent(viewer: Viewer, db: Db, id: string, query: AgentQuery = {}): Promise<Agent> {
-  const row = parseId('Agent', id, ['id']);
-  const agent = await db.agent.findUnique({ where: { ...visibleAgents(viewer), id: row }, ...query });
-  if (agent === null) throw await explainMissingAgent(viewer, db, row);
+  const agentId = parseId('Agent', id, ['id']);
+  const agent = await db.agent.findUnique({ where: { ...visibleAgents(viewer), id: agentId }, ...query });
+  if (agent === null) throw await explainMissingAgent(viewer, db, agentId);
   return agent;
 }
 
 /**
- * The agent that answers where nothing else was chosen: the viewer's own default, else the tenant's, else the
- * development agent.
- * @throws {NotFoundError} when none of them is there and active
+ * Reads the default agent, which answers if no other agent was chosen: the viewer's own default, else the tenant's, else
+ * the development agent.
+ * @throws {NotFoundError} if none of them exists and is active
  */
 export async function readCurrentAgent(viewer: Viewer, db: Db, query: AgentQuery = {}): Promise<Agent> {
   const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), ...query });
   if (agent === null) {
     throw new NotFoundError(
-      'There is no active default agent, neither yours nor your tenant’s, and no development agent.',
+      'There is no active default agent: neither you nor your tenant has one, and there is no development agent.',
     );
   }
   return agent;
 }
 
 /**
+ * Reads which agent is the default agent, as `readCurrentAgent` does, from the database and not from the cache.
+ * @returns its row id; null: there is none
+ */
+export async function readDefaultAgentId(viewer: Viewer, db: Db): Promise<string | null> {
+  const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), select: { id: true } });
+  return agent?.id ?? null;
+}
+
+/**
  * A page of the agents that the viewer may use, oldest first.
- * @param options.includeInactive whether to list those that are switched off as well
- * @throws {BadUserInputError} when a page argument is wrong
+ * @param options.includeInactive whether to include inactive agents
+ * @throws {BadUserInputError} if a page argument is invalid
  */
 export async function listAgents(
   viewer: Viewer,

@@ -1,6 +1,6 @@
+import DataLoader from 'dataloader';
 import { ConflictError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
-import { defaultAgentFirst } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import type { Agent, Secret } from '../generated/prisma/client.ts';
@@ -11,21 +11,23 @@ import type { AgentDependencies } from './dependencies.ts';
 import { type ProviderKey, resolveLlm } from './providers/endpoints.ts';
 import { type ProviderKind, providerKinds } from './providers/input.ts';
 import { resolveStt, resolveTts } from './providers/speech-endpoints.ts';
+import { readDefaultAgentId } from './read.ts';
 
-/** An agent with its providers, keys included: as turns and speech use it. It never leaves the server. */
+/** An agent with its providers and their decrypted keys, as turns and speech use it. It never leaves the server. */
 export interface ResolvedAgent {
   readonly agent: Agent;
-  /** Null: its row does not hold a configuration; `requireLlm` says so. */
+  /** Null: the stored configuration is invalid; `requireLlm` throws the error for it. */
   readonly llm: ModelEndpoint | null;
-  /** Null: it does not speak, or its row does not hold a configuration. */
+  /** Null: the agent does not speak, or the stored configuration is invalid. */
   readonly tts: SpeechEndpoint | null;
-  /** Null: it does not listen, or its row does not hold a configuration. */
+  /** Null: the agent does not listen, or the stored configuration is invalid. */
   readonly stt: TranscriptionEndpoint | null;
 }
 
 /**
- * Agents of the viewer's tenant by row id, out of the cache; one statement for those that are not in it. Those that are
- * gone are missing from the answer; whether the viewer may use them is for the caller to know.
+ * Resolves agents of the viewer's tenant by row id, from the cache; one statement for all that are not cached. Whether
+ * the viewer may use them is for the caller to check.
+ * @returns by row id; agents that do not exist or were deleted are absent
  */
 export async function resolveAgents(
   viewer: Viewer,
@@ -34,33 +36,27 @@ export async function resolveAgents(
 ): Promise<Map<string, ResolvedAgent>> {
   const { tenantId } = viewer;
   const wanted = [...new Set(ids)];
-  // Everybody who asks in this tick is answered by one statement: the first of them starts it.
-  let missing: string[] = [];
-  let loading: Promise<Map<string, ResolvedAgent>> | null = null;
-  const load = (id: string) => {
-    missing.push(id);
-    loading ??= Promise.resolve().then(() => {
-      const now = missing;
-      missing = [];
-      return loadAgents(deps, tenantId, now);
-    });
-    return loading.then((found) => found.get(id) ?? null);
-  };
-  const agents = await Promise.all(wanted.map((id) => deps.config.get(tenantId, `agent:${id}`, () => load(id))));
+  // Its own cache would only repeat the configuration cache.
+  const loader = new DataLoader<string, ResolvedAgent | null>((missing) => loadAgents(deps, tenantId, missing), {
+    cache: false,
+  });
+  const agents = await Promise.all(wanted.map((id) => deps.config.get(tenantId, `agent:${id}`, () => loader.load(id))));
   return new Map(wanted.flatMap((id, index) => (agents[index] ? [[id, agents[index]] as const] : [])));
 }
 
+/** @returns in the order of the ids */
 async function loadAgents(
   deps: AgentDependencies,
   tenantId: string,
   ids: readonly string[],
-): Promise<Map<string, ResolvedAgent>> {
+): Promise<(ResolvedAgent | null)[]> {
   const rows = await deps.db.agent.findMany({
     where: { tenantId, id: { in: [...ids] }, deletedAt: null },
     include: { secrets: true },
   });
   const resolved = await Promise.all(rows.map((row) => resolve(deps, row)));
-  return new Map(resolved.map((agent) => [agent.agent.id, agent]));
+  const byId = new Map(resolved.map((agent) => [agent.agent.id, agent]));
+  return ids.map((id) => byId.get(id) ?? null);
 }
 
 async function resolve(
@@ -70,17 +66,17 @@ async function resolve(
   const { secrets, ...agent } = row;
   const keyFor = async (name: string): Promise<ProviderKey | null> => {
     const secret = secrets.find((candidate) => candidate.name === name);
-    return secret ? { origin: secret.origin, value: await openKey(deps, secret) } : null;
+    return secret ? { origin: secret.origin, value: await decryptKey(deps, secret) } : null;
   };
   const [llm, tts, stt] = await Promise.all(providerKinds.map(keyFor));
   const { defaults } = deps;
-  // Rows can be written by hand: one that cannot be read is a matter of its agent alone.
+  // Rows can be written by hand. An invalid one must fail its own agent only, and not all that are loaded with it.
   const attempt = <Endpoint>(kind: ProviderKind, read: () => Endpoint): Endpoint | null => {
     try {
       return read();
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      deps.logger.error({ agent: formatId('Agent', agent.id), kind, problem }, 'a stored provider cannot be used');
+      deps.logger.error({ agent: formatId('Agent', agent.id), kind, problem }, 'a stored provider is invalid');
       return null;
     }
   };
@@ -93,33 +89,34 @@ async function resolve(
 }
 
 /**
- * Where the model of an agent is.
- * @throws {ConflictError} naming the agent, when its row does not hold a configuration
+ * The model endpoint of an agent.
+ * @throws {ConflictError} naming the agent, if its stored configuration is invalid
  */
 export function requireLlm({ agent, llm }: ResolvedAgent): ModelEndpoint {
   if (llm !== null) return llm;
   const name = JSON.stringify(agent.name);
-  throw new ConflictError(`What is stored as the llm of the agent ${name} is no configuration: give it a new one.`);
+  throw new ConflictError(`The stored LLM configuration of the agent ${name} is invalid: set a new one.`);
 }
 
-/** A key that cannot be read is sent to nobody, and no other in its place: the provider refuses, the others go on. */
-async function openKey(deps: AgentDependencies, secret: Secret): Promise<string> {
+/**
+ * Decrypts a key. For a key that cannot be decrypted, an empty key is sent to the provider, which refuses it, and never
+ * another key in its place.
+ */
+async function decryptKey(deps: AgentDependencies, secret: Secret): Promise<string> {
   try {
     return await openSecret(deps.keys, secret);
   } catch (error) {
     if (!(error instanceof SecretUnreadableError)) throw error;
-    deps.logger.error({ err: error }, 'a key is missing in ENCRYPTION_KEYS, or a stored one was tampered with');
+    deps.logger.error({ err: error }, 'a key is missing in ENCRYPTION_KEYS, or a stored key was tampered with');
     return '';
   }
 }
 
 /**
- * The row id of the agent that answers where nothing else was chosen: the viewer's own default, else the tenant's, else
- * the development agent. Null: none of them is there and active. Out of the cache.
+ * Which agent is the default agent, from the cache: the viewer's own default, else the tenant's, else the development
+ * agent.
+ * @returns its row id; null: none of them exists and is active
  */
 export function findDefaultAgent(viewer: Viewer, deps: AgentDependencies): Promise<string | null> {
-  return deps.config.get(viewer.tenantId, `default:${viewer.userId}`, async () => {
-    const agent = await deps.db.agent.findFirst({ ...defaultAgentFirst(viewer), select: { id: true } });
-    return agent?.id ?? null;
-  });
+  return deps.config.get(viewer.tenantId, `default:${viewer.userId}`, () => readDefaultAgentId(viewer, deps.db));
 }

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { BadUserInputError, StartError } from '../api/errors.ts';
 import { parseInput } from '../api/input.ts';
-import { checkProviders, type ProviderRules, providerInputs } from './providers/input.ts';
+import type { ProviderRules } from './providers/defaults.ts';
+import { checkProviders, providerInputs } from './providers/input.ts';
 
 const providers = z.object({ llm: providerInputs.llm });
 
 /**
- * Checks the models of the agents of a seed as createAgent checks those that it is given.
+ * Checks the models of seeded agents as `createAgent` checks its input.
  * @throws {StartError} naming the agent and the field
  */
 export function checkSeededAgents(

@@ -1,21 +1,20 @@
-import { ConflictError } from '../api/errors.ts';
 import { parseId } from '../api/ids.ts';
-import { explainMissingAgent, requireAdmin, visibleAgents } from '../auth/access.ts';
+import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { changeConfiguration } from '../database/change-configuration.ts';
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
 import { lockDefault, unsetDefault } from './default.ts';
 import type { AgentDependencies } from './dependencies.ts';
-import { readAgentChange, readNewAgent } from './input.ts';
-import { settleProviders } from './providers/write.ts';
+import { parseAgentChange, parseNewAgent } from './input.ts';
+import { writeProviders } from './providers/write.ts';
 import type { AgentQuery } from './read.ts';
-
-const changeShared = 'change agents that are shared';
+import { explainMissingAgent, visibleAgents } from './visible.ts';
 
 /**
- * Makes an agent: the viewer's own, or for an admin one of the tenant.
+ * Creates an agent: the viewer's own, or a shared one of the tenant (admins only).
  * @param input CreateAgentInput
- * @throws {BadUserInputError} naming the field; {@link ForbiddenError} for a shared one by somebody who is no admin;
- *   {@link ConflictError} where a shared one has the name; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} naming the field; {@link ForbiddenError} for a shared agent if
+ *   the viewer is not an admin; {@link ConflictError} if a shared agent has the same name
  */
 export async function createAgent(
   viewer: Viewer,
@@ -24,28 +23,29 @@ export async function createAgent(
   query: AgentQuery = {},
 ): Promise<Agent> {
   await deps.operationLimit.take(viewer);
-  const { providers, isShared, ...given } = await readNewAgent(viewer, deps, input);
-  if (isShared) requireAdmin(viewer, 'make agents that are shared');
+  const { providers, isShared, ...columns } = await parseNewAgent(viewer, deps, input);
+  if (isShared) requireAdmin(viewer, 'create shared agents');
   const { tenantId } = viewer;
   const ownerId = isShared ? null : viewer.userId;
-  return write(viewer, deps, given.name, async (tx) => {
-    if (given.isDefault) {
+  const create = async (tx: Prisma.TransactionClient) => {
+    if (columns.isDefault) {
       await lockDefault(tx, tenantId, ownerId);
       await unsetDefault(tx, tenantId, ownerId);
     }
-    const { id } = await tx.agent.create({ data: { ...given, tenantId, ownerId }, select: { id: true } });
-    const data = await settleProviders(tx, deps, { tenantId, agentId: id }, providers, null);
+    const { id } = await tx.agent.create({ data: { ...columns, tenantId, ownerId }, select: { id: true } });
+    const data = await writeProviders(tx, deps.keys, { tenantId, agentId: id }, providers, null);
     return tx.agent.update({ where: { id }, data, ...query });
-  });
+  };
+  return changeConfiguration(viewer, deps, create, { taken: describeTakenName(columns.name) });
 }
 
 /**
- * Changes what is given of an agent and leaves what is absent. Turns that are running keep what they began with. An
- * agent that is switched off is the default no longer.
+ * Changes the given fields of an agent. Running turns keep the agent as it was when they started. An agent that is made
+ * inactive is no longer the default agent.
  * @param id the public id
  * @param input UpdateAgentInput
- * @throws {BadUserInputError | ForbiddenError | ConflictError | RateLimitedError} as createAgent does;
- *   {@link NotFoundError} when there is none
+ * @throws {RateLimitedError | BadUserInputError | ForbiddenError | ConflictError} as `createAgent` does;
+ *   {@link NotFoundError} if the agent does not exist
  */
 export async function updateAgent(
   viewer: Viewer,
@@ -55,18 +55,21 @@ export async function updateAgent(
   query: AgentQuery = {},
 ): Promise<Agent> {
   await deps.operationLimit.take(viewer);
-  const row = parseId('Agent', id, ['id']);
-  const { providers, ...given } = await readAgentChange(viewer, deps, row, input);
-  const { tenantId } = viewer;
-  return write(viewer, deps, given.name ?? null, async (tx) => {
-    await lockOwn(viewer, tx, row, Prisma.sql`FOR NO KEY UPDATE`);
-    const { secrets, ...columns } = await tx.agent.findUniqueOrThrow({ where: { id: row }, select: providersOfAgent });
-    const settled = await settleProviders(tx, deps, { tenantId, agentId: row }, providers, { columns, secrets });
-    const { name, description, instructions, toolNames, isActive } = given;
+  const agentId = parseId('Agent', id, ['id']);
+  const { providers, ...change } = await parseAgentChange(viewer, deps, agentId, input);
+  const { name, description, instructions, toolNames, isActive } = change;
+  const update = async (tx: Prisma.TransactionClient) => {
+    await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR NO KEY UPDATE`);
+    const { secrets, ...columns } = await tx.agent.findUniqueOrThrow({
+      where: { id: agentId },
+      select: providersOfAgent,
+    });
+    const owner = { tenantId: viewer.tenantId, agentId };
+    const providerColumns = await writeProviders(tx, deps.keys, owner, providers, { columns, secrets });
     return tx.agent.update({
-      where: { id: row },
+      where: { id: agentId },
       data: {
-        ...settled,
+        ...providerColumns,
         ...(name !== undefined && { name }),
         ...(description !== undefined && { description }),
         ...(instructions !== undefined && { instructions }),
@@ -76,36 +79,32 @@ export async function updateAgent(
       },
       ...query,
     });
-  });
+  };
+  return changeConfiguration(viewer, deps, update, name === undefined ? {} : { taken: describeTakenName(name) });
 }
 
 /**
- * Deletes an agent and its keys. Its row stays, so that what it has written can still say who wrote it; conversations
- * in which it had the floor go on with the default agent.
+ * Deletes an agent and its keys. Its row stays, so that old messages still have their author. Conversations in which it
+ * was the active agent go on with the default agent.
  * @param id the public id
  * @returns the public id
- * @throws {ConflictError} naming the scenarios that it is in; {@link NotFoundError}, {@link ForbiddenError},
- *   {@link BadUserInputError} for the id; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} if the id is malformed; {@link NotFoundError};
+ *   {@link ForbiddenError}; {@link ConflictError} naming the scenarios that use it
  */
 export async function deleteAgent(viewer: Viewer, deps: AgentDependencies, id: string): Promise<string> {
   await deps.operationLimit.take(viewer);
-  const row = parseId('Agent', id, ['id']);
+  const agentId = parseId('Agent', id, ['id']);
   const { tenantId } = viewer;
-  await write(viewer, deps, null, async (tx) => {
-    // Whoever puts it into a scenario at the same time holds the row, or waits and then finds it deleted.
-    await lockOwn(viewer, tx, row, Prisma.sql`FOR UPDATE`);
-    const places = await tx.scenarioAgent.findMany({
-      where: { tenantId, agentId: row },
-      select: { scenario: { select: { key: true } } },
-      orderBy: { scenario: { key: 'asc' } },
-      take: maxNamed + 1,
-    });
-    if (places.length > 0) throw new ConflictError(describeUse(places.map((place) => place.scenario.key)));
-    await tx.secret.deleteMany({ where: { agentId: row } });
-    await tx.agent.update({ where: { id: row }, data: { deletedAt: new Date(), isDefault: false } });
+  await changeConfiguration(viewer, deps, async (tx) => {
+    // A concurrent transaction that puts it into a scenario has locked the row, or waits and then finds it deleted.
+    await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR UPDATE`);
+    await deps.references.assertUnused(tx, tenantId, agentId);
+    await tx.secret.deleteMany({ where: { agentId } });
+    await tx.agent.update({ where: { id: agentId }, data: { deletedAt: new Date(), isDefault: false } });
   });
-  // Not in the transaction: who changes settings holds these rows first and the agent's then, the other way round.
-  await deps.db.chatSettingsAgent.deleteMany({ where: { tenantId, agentId: row } });
+  // Not in the transaction: a change of settings locks its own rows first and then the agent's; the reverse order could
+  // deadlock.
+  await deps.references.release(deps.db, tenantId, agentId);
   return id;
 }
 
@@ -116,49 +115,24 @@ const providersOfAgent = {
   secrets: { select: { name: true, origin: true } },
 } as const;
 
-/** How many scenarios an error names. */
-const maxNamed = 10;
-
-function describeUse(keys: readonly string[]): string {
-  const named = keys.slice(0, maxNamed).map((key) => JSON.stringify(key));
-  const more = keys.length > maxNamed ? ' and others' : '';
-  const scenarios = keys.length === 1 ? 'the scenario' : 'the scenarios';
-  return `The agent is used by ${scenarios} ${named.join(', ')}${more}: take it out of there first, or switch it off.`;
+function describeTakenName(name: string): string {
+  return `Your tenant already has a shared agent named ${JSON.stringify(name)}.`;
 }
 
 /**
- * Holds the row of an agent that the viewer may change, until the end of the transaction.
- * @throws {NotFoundError | ForbiddenError} where there is none, or it is not the viewer's to change
+ * Locks the row of an agent that the viewer may change until the transaction ends.
+ * @param strength the lock: FOR UPDATE if it is to be deleted
+ * @throws {NotFoundError} if it does not exist; {@link ForbiddenError} if the viewer may not change it
  */
-export async function lockOwn(
+async function lockChangeable(
   viewer: Viewer,
   tx: Prisma.TransactionClient,
-  row: string,
+  agentId: string,
   strength: Prisma.Sql,
 ): Promise<void> {
-  await tx.$queryRaw`SELECT id FROM agents WHERE id = ${row}::uuid AND tenant_id = ${viewer.tenantId} ${strength}`;
-  const agent = await tx.agent.findUnique({ where: { ...visibleAgents(viewer), id: row }, select: { ownerId: true } });
-  if (agent === null) throw await explainMissingAgent(viewer, tx, row);
-  if (agent.ownerId === null) requireAdmin(viewer, changeShared);
-}
-
-/**
- * Runs a change in a transaction, and forgets what was remembered of the tenant's configuration before it answers.
- * @param name what the agent will be called, for the error where another one is called that
- */
-async function write<T>(
-  viewer: Viewer,
-  deps: AgentDependencies,
-  name: string | null,
-  work: (tx: Prisma.TransactionClient) => Promise<T>,
-): Promise<T> {
-  try {
-    return await deps.db.$transaction(work);
-  } catch (error) {
-    if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002' || name === null)
-      throw error;
-    throw new ConflictError(`Your tenant has a shared agent named ${JSON.stringify(name)} already.`);
-  } finally {
-    deps.config.drop(viewer.tenantId);
-  }
+  await tx.$queryRaw`SELECT id FROM agents WHERE id = ${agentId}::uuid AND tenant_id = ${viewer.tenantId} ${strength}`;
+  const where = { ...visibleAgents(viewer), id: agentId };
+  const agent = await tx.agent.findUnique({ where, select: { ownerId: true } });
+  if (agent === null) throw await explainMissingAgent(viewer, tx, agentId);
+  if (agent.ownerId === null) requireAdmin(viewer, 'change shared agents');
 }

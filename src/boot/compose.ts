@@ -6,15 +6,17 @@ import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
 import { readConversation } from '../conversations/read.ts';
+import { removeAgentFromSettings } from '../conversations/settings.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { ConversationFeed } from '../log/conversation-feed.ts';
 import { AddressGuard } from '../outbound/guard.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
 import { ScenarioFileError } from '../scenarios/files/format.ts';
+import { assertAgentUnused } from '../scenarios/members.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';
 import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
-import { readSeed } from '../tenants/seed.ts';
+import { readSeed } from '../tenants/seed-file.ts';
 import type { ToolConsumers } from '../tools/registry/deps.ts';
 import { ToolRegistry } from '../tools/registry/registry.ts';
 import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.ts';
@@ -84,6 +86,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     testTimeoutMs: env.agentTestTimeoutSeconds * 1000,
     closing,
     tests: new Set(),
+    references: { assertUnused: assertAgentUnused, release: removeAgentFromSettings },
     toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
   };
 
@@ -135,10 +138,10 @@ function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
 async function loadScenarioFiles(
   env: Env,
   agents: AgentDependencies,
-  givenTools: OperatorTools,
+  operatorTools: OperatorTools,
 ): Promise<ScenarioFolder> {
   try {
-    const files = await ScenarioFolder.open({ ...agents, givenTools }, env.scenariosDir);
+    const files = await ScenarioFolder.open({ ...agents, operatorTools }, env.scenariosDir);
     await files.loadAll();
     return files;
   } catch (cause) {

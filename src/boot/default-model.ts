@@ -1,5 +1,5 @@
-import type { ProviderDefaults } from '../agents/dependencies.ts';
 import type { LlmConfig } from '../agents/providers/config.ts';
+import type { ProviderDefaults } from '../agents/providers/defaults.ts';
 import { type ModelOrigin, readSttDefault, readTtsDefault } from '../agents/providers/speech-defaults.ts';
 import { nameLlmProvider } from '../agents/providers/validate.ts';
 import type { Env } from '../config/env.ts';

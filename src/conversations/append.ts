@@ -6,32 +6,32 @@ import type { AttachmentDraft } from './attachment.ts';
 import type { StoredRoutingDecision } from './routing-decision.ts';
 import { makeTitle, untitled } from './text.ts';
 
-/** What to load beside the row: what a document selects. */
+/** What to load with the row: the selection of a GraphQL document. */
 export interface MessageQuery {
   readonly include?: Prisma.MessageInclude;
 }
 
-/** A message that is to be stored; ids are row ids. */
+/** A message to store. Ids are row ids. */
 export interface MessageDraft {
-  /** A new one where absent. */
+  /** Absent: a new id. */
   readonly id?: string;
   readonly role: Message['role'];
   readonly content: string;
-  /** COMPLETE where absent. */
+  /** Absent: COMPLETE. */
   readonly status?: Message['status'];
-  /** CHAT where absent. */
+  /** Absent: CHAT. */
   readonly source?: Message['source'];
   readonly agentId?: string | null;
   /** A run of the same conversation. */
   readonly runId?: string | null;
-  /** Which model step of the run wrote it, from 0. */
+  /** The model step of the run that wrote it, from 0. */
   readonly step?: number | null;
   readonly attachments?: readonly AttachmentDraft[];
   readonly routingDecision?: StoredRoutingDecision | null;
   readonly toolCalls?: readonly ToolCallDraft[];
 }
 
-/** A finished tool call that came with a message. */
+/** A finished tool call of a message that a client created. */
 export interface ToolCallDraft {
   readonly callId: string;
   readonly name: string;
@@ -41,40 +41,40 @@ export interface ToolCallDraft {
   readonly error: string | null;
 }
 
-/** What a message that begins a turn does to its conversation. */
+/** What a message that starts a turn changes in its conversation. */
 export interface StartsRun {
-  /** Who gets the floor; null: nobody yet. */
+  /** The new active agent; null: it stays as it is. */
   readonly activeAgentId: string | null;
-  /** Whether that agent was asked for: the conversation then does not follow the default agent any more. */
+  /** Whether the client asked for that agent: then the conversation no longer follows the default agent. */
   readonly asked: boolean;
 }
 
-/** What changes in the row of a conversation that is given a message: the part of an UPDATE after SET. */
+/** The columns of a conversation that change when a message is appended: the part of an UPDATE after SET. */
 export function appendMessageColumns(draft: Pick<MessageDraft, 'role' | 'content'>, startsRun?: StartsRun): Prisma.Sql {
   const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
-  const names = title !== untitled;
-  const begins = startsRun
+  const hasTitle = title !== untitled;
+  const runColumns = startsRun
     ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),
       follows_default = follows_default AND NOT ${startsRun.asked},`
     : Prisma.empty;
-  return Prisma.sql`${begins}
+  return Prisma.sql`${runColumns}
     message_count = message_count + 1,
     updated_at = greatest(updated_at, clock_timestamp()),
-    title = CASE WHEN auto_title AND ${names} THEN ${title} ELSE title END,
-    auto_title = auto_title AND NOT ${names}`;
+    title = CASE WHEN auto_title AND ${hasTitle} THEN ${title} ELSE title END,
+    auto_title = auto_title AND NOT ${hasTitle}`;
 }
 
 /**
- * Puts a message at the end of a conversation, and names an untitled conversation after its first user message.
+ * Appends a message to a conversation. The first user message becomes the title of an untitled conversation.
  *
- * Two statements (more only for tool calls and for what `query` includes). The first one takes the position by raising
- * message_count, and holds the conversation's row until the transaction ends: positions have no gaps and no repeats,
- * whoever writes at the same time. Inside a transaction only: alone, a failure between the two would leave a gap.
+ * Two statements (more for tool calls and for what `query` includes). The first one increments message_count, which is the
+ * message's position, and locks the conversation's row until the transaction ends: positions have no gaps and no
+ * duplicates, also with concurrent writers. Inside a transaction only: else a failure between the two would leave a gap.
  *
  * @param conversationId the row id
- * @param options.startsRun the message begins a turn
- * @param options.userId refuses where the conversation is another user's
- * @throws {NotFoundError} when there is no such conversation
+ * @param options.startsRun given if the message starts a turn
+ * @param options.userId given if the conversation has to belong to this user
+ * @throws {NotFoundError} if there is no such conversation
  */
 export async function appendMessage(
   tx: Prisma.TransactionClient,
@@ -88,11 +88,11 @@ export async function appendMessage(
   } = {},
 ): Promise<Message> {
   const own = options.userId === undefined ? Prisma.empty : Prisma.sql`AND user_id = ${options.userId}`;
-  const [taken] = await tx.$queryRaw<{ position: number }[]>`
+  const [appended] = await tx.$queryRaw<{ position: number }[]>`
     UPDATE conversations SET ${appendMessageColumns(draft, options.startsRun)}
     WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} ${own}
     RETURNING message_count AS position`;
-  if (taken === undefined)
+  if (appended === undefined)
     throw new NotFoundError(`There is no conversation ${formatId('Conversation', conversationId)}.`);
   const { toolCalls = [], attachments = [], routingDecision = null, ...scalars } = draft;
   return tx.message.create({
@@ -100,7 +100,7 @@ export async function appendMessage(
       ...scalars,
       tenantId,
       conversationId,
-      position: taken.position,
+      position: appended.position,
       attachments: attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId })),
       routingDecision: routingDecision ?? Prisma.DbNull,
       ...(toolCalls.length > 0 && {

@@ -4,7 +4,7 @@ import { integer, list, text } from '../api/input.ts';
 const attachment = z.strictObject({
   name: text(1, 255),
   type: text(1, 255),
-  // Only what a browser can follow safely: a data: URL belongs into an upload, javascript: nowhere.
+  // Only schemes that a browser can open safely: not data: and never javascript:.
   url: text(1, 2_048).refine(isWebUrl, 'must be an http or https URL'),
   size: integer(0, 2_147_483_647),
   knowledgeBaseId: text(1, 255)
@@ -12,7 +12,7 @@ const attachment = z.strictObject({
     .transform((value) => value ?? null),
 });
 
-/** The attachments of a message or a turn as clients give them. */
+/** The attachments of a message or a turn in an input. */
 export const attachmentsInput = list(attachment, 20);
 
 /** The attachments of a message as they are stored. */
@@ -26,7 +26,7 @@ export const storedAttachments = z.array(
   }),
 );
 export type Attachment = z.output<typeof storedAttachments>[number];
-/** An attachment that is to be stored. */
+/** An attachment to store. */
 export type AttachmentDraft = z.input<typeof storedAttachments>[number];
 
 function isWebUrl(value: string): boolean {

@@ -1,133 +1,70 @@
-import { NotFoundError } from '../api/errors.ts';
+import { readDefaultAgentId } from '../agents/read.ts';
+import { requireUsableAgent } from '../agents/require.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput, type InputPath } from '../api/input.ts';
-import { defaultAgentFirst, explainMissingAgent, visibleAgents } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
+import { findScenarioMember, type ScenarioName } from '../scenarios/members.ts';
 
-/** The scenario of a conversation, and the agent that answers next in it, as row ids. */
-export interface Floor {
+/** The columns of a conversation that determine its active agent. Row ids. */
+export interface ActiveAgentColumns {
   readonly scenarioId: string | null;
+  /** The active agent, which answers next. Null: nobody. */
   readonly activeAgentId: string | null;
-  /** Whether neither was chosen: then whoever is the default agent answers, also when that becomes another one. */
+  /** Whether neither was chosen: then the default agent answers, also after another agent becomes the default. */
   readonly followsDefault: boolean;
 }
 
-/** A scenario as a conversation names it: by its key, in its project where it has one. */
-export interface ScenarioName {
-  readonly key: string;
-  readonly projectId: string | null;
-}
-
 /**
- * The row ids of agents that the viewer may give the floor to: visible and active. One statement.
- * @param ids public ids
- * @param pathOf where each of them stood
- * @throws {BadUserInputError} when an id is malformed, or its agent is not active
- * @throws {NotFoundError | ForbiddenError} when one is not there, or is somebody else's
- */
-export async function requireUsableAgents(
-  viewer: Viewer,
-  db: Db,
-  ids: readonly string[],
-  pathOf: (index: number) => InputPath,
-): Promise<string[]> {
-  const wanted = new Map(ids.map((id, index) => [parseId('Agent', id, pathOf(index)), index]));
-  if (wanted.size === 0) return [];
-  const rows = await db.agent.findMany({
-    where: { ...visibleAgents(viewer), id: { in: [...wanted.keys()] } },
-    select: { id: true, isActive: true },
-  });
-  const found = new Map(rows.map((row) => [row.id, row]));
-  for (const [row, index] of wanted) {
-    const agent = found.get(row);
-    if (agent === undefined) throw await explainMissingAgent(viewer, db, row);
-    if (!agent.isActive) throw badInput(pathOf(index), `names an agent that is not active: ${formatId('Agent', row)}`);
-  }
-  return [...wanted.keys()];
-}
-
-/**
- * Where a conversation begins with an agent but no scenario, or with neither: the given agent, else the viewer's
- * default, else the tenant's, else the development agent, else nobody.
+ * Chooses the active agent of a conversation without a scenario: the given agent, else the viewer's default agent, else
+ * the tenant's, else the development agent, else nobody.
+ * @param agentId the public id
+ * @param path of the id in the arguments, for errors
+ * @throws {BadUserInputError} if the id is malformed or the agent is not active; {@link NotFoundError};
+ *   {@link ForbiddenError} if it is another user's
  */
 export async function chooseWithoutScenario(
   viewer: Viewer,
   db: Db,
   agentId: string | null,
   path: InputPath,
-): Promise<Floor> {
-  if (agentId !== null) {
-    const agent = await requireAgent(viewer, db, agentId, path);
-    return { scenarioId: null, activeAgentId: agent, followsDefault: false };
+): Promise<ActiveAgentColumns> {
+  if (agentId === null) {
+    return { scenarioId: null, activeAgentId: await readDefaultAgentId(viewer, db), followsDefault: true };
   }
-  const agent = await db.agent.findFirst({ ...defaultAgentFirst(viewer), select: { id: true } });
-  return { scenarioId: null, activeAgentId: agent?.id ?? null, followsDefault: true };
+  const activeAgentId = await requireUsableAgent(viewer, db, agentId, path);
+  return { scenarioId: null, activeAgentId, followsDefault: false };
 }
 
 /**
- * Where a conversation stands in a scenario: at the given member, else at the root. One statement.
- * @param by the scenario's key, or its row id; of two with the key, the project's own goes before the tenant's
- * @param path of the input that names both
- * @throws {NotFoundError} when the tenant has no such scenario
- * @throws {BadUserInputError} when the scenario or the agent is not active, or the agent is no member
+ * Chooses the active agent of a conversation in a scenario: the given member, else the root. One statement.
+ * @param agentId the public id of a member; null: the root
+ * @param path of the input that has scenarioKey and agentId
+ * @throws {NotFoundError} if the tenant has no such scenario
+ * @throws {BadUserInputError} if the scenario or the agent is not active, or the agent is not a member
  */
 export async function chooseInScenario(
   viewer: Viewer,
   db: Db,
-  by: ScenarioName | { readonly id: string },
+  name: ScenarioName,
   agentId: string | null,
   path: InputPath,
-): Promise<Floor> {
-  const { tenantId } = viewer;
-  const agentRow = agentId === null ? null : parseId('Agent', agentId, [...path, 'agentId']);
-  const scenario = await db.scenario.findFirst({
-    where: 'key' in by ? { tenantId, key: by.key, OR: projectsOf(by) } : { id: by.id, tenantId },
-    orderBy: { projectId: { sort: 'asc', nulls: 'last' } },
-    select: {
-      id: true,
-      key: true,
-      isActive: true,
-      agents: {
-        where: agentRow === null ? { isRoot: true } : { agentId: agentRow },
-        select: { agentId: true, agent: { select: { isActive: true, deletedAt: true } } },
-      },
-    },
-  });
-  if (scenario === null) {
-    const named = 'key' in by ? ` with the key ${JSON.stringify(by.key)}` : '';
-    throw new NotFoundError(`There is no scenario${named}.`);
+): Promise<ActiveAgentColumns> {
+  const agentPath = [...path, 'agentId'];
+  const scenarioPath = [...path, 'scenarioKey'];
+  const memberId = agentId === null ? null : parseId('Agent', agentId, agentPath);
+  const { id: scenarioId, key, isActive, member } = await findScenarioMember(viewer.tenantId, db, name, memberId);
+  // A conversation that is already in the scenario may stay in it.
+  if ('key' in name && !isActive) throw badInput(scenarioPath, 'names a scenario that is not active');
+  if (memberId !== null && member === null) {
+    // Another user's agent is FORBIDDEN and an unknown one NOT_FOUND, in a scenario or not.
+    await requireUsableAgent(viewer, db, formatId('Agent', memberId), agentPath);
+    throw badInput(agentPath, `names an agent that is not in the scenario ${JSON.stringify(key)}`);
   }
-  if ('key' in by && !scenario.isActive)
-    throw badInput([...path, 'scenarioKey'], 'names a scenario that is not active');
-  const member = scenario.agents[0];
-  const usable = member?.agent.isActive === true && member.agent.deletedAt === null;
-  if (agentRow !== null && member === undefined) {
-    // Somebody else's agent is FORBIDDEN and an absent one NOT_FOUND, in a scenario or not.
-    await requireAgent(viewer, db, formatId('Agent', agentRow), [...path, 'agentId']);
-    throw badInput([...path, 'agentId'], `names an agent that is not in the scenario ${JSON.stringify(scenario.key)}`);
+  if (member?.isUsable !== true) {
+    throw memberId === null
+      ? badInput(scenarioPath, 'names a scenario whose root agent is not active')
+      : badInput(agentPath, 'names an agent that is not active');
   }
-  if (!usable) {
-    throw agentRow === null
-      ? badInput([...path, 'scenarioKey'], 'names a scenario whose root agent is not active')
-      : badInput([...path, 'agentId'], 'names an agent that is not active');
-  }
-  return { scenarioId: scenario.id, activeAgentId: member.agentId, followsDefault: false };
-}
-
-/** Which scenarios of a key are looked at: the tenant's, and the project's own. */
-function projectsOf({ projectId }: ScenarioName) {
-  return [{ projectId: null }, ...(projectId === null ? [] : [{ projectId }])];
-}
-
-/** The row id of one agent that the viewer may give the floor to. */
-async function requireAgent(viewer: Viewer, db: Db, id: string, path: InputPath): Promise<string> {
-  const row = parseId('Agent', id, path);
-  const agent = await db.agent.findUnique({
-    where: { ...visibleAgents(viewer), id: row },
-    select: { id: true, isActive: true },
-  });
-  if (agent === null) throw await explainMissingAgent(viewer, db, row);
-  if (!agent.isActive) throw badInput(path, 'names an agent that is not active');
-  return agent.id;
+  return { scenarioId, activeAgentId: member.agentId, followsDefault: false };
 }

@@ -2,13 +2,13 @@ import { buildPlacePage, type NumberedList, type PlaceArgs, selectPlaces } from 
 import type { Connection } from '../api/paging.ts';
 import type { Conversation, Message, Prisma } from '../generated/prisma/client.ts';
 
-/** Messages by their position in the conversation. */
+/** The list of a conversation's messages, by position. */
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
 
 /**
- * What to load of a conversation's messages for a page. It is a nested selection, so that the pages of many
- * conversations come with the conversations.
- * @throws {BadUserInputError} when a page argument is wrong
+ * What to load for a page of a conversation's messages. It is a nested selection, so that the pages of many conversations
+ * are loaded with the conversations.
+ * @throws {BadUserInputError} if a page argument is invalid
  */
 export function selectMessagePage(
   args: PlaceArgs,
@@ -18,15 +18,15 @@ export function selectMessagePage(
     where: { position: range },
     orderBy: { position: direction },
     take,
-    // Where the document asks for nodes, Pothos loads them whole; a page without still needs its cursors.
+    // If the document selects nodes, Pothos loads whole rows; a page without nodes still needs the cursors.
     select: { position: true },
   };
   return loading;
 }
 
 /**
- * The page out of what selectMessagePage has loaded.
- * @throws {BadUserInputError} when a cursor is of another conversation
+ * Builds the page from the rows that selectMessagePage has loaded.
+ * @throws {BadUserInputError} if a cursor is of another conversation
  */
 export function buildMessagePage(
   conversation: Pick<Conversation, 'id' | 'messageCount'>,

@@ -8,12 +8,12 @@ import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, type SortColumn, textColumn, timeColumn } from '../database/keyset.ts';
 import { type Conversation, Prisma } from '../generated/prisma/client.ts';
 
-/** What to load beside the row: what a document selects. */
+/** What to load with the row: the selection of a GraphQL document. */
 export interface ConversationQuery {
   readonly include?: Prisma.ConversationInclude;
 }
 
-/** What conversations can be ordered by. Each has its index (tenant, user, column, id). */
+/** The columns that conversations can be ordered by. Each has its index (tenant, user, column, id). */
 const sortColumns = {
   CREATED_AT: timeColumn(Prisma.sql`created_at`),
   UPDATED_AT: timeColumn(Prisma.sql`updated_at`),
@@ -24,11 +24,11 @@ export type ConversationOrderField = keyof typeof sortColumns;
 export type OrderDirection = 'ASC' | 'DESC';
 
 /**
- * One conversation of the viewer.
+ * Reads one conversation of the viewer.
  * @param id the public id
- * @throws {BadUserInputError} when the id is none of a conversation
- * @throws {NotFoundError} when there is none
- * @throws {ForbiddenError} when it is somebody else's
+ * @throws {BadUserInputError} if the id is not a conversation id
+ * @throws {NotFoundError} if it does not exist
+ * @throws {ForbiddenError} if it is another user's
  */
 export async function readConversation(
   viewer: Viewer,
@@ -36,24 +36,31 @@ export async function readConversation(
   id: string,
   query: ConversationQuery = {},
 ): Promise<Conversation> {
-  const row = parseId('Conversation', id, ['id']);
-  const where = { id: row, tenantId: viewer.tenantId, userId: viewer.userId };
+  const conversationId = parseId('Conversation', id, ['id']);
+  const where = { id: conversationId, tenantId: viewer.tenantId, userId: viewer.userId };
   const conversation = await db.conversation.findUnique({ where, ...query });
-  if (conversation === null) throw await explainMissingConversation(viewer, db, row);
+  if (conversation === null) throw await explainMissingConversation(viewer, db, conversationId);
   return conversation;
 }
 
-/** Why a conversation is not among the viewer's: FORBIDDEN or NOT_FOUND. Takes a statement. */
-export async function explainMissingConversation(viewer: Viewer, db: Db, row: string) {
-  const owner = await db.conversation.findUnique({ where: { id: row }, select: { tenantId: true, userId: true } });
-  return notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', row)}`, owner);
+/**
+ * The error for a conversation that is not the viewer's: FORBIDDEN if it is another user's, else NOT_FOUND.
+ * @param conversationId the row id
+ * @returns the error; the caller throws it. Takes one statement
+ */
+export async function explainMissingConversation(viewer: Viewer, db: Db, conversationId: string) {
+  const owner = await db.conversation.findUnique({
+    where: { id: conversationId },
+    select: { tenantId: true, userId: true },
+  });
+  return notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversationId)}`, owner);
 }
 
 /**
- * A page of the viewer's conversations, the one where something happened last first unless ordered otherwise.
- * Two statements, and one more where totalCount is asked for.
- * @param options.search a part of the title, in any case
- * @throws {BadUserInputError} when a page argument or the search is wrong
+ * A page of the viewer's conversations, the most recently updated first unless ordered otherwise. Two statements, and one
+ * more for totalCount.
+ * @param options.search a part of the title; case does not matter
+ * @throws {BadUserInputError} if a page argument or the search is invalid
  */
 export async function listConversations(
   viewer: Viewer,
@@ -97,7 +104,7 @@ export async function listConversations(
   return buildConnection(page, arrangeByKey(found, rows), search === null ? countAll : countFound);
 }
 
-/** A LIKE pattern for any text that contains this one, whatever wildcards stand in it. */
+/** A LIKE pattern for texts that contain this one, with its wildcards escaped. */
 function containing(search: string): string {
   return `%${search.replace(/[\\%_]/g, '\\$&')}%`;
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { requireUsableAgents } from '../agents/require.ts';
 import { decimal, type InputPath, list, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
-import { requireUsableAgents } from './choose-agent.ts';
 
-/** A RoutingDecision as messages and runs store it: agents are row ids. */
+/** A RoutingDecision as messages and runs store it. Agents are row ids. */
 export const storedRoutingDecision = z.object({
   rootAgentId: z.string().nullable(),
   selectedAgentIds: z.array(z.string()),
@@ -15,7 +15,7 @@ export const storedRoutingDecision = z.object({
 });
 export type StoredRoutingDecision = z.output<typeof storedRoutingDecision>;
 
-/** What createMessage takes: the fields of RoutingDecision, with public ids in the place of agents. */
+/** The routing decision of a CreateMessageInput: the fields of RoutingDecision, with public ids of agents. */
 const routingDecisionInput = z.strictObject({
   rootAgent: z.string({ error: 'must be the id of an agent' }).nullish(),
   selectedAgents: list(z.string({ error: 'must be the id of an agent' }), 100).default([]),
@@ -26,8 +26,8 @@ const routingDecisionInput = z.strictObject({
 });
 
 /**
- * Checks a routing decision that a client wrote, and that its agents are the viewer's to use.
- * @param path where the value stood
+ * Checks the routing decision of an input, and that the viewer may use its agents.
+ * @param path of the value in the arguments, for errors
  * @throws {BadUserInputError} naming the field
  * @throws {NotFoundError | ForbiddenError} for its agents
  */
@@ -37,14 +37,14 @@ export async function parseRoutingDecision(
   value: unknown,
   path: InputPath,
 ): Promise<StoredRoutingDecision> {
-  const given = parseInput(routingDecisionInput, value, path);
-  const root = typeof given.rootAgent === 'string' ? [given.rootAgent] : [];
+  const parsed = parseInput(routingDecisionInput, value, path);
+  const root = typeof parsed.rootAgent === 'string' ? [parsed.rootAgent] : [];
   const [rootAgentId = null] = await requireUsableAgents(viewer, db, root, () => [...path, 'rootAgent']);
-  const selectedAgentIds = await requireUsableAgents(viewer, db, given.selectedAgents, (index) => [
+  const selectedAgentIds = await requireUsableAgents(viewer, db, parsed.selectedAgents, (index) => [
     ...path,
     'selectedAgents',
     index,
   ]);
-  const { selectedTools, confidence, reasoning, alternatives } = given;
+  const { selectedTools, confidence, reasoning, alternatives } = parsed;
   return { rootAgentId, selectedAgentIds, selectedTools, confidence, reasoning, alternatives };
 }

@@ -1,40 +1,24 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import { badInput, decimal, integer, list, modelName, parseInput } from '../api/input.ts';
-import { explainMissingAgent } from '../auth/access.ts';
+import { lockAgentsInUse, requireUsableAgents } from '../agents/require.ts';
+import { explainMissingAgent } from '../agents/visible.ts';
+import { badInput, parseInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
 import type { ChatSettings, Prisma } from '../generated/prisma/client.ts';
-import { requireUsableAgents } from './choose-agent.ts';
+import { updateSettingsInput } from './input.ts';
 
-/** What to load beside the row: what a document selects. */
+/** What to load with the row: the selection of a GraphQL document. */
 export interface SettingsQuery {
   readonly include?: Prisma.ChatSettingsInclude;
 }
 
-/** What applies where the viewer has set nothing; the database's defaults are the same. */
+/** The settings of a viewer who has not set any; the database has the same defaults. */
 export const defaultSettings = { enabledTools: [], model: null, temperature: 0.7, maxTokens: 2_000 };
 
-const toolName = z
-  .string({ error: 'must be the name of a tool' })
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be the name of a tool: 1 to 64 letters, digits, _ or -');
-
-/** The model settings of a viewer and of a turn, with their ranges. */
-export const modelSettings = {
-  model: modelName,
-  temperature: decimal(0, 2),
-  maxTokens: integer(1, 32_000),
-};
-
-const updateInput = z.strictObject({
-  enabledTools: list(toolName, 100).nullish(),
-  enabledAgents: list(z.string(), 100).nullish(),
-  model: modelSettings.model.nullish(),
-  temperature: modelSettings.temperature.nullish(),
-  maxTokens: modelSettings.maxTokens.nullish(),
-});
-
-/** The viewer's settings; the defaults, under the id that the row will have, where none were set. One statement. */
+/**
+ * Reads the viewer's settings. One statement.
+ * @returns the defaults if none were set, under the id that the row will have
+ */
 export async function readChatSettings(
   viewer: Viewer,
   db: Db,
@@ -52,13 +36,12 @@ export async function readChatSettings(
 }
 
 /**
- * Changes what is given, leaves what is absent, and takes null as "back to the default". Two of them at once are both
- * applied, one after the other.
- * @param toolNames the names of the tools that there are for the viewer's tenant
+ * Changes the given settings; absent ones stay, and null sets the default. Concurrent changes run one after another, and
+ * both apply.
+ * @param toolNames reads the names of the tools of the viewer's tenant
  * @param input UpdateChatSettingsInput
- * @throws {BadUserInputError} naming the field and its range; also for an agent that is not active, and a tool that there
- *   is not and was not enabled before
- * @throws {NotFoundError | ForbiddenError} for an agent
+ * @throws {BadUserInputError} naming the field; also for an agent that is not active, and for an unknown tool that was not
+ *   enabled before; {@link NotFoundError} and {@link ForbiddenError} for an agent
  */
 export async function updateChatSettings(
   viewer: Viewer,
@@ -67,26 +50,28 @@ export async function updateChatSettings(
   input: unknown,
   query: SettingsQuery = {},
 ): Promise<ChatSettings> {
-  const given = parseInput(updateInput, input, ['input']);
+  const parsed = parseInput(updateSettingsInput, input, ['input']);
   const { tenantId, userId } = viewer;
   const id = settingsId(viewer);
-  await requireTools(viewer, toolNames, given.enabledTools ?? [], async () => {
+  await requireTools(viewer, toolNames, parsed.enabledTools ?? [], async () => {
     const stored = await db.chatSettings.findUnique({
       where: { id, tenantId, userId },
       select: { enabledTools: true },
     });
     return stored?.enabledTools ?? [];
   });
+  const agentPath = (index: number) => ['input', 'enabledAgents', index];
   const agents =
-    given.enabledAgents === undefined
+    parsed.enabledAgents === undefined
       ? undefined
-      : await requireUsableAgents(viewer, db, given.enabledAgents ?? [], (index) => ['input', 'enabledAgents', index]);
+      : await requireUsableAgents(viewer, db, parsed.enabledAgents ?? [], agentPath);
   return db.$transaction(async (tx) => {
-    // The row is made first and then changed: its lock lets two who come at once both have their fields.
+    // The row is created first and then changed, so that it is locked and concurrent changes do not overwrite each other.
     await tx.chatSettings.createMany({ data: [{ id, tenantId, userId }], skipDuplicates: true });
     if (agents !== undefined) {
-      await tx.$executeRaw`SELECT id FROM chat_settings WHERE id = ${id}::uuid FOR UPDATE`;
-      await holdAgents(viewer, tx, agents);
+      await tx.$executeRaw`
+        SELECT id FROM chat_settings WHERE id = ${id}::uuid AND tenant_id = ${tenantId} AND user_id = ${userId} FOR UPDATE`;
+      await lockAgents(viewer, tx, agents);
       await tx.chatSettingsAgent.deleteMany({ where: { tenantId, settingsId: id } });
       await tx.chatSettingsAgent.createMany({
         data: agents.map((agentId, position) => ({ tenantId, settingsId: id, agentId, position })),
@@ -95,10 +80,10 @@ export async function updateChatSettings(
     return tx.chatSettings.update({
       where: { id, tenantId, userId },
       data: {
-        ...(given.enabledTools !== undefined && { enabledTools: [...new Set(given.enabledTools ?? [])] }),
-        ...(given.model !== undefined && { model: given.model }),
-        ...(given.temperature !== undefined && { temperature: given.temperature ?? defaultSettings.temperature }),
-        ...(given.maxTokens !== undefined && { maxTokens: given.maxTokens ?? defaultSettings.maxTokens }),
+        ...(parsed.enabledTools !== undefined && { enabledTools: [...new Set(parsed.enabledTools ?? [])] }),
+        ...(parsed.model !== undefined && { model: parsed.model }),
+        ...(parsed.temperature !== undefined && { temperature: parsed.temperature ?? defaultSettings.temperature }),
+        ...(parsed.maxTokens !== undefined && { maxTokens: parsed.maxTokens ?? defaultSettings.maxTokens }),
       },
       ...query,
     });
@@ -106,41 +91,45 @@ export async function updateChatSettings(
 }
 
 /**
- * Holds the rows of agents so that none is deleted before the transaction ends; whoever deletes one takes it out of
- * everybody's settings afterwards. References alone do not: a deleted agent keeps its row.
- * @throws {NotFoundError} where one was deleted meanwhile
+ * Removes an agent that was deleted from all settings of its tenant.
+ * @param agentId the row id
  */
-async function holdAgents(viewer: Viewer, tx: Prisma.TransactionClient, agents: readonly string[]): Promise<void> {
-  if (agents.length === 0) return;
-  // Deleting takes FOR UPDATE, the only lock that this one is in the way of; changes of agents go on.
-  const held = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM agents WHERE id = ANY(${[...agents]}::uuid[]) AND deleted_at IS NULL ORDER BY id FOR KEY SHARE`;
-  const there = new Set(held.map(({ id }) => id));
-  const gone = agents.find((agent) => !there.has(agent));
-  if (gone !== undefined) throw await explainMissingAgent(viewer, tx, gone);
+export async function removeAgentFromSettings(db: Db, tenantId: string, agentId: string): Promise<void> {
+  await db.chatSettingsAgent.deleteMany({ where: { tenantId, agentId } });
 }
 
-/** Tools that are enabled already may stay, also while they are out of reach. */
+/**
+ * Locks agents, so that none is deleted before the transaction ends: `removeAgentFromSettings` runs after the deletion and
+ * then finds the new rows.
+ * @throws {NotFoundError} if one was deleted since it was checked
+ */
+async function lockAgents(viewer: Viewer, tx: Prisma.TransactionClient, agents: readonly string[]): Promise<void> {
+  const locked = await lockAgentsInUse(viewer, tx, agents);
+  const missing = agents.find((agentId) => locked.get(agentId)?.isDeleted !== false);
+  if (missing !== undefined) throw await explainMissingAgent(viewer, tx, missing);
+}
+
+/** Checks that tools exist. Tools that are already enabled may stay, also while they are unavailable. */
 async function requireTools(
   viewer: Viewer,
   toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>,
   names: readonly string[],
-  readHeld: () => Promise<readonly string[]>,
+  readEnabled: () => Promise<readonly string[]>,
 ): Promise<void> {
   if (names.length === 0) return;
-  const held = new Set(await readHeld());
-  if (names.every((name) => held.has(name))) return;
-  const there = await toolNames(viewer);
-  const missing = names.findIndex((name) => !there.has(name) && !held.has(name));
-  if (missing >= 0) throw badInput(['input', 'enabledTools', missing], `names no tool: there is no ${names[missing]}`);
+  const enabled = new Set(await readEnabled());
+  if (names.every((name) => enabled.has(name))) return;
+  const known = await toolNames(viewer);
+  const missing = names.findIndex((name) => !known.has(name) && !enabled.has(name));
+  if (missing >= 0) throw badInput(['input', 'enabledTools', missing], `names an unknown tool: ${names[missing]}`);
 }
 
-/** The row id of a viewer's settings: made from who they are, so that it is the same before the row is there. */
+/** The row id of a viewer's settings. It is derived from the viewer, so that it is known before the row exists. */
 function settingsId(viewer: Viewer): string {
   const digest = createHash('sha256')
     .update(JSON.stringify(['ChatSettings', viewer.tenantId, viewer.userId]))
     .digest();
-  // RFC 9562, version 8: a UUID whose other bits are the application's own.
+  // RFC 9562, version 8: the other bits of the UUID are defined by the application.
   digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
   digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
   const hex = digest.toString('hex');

@@ -1,25 +1,25 @@
-/** The title of a conversation that has none yet. */
+/** The title of a conversation that has no title yet. */
 export const untitled = 'New conversation';
 
 const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
 const ellipsis = '…';
 
-/** Titles are made of at most this many user-perceived characters. */
-const titleLength = 60;
-/** The database's own bound, in code points; one emoji can have a dozen. */
-const titleCodePoints = 200;
-/** How much of a message is looked at for its title, in UTF-16 code units. */
-const titleSource = 2_000;
+/** The maximum length of a made title, in user-perceived characters. */
+const maxTitleLength = 60;
+/** The limit of the column, in code points; one emoji can have a dozen. */
+const maxTitleCodePoints = 200;
+/** The part of a message that can become its title, in UTF-16 code units. */
+const maxTitleSource = 2_000;
 
 /**
- * A title from the first user message: its beginning on one line, cut at a word.
- * @returns `New conversation` where the message has nothing to show
+ * Makes a title from the first user message: its beginning on one line, cut at a word.
+ * @returns `New conversation` if the message has no visible text
  */
 export function makeTitle(content: string): string {
-  const line = collapse(sliceWellFormed(content.trimStart(), titleSource));
-  const whole = cutGraphemes(line, titleLength, titleCodePoints);
+  const line = collapse(sliceWellFormed(content.trimStart(), maxTitleSource));
+  const whole = cutGraphemes(line, maxTitleLength, maxTitleCodePoints);
   if (whole === line) return line === '' ? untitled : line;
-  const cut = cutGraphemes(line, titleLength - 1, titleCodePoints - 1);
+  const cut = cutGraphemes(line, maxTitleLength - 1, maxTitleCodePoints - 1);
   const space = cut.lastIndexOf(' ');
   const endsAtWord = line.charAt(cut.length) === ' ';
   const words = (endsAtWord || space <= 0 ? cut : cut.slice(0, space)).trimEnd();
@@ -27,8 +27,8 @@ export function makeTitle(content: string): string {
 }
 
 /**
- * The beginning of a text on one line, at most `length` user-perceived characters, the ellipsis included.
- * A surrogate pair or a combined emoji is never split.
+ * Makes a preview: the beginning of a text on one line.
+ * @param length the maximum length in user-perceived characters, ellipsis included; no combined emoji is split
  */
 export function makePreview(content: string, length: number): string {
   const line = collapse(content);
@@ -36,7 +36,7 @@ export function makePreview(content: string, length: number): string {
   return whole === line ? line : cutGraphemes(line, length - 1, Number.POSITIVE_INFINITY).trimEnd() + ellipsis;
 }
 
-/** The longest beginning that has at most so many graphemes and code points. */
+/** The longest beginning of a text within both limits. */
 function cutGraphemes(text: string, maxGraphemes: number, maxCodePoints: number): string {
   let end = 0;
   let count = 0;
@@ -50,7 +50,7 @@ function cutGraphemes(text: string, maxGraphemes: number, maxCodePoints: number)
   return text.slice(0, end);
 }
 
-/** On one line: whitespace and control characters become single spaces. */
+/** Puts a text on one line: whitespace and control characters become single spaces. */
 function collapse(text: string): string {
   return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 }

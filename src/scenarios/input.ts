@@ -1,26 +1,26 @@
 import { z } from 'zod';
 import { json, list, text } from '../api/input.ts';
 
-/** The longest key that a scenario can have, in characters. */
+/** The maximum length of a scenario key, in characters. */
 export const maxScenarioKeyLength = 255;
-/** The most characters of a scenario’s guardrails, written out as JSON. */
+/** The maximum length of a scenario’s guardrails as JSON, in characters. */
 const maxGuardrailsLength = 65_536;
-/** The most members of a scenario, and the most handoffs of one of them. */
+/** The maximum number of members of a scenario, and of handoffs of one member. */
 const maxAgents = 100;
 const maxHandoffs = 100;
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The parts of a scenario and their limits, as mutations and files have them. */
+/** The parts of a scenario and their limits, for mutations and files. */
 export const scenarioParts = {
   key: text(1, maxScenarioKeyLength).refine(
     (value) => /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(value),
-    'must begin with a letter or a digit and hold letters, digits, _, . and - only',
+    'must begin with a letter or a digit and contain letters, digits, _, . and - only',
   ),
   name: text(1, 255),
   description: text(1, 2_000),
   projectId: text(1, 255),
-  /** Checked to be JSON that PostgreSQL can hold. */
+  /** `json` checks that PostgreSQL can store it. */
   guardrails: json(maxGuardrailsLength)
     .refine(isObject, 'must be a JSON object')
     .transform((value) => value as Record<string, unknown>),
@@ -30,7 +30,7 @@ export const scenarioParts = {
 
 const { key, name, description, projectId, guardrails, members, handoffs } = scenarioParts;
 
-/** ScenarioInput, as createScenario and updateScenario take it. */
+/** ScenarioInput of createScenario and updateScenario. */
 export const scenarioInput = z.strictObject({
   key,
   name,
@@ -47,5 +47,5 @@ export const scenarioInput = z.strictObject({
   isActive: z.boolean().nullish(),
 });
 
-/** What a mutation was given, checked but for its graph. */
+/** A ScenarioInput, checked except for its graph. */
 export type ScenarioInput = z.output<typeof scenarioInput>;

@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
 
-/** A scenario as turns are compiled from it. Agents are row ids. */
+/** A scenario as turns use it. Agents are row ids. */
 export interface ScenarioGraph {
   readonly id: string;
   readonly version: number;
@@ -13,13 +13,13 @@ export interface ScenarioGraph {
 /** A handoff that a scenario allows. */
 export interface GraphEdge {
   readonly toAgentId: string;
-  /** When to hand off, told to the model. */
+  /** When to hand off, for the model. */
   readonly description: string | null;
 }
 
 /**
- * A scenario of the viewer's tenant by its row id, out of the cache; one statement where it is not in it.
- * @returns null where there is none
+ * Loads a scenario of the viewer's tenant by its row id, from the cache; one statement if it is not cached.
+ * @returns null: it does not exist
  */
 export function loadScenarioGraph(
   viewer: Viewer,

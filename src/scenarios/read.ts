@@ -8,8 +8,9 @@ import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
 import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import { maxScenarioKeyLength, scenarioParts } from './input.ts';
+import { inProject, projectFirst } from './members.ts';
 
-/** What to load beside the row: what a document selects. */
+/** What to load with the row: the selection of a GraphQL document. */
 export interface ScenarioQuery {
   readonly include?: Prisma.ScenarioInclude;
 }
@@ -18,11 +19,11 @@ const byAge = timeColumn(Prisma.sql`created_at`);
 const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, defaultSize: 50, maxSize: 100 };
 
 /**
- * One scenario of the viewer's tenant, by its id or by its key.
- * @param by.projectId with a key: the project's scenario of that key goes before the tenant's
- * @throws {BadUserInputError} when neither or both are given, or the id is none of a scenario
- * @throws {NotFoundError} when there is none
- * @throws {ForbiddenError} when it is another tenant's
+ * Reads one scenario of the viewer's tenant, by its id or by its key.
+ * @param by.projectId with a key: the project's scenario of that key takes precedence over the tenant's
+ * @throws {BadUserInputError} if neither or both are given, or the id is not a scenario id
+ * @throws {NotFoundError} if it does not exist
+ * @throws {ForbiddenError} if it is another tenant's
  */
 export async function readScenario(
   viewer: Viewer,
@@ -37,38 +38,42 @@ export async function readScenario(
   const { tenantId } = viewer;
   const { id = null, key = null, projectId = null } = by;
   if (id !== null && key === null) {
-    if (projectId !== null) throw badInput(['projectId'], 'goes with a key, and not with an id');
-    const row = parseId('Scenario', id, ['id']);
-    const scenario = await db.scenario.findUnique({ where: { id: row, tenantId }, ...query });
+    if (projectId !== null) throw badInput(['projectId'], 'must not be given with an id: it is for a key');
+    const scenarioId = parseId('Scenario', id, ['id']);
+    const scenario = await db.scenario.findUnique({ where: { id: scenarioId, tenantId }, ...query });
     if (scenario !== null) return scenario;
-    throw await explainMissingScenario(viewer, db, row);
+    throw await explainMissingScenario(viewer, db, scenarioId);
   }
   if (key !== null && id === null) {
     parseInput(text(1, maxScenarioKeyLength), key, ['key']);
     parseInput(scenarioParts.projectId.nullable(), projectId, ['projectId']);
     const scenario = await db.scenario.findFirst({
-      where: { tenantId, key, OR: [{ projectId: null }, ...(projectId === null ? [] : [{ projectId }])] },
-      orderBy: { projectId: { sort: 'asc', nulls: 'last' } },
+      where: { tenantId, key, OR: inProject(projectId) },
+      orderBy: projectFirst,
       ...query,
     });
     if (scenario === null) throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)}.`);
     return scenario;
   }
-  throw new BadUserInputError('A scenario is named by its id or by its key: give exactly one of them.', ['id']);
+  throw new BadUserInputError('Give either the id or the key of the scenario, and not both.', ['id']);
 }
 
-/** Why a scenario, by its row id, is not among the tenant's. */
-export async function explainMissingScenario(viewer: Viewer, db: Db, row: string) {
-  const other = await db.scenario.findUnique({ where: { id: row }, select: { tenantId: true } });
+/**
+ * The error for a scenario that the viewer may not see: FORBIDDEN if it is another tenant's, else NOT_FOUND.
+ * @param scenarioId the row id
+ * @returns the error; the caller throws it. Takes one statement
+ */
+export async function explainMissingScenario(viewer: Viewer, db: Db, scenarioId: string) {
+  const other = await db.scenario.findUnique({ where: { id: scenarioId }, select: { tenantId: true } });
   const owner = other && { tenantId: other.tenantId, userId: null };
-  return notFoundOrForbidden(viewer, `scenario ${formatId('Scenario', row)}`, owner);
+  return notFoundOrForbidden(viewer, `scenario ${formatId('Scenario', scenarioId)}`, owner);
 }
 
 /**
  * A page of the tenant's scenarios, oldest first.
- * @param options.projectId only what conversations of this project can use: its own scenarios, and those of the tenant
- *   whose keys it does not have itself. Absent: all, those of projects too
- * @throws {BadUserInputError} when an argument is wrong
+ * @param options.projectId only scenarios that conversations of this project can use: its own, and those of the tenant
+ *   whose keys it does not have itself. Absent: all, including those of projects
+ * @throws {BadUserInputError} if an argument is invalid
  */
 export async function listScenarios(
   viewer: Viewer,
@@ -91,7 +96,7 @@ export async function listScenarios(
   });
 }
 
-/** Which scenarios the conversations of a project can use. */
+/** The condition for scenarios that conversations of a project can use. */
 function usableIn(tenantId: string, projectId: string | null): Prisma.Sql {
   if (projectId === null) return Prisma.sql`true`;
   return Prisma.sql`(project_id = ${projectId} OR project_id IS NULL AND NOT EXISTS (

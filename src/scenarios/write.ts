@@ -3,29 +3,25 @@ import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
 import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database } from '../database/client.ts';
-import type { ConfigurationCache } from '../database/configuration-cache.ts';
-import { Prisma, type Scenario } from '../generated/prisma/client.ts';
+import { type ConfigurationStore, changeConfiguration } from '../database/change-configuration.ts';
+import type { Prisma, Scenario } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import { checkMembers } from './check-members.ts';
 import { type ScenarioInput, scenarioInput } from './input.ts';
 import { explainMissingScenario, type ScenarioQuery } from './read.ts';
 import { replaceGraph } from './write-graph.ts';
 
-/** What it takes to keep scenarios. */
-export interface ScenarioDependencies {
-  readonly db: Database;
-  readonly config: ConfigurationCache;
+/** What changing scenarios needs. */
+export interface ScenarioDependencies extends ConfigurationStore {
   readonly operationLimit: RateLimit;
 }
 
 /**
- * Makes a scenario of the tenant. Admins only.
+ * Creates a scenario of the tenant. Admins only.
  * @param input ScenarioInput
- * @throws {BadUserInputError} naming the field, and the handoff where the graph is wrong; nothing is written then
- * @throws {ConflictError} when the tenant, or its project, has a scenario of that key already
- * @throws {NotFoundError | ForbiddenError} for an agent; {@link ForbiddenError} also for who is no admin;
- *   {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} naming the field, and the handoff if the graph is invalid;
+ *   {@link ForbiddenError} if the viewer is not an admin, or an agent is another user's; {@link NotFoundError} for an
+ *   agent; {@link ConflictError} if the tenant, or its project, already has a scenario of that key
  */
 export async function createScenario(
   viewer: Viewer,
@@ -33,25 +29,26 @@ export async function createScenario(
   input: unknown,
   query: ScenarioQuery = {},
 ): Promise<Scenario> {
-  requireAdmin(viewer, 'change scenarios');
   await deps.operationLimit.take(viewer);
-  const given = parseInput(scenarioInput, input, ['input']);
-  return write(viewer, deps, given, async (tx) => {
-    const graph = await checkMembers(viewer, tx, given);
-    const { tenantId } = viewer;
-    const { id } = await tx.scenario.create({ data: { ...columnsOf(given), tenantId }, select: { id: true } });
+  const parsed = parseInput(scenarioInput, input, ['input']);
+  requireAdmin(viewer, 'change scenarios');
+  const { tenantId } = viewer;
+  const create = async (tx: Prisma.TransactionClient) => {
+    const graph = await checkMembers(viewer, tx, parsed);
+    const { id } = await tx.scenario.create({ data: { ...columnsOf(parsed), tenantId }, select: { id: true } });
     await replaceGraph(tx, tenantId, id, graph);
     return tx.scenario.findUniqueOrThrow({ where: { id, tenantId }, ...query });
-  });
+  };
+  return changeConfiguration(viewer, deps, create, { taken: describeTakenKey(parsed) });
 }
 
 /**
- * Puts the input in the place of a scenario: what is absent in it goes back to its default. Its version grows by one.
- * Turns that are running keep the version that they began with; queued ones and conversations take the new one. Two
- * updates at once are done one after the other. Admins only.
+ * Replaces a scenario: absent fields go back to their defaults. Its version grows by one. Running turns keep the version
+ * with which they started; queued turns and conversations use the new one. Concurrent updates run one after another.
+ * Admins only.
  * @param id the public id
  * @param input ScenarioInput
- * @throws as createScenario does; {@link NotFoundError} and {@link ForbiddenError} also for the scenario
+ * @throws as `createScenario` does; {@link NotFoundError} and {@link ForbiddenError} also for the scenario
  */
 export async function updateScenario(
   viewer: Viewer,
@@ -60,78 +57,78 @@ export async function updateScenario(
   input: unknown,
   query: ScenarioQuery = {},
 ): Promise<Scenario> {
-  requireAdmin(viewer, 'change scenarios');
   await deps.operationLimit.take(viewer);
-  const row = parseId('Scenario', id, ['id']);
-  const given = parseInput(scenarioInput, input, ['input']);
-  return write(viewer, deps, given, async (tx) => {
-    await lockScenario(viewer, tx, row);
-    const graph = await checkMembers(viewer, tx, given);
-    const { tenantId } = viewer;
-    await replaceGraph(tx, tenantId, row, graph);
+  const scenarioId = parseId('Scenario', id, ['id']);
+  const parsed = parseInput(scenarioInput, input, ['input']);
+  requireAdmin(viewer, 'change scenarios');
+  const { tenantId } = viewer;
+  const update = async (tx: Prisma.TransactionClient) => {
+    await lockScenario(viewer, tx, scenarioId);
+    const graph = await checkMembers(viewer, tx, parsed);
+    await replaceGraph(tx, tenantId, scenarioId, graph);
     return tx.scenario.update({
-      where: { id: row, tenantId },
-      data: { ...columnsOf(given), version: { increment: 1 } },
+      where: { id: scenarioId, tenantId },
+      data: { ...columnsOf(parsed), version: { increment: 1 } },
       ...query,
     });
-  });
+  };
+  return changeConfiguration(viewer, deps, update, { taken: describeTakenKey(parsed) });
 }
+
+/** How many conversations of a tenant use a scenario, by its row id. Conversations implement it. */
+export type CountScenarioUsers = (
+  tx: Prisma.TransactionClient,
+  tenantId: string,
+  scenarioId: string,
+) => Promise<number>;
 
 /**
  * Deletes a scenario that no conversation uses. Admins only.
  * @param id the public id
+ * @param countUsers counts the conversations that use it, in the transaction
  * @returns the public id
- * @throws {ConflictError} when conversations use it: switch it off instead
- * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link RateLimitedError}
+ * @throws {RateLimitedError}; {@link BadUserInputError} if the id is malformed; {@link ForbiddenError};
+ *   {@link NotFoundError}; {@link ConflictError} if conversations use it
  */
-export async function deleteScenario(viewer: Viewer, deps: ScenarioDependencies, id: string): Promise<string> {
-  requireAdmin(viewer, 'change scenarios');
+export async function deleteScenario(
+  viewer: Viewer,
+  deps: ScenarioDependencies,
+  id: string,
+  countUsers: CountScenarioUsers,
+): Promise<string> {
   await deps.operationLimit.take(viewer);
-  const row = parseId('Scenario', id, ['id']);
+  const scenarioId = parseId('Scenario', id, ['id']);
+  requireAdmin(viewer, 'change scenarios');
   const { tenantId } = viewer;
-  await deps.db.$transaction(async (tx) => {
-    // New conversations wait for this lock, so that none comes between the count and the end.
-    await lockScenario(viewer, tx, row);
-    const users = await tx.conversation.count({ where: { tenantId, scenarioId: row } });
+  await changeConfiguration(viewer, deps, async (tx) => {
+    // New conversations wait for this lock, so that none is created between the count and the deletion.
+    await lockScenario(viewer, tx, scenarioId);
+    const users = await countUsers(tx, tenantId, scenarioId);
     if (users > 0) {
       throw new ConflictError(
         `${users === 1 ? 'One conversation uses' : `${users.toLocaleString('en-US')} conversations use`} the scenario. ` +
-          'Switch it off (isActive: false): they go on, and no new ones begin with it.',
+          'Make it inactive (isActive: false) instead: they go on, and no new conversations can use it.',
       );
     }
-    await tx.scenario.delete({ where: { id: row, tenantId } });
+    await tx.scenario.delete({ where: { id: scenarioId, tenantId } });
   });
-  deps.config.drop(tenantId);
-  return formatId('Scenario', row);
+  return formatId('Scenario', scenarioId);
 }
 
-/** Writes in one transaction, and then forgets what was remembered of the tenant. */
-async function write(
-  viewer: Viewer,
-  deps: ScenarioDependencies,
-  { key, projectId = null }: ScenarioInput,
-  work: (tx: Prisma.TransactionClient) => Promise<Scenario>,
-): Promise<Scenario> {
-  try {
-    const scenario = await deps.db.$transaction(work);
-    deps.config.drop(viewer.tenantId);
-    return scenario;
-  } catch (error) {
-    if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002') throw error;
-    const where = projectId === null ? '' : ` in the project ${JSON.stringify(projectId)}`;
-    throw new ConflictError(`There is a scenario with the key ${JSON.stringify(key)}${where} already.`);
-  }
+function describeTakenKey({ key, projectId = null }: ScenarioInput): string {
+  const project = projectId === null ? '' : ` in the project ${JSON.stringify(projectId)}`;
+  return `There is already a scenario with the key ${JSON.stringify(key)}${project}.`;
 }
 
-function columnsOf(given: ScenarioInput) {
-  const { key, name, description = null, projectId = null } = given;
-  const guardrails = (given.guardrails ?? {}) as Prisma.InputJsonObject;
-  return { key, name, description, projectId, guardrails, isActive: given.isActive ?? true };
+function columnsOf(input: ScenarioInput) {
+  const { key, name, description = null, projectId = null } = input;
+  const guardrails = (input.guardrails ?? {}) as Prisma.InputJsonObject;
+  return { key, name, description, projectId, guardrails, isActive: input.isActive ?? true };
 }
 
-/** Holds the row until the transaction ends. */
-async function lockScenario(viewer: Viewer, tx: Prisma.TransactionClient, row: string): Promise<void> {
+/** Locks the row until the transaction ends. */
+async function lockScenario(viewer: Viewer, tx: Prisma.TransactionClient, scenarioId: string): Promise<void> {
   const locked = await tx.$queryRaw<unknown[]>`
-    SELECT 1 FROM scenarios WHERE id = ${row}::uuid AND tenant_id = ${viewer.tenantId} FOR UPDATE`;
-  if (locked.length === 0) throw await explainMissingScenario(viewer, tx, row);
+    SELECT 1 FROM scenarios WHERE id = ${scenarioId}::uuid AND tenant_id = ${viewer.tenantId} FOR UPDATE`;
+  if (locked.length === 0) throw await explainMissingScenario(viewer, tx, scenarioId);
 }

@@ -4,11 +4,11 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
 import type { SpeechClip } from '../generated/prisma/client.ts';
 
-/** How much of a clip one row holds. */
+/** The size of a row of a clip, in bytes. */
 export const pieceBytes = 256 * 1024;
-/** How much one user may keep, of what has not expired. */
-const maxKept = { clips: 200, bytes: 500_000_000 } as const;
-/** How long a clip that is still being written is left alone. */
+/** The maximum that one user may have stored, of clips that have not expired. */
+const maxStored = { clips: 200, bytes: 500_000_000 } as const;
+/** The time after which an unfinished clip counts as abandoned, in milliseconds. */
 const unfinishedMs = 600_000;
 const sweepBatch = 20;
 
@@ -19,32 +19,33 @@ export function formatClipId(row: string): string {
   return `clip_${row}`;
 }
 
-/** Sound as it comes. */
-export interface Sound {
+/** Audio that is being received. */
+export interface Audio {
   readonly mediaType: string;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Makes a clip: sees that there is room for it, has it spoken, and writes it as it comes, in pieces. No transaction is
- * open meanwhile: nobody knows the id before it is finished, and what breaks off is deleted, here or with the expired.
- * @param maxBytes the largest that it can become: it counts as that until it is finished
- * @param ttlMs how long it can be fetched from when it is finished, in milliseconds
- * @param speak called once there is room, with what writes the sound down
- * @throws {RateLimitedError} when the viewer keeps too much, with the milliseconds until the first of it expires
+ * Creates a clip: checks that the viewer may store it, has it spoken, and writes it in pieces as it is received. No
+ * transaction is open meanwhile: nobody knows the id before it is finished, and an unfinished clip is deleted, here or
+ * with the expired ones.
+ * @param maxBytes the maximum size of the clip, as which it counts until it is finished
+ * @param ttlMs how long it can be fetched after it is finished, in milliseconds
+ * @param speak called once the viewer may store it, with the function that writes the audio
+ * @throws {RateLimitedError} if the viewer has stored too much, with the milliseconds until the first clip expires
  */
-export async function makeClip(
+export async function createClip(
   viewer: Viewer,
   db: Database,
   { maxBytes, ttlMs }: { readonly maxBytes: number; readonly ttlMs: number },
-  speak: (write: (sound: Sound) => Promise<SpeechClip>) => Promise<SpeechClip>,
+  speak: (write: (audio: Audio) => Promise<SpeechClip>) => Promise<SpeechClip>,
 ): Promise<SpeechClip> {
   const { tenantId, userId } = viewer;
   const expiresAt = new Date(Date.now() + unfinishedMs);
   const { id } = await db.speechClip.create({ data: { tenantId, userId, mediaType: '', size: maxBytes, expiresAt } });
   try {
-    // Counted with this one in it: of two at once, at least the later sees both.
-    await assertRoom(viewer, db);
+    // Counted with this one: of two concurrent calls, at least the later one sees both.
+    await assertBelowLimit(viewer, db);
     return await speak(async ({ mediaType, chunks }) => {
       const size = await writePieces(db, id, chunks);
       const data = { mediaType, size, expiresAt: new Date(Date.now() + ttlMs) };
@@ -56,24 +57,24 @@ export async function makeClip(
   }
 }
 
-async function assertRoom({ tenantId, userId }: Viewer, db: Database): Promise<void> {
+async function assertBelowLimit({ tenantId, userId }: Viewer, db: Database): Promise<void> {
   const now = new Date();
-  const kept = await db.speechClip.aggregate({
+  const stored = await db.speechClip.aggregate({
     where: { tenantId, userId, expiresAt: { gt: now } },
     _count: true,
     _sum: { size: true },
     _min: { expiresAt: true },
   });
-  if (kept._count <= maxKept.clips && (kept._sum.size ?? 0) <= maxKept.bytes) return;
-  const retryAfterMs = Math.max(1_000, (kept._min.expiresAt ?? now).getTime() - now.getTime());
-  const megabytes = maxKept.bytes / 1_000_000;
+  if (stored._count <= maxStored.clips && (stored._sum.size ?? 0) <= maxStored.bytes) return;
+  const retryAfterMs = Math.max(1_000, (stored._min.expiresAt ?? now).getTime() - now.getTime());
+  const megabytes = maxStored.bytes / 1_000_000;
   throw new RateLimitedError(
-    `Too much speech is kept for you: at most ${maxKept.clips} clips and ${megabytes} MB that have not expired.`,
+    `You have stored too much speech: at most ${maxStored.clips} clips and ${megabytes} MB that have not expired.`,
     retryAfterMs,
   );
 }
 
-/** @returns how many bytes there were */
+/** @returns the number of bytes */
 async function writePieces(db: Database, clipId: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
   let position = 0;
   let size = 0;
@@ -104,25 +105,26 @@ async function* cutIntoPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator
 }
 
 /**
- * A clip of the viewer's, without its sound.
+ * Reads a clip of the viewer, without its audio.
  * @param id the public id, `clip_<uuid>`
- * @throws {NotFoundError} when there is none, or it has expired
- * @throws {ForbiddenError} when it is somebody else's
+ * @throws {NotFoundError} if it does not exist or has expired
+ * @throws {ForbiddenError} if it is another user's
  */
 export async function readClip(viewer: Viewer, db: Database, id: string): Promise<SpeechClip> {
   const [, row] = clipId.exec(id) ?? [];
   const clip = row === undefined ? null : await db.speechClip.findUnique({ where: { id: row } });
   if (clip === null || clip.tenantId !== viewer.tenantId || clip.userId !== viewer.userId) {
-    throw notFoundOrForbidden(viewer, row === undefined ? 'clip of this name' : `clip ${id}`, clip);
+    throw notFoundOrForbidden(viewer, row === undefined ? 'such clip' : `clip ${id}`, clip);
   }
   if (clip.expiresAt <= new Date()) throw new NotFoundError('This clip has expired.');
   return clip;
 }
 
 /**
- * The sound of a clip, piece by piece, as its reader takes it.
+ * Reads the audio of a clip piece by piece, as fast as its reader takes it.
  * @param from the first byte
- * @param to the last byte, included
+ * @param to the last byte, inclusive
+ * @throws {NotFoundError} if the clip expires meanwhile
  */
 export async function* readClipBytes(
   db: Database,
@@ -134,13 +136,12 @@ export async function* readClipBytes(
   for (let position = Math.floor(from / pieceBytes); position <= last; position += 1) {
     const begin = position * pieceBytes;
     const piece = await db.speechChunk.findUnique({ where: { clipId_position: { clipId: id, position } } });
-    // It expired while it was read.
     if (piece === null) throw new NotFoundError('This clip has expired.');
     yield piece.data.subarray(Math.max(0, from - begin), to - begin + 1);
   }
 }
 
-/** Deletes the clips that have expired, some at a time. @returns how many there were */
+/** Deletes expired clips, some at a time. @returns how many it deleted */
 export async function deleteExpiredClips(db: Database, now: Date): Promise<number> {
   let deleted = 0;
   for (;;) {
@@ -153,7 +154,7 @@ export async function deleteExpiredClips(db: Database, now: Date): Promise<numbe
     if (expired.length === 0) return deleted;
     const { count } = await db.speechClip.deleteMany({ where: { id: { in: expired.map(({ id }) => id) } } });
     deleted += count;
-    // Another instance is at it.
+    // Another instance is deleting the same clips.
     if (count === 0) return deleted;
   }
 }

@@ -8,25 +8,25 @@ import type { SpeechLimits } from '../providers/speech/synthesis.ts';
 import type { TranscriptionLimits } from '../providers/speech/transcription.ts';
 import { deleteExpiredClips } from './clips.ts';
 
-/** What a host is made of. */
+/** The options of a SpeechRuntime. */
 export interface SpeechRuntimeOptions {
   readonly db: Database;
-  /** Where agents are kept and their providers reached. */
+  /** For agents and their providers. */
   readonly agents: AgentDependencies;
-  /** How often a user may have something spoken or written down. */
+  /** How often speech and transcriptions may be requested. */
   readonly limit: RateLimit;
   /** How long a clip can be fetched, in milliseconds. */
   readonly ttlMs: number;
   readonly logger: Logger;
-  /** What bounds providers; the usual unless set. */
+  /** The limits of provider requests; absent: the defaults. */
   readonly limits?: { readonly speech?: SpeechLimits; readonly transcription?: TranscriptionLimits };
 }
 
-const usualSpeech: SpeechLimits = { totalMs: 120_000, idleMs: 60_000, maxBytes: 32_000_000 };
-const usualTranscription: TranscriptionLimits = { totalMs: 120_000, quietMs: 10_000, maxBytes: 4_000_000 };
+const defaultSpeechLimits: SpeechLimits = { totalMs: 120_000, idleMs: 60_000, maxBytes: 32_000_000 };
+const defaultTranscriptionLimits: TranscriptionLimits = { totalMs: 120_000, quietMs: 10_000, maxBytes: 4_000_000 };
 const sweepEveryMs = 60_000;
 
-/** Where speech is made and written down: what it takes, what is under way, and the clockwork that tidies up. */
+/** Runs requests to speech providers: their limits, the requests in progress, and the job that deletes expired clips. */
 export class SpeechRuntime {
   readonly db: Database;
   readonly agents: AgentDependencies;
@@ -37,7 +37,8 @@ export class SpeechRuntime {
   readonly #dial = createDial();
   readonly #guardedDial: typeof fetch;
   readonly #closing = new AbortController();
-  readonly #working = new Set<Promise<unknown>>();
+  /** Requests and jobs in progress. */
+  readonly #pending = new Set<Promise<unknown>>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: SpeechRuntimeOptions) {
@@ -46,55 +47,55 @@ export class SpeechRuntime {
     this.limit = options.limit;
     this.ttlMs = options.ttlMs;
     this.limits = {
-      speech: options.limits?.speech ?? usualSpeech,
-      transcription: options.limits?.transcription ?? usualTranscription,
+      speech: options.limits?.speech ?? defaultSpeechLimits,
+      transcription: options.limits?.transcription ?? defaultTranscriptionLimits,
     };
     this.#logger = options.logger;
     this.#guardedDial = createDial({ guard: options.agents.guard });
   }
 
-  /** Starts the clockwork: clips that have expired are deleted every minute. */
+  /** Starts the background job that deletes expired clips every minute. */
   start(): void {
     this.#timer = setInterval(() => {
       const sweep = deleteExpiredClips(this.db, new Date())
-        .catch((error: unknown) => this.#logger.error({ err: error }, 'clips that expired could not be deleted'))
-        .finally(() => this.#working.delete(sweep));
-      this.#working.add(sweep);
+        .catch((error: unknown) => this.#logger.error({ err: error }, 'failed to delete expired clips'))
+        .finally(() => this.#pending.delete(sweep));
+      this.#pending.add(sweep);
     }, sweepEveryMs);
     this.#timer.unref();
   }
 
-  /** How to reach an endpoint: through the address guard where a user wrote the address. */
+  /** The fetch function for an endpoint: guarded if a user set its address. */
   dialFor({ guarded }: { readonly guarded: boolean }): typeof fetch {
     return guarded ? this.#guardedDial : this.#dial;
   }
 
   /**
-   * Does something with a provider: it is ended when the server stops or the client leaves, and its failures are logged
-   * with their causes, which clients do not hear.
-   * @param left aborts when the client leaves; null: nobody's leaving ends it
+   * Runs a request to a provider. It is aborted when the server stops or the client disconnects. Failures are logged with
+   * their causes, which clients do not see.
+   * @param clientGone aborts when the client disconnects; null: only the server can abort it
    */
-  async work<T>(left: AbortSignal | null, what: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async work<T>(clientGone: AbortSignal | null, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const closing = this.#closing.signal;
-    const working = what(left === null ? closing : AbortSignal.any([closing, left]));
-    this.#working.add(working);
+    const working = request(clientGone === null ? closing : AbortSignal.any([closing, clientGone]));
+    this.#pending.add(working);
     try {
       return await working;
     } catch (error) {
-      // One that was left has not failed.
-      if (error instanceof ProviderError && !left?.aborted) {
-        this.#logger.warn({ err: error, problem: error.problem }, 'a provider of speech failed');
+      // A request that the client abandoned has not failed.
+      if (error instanceof ProviderError && !clientGone?.aborted) {
+        this.#logger.warn({ err: error, problem: error.problem }, 'speech provider failed');
       }
       throw error;
     } finally {
-      this.#working.delete(working);
+      this.#pending.delete(working);
     }
   }
 
-  /** Ends what is under way, and waits for it. */
+  /** Aborts what is in progress, and waits for its end. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#closing.abort();
-    await Promise.allSettled(this.#working);
+    await Promise.allSettled(this.#pending);
   }
 }

@@ -1,51 +1,51 @@
 import { ConflictError } from '../api/errors.ts';
-import { badInput, parseInput, text } from '../api/input.ts';
+import { parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { openSpeech } from '../providers/speech/synthesis.ts';
 import { chooseAgent } from './choose-agent.ts';
-import { formatClipId, makeClip } from './clips.ts';
+import { createClip, formatClipId } from './clips.ts';
 import type { SpeechRuntime } from './dependencies.ts';
 
-/** Where clips are fetched, before their ids. */
+/** The path of clips, before their ids. */
 export const clipPath = '/speech/';
 
-const spokenText = text(1, 10_000);
+const spokenText = text(1, 10_000).refine((value) => value.trim() !== '', 'must contain something that can be spoken');
 
-/** A text that was spoken. */
+/** Synthesized speech. */
 export interface SpeechResult {
-  /** A path of this server: what the sound is fetched from, with the access token of the one who had it made. */
+  /** The path of the audio on this server, for the user who requested it. */
   readonly url: string;
   readonly mediaType: string;
-  /** In bytes. */
+  /** The size of the audio, in bytes. */
   readonly size: number;
 }
 
 /**
- * Has a text spoken by an agent's provider, and keeps the sound for a while.
- * @param args.agentId the public id; without one, the viewer's current agent
+ * Synthesizes speech with an agent's text-to-speech provider, and stores the audio for a limited time.
+ * @param args.agentId the public id; absent: the viewer's default agent
  * @param args.text 1 to 10,000 characters
- * @param left aborts when the client leaves: nothing is spoken for nobody
- * @throws {BadUserInputError} when the text is empty or too long
- * @throws {ConflictError} when the agent has no provider for it
- * @throws {ProviderError} when the provider does not do it
- * @throws {RateLimitedError} when the viewer asks too often, or keeps too much that has not expired
+ * @param clientGone aborts when the client disconnects, which ends the request to the provider
+ * @throws {RateLimitedError} if the viewer calls it too often, or has too many clips that have not expired
+ * @throws {BadUserInputError} if the text is empty or too long, or for the agent
+ * @throws {NotFoundError | ForbiddenError} for the agent
+ * @throws {ConflictError} if the agent has no text-to-speech provider
+ * @throws {ProviderError} if the provider fails
  */
 export async function synthesizeSpeech(
   viewer: Viewer,
   deps: SpeechRuntime,
   args: { readonly agentId?: string | null | undefined; readonly text: string },
-  left: AbortSignal | null = null,
+  clientGone: AbortSignal | null = null,
 ): Promise<SpeechResult> {
-  const spoken = parseInput(spokenText, args.text, ['text']);
-  if (spoken.trim() === '') throw badInput(['text'], 'must hold something that can be spoken');
   await deps.limit.take(viewer);
+  const spoken = parseInput(spokenText, args.text, ['text']);
   const { agent, tts } = await chooseAgent(viewer, deps.agents, args.agentId);
   if (tts === null) {
-    throw new ConflictError(`The agent ${agent.name} does not speak: it has no text-to-speech provider (tts).`);
+    throw new ConflictError(`The agent ${agent.name} cannot speak: set a text-to-speech provider (tts) for it.`);
   }
   const { speech: limits } = deps.limits;
-  const clip = await deps.work(left, (signal) =>
-    makeClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {
+  const clip = await deps.work(clientGone, (signal) =>
+    createClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {
       const speech = await openSpeech(tts, spoken, { dial: deps.dialFor(tts), limits, signal });
       try {
         return await write({ mediaType: speech.type.mediaType, chunks: speech.chunks });

@@ -10,47 +10,48 @@ import { readWav, UnreadableWavError, type Wav } from '../providers/speech/wav.t
 import { chooseAgent } from './choose-agent.ts';
 import type { SpeechRuntime } from './dependencies.ts';
 
-/** The largest file, in bytes. It is what OpenAI takes. */
+/** The maximum size of a file, in bytes: that of OpenAI. */
 export const maxAudioBytes = 25_000_000;
-/** The longest audio for a streaming provider, in milliseconds: it may take as long as it is. */
+/** The maximum duration of audio for a streaming provider, in milliseconds: it can take as long as the audio. */
 const maxStreamedMs = 600_000;
 
 const path = ['audio'];
 
 /**
- * Has audio written down by an agent's provider.
- * @param args.agentId the public id; without one, the viewer's current agent
- * @param args.audio the file: what it is goes by its content
- * @param left aborts when the client leaves: nothing is written down for nobody
- * @throws {BadUserInputError} when it is empty, too large, no audio, or of a kind that the provider does not read
- * @throws {ConflictError} when the agent has no provider for it
- * @throws {ProviderError} when the provider does not do it
- * @throws {RateLimitedError} when the viewer asks too often
+ * Transcribes audio with an agent's speech-to-text provider.
+ * @param args.agentId the public id; absent: the viewer's default agent
+ * @param args.audio the file; its content decides what it is
+ * @param clientGone aborts when the client disconnects, which ends the request to the provider
+ * @throws {RateLimitedError} if the viewer calls it too often
+ * @throws {BadUserInputError} if the file is empty, too large, not audio, or of a kind that the provider cannot read
+ * @throws {NotFoundError | ForbiddenError} for the agent
+ * @throws {ConflictError} if the agent has no speech-to-text provider
+ * @throws {ProviderError} if the provider fails
  */
 export async function transcribeAudio(
   viewer: Viewer,
   deps: SpeechRuntime,
   args: { readonly agentId?: string | null | undefined; readonly audio: UploadedFile },
-  left: AbortSignal | null = null,
+  clientGone: AbortSignal | null = null,
 ): Promise<Transcription> {
+  await deps.limit.take(viewer);
   const { data } = args.audio;
   if (data.length === 0) throw badInput(path, 'is empty');
   if (data.length > maxAudioBytes) {
     throw badInput(path, `must have at most ${maxAudioBytes} bytes, and it has ${data.length}`);
   }
-  await deps.limit.take(viewer);
+  const type = await findAudioType(data);
+  if (type === null) throw badInput(path, `must be audio (${audioFormats}), and its content is not`);
   const { agent, stt } = await chooseAgent(viewer, deps.agents, args.agentId);
   if (stt === null) {
-    throw new ConflictError(`The agent ${agent.name} does not listen: it has no speech-to-text provider (stt).`);
+    throw new ConflictError(`The agent ${agent.name} cannot listen: set a speech-to-text provider (stt) for it.`);
   }
-  const type = await findAudioType(data);
-  if (type === null) throw badInput(path, `must be audio (${audioFormats}), and by its content it is none`);
   const wav = type.extension === 'wav' ? readSound(data, stt) : null;
-  const heard = await deps.work(left, (signal) => transcribe(deps, stt, { data, type, wav }, signal));
+  const transcription = await deps.work(clientGone, (signal) => transcribe(deps, stt, { data, type, wav }, signal));
   return {
-    ...heard,
-    language: heard.language ?? stt.language,
-    durationMs: heard.durationMs ?? wav?.durationMs ?? null,
+    ...transcription,
+    language: transcription.language ?? stt.language,
+    durationMs: transcription.durationMs ?? wav?.durationMs ?? null,
   };
 }
 
@@ -62,14 +63,14 @@ async function transcribe(
 ): Promise<Transcription> {
   const { transcription: limits } = deps.limits;
   if (stt.protocol === 'http') return await transcribeByHttp(stt, audio, { dial: deps.dialFor(stt), limits, signal });
-  if (audio.wav === null) throw badInput(path, 'must be a WAV file: the agent’s provider takes nothing else');
+  if (audio.wav === null) throw badInput(path, 'must be a WAV file for the agent’s provider');
   if (audio.wav.durationMs > maxStreamedMs) {
     throw badInput(path, `must be at most ${maxStreamedMs / 60_000} minutes long for the agent’s provider`);
   }
   return await transcribeBySocket(stt, audio.wav, { guard: stt.guarded ? deps.agents.guard : null, limits, signal });
 }
 
-/** What is in a WAV file. Null: samples that only the provider can read. */
+/** Reads a WAV file. Null: its samples are compressed, and only the provider can read them. */
 function readSound(data: Buffer, { protocol }: TranscriptionEndpoint): Wav | null {
   try {
     return readWav(data);

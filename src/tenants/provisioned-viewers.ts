@@ -1,52 +1,51 @@
 import { LRUCache } from 'lru-cache';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
-import { type Seed, seedTenant } from './seed.ts';
+import { seedTenant } from './seed.ts';
+import type { Seed } from './seed-file.ts';
 
-const maxViewers = 20_000;
-/** How long a viewer costs no statement, in milliseconds. */
-const maxAgeMs = 10 * 60_000;
+const maxCachedViewers = 20_000;
+const cachedForMs = 10 * 60_000;
 
 /**
- * Creates the rows of tenants and users when they are first seen: a token that verifies is all the registration there is.
- * A new tenant is given the seed and whatever else tenants begin with, and any tenant that never had one a development
- * agent. A viewer who was seen in the last ten minutes costs no statement.
+ * Provisions tenants and users with their first request: there is no registration besides a token that verifies. A new
+ * tenant gets the seed and whatever else `prepare` creates. Viewers of the last ten minutes cost no statement.
  */
 export class ProvisionedViewers {
   readonly #db: Database;
   readonly #seed: Seed;
   readonly #prepare: (tenantId: string) => Promise<unknown>;
-  /** The promise of each viewer's rows. */
-  readonly #rows = new LRUCache<string, Promise<void>>({ max: maxViewers, ttl: maxAgeMs });
+  /** The promise of each viewer's rows, by viewer. */
+  readonly #rows = new LRUCache<string, Promise<void>>({ max: maxCachedViewers, ttl: cachedForMs });
 
-  /** @param prepare creates what a tenant begins with beside the seed, if it never did; safe to run several times at once */
+  /** @param prepare creates what a tenant has besides the seed, once; it can be called concurrently */
   constructor(db: Database, seed: Seed, prepare: (tenantId: string) => Promise<unknown>) {
     this.#db = db;
     this.#seed = seed;
     this.#prepare = prepare;
   }
 
-  /** Makes sure that the rows of the viewer and of the tenant exist. Safe to run several times at once, on any instance. */
+  /** Makes sure that the rows of the viewer and the tenant exist. It can be called concurrently, on any instance. */
   async ensureProvisioned(viewer: Viewer): Promise<void> {
     const key = keyOf(viewer);
     const known = this.#rows.get(key);
-    if (known) return known;
-    const rows = this.#makeRows(viewer);
+    if (known !== undefined) return known;
+    const rows = this.#createRows(viewer);
     this.#rows.set(key, rows);
     try {
       await rows;
     } catch (error) {
-      this.#rows.delete(key);
+      this.forget(viewer);
       throw error;
     }
   }
 
-  /** Checks the rows again at the next call: another process may have deleted them. */
+  /** Makes the next call for the viewer check the rows again, if somebody else may have deleted them. */
   forget(viewer: Viewer): void {
     this.#rows.delete(keyOf(viewer));
   }
 
-  async #makeRows({ tenantId, userId }: Viewer): Promise<void> {
+  async #createRows({ tenantId, userId }: Viewer): Promise<void> {
     const user = await this.#db.user.findUnique({
       where: { tenantId_id: { tenantId, id: userId } },
       select: { tenant: { select: { seededWith: true, agents: developmentAgents } } },
@@ -58,7 +57,7 @@ export class ProvisionedViewers {
   }
 }
 
-/** Deleted ones are included: a deleted development agent is not created again. */
+/** Deleted development agents count: they are not created again. */
 const developmentAgents = { where: { isDevelopment: true }, take: 1, select: { id: true } } as const;
 
 function keyOf(viewer: Viewer): string {

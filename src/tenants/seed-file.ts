@@ -56,7 +56,7 @@ const seedFile = z
     for (const { path, message } of findProblems(seed)) context.addIssue({ code: 'custom', path: [...path], message });
   });
 
-/** What every new tenant begins with: shared agents, scenarios, and orders for the tool lookup_order. */
+/** What every new tenant gets: shared agents, scenarios, and orders for the tool lookup_order. */
 export interface Seed extends z.output<typeof seedFile> {
   /** SHA-256 of the file, in hexadecimal. */
   readonly checksum: string;
@@ -64,8 +64,8 @@ export interface Seed extends z.output<typeof seedFile> {
 
 /**
  * Reads and checks a seed file.
- * @throws {Error} naming the file and the entry that is wrong: no JSON, an unknown field, a name used twice, a handoff
- *   to an agent that is not in the scenario
+ * @throws {Error} naming the file and the invalid entry: not JSON, an unknown field, a duplicate name, a handoff to an
+ *   agent that is not in the scenario
  */
 export async function readSeed(file: string): Promise<Seed> {
   const content = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -84,7 +84,7 @@ function parseSeed(content: string, file: string) {
   const parsed = seedFile.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `- ${issue.path.join('.') || 'the file'}: ${issue.message}`);
-  throw new Error(`The seed file ${file} is wrong:\n${problems.join('\n')}`);
+  throw new Error(`The seed file ${file} is invalid:\n${problems.join('\n')}`);
 }
 
 function findProblems(seed: Omit<Seed, 'checksum'>): GraphProblem[] {
@@ -119,7 +119,7 @@ function findScenarioProblems(
       : [
           {
             path: [...path, 'agents', index, 'agent'],
-            message: `there is no agent ${JSON.stringify(agent)} in agents`,
+            message: `names an unknown agent: ${JSON.stringify(agent)} is not in agents`,
           },
         ],
   );
@@ -131,7 +131,7 @@ function findScenarioProblems(
     key: graph.key,
     root: [...path, 'root'],
     member: (index) => [...path, 'agents', index, 'agent'],
-    handoff: (index, place) => [...path, 'agents', index, 'handoffs', place, 'to'],
+    handoff: (index, position) => [...path, 'agents', index, 'handoffs', position, 'to'],
     nameOf: (name) => name,
   });
   return [...unknown, ...problems];
@@ -139,8 +139,6 @@ function findScenarioProblems(
 
 function findRepeats(values: readonly string[], pathOf: (index: number) => (string | number)[]): GraphProblem[] {
   return values.flatMap((value, index) =>
-    values.indexOf(value) === index
-      ? []
-      : [{ path: pathOf(index), message: `${JSON.stringify(value)} is there twice` }],
+    values.indexOf(value) === index ? [] : [{ path: pathOf(index), message: `${JSON.stringify(value)} is duplicated` }],
   );
 }

@@ -1,14 +1,14 @@
+import { addSharedAgents, listSharedAgents } from '../agents/import.ts';
 import type { Database } from '../database/client.ts';
-import { Prisma } from '../generated/prisma/client.ts';
-import { readSeed, type Seed } from './seed-file.ts';
-
-export { readSeed, type Seed };
+import type { Prisma } from '../generated/prisma/client.ts';
+import { addMissingScenarios } from '../scenarios/write-graph.ts';
+import type { Seed } from './seed-file.ts';
 
 /**
- * Gives a tenant what the seed has and the tenant lacks: shared agents by name, scenarios by key, orders by number.
- * Nothing that is there is changed, so an operator's or an admin's edits stay, and a seed file that was replaced only
- * adds. One transaction; it holds the tenant's row, so two instances that start at once seed once.
- * @returns whether anything was looked at: false where this very seed was loaded before
+ * Adds to a tenant what the seed has and the tenant lacks: shared agents by name, scenarios by key, orders by number.
+ * Nothing that exists is changed, so later edits stay, and a new seed file only adds. One transaction, which locks the
+ * tenant's row: two instances that start at the same time seed it once.
+ * @returns false: this seed was loaded before
  */
 export async function seedTenant(db: Database, tenantId: string, seed: Seed): Promise<boolean> {
   return db.$transaction(async (tx) => {
@@ -16,7 +16,7 @@ export async function seedTenant(db: Database, tenantId: string, seed: Seed): Pr
     const [tenant] = await tx.$queryRaw<{ seeded_with: string | null }[]>`
       SELECT seeded_with FROM tenants WHERE id = ${tenantId} FOR UPDATE`;
     if (tenant === undefined || tenant.seeded_with === seed.checksum) return false;
-    const agents = await addAgents(tx, tenantId, seed);
+    const agents = await addMissingAgents(tx, tenantId, seed);
     await addScenarios(tx, tenantId, seed, agents);
     await tx.order.createMany({
       data: seed.orders.map(({ eta = null, ...order }) => ({ ...order, eta, tenantId })),
@@ -27,33 +27,27 @@ export async function seedTenant(db: Database, tenantId: string, seed: Seed): Pr
   });
 }
 
-/** Adds the shared agents that are missing; the answer has the row ids of all that the seed names. */
-async function addAgents(tx: Prisma.TransactionClient, tenantId: string, seed: Seed): Promise<Map<string, string>> {
-  const present = await tx.agent.findMany({
-    where: { tenantId, ownerId: null, deletedAt: null },
-    select: { id: true, name: true, isDefault: true },
-  });
-  const ids = new Map(present.map((row) => [row.name, row.id]));
-  const hasDefault = present.some((row) => row.isDefault);
-  const start = Date.now();
-  const added = await tx.agent.createManyAndReturn({
-    data: seed.agents
-      .filter((agent) => !ids.has(agent.name))
-      .map((agent, index) => ({
-        tenantId,
-        name: agent.name,
-        description: agent.description ?? null,
-        instructions: agent.instructions,
-        isDefault: agent.isDefault && !hasDefault,
-        toolNames: agent.tools,
-        llm: agent.llm ?? Prisma.DbNull,
-        // Lists are in the order of age: this keeps the order of the file.
-        createdAt: new Date(start + index),
-      })),
-    select: { id: true, name: true },
-  });
-  for (const row of added) ids.set(row.name, row.id);
-  return ids;
+/** @returns the row ids of all shared agents, by name */
+async function addMissingAgents(
+  tx: Prisma.TransactionClient,
+  tenantId: string,
+  seed: Seed,
+): Promise<ReadonlyMap<string, string>> {
+  const { ids, hasDefault } = await listSharedAgents(tx, tenantId);
+  const missing = seed.agents.filter(({ name }) => !ids.has(name));
+  const added = await addSharedAgents(
+    tx,
+    tenantId,
+    missing.map(({ name, description = null, instructions, tools, isDefault, llm = null }) => ({
+      name,
+      description,
+      instructions,
+      toolNames: tools,
+      isDefault: isDefault && !hasDefault,
+      llm,
+    })),
+  );
+  return new Map([...ids, ...added]);
 }
 
 async function addScenarios(
@@ -67,47 +61,23 @@ async function addScenarios(
     if (id === undefined) throw new Error(`The seed names the agent ${JSON.stringify(name)}, which it does not have.`);
     return id;
   };
-  const present = await tx.scenario.findMany({ where: { tenantId, projectId: null }, select: { key: true } });
-  const keys = new Set(present.map((row) => row.key));
-  const missing = seed.scenarios.filter((scenario) => !keys.has(scenario.key));
-  const start = Date.now();
-  const added = await tx.scenario.createManyAndReturn({
-    data: missing.map((scenario, index) => ({
-      tenantId,
-      key: scenario.key,
-      name: scenario.name,
-      description: scenario.description ?? null,
-      createdAt: new Date(start + index),
-    })),
-    select: { id: true, key: true },
-  });
-  const ids = new Map(added.map((row) => [row.key, row.id]));
-  const graphs = missing.flatMap((scenario) => {
-    const scenarioId = ids.get(scenario.key);
-    return scenarioId === undefined ? [] : [{ scenario, scenarioId }];
-  });
-  await tx.scenarioAgent.createMany({
-    data: graphs.flatMap(({ scenario, scenarioId }) =>
-      scenario.agents.map((member, position) => ({
-        tenantId,
-        scenarioId,
-        agentId: idOf(member.agent),
-        isRoot: member.agent === scenario.root,
-        position,
-      })),
-    ),
-  });
-  await tx.handoffEdge.createMany({
-    data: graphs.flatMap(({ scenario, scenarioId }) =>
-      scenario.agents.flatMap((member) =>
-        member.handoffs.map((handoff, position) => ({
-          scenarioId,
-          fromAgentId: idOf(member.agent),
-          toAgentId: idOf(handoff.to),
-          description: handoff.description ?? null,
-          position,
+  await addMissingScenarios(
+    tx,
+    tenantId,
+    seed.scenarios.map(({ key, name, description = null, root, agents: members }) => ({
+      key,
+      name,
+      description,
+      graph: {
+        rootAgentId: idOf(root),
+        members: members.map(({ agent, handoffs }) => ({
+          agentId: idOf(agent),
+          handoffs: handoffs.map((handoff) => ({
+            toAgentId: idOf(handoff.to),
+            description: handoff.description ?? null,
+          })),
         })),
-      ),
-    ),
-  });
+      },
+    })),
+  );
 }

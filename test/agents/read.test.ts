@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSeed, seedTenant } from '../../src/tenants/seed.ts';
+import { seedTenant } from '../../src/tenants/seed.ts';
+import { readSeed } from '../../src/tenants/seed-file.ts';
 import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;

@@ -1,4 +1,5 @@
 import { NotFoundError } from '../../api/errors.ts';
+import { parseId } from '../../api/ids.ts';
 import { parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import {
@@ -13,9 +14,9 @@ import type { AgentDependencies } from '../dependencies.ts';
 import { readAgent } from '../read.ts';
 import { type ResolvedAgent, requireLlm, resolveAgents } from '../resolve.ts';
 
-/** Characters of the answer that are given back; its end is passed over. */
+/** The maximum length of the returned answer, in characters; the rest is cut off. */
 const maxOutputLength = 10_000;
-/** What is spent at most, in tokens of the answer: reasoning counts for most providers. */
+/** The maximum number of tokens of the answer; most providers count reasoning. */
 const maxTokens = 2_000;
 
 const noUsage: TokenUsage = {
@@ -26,48 +27,48 @@ const noUsage: TokenUsage = {
   reasoningTokens: 0,
 };
 
-/** How a test of an agent went. */
+/** The result of a test of an agent. */
 export interface AgentTest {
   readonly ok: boolean;
-  /** What the model wrote; null: nothing, before it failed. */
+  /** The answer of the model, or its beginning; null: it failed before it wrote anything. */
   readonly output: string | null;
   readonly error: Failure | null;
-  /** What to look for where it failed. */
+  /** The likely cause of the failure; null: it did not fail. */
   readonly problem: ModelProblem | null;
-  /** Until the end of the answer, or the failure, in milliseconds. */
+  /** The time until the end of the answer or the failure, in milliseconds. */
   readonly latencyMs: number;
-  /** Until the first text or reasoning, in milliseconds; null: there was none. */
+  /** The time until the first text or reasoning, in milliseconds; null: there was none. */
   readonly timeToFirstTokenMs: number | null;
   readonly usage: TokenUsage & { readonly modelCalls: number; readonly complete: boolean };
 }
 
 /**
- * Runs one prompt against the provider of an agent, with its instructions and without tools, and tells how it went. It
- * leaves nothing behind but its row in the ledger of usage. Whatever the provider does, it ends after
- * `deps.testTimeoutMs`.
+ * Tests the model provider of an agent with one prompt, with the agent's instructions and without tools. It writes nothing
+ * except its row in the ledger of usage. It ends after `deps.testTimeoutMs`, whatever the provider does.
  * @param id the public id of an agent that the viewer may use, active or not
  * @param prompt 1 to 10,000 characters
- * @param left aborts when the client leaves: the test ends, as it does when the server closes
- * @throws {BadUserInputError} when the id is none of an agent, or the prompt is empty or too long
- * @throws {RateLimitedError} when the viewer tests too often
- * @throws {NotFoundError} when there is no such agent
- * @throws {ForbiddenError} when it is another user's or another tenant's
- * @throws {ConflictError} when its row does not hold a configuration of a model
+ * @param clientGone aborts when the client disconnects: the test ends, as it does when the server closes
+ * @throws {RateLimitedError} if the viewer tests too often
+ * @throws {BadUserInputError} if the id is not an agent id, or the prompt is empty or too long
+ * @throws {NotFoundError} if the agent does not exist
+ * @throws {ForbiddenError} if it is another user's or another tenant's
+ * @throws {ConflictError} if its stored LLM configuration is invalid
  */
 export async function testAgent(
   viewer: Viewer,
   deps: AgentDependencies,
   id: string,
   prompt: string,
-  left: AbortSignal | null = null,
+  clientGone: AbortSignal | null = null,
 ): Promise<AgentTest> {
-  const content = parseInput(text(1, 10_000), prompt, ['prompt']);
   await deps.testLimit.take(viewer);
+  parseId('Agent', id, ['id']);
+  const content = parseInput(text(1, 10_000), prompt, ['prompt']);
   const { id: agentId } = await readAgent(viewer, deps.db, id);
   const resolved = (await resolveAgents(viewer, deps, [agentId])).get(agentId);
   if (resolved === undefined) throw new NotFoundError(`There is no agent ${id}.`);
 
-  const test = runTest(viewer, deps, { agent: resolved.agent, llm: requireLlm(resolved), content, left });
+  const test = runTest(viewer, deps, { agent: resolved.agent, llm: requireLlm(resolved), content, clientGone });
   deps.tests.add(test);
   try {
     return await test;
@@ -79,21 +80,21 @@ export async function testAgent(
 interface PreparedTest extends Pick<ResolvedAgent, 'agent'> {
   readonly llm: ModelEndpoint;
   readonly content: string;
-  readonly left: AbortSignal | null;
+  readonly clientGone: AbortSignal | null;
 }
 
 async function runTest(
   viewer: Viewer,
   deps: AgentDependencies,
-  { agent, llm, content, left }: PreparedTest,
+  { agent, llm, content, clientGone }: PreparedTest,
 ): Promise<AgentTest> {
-  const ended = AbortSignal.any(left === null ? [deps.closing] : [deps.closing, left]);
+  const ended = AbortSignal.any(clientGone === null ? [deps.closing] : [deps.closing, clientGone]);
   const signal = AbortSignal.any([ended, AbortSignal.timeout(deps.testTimeoutMs)]);
-  const begunAt = performance.now();
-  const passed = () => Math.round(performance.now() - begunAt);
+  const startedAt = performance.now();
+  const elapsedMs = () => Math.round(performance.now() - startedAt);
   let output: string | null = null;
   let timeToFirstTokenMs: number | null = null;
-  let used: TokenUsage | null = null;
+  let reportedUsage: TokenUsage | null = null;
   let error: ModelError | null = null;
   try {
     const request = {
@@ -105,23 +106,23 @@ async function runTest(
       maxTokens,
     };
     for await (const event of deps.model.stream(request, signal)) {
-      if (event.type === 'text' || event.type === 'reasoning') timeToFirstTokenMs ??= passed();
+      if (event.type === 'text' || event.type === 'reasoning') timeToFirstTokenMs ??= elapsedMs();
       if (event.type === 'text') output = `${output ?? ''}${event.delta}`.slice(0, maxOutputLength).toWellFormed();
-      if (event.type === 'finished') used = event.usage;
+      if (event.type === 'finished') reportedUsage = event.usage;
     }
     output ??= '';
   } catch (thrown) {
-    if (ended.aborted) error = wasEnded();
-    else if (signal.aborted) error = tookTooLong(deps.testTimeoutMs);
+    if (ended.aborted) error = interrupted();
+    else if (signal.aborted) error = timedOut(deps.testTimeoutMs);
     else if (thrown instanceof ModelError) error = thrown;
     else throw thrown;
   }
 
-  const latencyMs = passed();
-  // What failed before it began has cost nothing; of what broke off, nobody knows how much.
+  const latencyMs = elapsedMs();
+  // A call that failed before its first token cost nothing; the cost of one that was cut off is unknown.
   const called = error === null || timeToFirstTokenMs !== null;
-  const complete = !called || used !== null;
-  const usage = { ...noUsage, ...used, modelCalls: called ? 1 : 0, complete };
+  const complete = !called || reportedUsage !== null;
+  const usage = { ...noUsage, ...reportedUsage, modelCalls: called ? 1 : 0, complete };
   if (called) {
     const { tenantId, userId } = viewer;
     const { model } = llm;
@@ -135,7 +136,7 @@ async function runTest(
       durationMs: latencyMs,
       timeToFirstTokenMs,
     };
-    await deps.db.modelCall.createMany({ data: [{ ...row, ...used }] });
+    await deps.db.modelCall.createMany({ data: [{ ...row, ...reportedUsage }] });
   }
   const ok = error === null;
   return {
@@ -149,12 +150,12 @@ async function runTest(
   };
 }
 
-function wasEnded(): ModelError {
-  const message = 'The test was ended: the server stops, or the client left.';
+function interrupted(): ModelError {
+  const message = 'The test was cancelled: the server is stopping, or the client disconnected.';
   return new ModelError({ code: 'INTERRUPTED', message, retryable: true });
 }
 
-function tookTooLong(timeoutMs: number): ModelError {
-  const message = `The model did not finish its answer in ${timeoutMs / 1000} seconds.`;
+function timedOut(timeoutMs: number): ModelError {
+  const message = `The model did not finish its answer within ${timeoutMs / 1000} seconds.`;
   return new ModelError({ code: 'MODEL_TIMEOUT', message, retryable: true }, { problem: 'TIMEOUT' });
 }

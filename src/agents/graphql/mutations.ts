@@ -1,8 +1,9 @@
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
+import { testAgent } from '../check/check-agent.ts';
 import { setDefaultAgent } from '../default.ts';
 import { createAgent, deleteAgent, updateAgent } from '../write.ts';
-import { LlmApi } from './types.ts';
+import { AgentTestResult, LlmApi } from './types.ts';
 
 const apiKeyDescription =
   'The API key, at most 4,096 characters. It is stored encrypted, sent only to the origin of `apiUrl`, and can never be read back. If omitted or null, the stored key stays, unless `apiUrl` changes to another origin. An empty string removes the key.';
@@ -198,5 +199,22 @@ builder.mutationFields((t) => ({
       }),
     },
     resolve: (query, _root, args, context) => setDefaultAgent(context.viewer, context.agentDeps, args.id, query),
+  }),
+  testAgent: t.field({
+    type: AgentTestResult,
+    description:
+      'Sends one prompt to the agent’s provider, with the agent’s instructions and without tools, and returns the outcome. The text of the provider’s own error is not included. Limited by RATE_LIMIT_AGENT_TESTS.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      prompt: t.arg.string({
+        required: true,
+        description: 'The user message to send, 1 to 10,000 characters. Example: `Say hello`.',
+      }),
+    },
+    resolve: (_root, args, context) =>
+      testAgent(context.viewer, context.agentDeps, args.id, args.prompt, context.signal),
   }),
 }));

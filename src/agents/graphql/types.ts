@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
-import { estimatePageSize } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
-import { AgentRef } from '../../graphql/refs.ts';
-import { includeUnder, settleNode, toNodes } from '../../graphql/selection.ts';
+import { AgentRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
+import { includeUnder, settleNode } from '../../graphql/selection.ts';
+import type { AgentTest } from '../check/check-agent.ts';
 import {
   type LlmConfig,
   llmConfig,
@@ -14,7 +14,7 @@ import {
   ttsConfig,
   unreadableLlm,
 } from '../providers/config.ts';
-import { listAgents, readAgent, readCurrentAgent } from '../read.ts';
+import { readAgent } from '../read.ts';
 
 /** Which API a provider speaks, in the graph. */
 export const LlmApi = builder.enumType('LlmApi', {
@@ -191,41 +191,58 @@ builder.nodeRef(AgentRef, {
     settleNode(readAgent(context.viewer, context.db, formatId('Agent', row), includeUnder(context, info, 'Agent'))),
 });
 
-builder.queryFields((t) => ({
-  agents: t.connection(
-    {
-      type: AgentRef,
+const AgentTestProblem = builder.enumType('AgentTestProblem', {
+  description: 'The cause of a failed `testAgent`, as far as the provider’s failure reveals it.',
+  values: {
+    INVALID_KEY: { description: 'The provider rejected the API key, or the key does not give access to this model.' },
+    UNKNOWN_MODEL: { description: 'The provider does not have this model.' },
+    UNREACHABLE: {
+      description: 'No connection to the address: check the host name, the port, the network and the certificate.',
+    },
+    TIMEOUT: {
+      description: 'The provider stopped sending, or did not finish within AGENT_TEST_TIMEOUT_SECONDS (default 30).',
+    },
+    ADDRESS_NOT_ALLOWED: {
       description:
-        'The agents that the viewer may use: their own and the shared ones, oldest first. 50 per page by default, at most 100.',
-      args: {
-        includeInactive: t.arg.boolean({
-          description: 'Whether to include agents that are switched off. Default: false.',
-        }),
-      },
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
-      resolve: (_root, args, context, info) =>
-        listAgents(context.viewer, context.db, args, includeUnder(context, info, 'Agent', toNodes)),
+        'The address is private and the operator has not listed it in MODEL_ALLOWED_HOSTS. No request was sent.',
     },
-    { name: 'AgentConnection', description: 'One page of a list of agents.' },
-    { name: 'AgentEdge', description: 'An agent in a list, with its cursor.' },
-  ),
-  agent: t.prismaField({
-    type: AgentRef,
-    nullable: true,
-    description:
-      'One agent that the viewer may use. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
-    args: {
-      id: t.arg.id({
-        required: true,
-        description: 'The agent’s id, such as `agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
-      }),
+    RATE_LIMITED: { description: 'The provider received too many requests, or the quota of the account is used up.' },
+    REFUSED: { description: 'The model, or its provider’s content filter, refused this prompt.' },
+    BAD_ANSWER: {
+      description: 'The response is not of the expected API: check `apiUrl`, `completionsPath` and `api`.',
     },
-    resolve: (query, _root, args, context) => readAgent(context.viewer, context.db, args.id, query),
+    OTHER: { description: 'Any other failure. `error.message` describes it.' },
+  } as const,
+});
+
+/** The result of testAgent, in the graph. */
+export const AgentTestResult = builder.objectRef<AgentTest>('AgentTestResult').implement({
+  description: 'The outcome of one prompt that was sent to an agent’s provider.',
+  fields: (t) => ({
+    ok: t.exposeBoolean('ok', { description: 'Whether the model finished its answer.' }),
+    output: t.exposeString('output', {
+      nullable: true,
+      description:
+        'The text that the model wrote, at most 10,000 characters. If the call failed, the text up to the failure. Null if it wrote nothing.',
+    }),
+    error: t.expose('error', {
+      type: RunErrorRef,
+      nullable: true,
+      description: 'The error with which a turn would have ended. Null if the call succeeded.',
+    }),
+    problem: t.expose('problem', {
+      type: AgentTestProblem,
+      nullable: true,
+      description: 'What to check first. Null if the call succeeded.',
+    }),
+    latencyMs: t.exposeInt('latencyMs', { description: 'The duration of the whole call, in milliseconds.' }),
+    timeToFirstTokenMs: t.exposeInt('timeToFirstTokenMs', {
+      nullable: true,
+      description: 'The time until the first token arrived, reasoning included, in milliseconds. Null if none arrived.',
+    }),
+    usage: t.expose('usage', {
+      type: UsageRef,
+      description: 'The tokens that the call used. They are included in `viewer.usage`.',
+    }),
   }),
-  currentAgent: t.prismaField({
-    type: AgentRef,
-    description:
-      'The agent that answers in conversations that have neither a scenario nor an agent: the viewer’s default agent, otherwise the tenant’s default agent, otherwise the agent named `development`.',
-    resolve: (query, _root, _args, context) => readCurrentAgent(context.viewer, context.db, query),
-  }),
-}));
+});

@@ -5,14 +5,14 @@ const optionalText = z
   .string()
   .nullish()
   .transform((value) => value ?? null);
-/** Whether its key was dropped because it moved to another host, and it was given none since. */
+/** Whether its key was dropped because apiUrl moved to another host, and no new key was set since. */
 const keyDropped = z.boolean().optional();
 const options = z
   .json()
   .nullish()
   .transform((value) => value ?? null);
 
-/** Which model answers for an agent, and where it is reached. A row without an API has that of its provider. */
+/** The model of an agent and its address. A row without an API uses the usual one of its provider. */
 export const llmConfig = z
   .object({
     provider: z.string(),
@@ -24,14 +24,14 @@ export const llmConfig = z
     keyDropped,
     options,
   })
-  .transform((config) => ({ ...config, api: config.api ?? usualApi(config.provider) }));
+  .transform((config) => ({ ...config, api: config.api ?? defaultApi(config.provider) }));
 export type LlmConfig = z.output<typeof llmConfig>;
 
-function usualApi(provider: string): LlmPreset['api'] {
+function defaultApi(provider: string): LlmPreset['api'] {
   return (Object.hasOwn(llmPresets, provider) ? llmPresets[provider]?.api : undefined) ?? 'CHAT_COMPLETIONS';
 }
 
-/** What the graph shows of an agent's model where its row, written by hand, holds no configuration. */
+/** What the graph shows as an agent's model if its row, written by hand, holds no valid configuration. */
 export const unreadableLlm: LlmConfig = {
   provider: 'unreadable',
   model: '',
@@ -42,7 +42,7 @@ export const unreadableLlm: LlmConfig = {
   options: null,
 };
 
-/** What speaks for an agent. */
+/** The text-to-speech provider of an agent. */
 export const ttsConfig = z.object({
   provider: z.string(),
   model: optionalText,
@@ -58,7 +58,7 @@ export const ttsConfig = z.object({
 });
 export type TtsConfig = z.output<typeof ttsConfig>;
 
-/** What listens for an agent. */
+/** The speech-to-text provider of an agent. */
 export const sttConfig = z.object({
   provider: z.string(),
   model: optionalText,

@@ -2,7 +2,7 @@ import type { ModelEndpoint } from '../../engine/ports.ts';
 import { locateLlm, splitUrl } from '../../providers/llm/presets.ts';
 import { llmConfig } from './config.ts';
 
-/** A key that an agent has for a provider. */
+/** A decrypted key of an agent for a provider. */
 export interface ProviderKey {
   /** The only origin that it may be sent to. */
   readonly origin: string;
@@ -10,13 +10,13 @@ export interface ProviderKey {
 }
 
 /**
- * Where an agent's model is: its own configuration and its provider's preset, over that of the environment. A key goes
- * to the origin that it was given for and to no other. That of the environment goes to the environment's own address:
- * another path on the same host may be another's, or no model at all, so it is dialled through the guard like any other.
- * @param llm the column of the agent; null: it has none of its own
- * @param key its own key, if it has one
- * @throws {z.ZodError} when the row does not hold a configuration
- * @throws {TypeError} when its address is no URL
+ * The model endpoint of an agent: its own configuration over its provider's preset over the environment's model. A key is
+ * sent only to the origin that it was given for. The environment's key is sent only to the environment's own address:
+ * another path on the same host may belong to somebody else or may not be a model, so it is guarded like any address.
+ * @param llm the column of the agent; null: it has no provider of its own
+ * @param key its own key; null: it has none
+ * @throws {z.ZodError} if the column does not hold a configuration
+ * @throws {TypeError} if its address is not a URL
  */
 export function resolveLlm(llm: unknown, key: ProviderKey | null, fallback: ModelEndpoint): ModelEndpoint {
   if (llm === null) return fallback;
@@ -35,7 +35,7 @@ export function resolveLlm(llm: unknown, key: ProviderKey | null, fallback: Mode
     apiKey: key?.origin === origin ? key.value : '',
     guarded: !isFallback,
   };
-  // Who has a key of their own for this address does not spend the environment's, also where theirs cannot be read.
+  // An agent with its own key for this address never uses the environment's, even if its own cannot be decrypted.
   if (!isFallback || key?.origin === origin) return endpoint;
   const { apiKey, keyStyle = 'bearer' } = fallback;
   return { ...endpoint, apiKey, keyStyle, query: { ...fallback.query, ...address.query } };

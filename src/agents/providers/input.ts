@@ -2,52 +2,52 @@ import { z } from 'zod';
 import { badInput, type InputPath, integer, json, modelName, text } from '../../api/input.ts';
 import { llmNeedsApiUrl, llmPresets, reservedLlmOptions } from '../../providers/llm/presets.ts';
 import { speechNeedsApiUrl, sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
-import type { AgentDependencies } from '../dependencies.ts';
+import type { ProviderRules } from './defaults.ts';
 import { resolveLlm } from './endpoints.ts';
 import { resolveStt, resolveTts } from './speech-endpoints.ts';
 import { findOptionProblem, findUrlProblem } from './validate.ts';
 
-/** What an agent has providers for. Their keys are stored under these names. */
+/** The kinds of providers that an agent has. Their keys are stored under these names. */
 export const providerKinds = ['llm', 'tts', 'stt'] as const;
 export type ProviderKind = (typeof providerKinds)[number];
 
-/** A provider as it is going to be stored. */
+/** A checked provider that is to be stored. */
 export interface ProviderDraft {
-  /** The column: everything but the key. */
+  /** The value of the column: everything except the key. */
   readonly config: Readonly<Record<string, Json>>;
-  /** The only origin that a key of it is sent to. */
+  /** The only origin that its key is sent to. */
   readonly origin: string;
-  /** Empty: it is to have none any more. Null: none was given. */
+  /** Empty: the stored key is to be removed. Null: no key was given. */
   readonly apiKey: string | null;
 }
 
-/** The providers that were given; null takes one away. */
+/** The checked providers of an input. Absent: the provider stays; null: it is removed. */
 export type ProviderDrafts = { readonly [Kind in ProviderKind]?: ProviderDraft | null };
 
 type Json = z.output<ReturnType<typeof z.json>>;
 
-/** The most characters of `options` as JSON. */
-const maxOptions = 16_384;
-const maxKey = 4_096;
-/** Samples per second of the demo, at most: its longest speech is no larger than what a clip may be. */
+/** The maximum length of `options` as JSON, in characters. */
+const maxOptionsLength = 16_384;
+const maxKeyLength = 4_096;
+/** Samples per second of the demo voice, at most: so its longest speech fits into a clip. */
 const maxDemoSampleRate = 24_000;
 
 const apiKey = z
   .string({ error: 'must be a string' })
   .regex(/^[\x21-\x7e]*$/, 'must hold visible ASCII characters only, as headers can carry them')
-  .max(maxKey, `must be at most ${maxKey.toLocaleString('en-US')} characters long`);
+  .max(maxKeyLength, `must be at most ${maxKeyLength.toLocaleString('en-US')} characters long`);
 const path = text(1, 1_024).refine(
   (value) => /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value) && !/(^|\/)\.{1,2}(\/|$)|^\/\/|%2e|%2f|%5c/i.test(value),
   'must be a path like /v2/chat/completions, without a query and without .. in it',
 );
-const options = json(maxOptions)
+const options = json(maxOptionsLength)
   .refine(
     (value) => typeof value === 'object' && !Array.isArray(value),
     'must be a JSON object, e.g. {"reasoning_effort": "low"}',
   )
   .pipe(z.record(z.string(), z.json()));
 
-/** It goes into the URL. */
+/** Azure puts it into the URL. */
 const azureVersion = z
   .string()
   .regex(/^[\w.-]{1,64}$/)
@@ -90,15 +90,13 @@ export const providerInputs = {
     })
     .nullish(),
 };
-type ProviderInputs = z.output<z.ZodObject<typeof providerInputs>>;
-
-/** What providers are checked against: those of the environment, and where one may be. */
-export type ProviderRules = Pick<AgentDependencies, 'defaults' | 'guard'>;
+/** The parsed provider fields of an input. */
+export type ProviderInputs = z.output<z.ZodObject<typeof providerInputs>>;
 
 /**
- * Checks providers against what is known of them, and their addresses against the guard.
- * @throws {BadUserInputError} naming the field: an unknown provider, a missing, malformed or forbidden address, options
- *   that hold a key or what the server decides
+ * Checks providers against their presets, and their addresses against the address guard.
+ * @throws {BadUserInputError} naming the field: an unknown provider; a missing, malformed or forbidden address; options
+ *   that hold a key or a field that the server sets
  */
 export function checkProviders(deps: ProviderRules, { llm, tts, stt }: ProviderInputs): ProviderDrafts {
   const { defaults } = deps;
@@ -113,12 +111,12 @@ export function checkProviders(deps: ProviderRules, { llm, tts, stt }: ProviderI
   };
 }
 
-/** A configuration says which API is spoken: where none is given, the one of its provider. */
-function checkLlm(deps: ProviderRules, given: NonNullable<ProviderInputs['llm']>): ProviderDraft {
+/** A stored configuration always says which API it uses: if none is given, the usual one of the provider. */
+function checkLlm(deps: ProviderRules, input: NonNullable<ProviderInputs['llm']>): ProviderDraft {
   const { endpoint } = deps.defaults.llm;
-  const known = Object.hasOwn(llmPresets, given.provider) ? llmPresets[given.provider] : undefined;
-  const preset = given.provider === 'demo' ? endpoint : known;
-  const llm = { ...given, api: given.api ?? preset?.api ?? 'CHAT_COMPLETIONS' };
+  const known = Object.hasOwn(llmPresets, input.provider) ? llmPresets[input.provider] : undefined;
+  const preset = input.provider === 'demo' ? endpoint : known;
+  const llm = { ...input, api: input.api ?? preset?.api ?? 'CHAT_COMPLETIONS' };
   return check(deps, 'llm', llm, () => resolveLlm(llm, null, endpoint));
 }
 
@@ -128,7 +126,8 @@ const rules = {
   stt: { presets: sttPresets, needsApiUrl: speechNeedsApiUrl, reserved: new Set(['model', 'file', 'language', 'uid']) },
 } as const;
 
-interface GivenProvider {
+/** What the inputs of all kinds of providers have in common. */
+interface ProviderInput {
   readonly provider: string;
   readonly apiUrl?: string | null | undefined;
   readonly apiKey?: string | null | undefined;
@@ -139,32 +138,32 @@ interface GivenProvider {
 function check(
   deps: ProviderRules,
   kind: ProviderKind,
-  given: GivenProvider,
+  input: ProviderInput,
   resolve: () => { readonly apiUrl: string; readonly guarded?: boolean } | null,
 ): ProviderDraft {
   const at: InputPath = ['input', kind];
   const { presets, needsApiUrl, reserved } = rules[kind];
-  const { apiKey = null, provider, ...config } = given;
+  const { apiKey = null, provider, ...config } = input;
   if (!Object.hasOwn(presets, provider)) {
     throw badInput([...at, 'provider'], `must be one of ${Object.keys(presets).join(', ')}`);
   }
-  const apiUrl = given.apiUrl ?? null;
+  const apiUrl = input.apiUrl ?? null;
   if (apiUrl === null && needsApiUrl.has(provider)) {
-    throw badInput([...at, 'apiUrl'], `is missing: the provider ${provider} has no address of its own`);
+    throw badInput([...at, 'apiUrl'], `is missing: the provider ${provider} has no default address`);
   }
   const wrongUrl = apiUrl === null ? null : findUrlProblem(apiUrl, schemesOf(kind, provider));
   if (wrongUrl !== null) throw badInput([...at, 'apiUrl'], wrongUrl);
-  if (kind === 'tts' && provider === 'demo' && Number(given.sampleRate) > maxDemoSampleRate) {
-    throw badInput([...at, 'sampleRate'], `must be at most ${maxDemoSampleRate}: the demo speaks no finer`);
+  if (kind === 'tts' && provider === 'demo' && Number(input.sampleRate) > maxDemoSampleRate) {
+    throw badInput([...at, 'sampleRate'], `must be at most ${maxDemoSampleRate} for the demo voice`);
   }
-  const wrongOption = findOptionProblem(given.options ?? {}, reserved);
+  const wrongOption = findOptionProblem(input.options ?? {}, reserved);
   if (wrongOption !== null) throw badInput([...at, 'options', ...wrongOption.path], wrongOption.message);
-  if (provider === 'azure-openai' && !azureVersion.safeParse(given.options?.apiVersion).success) {
-    throw badInput([...at, 'options', 'apiVersion'], 'must be a version of Azure’s API, like "2024-10-21"');
+  if (provider === 'azure-openai' && !azureVersion.safeParse(input.options?.apiVersion).success) {
+    throw badInput([...at, 'options', 'apiVersion'], 'must be a version of the Azure API, for example "2024-10-21"');
   }
   const endpoint = resolve();
   if (endpoint === null)
-    throw badInput([...at, 'apiUrl'], `is missing: this server has no ${provider} provider itself`);
+    throw badInput([...at, 'apiUrl'], `is missing: this server has no ${provider} provider of its own`);
   const refusal = endpoint.guarded === true ? deps.guard.explainRefusal(endpoint.apiUrl) : null;
   if (refusal !== null) throw badInput([...at, apiUrl === null ? 'provider' : 'apiUrl'], refusal);
   const fields = Object.entries(config).map(([name, value]) => [name, value ?? null]);
@@ -175,7 +174,7 @@ function check(
   };
 }
 
-/** Streaming transcription goes over a socket; at providers that are known not to have it, over HTTP alone. */
+/** Streaming transcription uses a WebSocket; known providers without it allow HTTP only. */
 function schemesOf(kind: ProviderKind, provider: string): readonly string[] {
   const sockets = kind === 'stt' && (provider === 'custom' || provider === 'whisper-live');
   return sockets ? ['https:', 'http:', 'wss:', 'ws:'] : ['https:', 'http:'];

@@ -4,14 +4,14 @@ import { sttConfig, ttsConfig } from './config.ts';
 import type { ProviderKey } from './endpoints.ts';
 
 /**
- * What speaks for an agent: its own configuration over what is known of its provider, or else that of the environment.
- * A key goes to the origin that it was given for and to no other. That of the environment goes to the environment's own
- * address and path: another path on the same host may be another's, so it is dialled through the guard like any other.
- * @param tts the column of the agent; null: it has none of its own
- * @param key its own key, if it has one
- * @param fallback that of the environment; null: there is none
- * @returns null: it does not speak
- * @throws {z.ZodError} when the row does not hold a configuration
+ * The text-to-speech endpoint of an agent: its own configuration over its provider's preset, else the environment's. A key
+ * is sent only to the origin that it was given for. The environment's key is sent only to the environment's own address
+ * and path: another path on the same host may belong to somebody else, so it is guarded like any address.
+ * @param tts the column of the agent; null: it has no provider of its own
+ * @param key its own key; null: it has none
+ * @param fallback the environment's provider; null: there is none
+ * @returns null: the agent does not speak
+ * @throws {z.ZodError} if the column does not hold a configuration
  */
 export function resolveTts(
   tts: unknown,
@@ -38,9 +38,9 @@ export function resolveTts(
 }
 
 /**
- * What listens for an agent, as `resolveTts` has it. An address with the scheme of a WebSocket is of a streaming
- * provider, whatever its name.
- * @returns null: it does not listen
+ * The speech-to-text endpoint of an agent, as `resolveTts` finds that for speech. An address with a WebSocket scheme is
+ * that of a streaming provider, whatever the provider's name.
+ * @returns null: the agent does not listen
  */
 export function resolveStt(
   stt: unknown,
@@ -66,7 +66,7 @@ export function resolveStt(
   };
 }
 
-/** Where a provider without an address is: at that of the environment. The demo is there only where it is the demo's. */
+/** The environment's address for a provider without one. For the demo provider only if the environment uses the demo. */
 function findFallbackUrl(
   provider: string,
   model: string | undefined,

@@ -1,14 +1,14 @@
 import { llmPresets } from '../../providers/llm/presets.ts';
 
-/** What the provider at a base URL is called: as its preset is, else `custom`. */
+/** The name of the provider at a base URL: that of its preset, else `custom`. */
 export function nameLlmProvider(apiUrl: string): string {
   return Object.entries(llmPresets).find(([, preset]) => preset.apiUrl === apiUrl)?.[0] ?? 'custom';
 }
 
 /**
- * What is wrong with the form of a provider's base URL, as the end of a sentence; null: nothing. Where it may lead is for
- * the guard to say. What is written in it is not repeated: it may hold a secret.
- * @param schemes with their colons
+ * Checks the form of a provider's base URL; the address guard checks where it leads.
+ * @param schemes the allowed schemes, with their colons
+ * @returns what is wrong, as the end of a sentence, without any part of the URL, which may hold a secret; null: nothing
  */
 export function findUrlProblem(apiUrl: string, schemes: readonly string[]): string | null {
   const url = /[\s\\]/.test(apiUrl) ? null : URL.parse(apiUrl);
@@ -17,24 +17,24 @@ export function findUrlProblem(apiUrl: string, schemes: readonly string[]): stri
   if (url.username !== '' || url.password !== '')
     return 'must not hold a user name or password: give the key as apiKey';
   if (apiUrl.includes('#')) return 'must not hold a fragment';
-  // Keys do not belong into URLs, which end up in logs: of queries, only Azure's api-version is let in.
+  // Keys must not be in URLs, which end up in logs: the only query parameter allowed is Azure's api-version.
   const queried = [...url.searchParams.keys()].filter((name) => name !== 'api-version');
-  if (queried.length > 0) return 'must not hold a query (but Azure’s api-version)';
+  if (queried.length > 0) return 'must not hold a query, except Azure’s api-version';
   return null;
 }
 
-/** What keys are called; compared without case, dashes and underscores. */
+/** Names of keys; compared without case, dashes, underscores and spaces. */
 const keyNames = new Set([
   ...['apikey', 'xapikey', 'key', 'authorization', 'bearer', 'token', 'accesstoken', 'authtoken', 'bearertoken'],
   ...['secret', 'secretkey', 'clientsecret', 'password', 'credentials', 'headers', 'extraheaders'],
 ]);
 
-/** Under these names a JSON Schema has properties and definitions, which may be called as they like. */
+/** Under these names a JSON Schema has properties and definitions, which may have any name. */
 const schemaNames = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
 
 /**
- * Whether what stands under the name of a key can be one: a text, or what may hold one. The schema of a property `token`
- * is none; numbers and switches are none.
+ * Whether a value under the name of a key can be or hold a key: a text, an object or a list. Numbers and booleans cannot,
+ * nor can the JSON Schema of a property that is called `token`.
  */
 function canHoldKey(value: unknown, inSchema: boolean): boolean {
   if (typeof value === 'string') return value !== '';
@@ -42,15 +42,16 @@ function canHoldKey(value: unknown, inSchema: boolean): boolean {
 }
 
 /**
- * What of a provider's options is not for options: keys, wherever they stand, and what the server decides.
- * @param reserved names that the server decides
+ * Finds what options of a provider must not hold: keys, at any depth, and fields that the server sets.
+ * @param reserved the fields that the server sets
+ * @returns the first problem, with its path in the options; null: there is none
  */
 export function findOptionProblem(
   options: Readonly<Record<string, unknown>>,
   reserved: ReadonlySet<string>,
 ): { readonly path: (string | number)[]; readonly message: string } | null {
   for (const name of Object.keys(options)) {
-    if (reserved.has(name)) return { path: [name], message: 'is decided by the server: take it out of the options' };
+    if (reserved.has(name)) return { path: [name], message: 'is set by the server: remove it from the options' };
   }
   const open: { readonly value: unknown; readonly path: (string | number)[] }[] = [{ value: options, path: [] }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -59,7 +60,7 @@ export function findOptionProblem(
     for (const [name, value] of Object.entries(next.value)) {
       const path = [...next.path, Array.isArray(next.value) ? Number(name) : name];
       if (keyNames.has(name.toLowerCase().replace(/[-_ ]/g, '')) && canHoldKey(value, inSchema)) {
-        return { path, message: 'must not hold a key: options can be read, apiKey cannot' };
+        return { path, message: 'must not hold a key, because options can be read back: use apiKey' };
       }
       open.push({ value, path });
     }

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { Prisma } from '../../generated/prisma/client.ts';
+import type { KeyRing } from '../../secrets/key-ring.ts';
 import { dropSecret, putSecret } from '../../secrets/stored-secrets.ts';
-import type { AgentDependencies } from '../dependencies.ts';
 import { type ProviderDrafts, type ProviderKind, providerKinds } from './input.ts';
 
 const wasDropped = z.looseObject({ keyDropped: z.literal(true) });
 
-/** What an agent has before it is changed. */
+/** The providers of an agent before a change. */
 export interface StoredProviders {
   readonly columns: Readonly<Partial<Record<ProviderKind, unknown>>>;
-  /** Its keys. */
+  /** The keys of the agent. */
   readonly secrets: readonly { readonly name: string; readonly origin: string }[];
 }
 
@@ -17,16 +17,17 @@ export interface StoredProviders {
 type ProviderColumns = Partial<Record<ProviderKind, Prisma.InputJsonValue | typeof Prisma.DbNull>>;
 
 /**
- * Stores the keys of the providers that are given, and answers what the agent's row is to hold of them.
+ * Writes the keys of changed providers, and returns what the agent's row is to hold.
  *
- * A new key takes the place of the old one; an empty one takes it away. Where none is given the old one stays, as long as
- * the provider stays on its origin: on another one it is dropped, and the configuration says so until it has a key again.
- * @param providers what was given; kinds that are absent stay as they are
- * @param before what the agent has; null: it is new
+ * A new key replaces the old one; an empty key removes it. If no key is given, the old one stays while the provider stays
+ * on the same origin. On another origin the key is dropped, and the configuration says so until it has a key again.
+ * @param providers the changed providers; absent kinds stay as they are
+ * @param before the providers of the agent before the change; null: the agent is new
+ * @returns the changed columns of the agent's row, for the caller to write
  */
-export async function settleProviders(
+export async function writeProviders(
   tx: Prisma.TransactionClient,
-  deps: AgentDependencies,
+  keys: KeyRing,
   owner: { readonly tenantId: string; readonly agentId: string },
   providers: ProviderDrafts,
   before: StoredProviders | null,
@@ -44,7 +45,7 @@ export async function settleProviders(
     const { config, origin, apiKey } = draft;
     const moved = old !== undefined && old.origin !== origin;
     const lacksKey = moved || (old === undefined && wasDropped.safeParse(before?.columns[kind]).success);
-    if (apiKey) await putSecret(tx, deps.keys, owner, { name: kind, origin, value: apiKey });
+    if (apiKey) await putSecret(tx, keys, owner, { name: kind, origin, value: apiKey });
     else if (old && (apiKey === '' || moved)) await dropSecret(tx, owner, kind);
     columns[kind] = { ...config, ...(lacksKey && apiKey === null && { keyDropped: true }) };
   }

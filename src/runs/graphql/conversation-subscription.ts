@@ -1,5 +1,5 @@
-import { ConversationRef } from '../../conversations/graphql/conversations.ts';
-import { MessageRef } from '../../conversations/graphql/messages.ts';
+import { MessageRef } from '../../conversations/graphql/message-types.ts';
+import { ConversationRef } from '../../conversations/graphql/types.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import type { ConversationChange } from '../../log/conversation-feed.ts';

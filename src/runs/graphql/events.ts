@@ -1,5 +1,5 @@
 import { formatId } from '../../api/ids.ts';
-import { MessageRef } from '../../conversations/graphql/messages.ts';
+import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import type { RunEvent as LogEvent } from '../../log/event.ts';

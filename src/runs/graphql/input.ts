@@ -1,4 +1,4 @@
-import { AttachmentInput } from '../../conversations/graphql/messages.ts';
+import { AttachmentInput } from '../../conversations/graphql/message-types.ts';
 import { builder } from '../../graphql/builder.ts';
 
 const BusyStrategy = builder.enumType('BusyStrategy', {

@@ -4,10 +4,10 @@ import type { Db } from '../../database/client.ts';
 import type { ScenarioContent, WrittenScenario } from './format.ts';
 
 /**
- * A scenario of a tenant as a file holds it, with its agents. Importing it changes nothing. Keys are never in it, nor
- * voices.
- * @param projectId null: the one for all projects
- * @throws {NotFoundError} when there is none of the key
+ * Exports a scenario of a tenant with its agents in the form of a file; importing it again changes nothing. It never
+ * contains keys, nor speech providers.
+ * @param projectId null: the scenario for all projects
+ * @throws {NotFoundError} if there is no scenario of the key
  */
 export async function exportScenario(
   tenantId: string,
@@ -61,16 +61,16 @@ export async function exportScenario(
 
 type WrittenProvider = NonNullable<ScenarioContent['agents'][number]['llm']>;
 
-/** A provider without what the server keeps beside it. */
+/** A provider without what the server itself stores in it. */
 function writeProvider(stored: unknown): WrittenProvider {
   const { provider, model, api, apiUrl, completionsPath, options } = llmConfig.parse(stored);
-  const isGiven = typeof options === 'object' && options !== null && !Array.isArray(options);
+  const hasOptions = typeof options === 'object' && options !== null && !Array.isArray(options);
   return {
     provider,
     model,
     api,
     ...(apiUrl !== null && { apiUrl }),
     ...(completionsPath !== null && { completionsPath }),
-    ...(isGiven && { options }),
+    ...(hasOptions && { options }),
   };
 }

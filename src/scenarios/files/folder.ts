@@ -3,30 +3,30 @@ import type { Logger } from 'pino';
 import type { ConfigurationCache } from '../../database/configuration-cache.ts';
 import type { ScenarioFile } from './format.ts';
 import { checkFileProviders, type ImportDependencies, importScenarios } from './import.ts';
-import { findMissingTools, type GivenTools } from './missing-tools.ts';
+import { findMissingTools, type OperatorToolNames } from './missing-tools.ts';
 import { readScenarioFolder } from './read.ts';
 
-/** What importing the scenario files into the tenants needs. */
+/** What loading scenario files for tenants needs. */
 export interface FolderDependencies extends ImportDependencies {
   readonly config: ConfigurationCache;
   readonly logger: Logger;
-  /** The tools that every tenant has in addition to its own. */
-  readonly givenTools: GivenTools;
+  /** The operator's tools, which every tenant has. */
+  readonly operatorTools: OperatorToolNames;
 }
 
-/** Tenants that are known to be up to date; beyond them the least recently used are checked again. */
-const maxTenants = 20_000;
+/** How many loaded tenants are cached. */
+const maxCachedTenants = 20_000;
 
 /**
- * The scenario files of a folder (SCENARIOS_DIR), read once at the start. Each tenant gets the files that are for it:
- * tenants that exist when the server starts get them then, the others when they are first seen. A file that a tenant has
- * loaded in its present form is skipped, so that later changes by mutations stay; a file that has changed is applied.
+ * The scenario files of a folder (SCENARIOS_DIR), read once when the server starts. Each tenant gets the files that are
+ * for it: existing tenants when the server starts, new ones with their first request. A file that did not change since a
+ * tenant loaded it is skipped, so that later changes by mutations stay; a changed file is applied again.
  */
 export class ScenarioFolder {
   readonly #deps: FolderDependencies;
   readonly #files: readonly ScenarioFile[];
-  /** The import of each tenant: running or done. */
-  readonly #imports = new LRUCache<string, Promise<void>>({ max: maxTenants });
+  /** The loading of each tenant, by tenant. */
+  readonly #loaded = new LRUCache<string, Promise<void>>({ max: maxCachedTenants });
 
   constructor(deps: FolderDependencies, files: readonly ScenarioFile[]) {
     this.#deps = deps;
@@ -34,7 +34,8 @@ export class ScenarioFolder {
   }
 
   /**
-   * Reads a folder; null: no files. Nothing is written.
+   * Reads the files of a folder. Nothing is written.
+   * @param folder null: no files
    * @throws {ScenarioFileError} naming the file that cannot be used, and why
    */
   static async open(deps: FolderDependencies, folder: string | null): Promise<ScenarioFolder> {
@@ -43,7 +44,7 @@ export class ScenarioFolder {
     return new ScenarioFolder(deps, files);
   }
 
-  /** Imports into all existing tenants what they lack. Takes two statements if they lack nothing. */
+  /** Loads the files that existing tenants have not loaded. Two statements if there are none. */
   async loadAll(): Promise<void> {
     if (this.#files.length === 0) return;
     const checksums = this.#files.map(({ checksum }) => checksum);
@@ -59,32 +60,32 @@ export class ScenarioFolder {
     }
   }
 
-  /** Imports into a tenant what it lacks; once per process. Safe to run several times at once, on any instance. */
+  /** Loads the files that a tenant has not loaded, once per process. It can be called concurrently, on any instance. */
   async load(tenantId: string): Promise<void> {
-    const known = this.#imports.get(tenantId);
+    const known = this.#loaded.get(tenantId);
     if (known) return known;
     const files = this.#filesOf(tenantId);
     if (files.length === 0) return;
     const loading = this.#import(tenantId, files);
-    this.#imports.set(tenantId, loading);
+    this.#loaded.set(tenantId, loading);
     try {
       await loading;
     } catch (error) {
-      this.#imports.delete(tenantId);
+      this.#loaded.delete(tenantId);
       throw error;
     }
   }
 
   async #import(tenantId: string, files: readonly ScenarioFile[]): Promise<void> {
-    const { db, config, logger, givenTools } = this.#deps;
-    const reports = await importScenarios(this.#deps, tenantId, files, { mark: true });
-    if (reports.length === 0) return;
-    config.drop(tenantId);
+    const { db, config, logger, operatorTools } = this.#deps;
+    const reports = await importScenarios(this.#deps, tenantId, files, { mark: true }).finally(() =>
+      config.drop(tenantId),
+    );
     for (const { file, scenario } of reports) {
-      logger.info({ tenantId, file: file.path, key: file.content.scenario.key, ...scenario }, 'a scenario was loaded');
+      logger.info({ tenantId, file: file.path, key: file.content.scenario.key, ...scenario }, 'scenario file loaded');
     }
     const loaded = reports.map(({ file }) => file);
-    const missingTools = await findMissingTools(tenantId, db, loaded, givenTools);
+    const missingTools = await findMissingTools(tenantId, db, loaded, operatorTools);
     if (missingTools.length > 0) logger.warn({ tenantId, missingTools }, 'scenario files refer to unknown tools');
   }
 

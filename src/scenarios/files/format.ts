@@ -9,7 +9,7 @@ import { scenarioParts } from '../input.ts';
 
 const { key, name, description, projectId, guardrails, members, handoffs } = scenarioParts;
 
-/** As mutations have it, but without a key: those are given to the server, and not to a file. */
+/** As in mutations, but without a key: keys must not be in files. */
 const llm = providerInputs.llm.unwrap().unwrap().omit({ apiKey: true });
 
 const agent = z.strictObject({
@@ -20,7 +20,7 @@ const agent = z.strictObject({
     z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be the name of a tool: 1 to 64 letters, digits, _ or -'),
     100,
   )
-    .refine((names) => new Set(names).size === names.length, 'must not hold a tool twice')
+    .refine((names) => new Set(names).size === names.length, 'must not contain duplicates')
     .default([]),
   llm: llm.nullish(),
   isActive: z.boolean().default(true),
@@ -52,7 +52,7 @@ const fileSchema = z
       root: ['scenario', 'root'],
       member: (index) => ['agents', index, 'name'],
       handoff: (index, place) => ['agents', index, 'handoffs', place, 'to'],
-      nameOf: (given) => given,
+      nameOf: (agentName) => agentName,
     });
     for (const { path, message } of problems) context.addIssue({ code: 'custom', path: [...path], message });
     for (const [index, entry] of file.agents.entries()) {
@@ -62,9 +62,9 @@ const fileSchema = z
     }
   });
 
-/** What a file says: one scenario, and the shared agents that it needs. */
+/** The content of a file: one scenario, and the shared agents that it needs. */
 export type ScenarioContent = z.output<typeof fileSchema>;
-/** The same, as one writes it down: defaults may be absent. */
+/** The content of a file before it is parsed: fields with defaults may be absent. */
 export type WrittenScenario = z.input<typeof fileSchema>;
 
 /** A scenario file that was read and checked. */
@@ -76,26 +76,26 @@ export interface ScenarioFile {
   readonly content: ScenarioContent;
 }
 
-/** A file that cannot be used. The message names the file, what in it, and why. */
+/** A scenario file is invalid. The message names the file, the field and the reason. */
 export class ScenarioFileError extends Error {
   override readonly name = 'ScenarioFileError';
 
   /** @param problems one line each */
   constructor(path: string, problems: readonly string[]) {
-    super(`The scenario file ${path} is wrong:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    super(`The scenario file ${path} is invalid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
 }
 
-/** The largest file that is read, in bytes. */
+/** The maximum size of a file, in bytes. */
 export const maxFileBytes = 1_048_576;
-/** The most problems that one message names. */
+/** The maximum number of problems that one message names. */
 const maxProblems = 20;
 
 /**
- * Reads a scenario out of YAML 1.2 or JSON, which is YAML too.
+ * Parses a scenario file: YAML 1.2, or JSON, which is also YAML.
  * @param path for messages
- * @throws {ScenarioFileError} naming all that is wrong: too large, no UTF-8, no YAML, keys or documents twice, unknown
- *   fields, values beyond their limits, a graph that is none
+ * @throws {ScenarioFileError} naming all problems: a file that is too large, not UTF-8 or not YAML, duplicate keys,
+ *   several documents, unknown fields, values outside their limits, an invalid graph
  */
 export function parseScenarioFile(path: string, bytes: Uint8Array): ScenarioFile {
   const parsed = fileSchema.safeParse(readContent(path, bytes));
@@ -124,7 +124,7 @@ function readContent(path: string, bytes: Uint8Array): unknown {
   }
 }
 
-/** Writes a scenario down, so that reading it gives the same. */
+/** Formats a scenario as a file; parsing it gives the same content. */
 export function formatScenarioFile(content: WrittenScenario, format: 'yaml' | 'json'): string {
   if (format === 'json') return `${JSON.stringify(content, null, 2)}\n`;
   return stringify(content, { version: '1.2', schema: 'core', lineWidth: 0, aliasDuplicateObjects: false });

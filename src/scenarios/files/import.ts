@@ -1,29 +1,31 @@
 import { isDeepStrictEqual } from 'node:util';
-import { checkProviders, type ProviderRules } from '../../agents/providers/input.ts';
+import { type AgentImport, importAgents } from '../../agents/import.ts';
+import type { ProviderRules } from '../../agents/providers/defaults.ts';
+import { checkProviders } from '../../agents/providers/input.ts';
 import { BadUserInputError } from '../../api/errors.ts';
 import type { Database } from '../../database/client.ts';
-import { Prisma } from '../../generated/prisma/client.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
+import type { Prisma } from '../../generated/prisma/client.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
-import { type AgentChange, importAgents } from './import-agents.ts';
 
-/** What it takes to bring files into the database. */
+/** What importing scenario files needs. */
 export interface ImportDependencies extends ProviderRules {
   readonly db: Database;
 }
 
-/** What became of something that a file holds. */
+/** What an import did with something that a file describes. */
 export type Change = 'created' | 'updated' | 'unchanged';
 
-/** What an import has done, or would do. */
+/** What an import did, or would do. */
 export interface ImportReport {
   readonly file: ScenarioFile;
-  readonly agents: readonly AgentChange[];
+  readonly agents: readonly AgentImport[];
   readonly scenario: { readonly change: Change; readonly version: number };
 }
 
 /**
- * Checks what of a file takes the environment to check: the providers of its agents.
+ * Checks the providers of the agents of a file, which depends on the environment.
  * @throws {ScenarioFileError} naming the agent and the field
  */
 export function checkFileProviders(deps: ProviderRules, file: ScenarioFile): void {
@@ -38,13 +40,14 @@ export function checkFileProviders(deps: ProviderRules, file: ScenarioFile): voi
 }
 
 /**
- * Makes a tenant's shared agents, by name, and its scenarios, by project and key, what files say that they are; others
- * are left alone. All files in one transaction, which holds the tenant's row: imports and seeds of a tenant come one
- * after the other. A tenant that is not there is made.
- * @param options.dryRun whether to do it and take it back
- * @param options.mark whether the scenarios remember the files’ checksums, and files that were loaded before, or were
- *   loaded by somebody else meanwhile, are passed over: edits that came after them stay
- * @returns a report for each file that was not passed over
+ * Creates or changes a tenant's shared agents, by name, and its scenarios, by project and key, so that they are as files
+ * describe them; others stay as they are. All files are imported in one transaction, which locks the tenant's row: imports
+ * and seeds of a tenant run one after another. The tenant is created if it does not exist. The caller drops the cached
+ * configuration of the tenant if it has one.
+ * @param options.dryRun whether to roll back at the end
+ * @param options.mark whether to store the files’ checksums in the scenarios, and to skip files that were loaded before:
+ *   later edits then stay
+ * @returns a report for each file that was not skipped
  * @throws {ScenarioFileError} as `checkFileProviders` does; nothing is written then
  */
 export async function importScenarios(
@@ -69,8 +72,8 @@ export async function importScenarios(
       return reports;
     } catch (error) {
       if (error instanceof DryRunEnd) return reports;
-      // A mutation does not hold the tenant's row: it may have made an agent or a scenario of the name at this moment.
-      if (attempt < maxAttempts && isTaken(error)) continue;
+      // Mutations do not lock the tenant's row: one may have created an agent or a scenario of the name just now.
+      if (attempt < maxAttempts && isUniqueViolation(error)) continue;
       throw error;
     }
   }
@@ -78,12 +81,8 @@ export async function importScenarios(
 
 const maxAttempts = 3;
 
-/** Ends the transaction of a dry run, and takes back what it did. */
+/** Rolls back the transaction of a dry run. */
 class DryRunEnd extends Error {}
-
-function isTaken(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
-}
 
 async function importScenario(
   tx: Prisma.TransactionClient,
@@ -92,12 +91,12 @@ async function importScenario(
   file: ScenarioFile,
   mark: boolean,
 ): Promise<ImportReport | null> {
-  // By the checksum alone, as ScenarioFolder.loadAll looks: a scenario that was renamed is the file's still.
+  // Found by the checksum alone, as ScenarioFolder.loadAll does: a renamed scenario still belongs to the file.
   const loadedBefore = mark && (await tx.scenario.findFirst({ where: { tenantId, loadedWith: file.checksum } }));
   if (loadedBefore) return null;
   const { scenario, agents } = file.content;
   const { key, projectId = null } = scenario;
-  // Held from here on, so that nobody deletes or changes it in between.
+  // Locked, so that it is not deleted or changed meanwhile.
   await tx.$queryRaw`
     SELECT 1 FROM scenarios WHERE tenant_id = ${tenantId} AND key = ${key}
       AND project_id IS NOT DISTINCT FROM ${projectId} FOR UPDATE`;

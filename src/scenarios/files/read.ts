@@ -7,7 +7,7 @@ async function readScenarioFile(path: string): Promise<ScenarioFile> {
   return parseScenarioFile(path, await readStart(path, maxFileBytes + 1));
 }
 
-/** At most so many bytes of a file, however large it is. */
+/** Reads at most `length` bytes of a file. */
 async function readStart(path: string, length: number): Promise<Uint8Array> {
   try {
     await using file = await open(path);
@@ -20,10 +20,8 @@ async function readStart(path: string, length: number): Promise<Uint8Array> {
 }
 
 /**
- * Reads all scenario files of a folder (*.yaml, *.yml, *.json; not those in folders below it), in the order of their
- * names.
- * @throws {ScenarioFileError} naming the file and what is wrong with it, or with the folder; also as
- *   `readScenarioFiles` does
+ * Reads all scenario files of a folder (*.yaml, *.yml, *.json; not those in subfolders), ordered by name.
+ * @throws {ScenarioFileError} naming the file or the folder, and the problem; also as `readScenarioFiles` does
  */
 export async function readScenarioFolder(folder: string): Promise<ScenarioFile[]> {
   const entries = await readdir(folder).catch((error: unknown) => {
@@ -34,9 +32,9 @@ export async function readScenarioFolder(folder: string): Promise<ScenarioFile[]
 }
 
 /**
- * Reads scenario files that are going to be imported together.
- * @throws {ScenarioFileError} naming the file and what is wrong with it; also where two files hold the same scenario, or
- *   write the same agent differently, for one tenant
+ * Reads scenario files that are to be imported together.
+ * @throws {ScenarioFileError} naming the file and the problem; also if two files contain the same scenario, or describe
+ *   the same agent differently, for one tenant
  */
 export async function readScenarioFiles(paths: readonly string[]): Promise<ScenarioFile[]> {
   const files: ScenarioFile[] = [];
@@ -48,7 +46,7 @@ export async function readScenarioFiles(paths: readonly string[]): Promise<Scena
   return files;
 }
 
-/** Whether there can be a tenant that both are for. */
+/** Whether both files can be for the same tenant. */
 function shareTenants(
   { content: { tenant: one } }: ScenarioFile,
   { content: { tenant: other } }: ScenarioFile,
@@ -60,16 +58,14 @@ function assertCompatible(file: ScenarioFile, other: ScenarioFile): void {
   const { scenario, agents } = file.content;
   const theirs = other.content;
   if (theirs.scenario.key === scenario.key && theirs.scenario.projectId === scenario.projectId) {
-    throw new ScenarioFileError(file.path, [
-      `scenario.key: ${JSON.stringify(scenario.key)} is that of ${other.path}, too`,
-    ]);
+    throw new ScenarioFileError(file.path, [`scenario.key: ${JSON.stringify(scenario.key)} is also in ${other.path}`]);
   }
   for (const [index, { handoffs: _, ...agent }] of agents.entries()) {
     const known = theirs.agents.find(({ name }) => name === agent.name);
     if (known === undefined) continue;
     const { handoffs: __, ...same } = known;
     if (isDeepStrictEqual(agent, same)) continue;
-    const problem = `agents.${index}: ${JSON.stringify(agent.name)} is written differently in ${other.path}`;
+    const problem = `agents.${index}: ${JSON.stringify(agent.name)} is described differently in ${other.path}`;
     throw new ScenarioFileError(file.path, [problem]);
   }
 }

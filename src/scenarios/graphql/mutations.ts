@@ -1,3 +1,4 @@
+import { countConversationsInScenario } from '../../conversations/write.ts';
 import { builder } from '../../graphql/builder.ts';
 import { createScenario, deleteScenario, updateScenario } from '../write.ts';
 import { ScenarioRef } from './types.ts';
@@ -97,6 +98,7 @@ builder.mutationFields((t) => ({
         description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
       }),
     },
-    resolve: (_root, args, context) => deleteScenario(context.viewer, context.agentDeps, args.id),
+    resolve: (_root, args, context) =>
+      deleteScenario(context.viewer, context.agentDeps, args.id, countConversationsInScenario),
   }),
 }));

@@ -1,4 +1,3 @@
-import { builder } from '../../graphql/builder.ts';
 import { ViewerRef } from '../../graphql/refs.ts';
 
 ViewerRef.implement({
@@ -14,11 +13,3 @@ ViewerRef.implement({
     }),
   }),
 });
-
-builder.queryField('viewer', (t) =>
-  t.field({
-    type: ViewerRef,
-    description: 'You: the user of the access token.',
-    resolve: (_root, _args, context) => context.viewer,
-  }),
-);

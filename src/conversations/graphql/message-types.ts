@@ -3,10 +3,11 @@ import { badInput } from '../../api/input.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, settleNode } from '../../graphql/selection.ts';
 import { type Attachment as AttachmentShape, storedAttachments } from '../attachment.ts';
-import { createMessage, readMessage } from '../messages.ts';
+import { readMessage } from '../messages.ts';
 import { makePreview } from '../text.ts';
 
-const MessageRole = builder.enumType('MessageRole', {
+/** Roles of messages in the graph. */
+export const MessageRole = builder.enumType('MessageRole', {
   description: 'The author of a message.',
   values: {
     USER: { description: 'The user.' },
@@ -122,53 +123,3 @@ builder.nodeRef(MessageRef, {
       readMessage(context.viewer, context.db, formatId('Message', row), includeUnder(context, info, 'Message')),
     ),
 });
-
-builder.queryField('message', (t) =>
-  t.prismaField({
-    type: MessageRef,
-    nullable: true,
-    description:
-      'One message of a conversation of the viewer. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
-    args: {
-      id: t.arg.id({
-        required: true,
-        description: 'The message’s id, such as `msg_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
-      }),
-    },
-    resolve: (query, _root, args, context) => readMessage(context.viewer, context.db, args.id, query),
-  }),
-);
-
-const CreateMessageInput = builder.inputType('CreateMessageInput', {
-  description: 'A message to add to a conversation without starting a turn.',
-  fields: (t) => ({
-    conversationId: t.id({
-      required: true,
-      description: 'The id of the conversation, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
-    }),
-    role: t.field({ type: MessageRole, required: true, description: 'The author of the message.' }),
-    content: t.string({ required: true, description: 'The text, 1 to 100,000 characters.' }),
-    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
-    runId: t.id({ description: 'The run to which the message belongs; a run of the same conversation.' }),
-    routingDecision: t.field({
-      type: 'JSON',
-      description:
-        'How the agent was chosen: a JSON object with the fields of RoutingDecision, and agent ids in place of agents. Example: `{"selectedAgents": ["agt_…"], "confidence": 1, "reasoning": "Chosen by the user."}`.',
-    }),
-    toolCalls: t.field({
-      type: 'JSON',
-      description:
-        'The finished tool calls of an ASSISTANT message, at most 100: a JSON list of objects with `id`, `name`, `arguments` (JSON text), `result`, `status` (SUCCEEDED, FAILED, DENIED or CANCELLED) and `error`. Example: `[{"id": "call_1", "name": "lookup_order", "arguments": "{}", "status": "SUCCEEDED", "result": null}]`.',
-    }),
-  }),
-});
-
-builder.mutationField('createMessage', (t) =>
-  t.prismaField({
-    type: MessageRef,
-    description: 'Adds a message to a conversation without starting a turn. Use it to import a history.',
-    args: { input: t.arg({ type: CreateMessageInput, required: true, description: 'The message.' }) },
-    resolve: (query, _root, args, context) =>
-      createMessage(context.viewer, context.db, context.feed, args.input, query),
-  }),
-);

@@ -1,0 +1,36 @@
+import { formatId } from '../api/ids.ts';
+import { notFoundOrForbidden } from '../auth/access.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+
+/** The condition for agents that the viewer may see: the tenant's shared ones and the viewer's own, without deleted ones. */
+export function visibleAgents(viewer: Viewer) {
+  return {
+    tenantId: viewer.tenantId,
+    deletedAt: null,
+    OR: [{ ownerId: null }, { ownerId: viewer.userId }],
+  };
+}
+
+/**
+ * The query whose first row is the default agent: the viewer's own default, else the tenant's, else the development
+ * agent. Only active ones.
+ */
+export function defaultAgentFirst(viewer: Viewer) {
+  return {
+    where: { AND: [visibleAgents(viewer), { isActive: true, OR: [{ isDefault: true }, { isDevelopment: true }] }] },
+    orderBy: [{ isDefault: 'desc' as const }, { ownerId: { sort: 'asc' as const, nulls: 'last' as const } }],
+  };
+}
+
+/**
+ * The error for an agent that the viewer may not see: FORBIDDEN if it belongs to somebody else, else NOT_FOUND.
+ * @param agentId the row id
+ * @param named what the message adds after the id, for an agent that was named by another object
+ * @returns the error; the caller throws it. Takes one statement
+ */
+export async function explainMissingAgent(viewer: Viewer, db: Db, agentId: string, named = '') {
+  const agent = await db.agent.findUnique({ where: { id: agentId }, select: { tenantId: true, ownerId: true } });
+  const owner = agent && { tenantId: agent.tenantId, userId: agent.ownerId };
+  return notFoundOrForbidden(viewer, `agent ${formatId('Agent', agentId)}${named}`, owner);
+}

@@ -1,0 +1,129 @@
+import { builder } from '../../graphql/builder.ts';
+import { findRun } from '../../runs/read/read.ts';
+import { createMessage } from '../messages.ts';
+import { updateChatSettings } from '../settings.ts';
+import { createConversation, updateConversation } from '../write.ts';
+import { AttachmentInput, MessageRef, MessageRole } from './message-types.ts';
+import { ChatSettingsRef, ConversationRef } from './types.ts';
+
+const CreateConversationInput = builder.inputType('CreateConversationInput', {
+  description: 'The properties of a new conversation. All of them are optional.',
+  fields: (t) => ({
+    title: t.string({
+      description: 'The title, 1 to 200 characters. If omitted, the title is taken from the first user message.',
+    }),
+    scenarioKey: t.string({
+      description:
+        'The key of an active scenario, such as `support`. Its agents take part in the conversation. If omitted, one agent answers and no handoffs are made.',
+    }),
+    agentId: t.id({
+      description:
+        'The agent that answers first; with `scenarioKey`, a member of the scenario. If omitted, the root agent of the scenario or, without a scenario, the default agent.',
+    }),
+    projectId: t.id({
+      description:
+        'A key of your own that groups conversations, 1 to 255 characters. Example: `web-shop`. Scenarios of the same project take precedence.',
+    }),
+  }),
+});
+
+const UpdateConversationInput = builder.inputType('UpdateConversationInput', {
+  description:
+    'The changes to a conversation. Omitted fields stay as they are; null restores the value of a new conversation.',
+  fields: (t) => ({
+    title: t.string({
+      description: 'The new title, 1 to 200 characters. If null, the title is taken from the first user message.',
+    }),
+    scenarioKey: t.string({
+      description: 'The key of another scenario. Its root agent becomes the active agent. Null removes the scenario.',
+    }),
+    agentId: t.id({
+      description:
+        'The new active agent, which answers next. If null, the root agent of the scenario or, without a scenario, the default agent.',
+    }),
+  }),
+});
+
+const CreateMessageInput = builder.inputType('CreateMessageInput', {
+  description: 'A message to add to a conversation without starting a turn.',
+  fields: (t) => ({
+    conversationId: t.id({
+      required: true,
+      description: 'The id of the conversation, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+    }),
+    role: t.field({ type: MessageRole, required: true, description: 'The author of the message.' }),
+    content: t.string({ required: true, description: 'The text, 1 to 100,000 characters.' }),
+    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
+    runId: t.id({ description: 'The run to which the message belongs; a run of the same conversation.' }),
+    routingDecision: t.field({
+      type: 'JSON',
+      description:
+        'How the agent was chosen: a JSON object with the fields of RoutingDecision, and agent ids in place of agents. Example: `{"selectedAgents": ["agt_…"], "confidence": 1, "reasoning": "Chosen by the user."}`.',
+    }),
+    toolCalls: t.field({
+      type: 'JSON',
+      description:
+        'The finished tool calls of an ASSISTANT message, at most 100: a JSON list of objects with `id`, `name`, `arguments` (JSON text), `result`, `status` (SUCCEEDED, FAILED, DENIED or CANCELLED) and `error`. Example: `[{"id": "call_1", "name": "lookup_order", "arguments": "{}", "status": "SUCCEEDED", "result": null}]`.',
+    }),
+  }),
+});
+
+const UpdateChatSettingsInput = builder.inputType('UpdateChatSettingsInput', {
+  description: 'The changes to the settings. Omitted fields stay as they are; null restores the default.',
+  fields: (t) => ({
+    enabledTools: t.stringList({
+      description:
+        'The names of the tools that turns may use, at most 100. Names that are enabled already are accepted even if the tool is unavailable. Null or empty: all tools of the agent.',
+    }),
+    enabledAgents: t.idList({
+      description:
+        'The ids of the agents that may take part in turns, at most 100. Null or empty: all agents of the scenario.',
+    }),
+    model: t.string({
+      description:
+        'A model that replaces the agent’s own, 1 to 200 characters. Example: `gpt-5-mini`. Null: the agent’s own model.',
+    }),
+    temperature: t.float({
+      description:
+        'The sampling temperature, 0.0 to 2.0. Null and 0.7 count as not set: the agent’s own temperature applies, otherwise the model’s.',
+    }),
+    maxTokens: t.int({ description: 'The maximum number of tokens of one model answer, 1 to 32,000. Null: 2,000.' }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  createConversation: t.prismaField({
+    type: ConversationRef,
+    description: 'Creates a conversation of the viewer.',
+    args: { input: t.arg({ type: CreateConversationInput, description: 'The properties of the conversation.' }) },
+    resolve: (query, _root, args, context) => createConversation(context.viewer, context.db, args.input, query),
+  }),
+  updateConversation: t.prismaField({
+    type: ConversationRef,
+    description:
+      'Changes the title, the scenario or the active agent of a conversation. Running turns keep the scenario and the agents with which they started.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The conversation’s id, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      input: t.arg({ type: UpdateConversationInput, required: true, description: 'The fields to change.' }),
+    },
+    resolve: (query, _root, args, context) =>
+      updateConversation(context.viewer, context.db, context.feed, args.id, args.input, query),
+  }),
+  createMessage: t.prismaField({
+    type: MessageRef,
+    description: 'Adds a message to a conversation without starting a turn. Use it to import a history.',
+    args: { input: t.arg({ type: CreateMessageInput, required: true, description: 'The message.' }) },
+    resolve: (query, _root, args, context) =>
+      createMessage(context.viewer, { db: context.db, feed: context.feed, findRun }, args.input, query),
+  }),
+  updateChatSettings: t.prismaField({
+    type: ChatSettingsRef,
+    description: 'Changes the viewer’s settings. They apply to turns that start afterwards.',
+    args: { input: t.arg({ type: UpdateChatSettingsInput, required: true, description: 'The fields to change.' }) },
+    resolve: (query, _root, args, context) =>
+      updateChatSettings(context.viewer, context.db, context.agentDeps.toolNames, args.input, query),
+  }),
+}));

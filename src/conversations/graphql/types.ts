@@ -1,0 +1,98 @@
+import { formatId } from '../../api/ids.ts';
+import { estimatePageSize } from '../../api/paging.ts';
+import { builder } from '../../graphql/builder.ts';
+import { AgentRef } from '../../graphql/refs.ts';
+import { includeUnder, settleNode, toNodes } from '../../graphql/selection.ts';
+import { buildMessagePage, messageList, selectMessagePage } from '../message-page.ts';
+import { readConversation } from '../read.ts';
+import { MessageRef } from './message-types.ts';
+
+/** The two directions of an order, in the graph. */
+export const OrderDirection = builder.enumType('OrderDirection', {
+  description: 'The direction of an order.',
+  values: {
+    ASC: { description: 'Ascending: the oldest, smallest or alphabetically first item comes first.' },
+    DESC: { description: 'Descending: the newest, largest or alphabetically last item comes first.' },
+  } as const,
+});
+
+/** Conversations in the graph. */
+export const ConversationRef = builder.prismaObject('Conversation', {
+  fields: (t) => ({
+    title: t.exposeString('title', {}),
+    userId: t.exposeString('userId', {}),
+    scenario: t.relation('scenario', {
+      nullable: true,
+      description:
+        'The scenario of the conversation: its agents and their handoffs. Null if it was created without one.',
+    }),
+    messageCount: t.exposeInt('messageCount', { description: 'The number of messages.' }),
+    lastMessage: t.field({
+      type: MessageRef,
+      nullable: true,
+      description: 'The newest message. Null if there is none yet.',
+      select: (_args, _context, nested) => ({ messages: nested({ take: 1, orderBy: { position: 'desc' } }) }),
+      resolve: (conversation) => conversation.messages[0] ?? null,
+    }),
+    messages: t.connection(
+      {
+        type: MessageRef,
+        description: 'The messages of the conversation. 100 per page by default, at most 500.',
+        args: {
+          order: t.arg({
+            type: OrderDirection,
+            defaultValue: 'ASC',
+            description: 'ASC lists the oldest message first, DESC the newest.',
+          }),
+        },
+        complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, messageList.defaultSize) }),
+        select: (args, _context, nested) => ({ messages: nested(selectMessagePage(args), toNodes) }),
+        resolve: (conversation, args) => buildMessagePage(conversation, conversation.messages, args),
+      },
+      { name: 'MessageConnection', description: 'One page of a list of messages.' },
+      { name: 'MessageEdge', description: 'A message in a list, with its cursor.' },
+    ),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the conversation was created.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+  }),
+});
+
+builder.nodeRef(ConversationRef, {
+  id: { resolve: (conversation: typeof ConversationRef.$inferType) => conversation.id },
+  loadWithoutCache: (row, context, info) =>
+    settleNode(
+      readConversation(
+        context.viewer,
+        context.db,
+        formatId('Conversation', row),
+        includeUnder(context, info, 'Conversation'),
+      ),
+    ),
+});
+
+/** Settings of a viewer in the graph. */
+export const ChatSettingsRef = builder.prismaObject('ChatSettings', {
+  fields: (t) => ({
+    id: t.id({
+      description: 'The id of the settings, such as `set_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      resolve: (settings) => formatId('ChatSettings', settings.id),
+    }),
+    enabledTools: t.exposeStringList('enabledTools', {}),
+    enabledAgents: t.field({
+      type: [AgentRef],
+      description: 'The agents that may take part in turns. If empty, all agents of the scenario.',
+      select: (_args, _context, nested) => ({
+        enabledAgents: { orderBy: { position: 'asc' }, include: { agent: nested() } },
+      }),
+      resolve: (settings) => settings.enabledAgents.map((enabled) => enabled.agent),
+    }),
+    model: t.exposeString('model', { nullable: true }),
+    temperature: t.exposeFloat('temperature', {
+      description:
+        'The sampling temperature, 0.0 to 2.0. The default, 0.7, counts as not set: the agent’s own temperature applies, otherwise the model’s.',
+    }),
+    maxTokens: t.exposeInt('maxTokens', {}),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the settings were first changed.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the settings were last changed.' }),
+  }),
+});

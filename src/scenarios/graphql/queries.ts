@@ -1,0 +1,40 @@
+import { estimatePageSize } from '../../api/paging.ts';
+import { builder } from '../../graphql/builder.ts';
+import { includeUnder, toNodes } from '../../graphql/selection.ts';
+import { listScenarios, readScenario } from '../read.ts';
+import { ScenarioRef } from './types.ts';
+
+builder.queryFields((t) => ({
+  scenarios: t.connection(
+    {
+      type: ScenarioRef,
+      description: 'The tenant’s scenarios, oldest first. 50 per page by default, at most 100.',
+      args: {
+        projectId: t.arg.string({
+          description:
+            'Return only scenarios that conversations of this project can use: those of the project, and those of the tenant whose keys the project does not have itself.',
+        }),
+      },
+      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      resolve: (_root, args, context, info) =>
+        listScenarios(context.viewer, context.db, args, includeUnder(context, info, 'Scenario', toNodes)),
+    },
+    { name: 'ScenarioConnection', description: 'One page of a list of scenarios.' },
+    { name: 'ScenarioEdge', description: 'A scenario in a list, with its cursor.' },
+  ),
+  scenario: t.prismaField({
+    type: ScenarioRef,
+    nullable: true,
+    description:
+      'One scenario of the tenant, by `id` or by `key`; give exactly one of the two. NOT_FOUND if it does not exist.',
+    args: {
+      id: t.arg.id({ description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.' }),
+      key: t.arg.string({ description: 'The scenario’s key, such as `support`.' }),
+      projectId: t.arg.string({
+        description:
+          'With `key`: return the scenario that a conversation of this project gets. A scenario of the project takes precedence over the tenant’s.',
+      }),
+    },
+    resolve: (query, _root, args, context) => readScenario(context.viewer, context.db, args, query),
+  }),
+}));
