@@ -312,7 +312,7 @@ describe('the seed', () => {
     ['an unknown field', { agents, scenario: [] }, /scenario/],
     ['an unknown field of an agent', { agents: [{ ...agents[0], model: 'x' }] }, /agents\.0.*model/],
     ['an agent without instructions', { agents: [{ name: 'a' }] }, /agents\.0\.instructions/],
-    ['a name twice', { agents: [agents[0], agents[0]] }, /agents\.1\.name: "a" is there twice/],
+    ['a name twice', { agents: [agents[0], agents[0]] }, /agents\.1\.name: "a" is duplicated/],
     [
       'two defaults',
       { agents: agents.map((agent) => ({ ...agent, isDefault: true })) },
@@ -321,7 +321,7 @@ describe('the seed', () => {
     [
       'a root outside',
       { agents, scenarios: [{ ...scenario, root: 'c' }] },
-      /scenarios\.0\.root: "c" is no agent of the scenario "s"/,
+      /scenarios\.0\.root: "c" is not an agent of the scenario "s"/,
     ],
     [
       'a member that is no agent',

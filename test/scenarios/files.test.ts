@@ -132,8 +132,8 @@ describe('a scenario file', () => {
       { ...file, agents: [{ ...one, tools: ['a b'] }, two] },
       /agents\.0\.tools\.0: must be the name/,
     ],
-    ['a root outside', written('f', [], { root: 'x' }), /scenario\.root: "x" is no agent of the scenario "f"/],
-    ['an agent twice', { ...file, agents: [one, two, two] }, /agents\.2\.name: "f_two" is there twice/],
+    ['a root outside', written('f', [], { root: 'x' }), /scenario\.root: "x" is not an agent of the scenario "f"/],
+    ['an agent twice', { ...file, agents: [one, two, two] }, /agents\.2\.name: "f_two" is duplicated/],
     [
       'a handoff to nobody',
       { ...file, agents: [one] },
@@ -147,7 +147,7 @@ describe('a scenario file', () => {
     [
       'an agent that cannot be reached',
       { ...file, agents: [{ ...one, handoffs: [] }, two] },
-      /agents\.1\.name: no handoffs lead/,
+      /agents\.1\.name: ".*" cannot be reached from the root/,
     ],
     ['an inactive agent', { ...file, agents: [one, { ...two, isActive: false }] }, /agents\.1\.isActive: "f_two"/],
     [
@@ -320,11 +320,11 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     const unknown = { provider: 'acme-ai', model: 'm' };
     const metadata = { provider: 'custom', model: 'm', apiUrl: 'http://169.254.169.254/v1' };
     for (const [content, says] of [
-      [written('bad', [{ handoffs: [] }]), /agents\.1\.name: no handoffs lead/],
+      [written('bad', [{ handoffs: [] }]), /agents\.1\.name: ".*" cannot be reached from the root/],
       [written('bad', [{ llm: unknown }]), /agents\.0\.llm\.provider must be one of/],
       [written('bad', [{ llm: metadata }]), /agents\.0\.llm\.apiUrl is that of a metadata service/],
       [{ ...written('bad'), tenant: 'other' }, /tenant: it is for "other", not for "acme"/],
-      [written('good'), /scenario\.key: "good" is that of /],
+      [written('good'), /scenario\.key: "good" is also in /],
       [
         { ...written('bad'), agents: [...written('bad').agents, { ...written('good').agents[0], instructions: 'x' }] },
         /agents\./,

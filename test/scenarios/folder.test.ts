@@ -186,7 +186,7 @@ test('A file that is wrong stops the start; the message names it, the position a
     ],
     [
       JSON.stringify({ version: 1, scenario: { key: 'good', name: 'n', root: 'guide' }, agents: [guide] }),
-      /b-bad\.yaml.*\n.*scenario\.key: "good" is that of .*a-good\.json/,
+      /b-bad\.yaml.*\n.*scenario\.key: "good" is also in .*a-good\.json/,
     ],
     [
       JSON.stringify({
@@ -194,7 +194,7 @@ test('A file that is wrong stops the start; the message names it, the position a
         scenario: { key: 'k', name: 'n', root: 'guide' },
         agents: [{ ...guide, instructions: 'Other.' }],
       }),
-      /b-bad\.yaml.*\n.*agents\.0: "guide" is written differently in .*a-good\.json/,
+      /b-bad\.yaml.*\n.*agents\.0: "guide" is described differently in .*a-good\.json/,
     ],
     [
       JSON.stringify({

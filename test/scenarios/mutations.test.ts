@@ -128,7 +128,7 @@ describe('createScenario', () => {
     expect(answers.filter(({ errors }) => errors.length === 0)).toHaveLength(1);
     for (const { errors } of answers) {
       for (const error of errors) {
-        expect(error).toMatchObject({ code: 'CONFLICT', message: 'There is a scenario with the key "one" already.' });
+        expect(error).toMatchObject({ code: 'CONFLICT', message: 'There is already a scenario with the key "one".' });
       }
     }
     expect(await graph.db.scenario.count({ where: { tenantId: 'acme', key: 'one' } })).toBe(1);
@@ -155,13 +155,13 @@ describe('createScenario', () => {
 describe('wrong input of scenario mutations', () => {
   const absent = `agt_${randomUUID()}`;
   const cases: [what: string, changes: () => Record<string, unknown>, path: (string | number)[], says: RegExp][] = [
-    ['a root outside', () => ({ rootAgentId: ids.orders }), ['rootAgentId'], /"orders" is no agent of the scenario/],
-    ['no members', () => ({ agents: [] }), ['rootAgentId'], /"supervisor" is no agent of the scenario/],
+    ['a root outside', () => ({ rootAgentId: ids.orders }), ['rootAgentId'], /"orders" is not an agent of the scenario/],
+    ['no members', () => ({ agents: [] }), ['rootAgentId'], /"supervisor" is not an agent of the scenario/],
     [
       'a dangling handoff',
       () => ({ agents: [member('supervisor', 'billing'), member('billing', 'supervisor', 'orders')] }),
       ['agents', 1, 'handoffs', 1, 'toAgentId'],
-      /input\.agents\.1\.handoffs\.1\.toAgentId: "billing" hands off to "orders", which is no agent of the scenario/,
+      /input\.agents\.1\.handoffs\.1\.toAgentId: "billing" hands off to "orders", which is not an agent of the scenario/,
     ],
     [
       'a handoff to an agent that there is not',
@@ -185,19 +185,19 @@ describe('wrong input of scenario mutations', () => {
       'a member twice',
       () => ({ agents: [member('supervisor', 'billing'), member('billing'), member('supervisor')] }),
       ['agents', 2, 'agentId'],
-      /"supervisor" is there twice/,
+      /"supervisor" is duplicated/,
     ],
     [
       'a member that cannot be reached',
       () => ({ agents: [member('supervisor', 'billing'), member('billing'), member('orders', 'supervisor')] }),
       ['agents', 2, 'agentId'],
-      /no handoffs lead from the root "supervisor" to "orders"/,
+      /"orders" cannot be reached from the root "supervisor" by handoffs/,
     ],
     [
       'a circle that cannot be reached',
       () => ({ agents: [member('supervisor'), member('billing', 'orders'), member('orders', 'billing')] }),
       ['agents', 1, 'agentId'],
-      /no handoffs lead from the root "supervisor" to "billing"/,
+      /"billing" cannot be reached from the root "supervisor" by handoffs/,
     ],
     [
       'an inactive member',
@@ -437,7 +437,7 @@ describe('projects', () => {
     const own = await newScenario({ key: 'sales', name: 'Own', projectId: 'north', rootAgentId: ids.billing });
     const conflict = await graph.query(admin, create, { input: inputOf({ key: 'sales', projectId: 'north' }) });
     expect(conflict.errors).toMatchObject([
-      { code: 'CONFLICT', message: 'There is a scenario with the key "sales" in the project "north" already.' },
+      { code: 'CONFLICT', message: 'There is already a scenario with the key "sales" in the project "north".' },
     ]);
     const only = await newScenario({ key: 'only', projectId: 'north' });
 

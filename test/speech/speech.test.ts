@@ -64,7 +64,7 @@ describe('the demo speaks', () => {
 
   test.each([
     ['nothing', '', 'text must be 1 to 10,000 characters long, and it has 0.'],
-    ['spaces', '  \n', 'text must hold something that can be spoken.'],
+    ['spaces', '  \n', 'text must contain something that can be spoken.'],
     ['too much', 'x'.repeat(10_001), 'text must be 1 to 10,000 characters long, and it has 10,001.'],
     ['a lone surrogate', 'x\ud800', 'text must be well-formed Unicode: it contains a lone surrogate.'],
   ])('The demo does not speak %s', async (_, text, message) => {
@@ -283,6 +283,6 @@ test('Without a speech provider, speak says so', async () => {
   await using silent = await startTestApp();
   expect(await silent.query(speak, { text: 'Hello?' })).toMatchObject({
     status: 409,
-    errors: [{ message: expect.stringContaining('does not speak'), extensions: { code: 'CONFLICT' } }],
+    errors: [{ message: expect.stringContaining('cannot speak'), extensions: { code: 'CONFLICT' } }],
   });
 });

@@ -209,7 +209,7 @@ test('Without a transcription provider the mutation says so; RATE_LIMIT_SPEECH c
   await using deaf = await startTestApp({ env: { RATE_LIMIT_SPEECH: '1/60' } });
   expect(await listen(wav, 'a.wav', deaf)).toMatchObject({
     status: 409,
-    errors: [{ message: expect.stringContaining('does not listen'), extensions: { code: 'CONFLICT' } }],
+    errors: [{ message: expect.stringContaining('cannot listen'), extensions: { code: 'CONFLICT' } }],
   });
   expect(await listen(wav, 'a.wav', deaf)).toMatchObject({
     status: 429,
