@@ -4,21 +4,21 @@ import { ask, writeAsk } from './answer.ts';
 import type { Round } from './round.ts';
 import { answerCalls } from './rpc.ts';
 import { median, percentile } from './statistics.ts';
-import { seat, TurnClient } from './turn-client.ts';
+import { slot, TurnClient } from './turn-client.ts';
 
 // The load client, in a process of its own: one socket per turn, every token checked.
 
 let clients: TurnClient[] = [];
 
 answerCalls({
-  /** Opens a socket for each seat. */
+  /** Opens a socket for each slot. */
   async connect(params) {
     for (const client of clients) client.close();
     clients = [];
-    const seats = z.array(seat).parse(params);
+    const slots = z.array(slot).parse(params);
     const batch = 50;
-    for (let from = 0; from < seats.length; from += batch) {
-      clients.push(...(await Promise.all(seats.slice(from, from + batch).map((one) => TurnClient.connect(one)))));
+    for (let from = 0; from < slots.length; from += batch) {
+      clients.push(...(await Promise.all(slots.slice(from, from + batch).map((one) => TurnClient.connect(one)))));
     }
     return clients.length;
   },

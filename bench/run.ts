@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { openLab, type Scenario } from './lab.ts';
+import { openHarness, type Scenario } from './harness.ts';
 import { measureAgents } from './scenarios/agents.ts';
 import { measureFirehose } from './scenarios/firehose.ts';
 import { measureFirstToken } from './scenarios/first-token.ts';
@@ -46,7 +46,7 @@ if (unknown.length > 0) {
 }
 
 console.log(`Node ${process.version}, ${cpus().length} cores, ${process.platform}-${process.arch}`);
-await using lab = await openLab({
+await using harness = await openHarness({
   quick: values.quick,
   databaseUrl: process.env.DATABASE_URL ?? null,
   profileDir: values.profile ?? null,
@@ -55,7 +55,7 @@ await using lab = await openLab({
 for (const [name, measure] of Object.entries(scenarios)) {
   if (!chosen.includes(name)) continue;
   try {
-    const { title, columns, rows, notes } = await measure(lab);
+    const { title, columns, rows, notes } = await measure(harness);
     console.log(`\n${title}\n\n${writeTable(columns, rows)}\n\n${notes.join('\n')}`);
   } catch (error) {
     console.error(`\n${name} FAILED:`, error);

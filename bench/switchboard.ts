@@ -6,15 +6,15 @@ import { z } from 'zod';
 import { mintDevelopmentToken } from '../src/auth/development.ts';
 import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
 import { applyMigrations } from '../src/database/migrate.ts';
-import type { Contestant } from './contestants.ts';
-import type { Lab } from './lab.ts';
+import type { Harness } from './harness.ts';
 import { Child } from './rpc.ts';
-import type { Seat } from './turn-client.ts';
+import type { System } from './systems.ts';
+import type { Slot } from './turn-client.ts';
 
 /** Where Switchboard keeps its rows: in the embedded database, or on the server of DATABASE_URL. */
 export type DatabaseKind = 'embedded' | 'postgresql';
 
-export interface Switchboard extends Contestant {
+export interface Switchboard extends System {
   /** Asks over HTTP, as a user. @throws on any error in the answer */
   ask<Schema extends z.ZodType>(
     user: string,
@@ -36,13 +36,13 @@ const answer = z.object({ data: z.unknown().optional(), errors: z.array(z.unknow
  */
 export async function startSwitchboard(
   kind: DatabaseKind,
-  lab: Lab,
+  harness: Harness,
   options: { readonly probe: readonly string[]; readonly fill?: (databaseUrl: string) => Promise<void> },
 ): Promise<Switchboard> {
   await using opening = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'switchboard-bench-'));
   opening.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const databaseUrl = kind === 'postgresql' ? await createDatabase(lab, opening) : null;
+  const databaseUrl = kind === 'postgresql' ? await createDatabase(harness, opening) : null;
   if (options.fill) await fillDatabase(databaseUrl, dataDir, options.fill);
 
   const child = opening.use(
@@ -51,12 +51,12 @@ export async function startSwitchboard(
       env: {
         DATA_DIR: dataDir,
         PORT: '0',
-        OPENAI_BASE_URL: lab.endpointUrl,
+        OPENAI_BASE_URL: harness.endpointUrl,
         MODEL: 'bench',
-        ...lab.settings,
+        ...harness.settings,
         ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }),
       },
-      execArgv: [...options.probe, ...lab.profileArguments],
+      execArgv: [...options.probe, ...harness.profileArguments],
     }),
   );
   const address = new URL(await child.waitForOutput(/"url":"([^"]+)".*"listening"/));
@@ -84,23 +84,23 @@ export async function startSwitchboard(
     name: child.name,
     child,
     ask,
-    async prepareSeats(turns) {
-      const seats: Seat[] = [];
+    async prepareSlots(turns) {
+      const slots: Slot[] = [];
       for (let place = 0; place < turns; place++) {
         const user = `user-${place % users}`;
         const document = 'mutation { createConversation { id } }';
         const { createConversation } = await ask(user, document, {}, created);
         const url = `ws://${address.host}/graphql`;
-        seats.push({ protocol: 'graphql', url, token: await tokenOf(user), conversationId: createConversation.id });
+        slots.push({ protocol: 'graphql', url, token: await tokenOf(user), conversationId: createConversation.id });
       }
-      return seats;
+      return slots;
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
 /** A new database on the server of DATABASE_URL, migrated, dropped in the end. */
-export async function createDatabase({ databaseUrl }: Lab, opening: AsyncDisposableStack): Promise<string> {
+export async function createDatabase({ databaseUrl }: Harness, opening: AsyncDisposableStack): Promise<string> {
   if (databaseUrl === null) throw new Error('DATABASE_URL is not set.');
   const name = `switchboard_bench_${crypto.randomUUID().replaceAll('-', '')}`;
   const administer = async (sql: string) => {

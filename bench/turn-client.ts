@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { type Answer, type Ask, writeAnswer, writeAsk } from './answer.ts';
 
 /** Where a turn is asked for, and as whom. */
-export const seat = z.strictObject({
+export const slot = z.strictObject({
   protocol: z.enum(['graphql', 'plain']),
   url: z.string(),
   token: z.string(),
   conversationId: z.string(),
 });
-export type Seat = z.infer<typeof seat>;
+export type Slot = z.infer<typeof slot>;
 
 /** What a client saw of a turn that came through whole. Times in milliseconds. */
 export interface SeenTurn {
@@ -42,25 +42,25 @@ const patienceMs = 120_000;
 
 /** A client on a socket of its own that asks for one turn and checks every token of it. */
 export class TurnClient {
-  readonly #seat: Seat;
+  readonly #slot: Slot;
   readonly #socket: WebSocket;
 
-  private constructor(seat: Seat, socket: WebSocket) {
-    this.#seat = seat;
+  private constructor(slot: Slot, socket: WebSocket) {
+    this.#slot = slot;
     this.#socket = socket;
   }
 
   /** Opens the socket, and waits until it may be used. */
-  static async connect(seat: Seat): Promise<TurnClient> {
-    const graphql = seat.protocol === 'graphql';
-    const socket = new WebSocket(seat.url, graphql ? 'graphql-transport-ws' : [], { perMessageDeflate: false });
+  static async connect(slot: Slot): Promise<TurnClient> {
+    const graphql = slot.protocol === 'graphql';
+    const socket = new WebSocket(slot.url, graphql ? 'graphql-transport-ws' : [], { perMessageDeflate: false });
     await once(socket, 'open');
     if (graphql) {
       const acknowledged = once(socket, 'message');
-      socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${seat.token}` } }));
+      socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${slot.token}` } }));
       await acknowledged;
     }
-    return new TurnClient(seat, socket);
+    return new TurnClient(slot, socket);
   }
 
   close(): void {
@@ -88,7 +88,7 @@ export class TurnClient {
       this.#socket.on('message', (data) => {
         try {
           const message: unknown = JSON.parse(String(data));
-          const end = this.#seat.protocol === 'plain' ? watch.see(frameOf(message)) : this.#readMessage(message, watch);
+          const end = this.#slot.protocol === 'plain' ? watch.see(frameOf(message)) : this.#readMessage(message, watch);
           if (end) settle(watch.finish());
         } catch (error) {
           settle(error instanceof Error ? error : new Error(String(error)));
@@ -102,8 +102,8 @@ export class TurnClient {
 
   #request(asked: Ask): string {
     const content = writeAsk(asked);
-    if (this.#seat.protocol === 'plain') return content;
-    const input = { conversationId: this.#seat.conversationId, content, idempotencyKey: crypto.randomUUID() };
+    if (this.#slot.protocol === 'plain') return content;
+    const input = { conversationId: this.#slot.conversationId, content, idempotencyKey: crypto.randomUUID() };
     return JSON.stringify({ id: '1', type: 'subscribe', payload: { query: document, variables: { input } } });
   }
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { writeAsk } from '../answer.ts';
-import { takeStatements } from '../contestants.ts';
-import type { Lab, Report } from '../lab.ts';
+import type { Harness, Report } from '../harness.ts';
 import { probe } from '../probe-arguments.ts';
 import { median, percentile } from '../statistics.ts';
 import { startSwitchboard } from '../switchboard.ts';
+import { takeStatements } from '../systems.ts';
 
 const ids = z.object({ createAgent: z.object({ id: z.string() }) });
 const conversation = z.object({ createConversation: z.object({ id: z.string() }) });
@@ -17,11 +17,11 @@ const start = 'mutation ($input: ChatTurnInput!) { startRun(input: $input) { id 
 const choose = 'mutation ($id: ID!) { setDefaultAgent(id: $id) { id } }';
 
 /** How long after the answer of setDefaultAgent the next turn has begun with the new agent. */
-export async function measureAgents(lab: Lab): Promise<Report> {
-  const switches = lab.quick ? 10 : 100;
+export async function measureAgents(harness: Harness): Promise<Report> {
+  const switches = harness.quick ? 10 : 100;
   const rows: string[][] = [];
-  for (const kind of lab.databases) {
-    await using switchboard = await startSwitchboard(kind, lab, { probe });
+  for (const kind of harness.databases) {
+    await using switchboard = await startSwitchboard(kind, harness, { probe });
     const agents: string[] = [];
     for (const name of ['first', 'second']) {
       const input = { name, instructions: 'Be brief.', llm: null };

@@ -1,12 +1,12 @@
-import { interleave, type Lab, type Report, startContestants } from '../lab.ts';
+import { type Harness, interleave, type Report, startSystems } from '../harness.ts';
 import { median } from '../statistics.ts';
 
 /** Turns as fast as the endpoint can: tokens per CPU second, against day-one. */
-export async function measureFirehose(lab: Lab): Promise<Report> {
+export async function measureFirehose(harness: Harness): Promise<Report> {
   await using stack = new AsyncDisposableStack();
-  const [turns, tokens, rounds] = lab.quick ? [10, 2_000, 2] : [10, 10_000, 5];
-  const contestants = await startContestants(lab, ['limit', 'day-one', ...lab.databases], stack);
-  const measured = await interleave(lab, contestants, rounds, turns, { tokens, perSecond: 0 });
+  const [turns, tokens, rounds] = harness.quick ? [10, 2_000, 2] : [10, 10_000, 5];
+  const systems = await startSystems(harness, ['limit', 'day-one', ...harness.databases], stack);
+  const measured = await interleave(harness, systems, rounds, turns, { tokens, perSecond: 0 });
   const dayOne = measured.get('day-one') ?? [];
 
   const rows = [...measured].map(([name, list]) => [

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Lab, type Report, startContestants } from '../lab.ts';
+import { type Harness, type Report, startSystems } from '../harness.ts';
 import { round } from '../round.ts';
 import { median, percentile } from '../statistics.ts';
 
@@ -7,19 +7,19 @@ const asked = { tokens: 5, perSecond: 50 };
 const warmUps = 10;
 
 /** One turn after another: how much later than from the endpoint itself the first token comes. */
-export async function measureFirstToken(lab: Lab): Promise<Report> {
+export async function measureFirstToken(harness: Harness): Promise<Report> {
   await using stack = new AsyncDisposableStack();
-  const turns = lab.quick ? 20 : 100;
-  const contestants = await startContestants(lab, ['limit', 'day-one', ...lab.databases], stack);
+  const turns = harness.quick ? 20 : 100;
+  const systems = await startSystems(harness, ['limit', 'day-one', ...harness.databases], stack);
   const direct: number[] = [];
-  const measured = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
+  const measured = new Map<string, number[]>(systems.map(({ name }) => [name, []]));
   for (let turn = 0; turn < warmUps + turns; turn++) {
-    const own = await lab.load.call('askEndpoint', { url: lab.endpointUrl, asked }, z.number());
+    const own = await harness.load.call('askEndpoint', { url: harness.endpointUrl, asked }, z.number());
     if (turn >= warmUps) direct.push(own);
-    for (const contestant of contestants) {
-      await lab.load.call('connect', await contestant.prepareSeats(1), z.int());
-      const { firstTokenMs } = await lab.load.call('run', asked, round);
-      if (turn >= warmUps) measured.get(contestant.name)?.push(firstTokenMs);
+    for (const system of systems) {
+      await harness.load.call('connect', await system.prepareSlots(1), z.int());
+      const { firstTokenMs } = await harness.load.call('run', asked, round);
+      if (turn >= warmUps) measured.get(system.name)?.push(firstTokenMs);
     }
   }
   const base = median(direct);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { readMemory } from '../contestants.ts';
-import { type Lab, measureRound, type Report, startContestants } from '../lab.ts';
+import { type Harness, measureRound, type Report, startSystems } from '../harness.ts';
+import { readMemory } from '../systems.ts';
 
 const asked = { tokens: 200, perSecond: 50 };
 const turns = 500;
@@ -9,20 +9,20 @@ const turns = 500;
 const allowance = { bytes: 5 * 2 ** 20, part: 0.05 };
 
 /** 500 turns at once, again and again: none may be lost, and memory has to come back. */
-export async function measureFlood(lab: Lab): Promise<Report> {
+export async function measureFlood(harness: Harness): Promise<Report> {
   await using stack = new AsyncDisposableStack();
-  const rounds = lab.quick ? 3 : 6;
+  const rounds = harness.quick ? 3 : 6;
   const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
   const rows: string[][] = [];
-  for (const contestant of await startContestants(lab, lab.databases, stack)) {
+  for (const system of await startSystems(harness, harness.databases, stack)) {
     const heaps: number[] = [];
-    const idle = await readMemory(contestant);
-    rows.push([`${contestant.name}, before`, '', '', '', '', megabytes(idle.rss), megabytes(idle.heapUsed)]);
+    const idle = await readMemory(system);
+    rows.push([`${system.name}, before`, '', '', '', '', megabytes(idle.rss), megabytes(idle.heapUsed)]);
     for (let count = 1; count <= rounds; count++) {
-      const seen = await measureRound(lab, contestant, turns, asked);
-      await lab.load.call('connect', [], z.int());
+      const seen = await measureRound(harness, system, turns, asked);
+      await harness.load.call('connect', [], z.int());
       await sleep(500);
-      const { rss, heapUsed } = await readMemory(contestant);
+      const { rss, heapUsed } = await readMemory(system);
       heaps.push(heapUsed);
       rows.push([
         `  round ${count}`,
@@ -37,7 +37,7 @@ export async function measureFlood(lab: Lab): Promise<Report> {
     const [, second = 0] = heaps;
     const last = heaps.at(-1) ?? 0;
     if (last > second * (1 + allowance.part) + allowance.bytes) {
-      throw new Error(`${contestant.name}: the heap grew from ${megabytes(second)} to ${megabytes(last)} MB.`);
+      throw new Error(`${system.name}: the heap grew from ${megabytes(second)} to ${megabytes(last)} MB.`);
     }
   }
   return {

@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 import { z } from 'zod';
-import { takeStatements } from '../contestants.ts';
-import type { Lab, Report } from '../lab.ts';
+import type { Harness, Report } from '../harness.ts';
 import { probe } from '../probe-arguments.ts';
 import { median, percentile } from '../statistics.ts';
 import { startSwitchboard } from '../switchboard.ts';
+import { takeStatements } from '../systems.ts';
 
 const conversations = 10_000;
 const messagesEach = 4;
@@ -27,11 +27,11 @@ const page = z.object({
 const document = `{ conversations(first: 50) { edges { node { title messageCount lastMessage { content } } } } }`;
 
 /** The first page of 10,000 conversations with counts and last messages: time and statements. */
-export async function measureList(lab: Lab): Promise<Report> {
-  const asks = lab.quick ? 20 : 200;
+export async function measureList(harness: Harness): Promise<Report> {
+  const asks = harness.quick ? 20 : 200;
   const rows: string[][] = [];
-  for (const kind of lab.databases) {
-    await using switchboard = await startSwitchboard(kind, lab, { probe, fill });
+  for (const kind of harness.databases) {
+    await using switchboard = await startSwitchboard(kind, harness, { probe, fill });
     const ask = () => switchboard.ask('reader', document, {}, page);
     for (let count = 0; count < 10; count++) await ask();
     const times: number[] = [];

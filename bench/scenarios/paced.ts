@@ -1,12 +1,12 @@
-import { interleave, type Lab, type Report, startContestants } from '../lab.ts';
+import { type Harness, interleave, type Report, startSystems } from '../harness.ts';
 import { median } from '../statistics.ts';
 
 /** 100 turns at once at 50 tokens a second: server CPU per token, against the limit. */
-export async function measurePaced(lab: Lab): Promise<Report> {
+export async function measurePaced(harness: Harness): Promise<Report> {
   await using stack = new AsyncDisposableStack();
-  const [turns, tokens, rounds] = lab.quick ? [100, 150, 2] : [100, 500, 5];
-  const contestants = await startContestants(lab, ['limit', 'day-one', ...lab.databases], stack);
-  const measured = await interleave(lab, contestants, rounds, turns, { tokens, perSecond: 50 });
+  const [turns, tokens, rounds] = harness.quick ? [100, 150, 2] : [100, 500, 5];
+  const systems = await startSystems(harness, ['limit', 'day-one', ...harness.databases], stack);
+  const measured = await interleave(harness, systems, rounds, turns, { tokens, perSecond: 50 });
   const limit = measured.get('limit') ?? [];
 
   const rows = [...measured].map(([name, list]) => [

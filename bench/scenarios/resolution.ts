@@ -8,21 +8,21 @@ import { startApp } from '../../src/boot/app.ts';
 import { readEnv } from '../../src/config/env.ts';
 import { countStatements } from '../../src/database/statements.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
-import type { Lab, Report } from '../lab.ts';
+import type { Harness, Report } from '../harness.ts';
 import { median, percentile } from '../statistics.ts';
 import { createDatabase } from '../switchboard.ts';
 
 const viewer: Viewer = { userId: 'bench', tenantId: 'bench', roles: [], expiresAt: Number.POSITIVE_INFINITY };
 
 /** What a turn waits for its agent's configuration, key included: out of the cache, and out of the database. */
-export async function measureResolution(lab: Lab): Promise<Report> {
-  const times = lab.quick ? 100 : 2_000;
+export async function measureResolution(harness: Harness): Promise<Report> {
+  const times = harness.quick ? 100 : 2_000;
   const rows: string[][] = [];
-  for (const kind of lab.databases) {
+  for (const kind of harness.databases) {
     await using stack = new AsyncDisposableStack();
     const dataDir = await mkdtemp(join(tmpdir(), 'switchboard-bench-'));
     stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-    const database = kind === 'postgresql' ? { DATABASE_URL: await createDatabase(lab, stack) } : {};
+    const database = kind === 'postgresql' ? { DATABASE_URL: await createDatabase(harness, stack) } : {};
     const app = stack.use(await startApp(readEnv({ DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'silent', ...database })));
     const host = app.runs.agents;
     const id = randomUUID();

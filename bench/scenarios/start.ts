@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Lab, Report } from '../lab.ts';
+import type { Harness, Report } from '../harness.ts';
 import { median } from '../statistics.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 /** `npm start` to the first good answer of /ready, on a new data folder and on the same one again. */
-export async function measureStart(lab: Lab): Promise<Report> {
-  const rounds = lab.quick ? 1 : 3;
+export async function measureStart(harness: Harness): Promise<Report> {
+  const rounds = harness.quick ? 1 : 3;
   const fresh: number[] = [];
   const again: number[] = [];
   for (let count = 0; count < rounds; count++) {

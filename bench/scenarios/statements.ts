@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Contestant, takeStatements } from '../contestants.ts';
-import { type Lab, measureRound, type Report, startContestants } from '../lab.ts';
+import { type Harness, measureRound, type Report, startSystems } from '../harness.ts';
+import { type System, takeStatements } from '../systems.ts';
 
 const short = { tokens: 20, perSecond: 200 };
 const long = { tokens: 2_000, perSecond: 200 };
@@ -11,23 +11,23 @@ const search = /"lease_expires_at" < \$/;
 const checkpoint = /^\s*WITH texts AS \(\s*UPDATE messages/;
 
 /** The SQL statements of a short turn and of a long one: as many. */
-export async function measureStatements(lab: Lab): Promise<Report> {
+export async function measureStatements(harness: Harness): Promise<Report> {
   await using stack = new AsyncDisposableStack();
   const rows: string[][] = [];
-  for (const contestant of await startContestants(lab, lab.databases, stack)) {
+  for (const system of await startSystems(harness, harness.databases, stack)) {
     // The first turn of a tenant and of a user also makes their rows.
-    await measureRound(lab, contestant, 1, short);
-    await takeStatements(contestant);
+    await measureRound(harness, system, 1, short);
+    await takeStatements(system);
     await sleep(clockworkMs);
-    const clockwork = new Set(await takeStatements(contestant));
-    const few = await countTurn(lab, contestant, short, clockwork);
-    const many = await countTurn(lab, contestant, long, clockwork);
+    const clockwork = new Set(await takeStatements(system));
+    const few = await countTurn(harness, system, short, clockwork);
+    const many = await countTurn(harness, system, long, clockwork);
     if (few.own.length !== many.own.length) {
       const listed = (list: readonly string[]) => list.map((sql) => `\n  ${sql.replace(/\s+/g, ' ')}`).join('');
-      throw new Error(`${contestant.name}: not as many.\nshort:${listed(few.own)}\nlong:${listed(many.own)}`);
+      throw new Error(`${system.name}: not as many.\nshort:${listed(few.own)}\nlong:${listed(many.own)}`);
     }
-    rows.push([`${contestant.name}, ${short.tokens} tokens`, String(few.own.length), String(few.checkpoints)]);
-    rows.push([`${contestant.name}, ${long.tokens} tokens`, String(many.own.length), String(many.checkpoints)]);
+    rows.push([`${system.name}, ${short.tokens} tokens`, String(few.own.length), String(few.checkpoints)]);
+    rows.push([`${system.name}, ${long.tokens} tokens`, String(many.own.length), String(many.checkpoints)]);
   }
   return {
     title: 'statements: SQL of one turn, whatever its length',
@@ -40,11 +40,11 @@ export async function measureStatements(lab: Lab): Promise<Report> {
   };
 }
 
-async function countTurn(lab: Lab, contestant: Contestant, asked: typeof short, clockwork: ReadonlySet<string>) {
-  const seats = await contestant.prepareSeats(1);
-  await takeStatements(contestant);
-  await measureRound(lab, { ...contestant, prepareSeats: async () => seats }, 1, asked);
-  const sent = await takeStatements(contestant);
+async function countTurn(harness: Harness, system: System, asked: typeof short, clockwork: ReadonlySet<string>) {
+  const slots = await system.prepareSlots(1);
+  await takeStatements(system);
+  await measureRound(harness, { ...system, prepareSlots: async () => slots }, 1, asked);
+  const sent = await takeStatements(system);
   const checkpoints = sent.filter((sql) => checkpoint.test(sql)).length;
   const own = sent.filter((sql) => !checkpoint.test(sql) && !search.test(sql) && !clockwork.has(sql));
   return { own, checkpoints };

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { type Plan, writePlan } from '../answer.ts';
-import { takeStatements } from '../contestants.ts';
-import type { Lab, Report } from '../lab.ts';
+import type { Harness, Report } from '../harness.ts';
 import { probe } from '../probe-arguments.ts';
 import { median } from '../statistics.ts';
 import { type Switchboard, startSwitchboard } from '../switchboard.ts';
+import { takeStatements } from '../systems.ts';
 
 /** The long turn, and the one that it is held against. */
 const long = { steps: 10, calls: 30 };
@@ -23,11 +23,11 @@ const sendDocument = `mutation ($input: ChatTurnInput!) {
 }`;
 
 /** A turn of 10 model steps with 30 tool calls, against one of a single step: what each step adds. */
-export async function measureSteps(lab: Lab): Promise<Report> {
-  const rounds = lab.quick ? 5 : 50;
+export async function measureSteps(harness: Harness): Promise<Report> {
+  const rounds = harness.quick ? 5 : 50;
   const rows: string[][] = [];
-  for (const kind of lab.databases) {
-    await using switchboard = await startSwitchboard(kind, lab, { probe });
+  for (const kind of harness.databases) {
+    await using switchboard = await startSwitchboard(kind, harness, { probe });
     for (let count = 0; count < 3; count++) await runTurn(switchboard, `warm-${count}`, long);
     const [one, many, model, few, more]: number[][] = [[], [], [], [], []];
     for (let round = 0; round < rounds; round++) {
@@ -37,7 +37,7 @@ export async function measureSteps(lab: Lab): Promise<Report> {
       many?.push(longTurn.ms);
       few?.push(shortTurn.statements);
       more?.push(longTurn.statements);
-      model?.push(await askModel(lab));
+      model?.push(await askModel(harness));
     }
     const modelMs = median(model ?? []);
     const stepMs = (median(many ?? []) - median(one ?? [])) / (long.steps - 1);
@@ -79,10 +79,10 @@ async function runTurn(switchboard: Switchboard, user: string, plan: Plan) {
 }
 
 /** How long the endpoint takes for a step with calls. */
-async function askModel(lab: Lab): Promise<number> {
+async function askModel(harness: Harness): Promise<number> {
   const messages = [{ role: 'user', content: writePlan(long) }];
   const startedAt = performance.now();
-  const response = await fetch(`${lab.endpointUrl}/chat/completions`, {
+  const response = await fetch(`${harness.endpointUrl}/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'bench', messages, stream: true }),

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Ask } from './answer.ts';
-import { type Contestant, type ContestantName, readCpu, startContestant } from './contestants.ts';
 import { listening } from './listen.ts';
 import { round } from './round.ts';
 import { Child } from './rpc.ts';
 import type { DatabaseKind } from './switchboard.ts';
+import { readCpu, type System, type SystemName, startSystem } from './systems.ts';
 
 /** What the scenarios share: the fake endpoint, the load client, and how they were asked to run. */
-export interface Lab extends AsyncDisposable {
+export interface Harness extends AsyncDisposable {
   readonly endpointUrl: string;
   readonly load: Child;
   /** Fewer and shorter rounds: to see that it works, not for figures. */
@@ -30,15 +30,15 @@ export interface Report {
   readonly notes: readonly string[];
 }
 
-export type Scenario = (lab: Lab) => Promise<Report>;
+export type Scenario = (harness: Harness) => Promise<Report>;
 
 /** Starts the endpoint and the load client. */
-export async function openLab(options: {
+export async function openHarness(options: {
   readonly quick: boolean;
   readonly databaseUrl: string | null;
   readonly profileDir: string | null;
   readonly settings: Readonly<Record<string, string>>;
-}): Promise<Lab> {
+}): Promise<Harness> {
   await using opening = new AsyncDisposableStack();
   const endpoint = opening.use(new Child('endpoint', new URL('./endpoint.ts', import.meta.url)));
   const load = opening.use(new Child('load', new URL('./load.ts', import.meta.url)));
@@ -57,15 +57,15 @@ export async function openLab(options: {
   };
 }
 
-/** Starts contestants one after another; they live at the same time, and are measured in turns. */
-export async function startContestants(
-  lab: Lab,
-  names: readonly ContestantName[],
+/** Starts systems one after another; they live at the same time, and are measured in turns. */
+export async function startSystems(
+  harness: Harness,
+  names: readonly SystemName[],
   stack: AsyncDisposableStack,
-): Promise<Contestant[]> {
-  const contestants: Contestant[] = [];
-  for (const name of names) contestants.push(stack.use(await startContestant(name, lab)));
-  return contestants;
+): Promise<System[]> {
+  const systems: System[] = [];
+  for (const name of names) systems.push(stack.use(await startSystem(name, harness)));
+  return systems;
 }
 
 /** A round of turns, and the CPU seconds that it took the server. */
@@ -74,22 +74,22 @@ export type MeasuredRound = z.infer<typeof round> & { readonly cpuSeconds: numbe
 /** How long a server may go on with a round after its clients have seen the end of it. */
 const afterwardsMs = 300;
 
-/** Has a contestant run so many turns at once; CPU is counted from before the first to after the last. */
+/** Has a system run so many turns at once; CPU is counted from before the first to after the last. */
 export async function measureRound(
-  lab: Lab,
-  contestant: Contestant,
+  harness: Harness,
+  system: System,
   turns: number,
   asked: Ask,
 ): Promise<MeasuredRound> {
-  await lab.load.call('connect', await contestant.prepareSeats(turns), z.int());
+  await harness.load.call('connect', await system.prepareSlots(turns), z.int());
   await sleep(afterwardsMs);
-  const before = await readCpu(contestant);
-  const seen = await lab.load.call('run', asked, round).catch((cause: unknown) => {
-    const problems = contestant.child.output.split('\n').filter((line) => /^\{"level":[56]/.test(line));
-    throw new Error(`${contestant.name} did not deliver.\n${problems.slice(-3).join('\n')}`, { cause });
+  const before = await readCpu(system);
+  const seen = await harness.load.call('run', asked, round).catch((cause: unknown) => {
+    const problems = system.child.output.split('\n').filter((line) => /^\{"level":[56]/.test(line));
+    throw new Error(`${system.name} did not deliver.\n${problems.slice(-3).join('\n')}`, { cause });
   });
   await sleep(afterwardsMs);
-  const after = await readCpu(contestant);
+  const after = await readCpu(system);
   return {
     ...seen,
     cpuSeconds: after.process - before.process,
@@ -97,20 +97,20 @@ export async function measureRound(
   };
 }
 
-/** Measures rounds of all contestants in turns (A B C A B C), after a warm-up of each. */
+/** Measures rounds of all systems in turns (A B C A B C), after a warm-up of each. */
 export async function interleave(
-  lab: Lab,
-  contestants: readonly Contestant[],
+  harness: Harness,
+  systems: readonly System[],
   rounds: number,
   turns: number,
   asked: Ask,
 ): Promise<Map<string, MeasuredRound[]>> {
-  const measured = new Map<string, MeasuredRound[]>(contestants.map(({ name }) => [name, []]));
+  const measured = new Map<string, MeasuredRound[]>(systems.map(({ name }) => [name, []]));
   const warmUp = { ...asked, tokens: Math.ceil(asked.tokens / 4) };
-  for (const contestant of contestants) await measureRound(lab, contestant, turns, warmUp);
+  for (const system of systems) await measureRound(harness, system, turns, warmUp);
   for (let count = 0; count < rounds; count++) {
-    for (const contestant of contestants) {
-      measured.get(contestant.name)?.push(await measureRound(lab, contestant, turns, asked));
+    for (const system of systems) {
+      measured.get(system.name)?.push(await measureRound(harness, system, turns, asked));
     }
   }
   return measured;
