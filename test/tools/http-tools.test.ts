@@ -146,7 +146,7 @@ describe('an HTTP tool in a turn', () => {
     });
     const { conversationId } = await talkWith(tool.name);
     app.model.add(
-      { calls: [{ id: 'call 1', name: tool.name, arguments: { orderNumber: 'a/b?c #1' } }] },
+      { calls: [{ id: 'call 1', name: tool.name, arguments: { orderNumber: 'a?b&c #1 100%' } }] },
       {
         text: 'It is shipped.',
         expect: (request) =>
@@ -163,7 +163,7 @@ describe('an HTTP tool in a turn', () => {
     expect(done).toMatchObject({ status: 'SUCCEEDED', result: { status: 'shipped' } });
     const runId = events[0]?.runId;
     expect(shop.received).toHaveLength(1);
-    expect(shop.received[0]).toMatchObject({ method: 'GET', url: '/orders/a%2Fb%3Fc%20%231', body: '' });
+    expect(shop.received[0]).toMatchObject({ method: 'GET', url: '/orders/a%3Fb%26c%20%231%20100%25', body: '' });
     expect(shop.received[0]?.headers).toMatchObject({
       'x-shop': 'main',
       authorization: secret,
@@ -245,11 +245,70 @@ describe('arguments', () => {
     expect(shop.received[1]?.headers['content-type']).toBe('application/json');
   });
 
-  test.each(['..', '.', '%2e%2E', '', '\ud800'])('Arguments like %j lead to no other path', async (orderNumber) => {
+  const hostile = [
+    ...['..', '.', '%2e%2E', '.%2e', '%252e%252e', '..;', '..;x=1', '..%3b', '..\u0001', ' .. ', '..%00'],
+    ...['a/b', '../x', '..%2Fx', '%2f', '..%252Fx', '%25252Fx', 'a\\b', '..%5Cx', '%255c', '%c0%af', '%c0%ae%c0%ae'],
+    ...['%u002f', '%u2215', '％2f', '／', '．．', `%${'25'.repeat(40)}2F`, '', '\ud800'],
+  ];
+  test.each(hostile)('An argument like %j adds no step to a path and leads to no other one', async (orderNumber) => {
     const { name } = await createTool({ url: `${shop.url}/orders/{orderNumber}/items`, method: 'DELETE' });
-    const { ok } = await call(name, { orderNumber }).catch(() => ({ ok: false }));
-    expect(shop.received.filter(({ url }) => !/^\/orders\/[^/.]+\/items$/.test(url))).toEqual([]);
-    expect(ok).toBe(orderNumber === '%2e%2E');
+    const { data } = await execute(name, { orderNumber });
+    expect(data?.executeTool ?? { ok: false }).toMatchObject({ ok: false });
+    expect(shop.received).toEqual([]);
+  });
+
+  test.each([
+    ['100%', '100%25'],
+    ['50%25', '50%2525'],
+    ['a.b..c', 'a.b..c'],
+    ['...', '...'],
+    ['1042;v=2', '1042%3Bv%3D2'],
+    ['Grüße', 'Gr%C3%BC%C3%9Fe'],
+  ])('An argument like %j is one step of a path', async (orderNumber, step) => {
+    const { name } = await createTool({ url: `${shop.url}/orders/{orderNumber}/items`, method: 'DELETE' });
+    expect(await call(name, { orderNumber })).toMatchObject({ ok: true });
+    expect(shop.received.map(({ url }) => url)).toEqual([`/orders/${step}/items`]);
+  });
+
+  test('Arguments beside each other form no separator together', async () => {
+    const parameters = { type: 'object', properties: { a: { type: 'string' }, b: { type: 'string' } } };
+    const { name } = await createTool({ url: `${shop.url}/x/{a}{b}/y`, parameters });
+    for (const [a, b] of [
+      ['%2', 'F'],
+      ['%25', '2F'],
+      ['.', '.'],
+      ['a%5', 'c'],
+    ]) {
+      expect(await call(name, { a, b })).toMatchObject({ ok: false });
+    }
+    expect(await call(name, { a: '4%', b: '7' })).toMatchObject({ ok: true });
+    expect(shop.received.map(({ url }) => url)).toEqual(['/x/4%257/y']);
+  });
+
+  test('An argument is several steps of a path if the template says {name+}, and never leaves it', async () => {
+    const { name } = await createTool({ url: `${shop.url}/files/{orderNumber+}?raw=1` });
+    expect(await call(name, { orderNumber: 'docs/2026/a b.txt' })).toMatchObject({ ok: true });
+    expect(shop.received.map(({ url }) => url)).toEqual(['/files/docs/2026/a%20b.txt?raw=1']);
+    for (const path of ['../x', 'a/../../x', 'a/%2e%2e/x', 'a/..%2Fx', 'a\\..\\x', '/etc/passwd', 'a//b', 'a/', '..']) {
+      expect(await call(name, { orderNumber: path })).toMatchObject({
+        ok: false,
+        error: expect.stringContaining('orderNumber'),
+      });
+    }
+    expect(shop.received).toHaveLength(1);
+  });
+
+  test.each([
+    ['/orders?x={orderNumber+}', /\{orderNumber\+\} in its query/],
+    ['/orders/%2{orderNumber}', /percent/],
+    ['/orders/{orderNumber++}', /brace/],
+  ])('A placeholder cannot stand as in %s', async (path, message) => {
+    const input = inputOf({ url: `${shop.url}${path}` });
+    const { errors } = await app.query(createDocument, { input }, { token: admin });
+    expect(errors[0]).toMatchObject({
+      message: expect.stringMatching(message),
+      extensions: { code: 'BAD_USER_INPUT', path: ['input', 'url'] },
+    });
   });
 
   test('Arguments cannot write headers, and cannot replace what is fixed', async () => {

@@ -222,7 +222,7 @@ describe('the list', () => {
     server.tools = Array.from({ length: 10_000 }, (_, n) => ({ name: `t${String(n).padStart(5, '0')}` }));
     expect(await listNames()).toHaveLength(500);
     const line = app.logs.find((entry) => entry.mcpServer === name && entry.tools === 500);
-    expect(line).toMatchObject({ left: 9_500, msg: 'an MCP server was connected' });
+    expect(line).toMatchObject({ leftOut: 9_500, msg: 'an MCP server was connected' });
     expect(await call('t00001')).toMatchObject({ ok: true });
   });
 
