@@ -5,32 +5,56 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../src', import.meta.url));
+const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.url));
 
-/** The floors of DESIGN.md, the highest first: the first pattern that fits says where a file stands. */
-const floors: readonly (readonly [pattern: RegExp, floor: number])[] = [
-  [/^generated\//, 0],
-  // Pure, and common to whoever is handed a graph: mutations, files and seeds.
-  [/^scenarios\/graph\.ts$/, 2],
-  [/^[^/]+\/(.+-)?(schema|subscription|ref)\.ts$/, 7],
-  [/^(main|app|open-stores|open-hosts|schema|model|playground)\.ts$|^server\//, 8],
-  [/^(context|builder|refs|selection)\.ts$/, 6],
-  [/^(runs|speech|scenario-files)\//, 5],
-  [/^(conversations|agents|scenarios|tools|tenants)\//, 4],
-  [/^log\//, 3],
+/**
+ * The folders of src/ by level, the lowest first. A file imports from its own folder and from folders of lower levels,
+ * types included. CONTRIBUTING.md shows this table, and a test below compares the two.
+ */
+const levels: readonly (readonly string[])[] = [
+  ['api', 'config', 'database/embedded', 'engine', 'outbound', 'tools/parameters'],
+  ['auth', 'database', 'log', 'providers/llm'],
+  ['limits', 'providers/speech', 'secrets', 'server/operation', 'tools/contract'],
+  ['agents/providers', 'demo', 'tools/http', 'tools/mcp'],
+  ['tools/registry'],
+  ['agents', 'tools/stored'],
+  ['agents/check', 'scenarios', 'speech'],
+  ['conversations', 'scenarios/files', 'server/requests', 'tenants'],
+  ['runs'],
+  ['runs/plan', 'runs/transitions'],
+  ['runs/execute', 'runs/read', 'runs/upkeep'],
+  ['graphql', 'runs/commands', 'runs/scheduler'],
   [
-    /^(db|input|multipart|paging|place-page|access|rate-limit|redis|config-cache|key-file|yaml)\.ts$|^(database|auth|providers|secrets|demo)\//,
-    2,
+    'agents/graphql',
+    'conversations/graphql',
+    'scenarios/graphql',
+    'server/plugins',
+    'speech/graphql',
+    'tenants/graphql',
+    'tools/graphql',
   ],
-  [/^engine\//, 1],
-  [/^(errors|env|env-variables|ids)\.ts$/, 0],
+  ['runs/graphql', 'server/http', 'server/sockets'],
+  ['boot'],
+  ['.'],
+];
+
+/** Packages that only some folders may import. */
+const reserved: readonly { readonly name: string; readonly packages: RegExp; readonly folders: RegExp }[] = [
+  { name: 'Pothos', packages: /^@pothos\//, folders: /^graphql$|\/graphql$|^boot$/ },
+  {
+    name: 'Yoga and graphql-ws',
+    packages: /^(graphql-yoga|graphql-ws|@graphql-yoga\/.*)(\/|$)/,
+    folders: /^server(\/|$)/,
+  },
+  { name: 'the openai client', packages: /^openai(\/|$)/, folders: /^providers\// },
+  { name: 'the MCP SDK', packages: /^@modelcontextprotocol\//, folders: /^tools\/mcp$/ },
 ];
 
 interface Import {
   readonly from: string;
   /** A path under src, or the name of a package. */
   readonly to: string;
-  readonly inside: boolean;
-  readonly typeOnly: boolean;
+  readonly isInside: boolean;
 }
 
 const sources = new Map<string, string>();
@@ -45,115 +69,149 @@ beforeAll(async () => {
   expect(imports.length).toBeGreaterThan(200);
 });
 
-describe('the floors of DESIGN.md', () => {
-  test('Every file has a level', () => {
-    expect([...sources.keys()].filter((file) => findFloor(file) === undefined)).toEqual([]);
+describe('the levels', () => {
+  test('every folder of src has exactly one level, and every folder of the table exists', () => {
+    const folders = [...new Set([...sources.keys()].map(dirname))].sort();
+    expect(levels.flat().sort()).toEqual(folders);
   });
 
-  test('Imports never point up', () => {
-    const up = imports.filter(({ from, to, inside }) => inside && floorOf(to) > floorOf(from));
-    expect(up.map(describeImport)).toEqual([]);
+  test('a file imports from its own folder and from lower levels only', () => {
+    const wrong = internal().filter(({ from, to }) => dirname(from) !== dirname(to) && levelOf(to) >= levelOf(from));
+    expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('Nouns of floor 4 never import each other', () => {
-    const sideways = imports.filter(
-      ({ from, to, inside }) => inside && floorOf(from) === 4 && floorOf(to) === 4 && folderOf(from) !== folderOf(to),
-    );
-    expect(sideways.map(describeImport)).toEqual([]);
+  test('no files import each other in a circle, types included', () => {
+    const graph = new Map([...sources.keys()].map((file) => [file, [] as string[]]));
+    for (const { from, to } of internal()) graph.get(from)?.push(to);
+    expect(findCycles(graph)).toEqual([]);
   });
 
-  test('A noun’s part of the graph knows the builder, its own folder and what is common, and no other noun', () => {
-    // runs/ and speech/ compose the nouns, in the graph as below it.
-    const others = imports.filter(
-      ({ from, to, inside }) =>
-        inside &&
-        floorOf(from) === 7 &&
-        !['runs', 'speech'].includes(folderOf(from)) &&
-        folderOf(from) !== folderOf(to) &&
-        [3, 4, 5, 7].includes(floorOf(to)),
-    );
-    expect(others.map(describeImport)).toEqual([]);
+  test('the search for circles finds one that is there', () => {
+    const graph = new Map([
+      ['a', ['b']],
+      ['b', ['c']],
+      ['c', ['a']],
+      ['d', ['a']],
+    ]);
+    expect(findCycles(graph)).toEqual([['a', 'b', 'c']]);
+    expect(findCycles(new Map([['a', ['a']]]))).toEqual([['a']]);
   });
 
-  test('The engine imports nothing from outside but what Node has', () => {
+  test('CONTRIBUTING.md shows this table', () => {
+    const rows = levels
+      .map((folders, index) => `| ${index + 1} | ${folders.map((folder) => `\`${folder}\``).join(', ')} |`)
+      .join('\n');
+    expect(readFileSync(contributing, 'utf8')).toContain(`| level | folders |\n|---|---|\n${rows}\n`);
+  });
+});
+
+describe('packages', () => {
+  test.each(reserved)('only the folders made for it import $name', ({ packages, folders }) => {
+    const users = imports.filter(({ to, isInside }) => !isInside && packages.test(to));
+    expect(users.length).toBeGreaterThan(0);
+    expect(users.filter(({ from }) => !folders.test(dirname(from))).map(describeImport)).toEqual([]);
+  });
+
+  test('the engine imports nothing but itself and Node', () => {
     const outside = imports.filter(
-      ({ from, to }) => folderOf(from) === 'engine' && folderOf(to) !== 'engine' && !to.startsWith('node:'),
+      ({ from, to }) => dirname(from) === 'engine' && dirname(to) !== 'engine' && !to.startsWith('node:'),
     );
     expect(outside.map(describeImport)).toEqual([]);
   });
 
-  test('Prisma is known to db.ts, database/ and floors 3 to 5; its rows’ types also to floors 6 and 8', () => {
-    const knows = (file: string) =>
-      file === 'db.ts' || folderOf(file) === 'database' || [3, 4, 5].includes(floorOf(file));
-    const mayName = (file: string) => knows(file) || [6, 8].includes(floorOf(file));
-    const leaks = imports.filter(
-      ({ from, to, typeOnly }) =>
-        (to.startsWith('generated/prisma/') || to.startsWith('@prisma/')) && !(typeOnly ? mayName(from) : knows(from)),
-    );
-    expect(leaks.map(describeImport)).toEqual([]);
-  });
-
-  test('Pothos is known to floors 6 and above, openai to providers/', () => {
+  test('resolvers and servers do not import the Prisma client, but for the types of its rows', () => {
     const leaks = imports.filter(
       ({ from, to }) =>
-        (to.startsWith('@pothos/') && floorOf(from) < 6) ||
-        (/^openai(\/|$)/.test(to) && folderOf(from) !== 'providers'),
+        /(^|\/)graphql$|^server(\/|$)/.test(dirname(from)) &&
+        (/^@prisma\//.test(to) || to === 'database/client.ts') &&
+        !importsOnlyTypes(from, to),
     );
     expect(leaks.map(describeImport)).toEqual([]);
   });
 });
 
-test('Nothing but env.ts reads process.env', () => {
+test('config alone reads the environment', () => {
   const readers = [...sources].filter(
     ([file, source]) =>
-      file !== 'env.ts' && /process\s*\.\s*env|\benv\b.*from 'node:process'/.test(stripComments(source)),
+      dirname(file) !== 'config' && /process\s*\.\s*env|\benv\b.*from 'node:process'/.test(stripComments(source)),
   );
-  // main.ts hands it to readEnv, and reads nothing of it.
+  // main.ts passes the environment to readEnv, and reads nothing of it.
   expect(readers.map(([file]) => file).filter((file) => file !== 'main.ts')).toEqual([]);
   expect(stripComments(sources.get('main.ts') ?? '')).not.toMatch(/process\.env\s*[.[]/);
 });
 
-test('No file is longer than 300 lines, and none is a barrel', () => {
+test('no file is longer than 300 lines, and none is a barrel', () => {
   const long = [...sources].filter(([, source]) => source.split('\n').length > 300);
   expect(long.map(([file]) => file)).toEqual([]);
   expect([...sources.keys()].filter((file) => /(^|\/)index\.ts$/.test(file))).toEqual([]);
 });
 
-test('No name hides what a file does', () => {
+test('no file name is vague', () => {
   const vague = [...sources.keys()].filter((file) => /(service|manager|helper|utils?)s?[.-]/i.test(file));
   expect(vague).toEqual([]);
 });
 
+function internal(): Import[] {
+  return imports.filter(({ to, isInside }) => isInside && !to.startsWith('generated/'));
+}
+
 function listImports(from: string, source: string): Import[] {
   const statements = stripComments(source).matchAll(
-    /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
+    /^(?:import|export)\s+(?:type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
   );
-  return [...statements].map(([statement, type, name, dynamic]) => {
+  return [...statements].map(([, name, dynamic]) => {
     const target = name ?? dynamic ?? '';
-    const inside = target.startsWith('.');
-    const to = inside ? relative(root, resolve(root, dirname(from), target)) : target;
-    // Without braces it is a side effect, a default or a namespace: none of them a type.
-    const named = /\{([^}]*)\}/.exec(statement)?.[1] ?? 'value';
-    const names = named.split(',').map((entry) => entry.trim());
-    const typeOnly = type !== undefined || names.filter(Boolean).every((entry) => entry.startsWith('type '));
-    return { from, to, inside, typeOnly };
+    const isInside = target.startsWith('.');
+    return { from, to: isInside ? relative(root, resolve(root, dirname(from), target)) : target, isInside };
   });
+}
+
+/** Whether a file imports nothing of another but types. */
+function importsOnlyTypes(from: string, to: string): boolean {
+  const statements = stripComments(sources.get(from) ?? '').matchAll(
+    /^(?:import|export)\s[^;]*?from\s+['"]([^'"]+)['"]/gm,
+  );
+  const values = [...statements].filter(([statement, target = '']) => {
+    const path = target.startsWith('.') ? relative(root, resolve(root, dirname(from), target)) : target;
+    if (path !== to || /^(import|export)\s+type\s/.test(statement)) return false;
+    const names = (/\{([^}]*)\}/.exec(statement)?.[1] ?? 'value').split(',').map((name) => name.trim());
+    return !names.filter(Boolean).every((name) => name.startsWith('type '));
+  });
+  return values.length === 0;
 }
 
 function stripComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 }
 
-function findFloor(file: string): number | undefined {
-  return floors.find(([pattern]) => pattern.test(file))?.[1];
+function levelOf(file: string): number {
+  return levels.findIndex((folders) => folders.includes(dirname(file)));
 }
 
-function floorOf(file: string): number {
-  return findFloor(file) ?? Number.NaN;
-}
-
-function folderOf(file: string): string {
-  return file.includes('/') ? file.slice(0, file.indexOf('/')) : file;
+/** The strongly connected parts of a graph that are circles (Tarjan, 1972), each sorted. */
+function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const order = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const cycles: string[][] = [];
+  const visit = (node: string): number => {
+    const number = order.size;
+    order.set(node, number);
+    let lowest = number;
+    stack.push(node);
+    for (const next of graph.get(node) ?? []) {
+      if (!order.has(next)) lowest = Math.min(lowest, visit(next));
+      else if (stack.includes(next)) lowest = Math.min(lowest, low.get(next) ?? order.get(next) ?? lowest);
+    }
+    low.set(node, lowest);
+    if (lowest === number) {
+      const part = stack.splice(stack.indexOf(node));
+      if (part.length > 1 || graph.get(node)?.includes(node)) cycles.push(part.sort());
+    }
+    return lowest;
+  };
+  for (const node of graph.keys()) if (!order.has(node)) visit(node);
+  return cycles;
 }
 
 function describeImport({ from, to }: Import): string {

@@ -1,7 +1,7 @@
-import { createComplexityRule } from '@pothos/plugin-complexity';
 import { type DocumentNode, type ExecutionArgs, GraphQLError, getOperationAST, Kind, validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { QueryTooComplexError } from '../../api/errors.ts';
+import { createCostRule } from '../../graphql/cost-rule.ts';
 
 /** The highest cost of one operation: its fields, multiplied by the sizes of the lists that contain them. */
 const maxCost = 20_000;
@@ -14,17 +14,12 @@ const maxCost = 20_000;
 export function useCostLimit(): Plugin {
   const check = (args: ExecutionArgs, stop: (result: { errors: readonly GraphQLError[] }) => void) => {
     if (isIntrospection(args.document, args.operationName)) return;
-    const rule = createComplexityRule({
-      context: {},
-      variableValues: { ...args.variableValues },
-      operationName: args.operationName ?? null,
-      validate: ({ complexity }, report) => {
-        if (complexity <= maxCost) return;
-        const originalError = new QueryTooComplexError(
-          `The operation costs ${complexity}; ${maxCost} is the limit. Ask for smaller pages or fewer fields.`,
-        );
-        report(new GraphQLError(originalError.message, { originalError }));
-      },
+    const rule = createCostRule(args, (cost) => {
+      if (cost <= maxCost) return null;
+      const originalError = new QueryTooComplexError(
+        `The operation costs ${cost}; ${maxCost} is the limit. Ask for smaller pages or fewer fields.`,
+      );
+      return new GraphQLError(originalError.message, { originalError });
     });
     const errors = validate(args.schema, args.document, [rule]);
     if (errors.length > 0) stop({ errors });
