@@ -6,7 +6,9 @@ export default defineConfig({
   ...config,
   test: {
     ...config.test,
-    include: ['test/browser/*.test.ts'],
+    include: ['test/browser/**/*.test.ts'],
+    // The other suites leave these out.
+    exclude: [],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     maxWorkers: 1,

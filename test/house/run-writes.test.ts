@@ -21,7 +21,7 @@ function findWrites(source: string): string[] {
   return writes.flatMap((pattern) => [...source.matchAll(pattern)].map(([found]) => found.replace(/\s+/g, ' ')));
 }
 
-test('only src/runs/transitions writes the rows of runs', async () => {
+test('Only src/runs/transitions writes the rows of runs', async () => {
   const elsewhere: string[] = [];
   let inTransitions = 0;
   for await (const file of glob('{src,scripts,bench}/**/*.ts', { cwd: root })) {
@@ -41,12 +41,12 @@ test.each([
   'tx.conversation.create({ data: { runs: { create: [run] } } })',
   'db.$executeRaw`update runs SET lease_owner = NULL`',
   'db.$executeRaw`INSERT INTO "runs" (id) VALUES (1)`',
-])('the search finds a write: %s', (source) => {
+])('The search for writes of runs finds a write: %s', (source) => {
   expect(findWrites(source)).toHaveLength(1);
 });
 
 test.each(['tx.run.findMany({ where })', 'UPDATE runs_archive SET a = 1', 'SELECT status FROM runs FOR UPDATE'])(
-  'the search passes over a read: %s',
+  'The search for writes of runs passes over a read: %s',
   (source) => {
     expect(findWrites(source)).toEqual([]);
   },

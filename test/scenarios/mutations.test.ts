@@ -155,7 +155,12 @@ describe('createScenario', () => {
 describe('wrong input of scenario mutations', () => {
   const absent = `agt_${randomUUID()}`;
   const cases: [what: string, changes: () => Record<string, unknown>, path: (string | number)[], says: RegExp][] = [
-    ['a root outside', () => ({ rootAgentId: ids.orders }), ['rootAgentId'], /"orders" is not an agent of the scenario/],
+    [
+      'a root outside',
+      () => ({ rootAgentId: ids.orders }),
+      ['rootAgentId'],
+      /"orders" is not an agent of the scenario/,
+    ],
     ['no members', () => ({ agents: [] }), ['rootAgentId'], /"supervisor" is not an agent of the scenario/],
     [
       'a dangling handoff',

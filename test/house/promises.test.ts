@@ -1,0 +1,42 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, matchesGlob } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import browser from '../../vitest.browser.config.ts';
+import config from '../../vitest.config.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const section = /^## Promises and the suites that try to break them\n(.*?)^## /ms;
+const [, text = ''] = section.exec(readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')) ?? [];
+const rows = text.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| promise'));
+const suites = [...new Set([...text.matchAll(/\]\((test\/[^)]+)\)/g)].map(([, path = '']) => path))];
+
+test('Every promise of the README has a row in the table of promises', () => {
+  const [, promises = ''] =
+    /^## What you can rely on\n(.*?)^## /ms.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+  const bold = [...promises.matchAll(/^- (\*\*[^*]+\*\*)/gm)].map(([, promise = '']) => promise);
+  expect(bold.length).toBeGreaterThan(5);
+  expect(bold.filter((promise) => !rows.some((row) => row.includes(promise)))).toEqual([]);
+});
+
+test('Every promise of the table names a suite', () => {
+  expect(rows.length).toBeGreaterThan(10);
+  expect(rows.filter((row) => !/\]\(test\/[^)]+\.test\.ts\)/.test(row))).toEqual([]);
+});
+
+test('Every suite of the table exists, is run by one of the configurations, and skips nothing', () => {
+  const isRun = (path: string) =>
+    [config, browser].some(
+      ({ test: { include = [], exclude = [] } = {} }) =>
+        include.some((pattern) => matchesGlob(path, pattern)) && !exclude.some((pattern) => matchesGlob(path, pattern)),
+    );
+  expect(suites.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  expect(suites.filter((path) => !isRun(path))).toEqual([]);
+  const idle = suites.filter((path) => {
+    const source = readFileSync(join(root, path), 'utf8');
+    return (
+      !/^ *test(\.each|\.runIf|\.skipIf)?[<(]/m.test(source) || /\b(test|describe)\.(skip|only|todo)\b/.test(source)
+    );
+  });
+  expect(idle).toEqual([]);
+});
