@@ -341,6 +341,20 @@ describe('arguments', () => {
   });
 });
 
+test('A GET tool is idempotent by default, others if an admin says so, and another method resets that', async () => {
+  const document = `mutation ($id: ID!, $input: UpdateHttpToolInput!) {
+    updateHttpTool(id: $id, input: $input) { isIdempotent } }`;
+  const change = async (id: string, input: Record<string, unknown>) =>
+    (await ask(document, { id, input })).updateHttpTool.isIdempotent;
+  const get = await createTool();
+  expect(await change(get.id, {})).toBe(true);
+  expect(await change(get.id, { method: 'POST' })).toBe(false);
+  const put = await createTool({ method: 'PUT', isIdempotent: true });
+  expect(await change(put.id, { description: 'Puts.' })).toBe(true);
+  expect(await change(put.id, { isIdempotent: null })).toBe(false);
+  expect(await change(put.id, { method: 'DELETE', isIdempotent: true })).toBe(true);
+});
+
 describe('whole numbers that JavaScript cannot hold', () => {
   const parameters = { type: 'object', properties: { id: { type: ['integer', 'string'] } }, required: ['id'] };
   const big = '1234567890123456789';

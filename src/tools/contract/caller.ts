@@ -1,20 +1,20 @@
 import { formatId } from '../../api/ids.ts';
 import type { ToolContext } from './tool.ts';
 
-/** Who calls a tool, as its system is told. Ids are those of the graph. */
+/** Who calls a tool, as the tool's system receives it. Ids are public ones. */
 export interface Caller {
   readonly user: string;
   readonly tenant: string;
   readonly roles: readonly string[];
-  /** Null: a person called it outside of a conversation. */
+  /** Null: a person called it outside a conversation. */
   readonly conversation: string | null;
-  /** Null: a person called it, no model. */
+  /** Null: a person called it, not a model. */
   readonly run: string | null;
-  /** The same for each try of the same call. */
+  /** The key of the call: `<run>:<call id of the model>`, the same for each attempt; a random one if a person calls. */
   readonly call: string;
 }
 
-/** Who calls, as the context of a call says. */
+/** The caller in the context of a call. */
 export function callerOf({ viewer, conversationId, runId, callId }: ToolContext): Caller {
   const run = runId === null ? null : formatId('Run', runId);
   return {
@@ -28,14 +28,14 @@ export function callerOf({ viewer, conversationId, runId, callId }: ToolContext)
 }
 
 /**
- * A text as the value of a header: visible ASCII as it is, everything else percent-encoded as UTF-8, with `%` and the
- * comma that stands between roles.
+ * A text as the value of a header: visible ASCII stays, everything else is percent-encoded as UTF-8, also `%` and the
+ * comma that separates roles.
  */
 export function encodeHeader(value: string): string {
   return value.toWellFormed().replace(/[^\x21-\x7e]|[%,]/gu, (character) => encodeURIComponent(character));
 }
 
-/** The headers that tell an HTTP tool who calls. */
+/** The headers that tell an HTTP tool who calls, and the key by which it can recognise a repeated call. */
 export function callerHeaders(caller: Caller): Record<string, string> {
   return {
     'x-switchboard-user': encodeHeader(caller.user),
@@ -47,7 +47,7 @@ export function callerHeaders(caller: Caller): Record<string, string> {
   };
 }
 
-/** The `_meta` of a tools/call that tells an MCP server who calls. */
+/** The `_meta` of a tools/call that tells an MCP server who calls, and the key of the call. */
 export function callerMeta(caller: Caller): Record<string, unknown> {
   return Object.fromEntries(Object.entries(caller).map(([name, value]) => [`switchboard/${name}`, value]));
 }

@@ -14,6 +14,11 @@ export interface ToolDescription {
   readonly timeoutMs: number;
   /** The most characters of its answer that a model is given. */
   readonly maxResultLength: number;
+  /**
+   * Whether a call may be made again if its outcome was lost: calling it twice with the same arguments has the effect of one
+   * call. Each attempt of the same call carries the same key (`Caller.call`).
+   */
+  readonly isIdempotent: boolean;
   /** Roles of which the caller must have one. Empty: anybody may. */
   readonly requiredRoles: readonly string[];
 }

@@ -58,12 +58,14 @@ const httpDefaults = { timeoutMs: '10,000', isActive: 'Whether the tool is offer
 const mcpDefaults = { timeoutMs: '30,000', isActive: 'Whether the server’s tools are offered to models.' };
 
 const httpTool = {
+  isIdempotent:
+    'Whether a call may be repeated after a crash, because two calls with the same arguments have the effect of one. The system can recognise a repeated call by its `Idempotency-Key` header. Default: true for GET, false for other methods; a new method resets it.',
   name: 'The name, 1 to 64 letters, digits, `_` or `-`. Example: `get_invoice`. Unique among the tools of the tenant; it must not start with `transfer_to_`.',
   description:
     'What the tool does, 1 to 2,000 characters. The model reads it to decide when to call the tool. Example: `Finds an invoice by its number`.',
   parameters:
     'The JSON Schema (2020-12) of the arguments: an object schema of at most 65,536 characters without recursive references. Example: `{"type": "object", "properties": {"orderNumber": {"type": "string"}}, "required": ["orderNumber"]}`. `format` is shown to the model but not enforced.',
-  url: 'The URL of the request, at most 4,096 characters. `{name}` is replaced with that argument, in the path and the query only. Example: `https://api.example.com/orders/{orderNumber}`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
+  url: 'The URL of the request, at most 4,096 characters. `{name}` is replaced with that argument, in the path and the query only; in the path it is one step, and `{name+}` may be several. Example: `https://api.example.com/orders/{orderNumber}`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
 };
 
 /** The GraphQL input CreateHttpToolInput. */
@@ -75,6 +77,7 @@ export const CreateHttpToolInput = builder.inputType('CreateHttpToolInput', {
     parameters: t.field({ type: 'JSON', required: true, description: httpTool.parameters }),
     method: t.field({ type: HttpMethod, required: true, description: 'The method of the request.' }),
     url: t.string({ required: true, description: httpTool.url }),
+    isIdempotent: t.boolean({ description: httpTool.isIdempotent }),
     ...storedFields(t, httpDefaults),
   }),
 });
@@ -88,6 +91,7 @@ export const UpdateHttpToolInput = builder.inputType('UpdateHttpToolInput', {
     parameters: t.field({ type: 'JSON', description: httpTool.parameters }),
     method: t.field({ type: HttpMethod, description: 'The method of the request.' }),
     url: t.string({ description: httpTool.url }),
+    isIdempotent: t.boolean({ description: httpTool.isIdempotent }),
     ...storedFields(t, httpDefaults),
   }),
 });

@@ -64,6 +64,7 @@ export const HttpTool = builder.prismaObject('HttpTool', {
     timeoutMs: t.exposeInt('timeoutMs', {}),
     maxResultLength: t.exposeInt('maxResultLength', {}),
     requiresApproval: t.exposeBoolean('requiresApproval', {}),
+    isIdempotent: t.exposeBoolean('isIdempotent', {}),
     requiredRoles: t.exposeStringList('requiredRoles', {}),
     isActive: t.exposeBoolean('isActive', {}),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the tool was created.' }),

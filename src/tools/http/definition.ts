@@ -13,5 +13,12 @@ export interface HttpToolDefinition {
   readonly timeoutMs: number;
   readonly maxResultLength: number;
   readonly requiresApproval: boolean;
+  /** Whether a call may be made again if its outcome was lost. */
+  readonly isIdempotent: boolean;
   readonly requiredRoles: readonly string[];
+}
+
+/** Whether a tool is idempotent unless it says so itself: GET is by definition (RFC 9110, section 9.2.2). */
+export function isIdempotentByDefault(method: HttpToolDefinition['method']): boolean {
+  return method === 'GET';
 }

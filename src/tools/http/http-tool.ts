@@ -21,12 +21,16 @@ export interface HttpToolNetwork {
 
 /** Makes the tool that a definition describes. */
 export function createHttpTool(definition: HttpToolDefinition, network: HttpToolNetwork): Tool {
-  const { name, description, parameters, timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
+  const { name, description, parameters, timeoutMs, maxResultLength } = definition;
+  const { requiresApproval, isIdempotent, requiredRoles } = definition;
   const template = parseTemplate(definition.url);
   const { headers } = definition;
   const usable = typeof template !== 'string' && headers !== null;
   return toolOf<Request>(
-    { name, description, parameters, timeoutMs, maxResultLength, requiresApproval, requiredRoles, source: 'HTTP' },
+    {
+      ...{ name, description, parameters, timeoutMs, maxResultLength, requiresApproval, isIdempotent, requiredRoles },
+      source: 'HTTP',
+    },
     {
       hashDefinition: () => hashHttpTool(definition),
       prepare: (args) => (usable ? buildRequest(definition, headers, template, args) : misconfigured),

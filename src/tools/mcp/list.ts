@@ -8,6 +8,8 @@ export interface ListedTool {
   readonly name: string;
   readonly description: string;
   readonly inputSchema: Record<string, unknown>;
+  /** Whether the server says that a call may be repeated: it changes nothing, or repeating it does. */
+  readonly isIdempotent: boolean;
 }
 
 /** A list that was read. */
@@ -35,6 +37,11 @@ const listedTool = z.looseObject({
   name: z.string().min(1).max(256),
   description: z.string().nullish(),
   inputSchema: z.looseObject({ type: z.literal('object') }),
+  annotations: z
+    .looseObject({ readOnlyHint: z.boolean(), idempotentHint: z.boolean() })
+    .partial()
+    .nullish()
+    .catch(null),
   execution: z.looseObject({ taskSupport: z.string().optional() }).nullish(),
 });
 
@@ -79,7 +86,10 @@ function readTool(entry: unknown, secrets: readonly string[]): ListedTool | { re
   const description = hideInText(parsed.data.description ?? '', secrets);
   const inputSchema = z.record(z.string(), z.unknown()).parse(hideInJson(parsed.data.inputSchema, secrets));
   if (JSON.stringify(inputSchema).length > maxJsonLength) return unsupported;
-  return { name, description: description.slice(0, maxDescriptionLength).toWellFormed(), inputSchema };
+  // idempotentHint means something only if the tool changes anything (MCP 2025-06-18, ToolAnnotations).
+  const { readOnlyHint, idempotentHint } = parsed.data.annotations ?? {};
+  const isIdempotent = readOnlyHint === true || idempotentHint === true;
+  return { name, description: description.slice(0, maxDescriptionLength).toWellFormed(), inputSchema, isIdempotent };
 }
 
 /** Whether lists and objects stand deeper in each other than so many levels; it goes no deeper to find out. */

@@ -50,10 +50,13 @@ export function nameTool(server: string, tool: string, taken: ReadonlySet<string
 }
 
 function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool, connections: McpConnections): Tool {
-  const { description, inputSchema: parameters } = tool;
+  const { description, isIdempotent, inputSchema: parameters } = tool;
   const { timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
   return toolOf<Readonly<Record<string, unknown>>>(
-    { name, description, parameters, requiresApproval, requiredRoles, source: 'MCP', timeoutMs, maxResultLength },
+    {
+      ...{ name, description, parameters, timeoutMs, maxResultLength, requiresApproval, isIdempotent, requiredRoles },
+      source: 'MCP',
+    },
     {
       hashDefinition: () => hashMcpTool(definition, tool),
       prepare: (request) => ({ request }),

@@ -10,6 +10,8 @@ export interface BuiltInTool {
   readonly timeoutMs: number;
   /** Whether a person has to approve each call. */
   readonly requiresApproval: boolean;
+  /** Whether a call may be made again if its outcome was lost. */
+  readonly isIdempotent: boolean;
   readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
 }
 
@@ -20,6 +22,7 @@ function defineTool<Schema extends z.ZodObject>(tool: {
   schema: Schema;
   timeoutMs: number;
   requiresApproval?: boolean;
+  isIdempotent: boolean;
   run: (args: z.output<Schema>, context: ToolContext) => Promise<unknown>;
 }): BuiltInTool {
   return { requiresApproval: false, ...tool, run: (args, context) => tool.run(tool.schema.parse(args), context) };
@@ -38,6 +41,7 @@ const currentTime = defineTool({
       .describe('An IANA time zone such as Europe/Berlin. UTC where none is given.'),
   }),
   timeoutMs: 1_000,
+  isIdempotent: true,
   run: async ({ timeZone = 'UTC' }) => {
     const now = new Date();
     const local = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long', timeZone }).format(now);
@@ -50,6 +54,7 @@ const echoContext = defineTool({
   description: 'What the server knows about this conversation: the user, the tenant and the agent.',
   schema: z.strictObject({}),
   timeoutMs: 1_000,
+  isIdempotent: true,
   run: async (_args, { viewer, conversationId, agentName }) => ({
     userId: viewer.userId,
     tenantId: viewer.tenantId,
@@ -72,6 +77,7 @@ const lookupOrder = defineTool({
   description: 'Looks up an order of the shop by its number: item, status, total and expected arrival.',
   schema: orderSchema,
   timeoutMs: 5_000,
+  isIdempotent: true,
   run: async ({ orderNumber }, { viewer, db }) => {
     const number = orderNumber.replace('#', '');
     const order = await db.order.findUnique({
@@ -88,6 +94,8 @@ const refundOrder = defineTool({
   schema: orderSchema,
   timeoutMs: 5_000,
   requiresApproval: true,
+  // A second call finds the order refunded, and says that it could not be.
+  isIdempotent: false,
   run: async ({ orderNumber }, { viewer: { tenantId }, db }) => {
     const number = orderNumber.replace('#', '');
     // Read and written in one statement: of two refunds at once, one finds it refunded.
@@ -108,7 +116,7 @@ const maxResultLength = 20_000;
 /** A built-in tool as the registry has it. */
 export function wrapBuiltIn(tool: BuiltInTool): Tool {
   const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
-  const { name, description, timeoutMs, requiresApproval } = tool;
+  const { name, description, timeoutMs, requiresApproval, isIdempotent } = tool;
   const check = (args: unknown) => {
     const { error } = tool.schema.safeParse(args);
     return error ? `The arguments do not fit the schema. ${z.prettifyError(error)}` : null;
@@ -118,6 +126,7 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
     description,
     parameters,
     requiresApproval,
+    isIdempotent,
     requiredRoles: [],
     source: 'BUILTIN',
     timeoutMs,

@@ -44,6 +44,7 @@ async function defineHttpTool(
   const { name, description, method, url, timeoutMs, maxResultLength, requiresApproval, requiredRoles } = row;
   return {
     ...{ name, description, method, url, timeoutMs, maxResultLength, requiresApproval, requiredRoles },
+    isIdempotent: row.isIdempotent,
     parameters: readParameters(row.parameters),
     headers: await openHeaders(deps, row, new URL(url.replaceAll(/[{}]/g, '')).origin),
     secretNames: row.secrets.map((secret) => secret.name),

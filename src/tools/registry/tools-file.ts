@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { list, text } from '../../api/input.ts';
 import { readYaml } from '../../api/yaml.ts';
 import { fileHeaders } from '../contract/headers.ts';
-import type { HttpToolDefinition } from '../http/definition.ts';
+import { type HttpToolDefinition, isIdempotentByDefault } from '../http/definition.ts';
 import type { McpDefinition } from '../mcp/config.ts';
 import * as part from './input.ts';
 
@@ -32,6 +32,7 @@ const httpTool = z
     method: part.httpMethod,
     url: part.templateUrl,
     headers: fileHeaders.optional(),
+    isIdempotent: z.boolean().optional(),
     ...callFields,
   })
   .superRefine(({ url, parameters }, context) => {
@@ -116,6 +117,7 @@ export async function readToolsFile(path: string | null): Promise<OperatorTools>
       method: tool.method,
       url: tool.url,
       headers: tool.headers ?? {},
+      isIdempotent: tool.isIdempotent ?? isIdempotentByDefault(tool.method),
     })),
     mcpServers: (parsed.data.mcpServers ?? []).map((server) => ({
       ...withDefaults(server, 30_000),

@@ -8,6 +8,7 @@ import { changeConfiguration } from '../../database/change-configuration.ts';
 import type { Db } from '../../database/client.ts';
 import type { HttpTool, Prisma } from '../../generated/prisma/client.ts';
 import { headersOf } from '../contract/headers.ts';
+import { isIdempotentByDefault } from '../http/definition.ts';
 import { parseTemplate } from '../http/url-template.ts';
 import * as part from '../registry/input.ts';
 import type { ToolRegistry } from '../registry/registry.ts';
@@ -25,6 +26,7 @@ const createInput = z.strictObject({
   parameters: part.parameters,
   method: part.httpMethod,
   url: part.templateUrl,
+  isIdempotent: z.boolean().nullish(),
   ...storedFields,
 });
 const updateInput = createInput.partial();
@@ -60,6 +62,7 @@ export async function createHttpTool(
       data: {
         ...callColumns(given, defaults),
         ...{ tenantId, name, description, method, url },
+        isIdempotent: given.isIdempotent ?? isIdempotentByDefault(method),
         parameters: jsonOf(given.parameters),
         headers: headersOf(headers ?? []),
       },
@@ -111,6 +114,7 @@ export async function updateHttpTool(
         ...(name !== undefined && { name }),
         ...(description !== undefined && { description }),
         ...(method !== undefined && { method }),
+        ...planIdempotency(given, before.method),
         ...(parameters !== undefined && { parameters: jsonOf(parameters) }),
         ...(headers !== undefined && { headers: headersOf(headers ?? []) }),
       },
@@ -127,6 +131,16 @@ export async function updateHttpTool(
     return { ...(await tx.httpTool.findUniqueOrThrow({ where: { id: row }, ...query })), droppedSecretHeaders };
   };
   return changeConfiguration(viewer, tools.deps, work, { taken: explainTaken(given.name ?? '') });
+}
+
+/** Another method has other effects: what was said of the old one does not hold for it. */
+function planIdempotency(
+  { isIdempotent, method }: Pick<z.output<typeof updateInput>, 'isIdempotent' | 'method'>,
+  methodBefore: HttpTool['method'],
+) {
+  const newMethod = method ?? methodBefore;
+  if (isIdempotent === undefined && newMethod === methodBefore) return {};
+  return { isIdempotent: isIdempotent ?? isIdempotentByDefault(newMethod) };
 }
 
 /**
@@ -152,7 +166,13 @@ async function lockTool(viewer: Viewer, tx: Db, id: string, row: string) {
   await tx.$executeRaw`SELECT id FROM http_tools WHERE id = ${row}::uuid FOR UPDATE`;
   const tool = await tx.httpTool.findUnique({
     where: { id: row, tenantId: viewer.tenantId },
-    select: { name: true, url: true, parameters: true, secrets: { select: { name: true, origin: true } } },
+    select: {
+      name: true,
+      url: true,
+      method: true,
+      parameters: true,
+      secrets: { select: { name: true, origin: true } },
+    },
   });
   return tool ?? explainMissingTool(viewer, tx, id, row);
 }

@@ -18,6 +18,7 @@ export interface TestTool {
   readonly name: string;
   readonly description?: string;
   readonly inputSchema?: unknown;
+  readonly annotations?: unknown;
   readonly execution?: unknown;
 }
 
