@@ -101,6 +101,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     agents,
     tools,
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
+    sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes },
     historyTokens,
     turnLimit: limitOf('turns', env.rateLimits.turns),
     approvalTtlSeconds: env.approvalTtlSeconds,

@@ -84,6 +84,9 @@ export interface Env {
   readonly seedFile: string;
   /** The most model steps of one turn. */
   readonly maxSteps: number;
+  /** Events of one run, and bytes of text in them. */
+  readonly maxRunEvents: number;
+  readonly maxRunBytes: number;
   /** The longest that one turn may take. */
   readonly runTimeoutSeconds: number;
   /** The longest that a test of an agent may take. */
@@ -155,6 +158,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     scenariosDir: read.SCENARIOS_DIR ?? null,
     seedFile: read.SEED_FILE,
     maxSteps: read.MAX_STEPS,
+    maxRunEvents: read.MAX_RUN_EVENTS,
+    maxRunBytes: read.MAX_RUN_BYTES,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
     socketsPerUser: read.SOCKETS_PER_USER,

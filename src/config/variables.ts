@@ -170,6 +170,8 @@ export const variables = z.object({
   SCENARIOS_DIR: text,
   SEED_FILE: z.string().default(join(import.meta.dirname, '../../prisma/seed.json')),
   MAX_STEPS: wholeNumber(1, 100, 16),
+  MAX_RUN_EVENTS: wholeNumber(100, 1_000_000, 50_000),
+  MAX_RUN_BYTES: wholeNumber(10_000, 1_000_000_000, 8_000_000),
   RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
   AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),
   SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),

@@ -88,6 +88,8 @@ export async function* runModelStep(
           finished = true;
           yield modelCalled(event.usage);
         }
+        // Also between two events that arrived together: what is stopped writes no more.
+        signal.throwIfAborted();
       }
       signal.throwIfAborted();
       if (!finished) throw truncated();

@@ -1,13 +1,22 @@
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { callStatuses } from '../engine/events.ts';
 import { failureCodes } from '../engine/ports.ts';
-import type { RunEvent } from './event.ts';
+import { type RunEvent, sizeOfEvent } from './event.ts';
 
 /*
- * The archive of a run that has ended, or that waits for a person, is one text: a JSON array of entries. Adjacent deltas
- * of one message are one entry that holds the joined text and the boundaries (lengths and milliseconds), so a token
- * costs a few bytes, and unpacking returns exactly the events that were packed.
+ * The archive of a run that has ended, or that waits for a person, is one text: lines, each a JSON array of entries.
+ * Adjacent deltas of one message are one entry that holds the joined text and the boundaries (lengths and milliseconds),
+ * so a token costs a few bytes, and unpacking returns exactly the events that were packed.
+ *
+ * A line is packed or unpacked in one go, and the event loop turns between two lines, so that a long run stops nobody
+ * else. Archives from before that are one line.
  */
+
+/** A line holds at most this many events, ... */
+const maxLineEvents = 1_000;
+/** ... and no further event once it holds this many bytes of text. */
+const maxLineBytes = 256 * 1024;
 
 const toolCall = z.strictObject({
   callId: z.string(),
@@ -89,7 +98,30 @@ interface OpenDeltas {
 }
 
 /** Packs the events of a run, with their boundaries. */
-export function packEvents(events: readonly RunEvent[]): string {
+export async function packEvents(events: readonly RunEvent[]): Promise<string> {
+  const lines: string[] = [];
+  for (let from = 0; from < events.length; ) {
+    if (from > 0) await nextLoopTurn();
+    const end = findLineEnd(events, from);
+    lines.push(packLine(events.slice(from, end)));
+    from = end;
+  }
+  return lines.length === 0 ? '[]' : lines.join('\n');
+}
+
+/** The position behind the last event of the line that begins at `from`. */
+function findLineEnd(events: readonly RunEvent[], from: number): number {
+  let bytes = 0;
+  let end = from;
+  for (const event of events.slice(from, from + maxLineEvents)) {
+    bytes += sizeOfEvent(event);
+    end += 1;
+    if (bytes >= maxLineBytes) break;
+  }
+  return end;
+}
+
+function packLine(events: readonly RunEvent[]): string {
   const packed: unknown[] = [];
   let open: OpenDeltas | null = null;
   for (const event of events) {
@@ -140,9 +172,18 @@ function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknow
  * Unpacks the events of a run, exactly as they were packed.
  * @throws {z.ZodError} when the text is not an archive
  */
-export function unpackEvents(runId: string, archive: string): RunEvent[] {
+export async function unpackEvents(runId: string, archive: string): Promise<RunEvent[]> {
   const events: RunEvent[] = [];
-  for (const packed of entries.parse(JSON.parse(archive))) {
+  for (const [index, line] of archive.split('\n').entries()) {
+    if (index > 0) await nextLoopTurn();
+    for (const event of unpackLine(runId, line)) events.push(event);
+  }
+  return events;
+}
+
+function unpackLine(runId: string, line: string): RunEvent[] {
+  const events: RunEvent[] = [];
+  for (const packed of entries.parse(JSON.parse(line))) {
     if (packed.type !== 'TextDelta' && packed.type !== 'ReasoningDelta') {
       events.push({ ...packed, runId });
       continue;

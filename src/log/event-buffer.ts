@@ -1,4 +1,4 @@
-import { isTerminal, mergeDeltas, type RunEvent } from './event.ts';
+import { isTerminal, mergeDeltas, type RunEvent, sizeOfEvent } from './event.ts';
 
 /** Deltas that have queued up are merged up to this many characters, so that no frame grows without bound. */
 const maxMergedLength = 16_384;
@@ -12,6 +12,7 @@ export class RunEventBuffer {
   readonly #events: RunEvent[] = [];
   readonly #waiting = new Set<() => void>();
   #closed = false;
+  #bytes = 0;
   /** How many cursors are open. */
   readers = 0;
 
@@ -33,6 +34,11 @@ export class RunEventBuffer {
     return this.#events;
   }
 
+  /** How many bytes of text its events hold. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /**
    * Adds an event. Its seq must be higher than that of the last; nothing follows a terminal event.
    */
@@ -41,6 +47,7 @@ export class RunEventBuffer {
       throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.lastSeq}.`);
     }
     this.#events.push(event);
+    this.#bytes += sizeOfEvent(event);
     if (isTerminal(event)) this.#closed = true;
     this.#wake();
   }

@@ -57,3 +57,18 @@ export function mergeDeltas(first: RunEvent, second: RunEvent): RunEvent | null 
   }
   return null;
 }
+
+/** How many bytes of text an event holds, in UTF-8. */
+export function sizeOfEvent(event: RunEventPayload): number {
+  switch (event.type) {
+    case 'TextDelta':
+    case 'ReasoningDelta':
+      return Buffer.byteLength(event.delta);
+    case 'ToolCallStarted':
+    case 'ToolCallCompleted':
+    case 'ApprovalRequested':
+      return Buffer.byteLength(JSON.stringify(event.toolCall));
+    default:
+      return 0;
+  }
+}

@@ -12,10 +12,18 @@ import type { RateLimit } from '../limits/rate-limit.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import type { RunCursor } from '../log/cursor.ts';
 import type { LiveRunLogs } from '../log/live-logs.ts';
+import type { RunReplays } from '../log/run-replays.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import type { PauseState } from './frozen-turn.ts';
 import type { StoredTurn } from './input.ts';
 import type { CompiledTurn } from './planned-turn.ts';
+
+/** How large a run may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
+export interface RunSizeLimits {
+  readonly maxEvents: number;
+  /** Bytes of text in all events: answers, reasoning, arguments and results of tools. */
+  readonly maxBytes: number;
+}
 
 /** What runs are carried out with, as the operator has set it up. */
 export interface RunDependencies {
@@ -26,6 +34,8 @@ export interface RunDependencies {
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
   readonly limits: TurnLimits;
+  /** How large a run may become. */
+  readonly sizeLimits: RunSizeLimits;
   /** How many tokens of the past a model is given at most. */
   readonly historyTokens: number;
   /** Notifies the readers of conversations, in this process. */
@@ -43,6 +53,8 @@ export interface RunRuntime extends RunDependencies {
   /** Names this process in the leases of its runs. */
   readonly instanceId: string;
   readonly log: LiveRunLogs;
+  /** The runs that have ended and are read. */
+  readonly replays: RunReplays;
   /** The runs that this process carries out, by row id. */
   readonly running: ReadonlyMap<string, ActiveRun>;
   /** The readers of runs in this process. */

@@ -90,7 +90,7 @@ describe('a call that needs approval', () => {
       where: { id: runId.slice(4) },
       include: { archive: true, pause: true },
     });
-    const log = unpackEvents(runId, archive?.events ?? '');
+    const log = await unpackEvents(runId, archive?.events ?? '');
     expect(log.map(({ seq }) => seq)).toEqual(log.map((_event, index) => index + 1));
     expect(log.at(-1)).toMatchObject({ type: 'RunCompleted', seq: events.at(-1)?.seq });
     expect(pause).toBeNull();

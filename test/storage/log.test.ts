@@ -82,27 +82,60 @@ function tailOf(events: readonly RunEvent[]): RunEventBuffer {
 }
 
 describe('the archive', () => {
-  test('The archive gives the events back as they were, boundaries and all', () => {
+  test('The archive gives the events back as they were, boundaries and all', async () => {
     const events = sampleRun();
-    expect(unpackEvents(runId, packEvents(events))).toEqual(events);
+    expect(await unpackEvents(runId, await packEvents(events))).toEqual(events);
   });
 
-  test('The archive keeps the boundaries of every cut', () => {
+  test('The archive keeps the boundaries of every cut', async () => {
     const events = sampleRun();
     for (let cut = 0; cut <= events.length; cut++) {
-      expect(unpackEvents(runId, packEvents(events.slice(0, cut)))).toEqual(events.slice(0, cut));
+      expect(await unpackEvents(runId, await packEvents(events.slice(0, cut)))).toEqual(events.slice(0, cut));
     }
   });
 
-  test('The archive refuses what is not an archive', () => {
-    expect(() => unpackEvents(runId, '[{"seq":1,"at":0,"type":"Nonsense"}]')).toThrow();
-    expect(() => unpackEvents(runId, '{')).toThrow();
+  test('The archive refuses what is not an archive', async () => {
+    await expect(unpackEvents(runId, '[{"seq":1,"at":0,"type":"Nonsense"}]')).rejects.toThrow();
+    await expect(unpackEvents(runId, '{')).rejects.toThrow();
   });
 
-  test('A token of a long answer costs less than twenty bytes in the archive', () => {
+  test('A token of a long answer costs less than twenty bytes in the archive', async () => {
     const log = new LiveRunLogs();
     const events = Array.from({ length: 1_000 }, (_, index) => log.append(runId, text('word ', index * 5)));
-    expect(packEvents(events).length / 1_000).toBeLessThan(20);
+    expect((await packEvents(events)).length / 1_000).toBeLessThan(20);
+  });
+
+  test('A long run is archived and read in lines, between which the event loop turns', async () => {
+    const log = new LiveRunLogs();
+    const long = Array.from({ length: 20_000 }, (_, index) =>
+      log.append(runId, index % 2 === 0 ? text('a', index / 2) : { type: 'ReasoningDelta', delta: 'b' }),
+    );
+    const large = Array.from({ length: 20 }, (_, index) =>
+      log.append(runId, text('x'.repeat(200_000), 10_000 + index)),
+    );
+    for (const events of [long, large]) {
+      let turns = 0;
+      const count = () => {
+        turns += 1;
+        counted = setImmediate(count);
+      };
+      let counted = setImmediate(count);
+      const packed = await packEvents(events);
+      const turnsToPack = turns;
+      expect(await unpackEvents(runId, packed)).toEqual(events);
+      clearImmediate(counted);
+      const lines = packed.split('\n').length;
+      expect(lines).toBeGreaterThan(9);
+      expect(turnsToPack).toBeGreaterThanOrEqual(lines - 1);
+      expect(turns - turnsToPack).toBeGreaterThanOrEqual(lines - 1);
+    }
+  });
+
+  test('An archive from before there were lines is one line', async () => {
+    const events = sampleRun();
+    const lines = (await packEvents([...events])).split('\n');
+    expect(lines).toHaveLength(1);
+    expect(await unpackEvents(runId, lines[0] ?? '')).toEqual(events);
   });
 });
 

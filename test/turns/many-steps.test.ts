@@ -78,7 +78,7 @@ test('A turn of 10 steps with 30 tool calls keeps its order and its totals', { t
     complete: true,
   });
   const { events: packed } = await app.app.db.runArchive.findUniqueOrThrow({ where: { runId: runId.slice(4) } });
-  const log = unpackEvents(runId, packed);
+  const log = await unpackEvents(runId, packed);
   expect(log.map(({ seq }) => seq)).toEqual(log.map((_event, index) => index + 1));
   expect(log.at(-1)?.seq).toBe(run.lastSeq);
 });

@@ -38,7 +38,7 @@ test.each([
   // Every event of the log on its own, as no reader need have had them.
   const id = parseId('Run', runId, []);
   const { events } = await app.app.db.runArchive.findUniqueOrThrow({ where: { runId: id } });
-  const log = unpackEvents(id, events);
+  const log = await unpackEvents(id, events);
   expect(log.map(({ seq }) => seq)).toEqual(Array.from({ length: live.lastSeq }, (_, index) => index + 1));
 
   const seen = new Transcript();

@@ -47,10 +47,21 @@ function openCounted(config = warm) {
   const statements: Statement[] = [];
   const opened = openDatabase({ url: database.url, poolSize: 5, onQuery: (statement) => statements.push(statement) });
   const { db } = opened;
-  const { agents, tools, model, feed, logger, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds } =
-    app.app.runs;
+  const {
+    agents,
+    tools,
+    model,
+    feed,
+    logger,
+    limits,
+    sizeLimits,
+    historyTokens,
+    exclusive,
+    turnLimit,
+    approvalTtlSeconds,
+  } = app.app.runs;
   const host = new RunScheduler({
-    ...{ db, model, feed, logger, tools, limits, historyTokens, exclusive, turnLimit, approvalTtlSeconds },
+    ...{ db, model, feed, logger, tools, limits, sizeLimits, historyTokens, exclusive, turnLimit, approvalTtlSeconds },
     agents: { ...agents, db, config },
   });
   return { host, statements, [Symbol.asyncDispose]: () => opened.close() };

@@ -26,7 +26,8 @@ export class StepAccumulator {
   readonly #reasoning = new TextCleaner();
   readonly #knownIds: Set<string>;
   #events: ModelEvent[] = [];
-  #pending: { readonly type: 'text' | 'reasoning'; delta: string } | undefined;
+  /** The deltas of this chunk, at most one of each kind: alternating kinds make no more events than one. */
+  readonly #pending = new Map<'text' | 'reasoning', string>();
   #length = 0;
 
   /** @param history whose call ids may not come again */
@@ -81,18 +82,12 @@ export class StepAccumulator {
 
   #add(type: 'text' | 'reasoning', delta: string): void {
     if (delta === '') return;
-    if (this.#pending?.type === type) {
-      this.#pending.delta += delta;
-      return;
-    }
-    this.#flush();
-    this.#pending = { type, delta };
+    this.#pending.set(type, (this.#pending.get(type) ?? '') + delta);
   }
 
   #flush(): void {
-    if (this.#pending === undefined) return;
-    this.#events.push(this.#pending);
-    this.#pending = undefined;
+    for (const [type, delta] of this.#pending) this.#events.push({ type, delta });
+    this.#pending.clear();
   }
 
   #mendCall(call: GatheredCall): RequestedCall {

@@ -72,7 +72,7 @@ export async function approveToolCall(
     if (calls.some((other) => other.status === 'AWAITING_APPROVAL')) return null;
 
     const state = readPauseState(pause?.state);
-    const events = archive ? unpackEvents(id, archive.events) : [];
+    const events = archive ? await unpackEvents(id, archive.events) : [];
     const continued = await resumeRun(tx, runtime, run);
     // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
     // the server can have begun to stop since the first statement.

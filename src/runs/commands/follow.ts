@@ -117,7 +117,7 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
     // This process writes its events into the buffer.
     case 'running':
       return { buffer: location.buffer, isComplete: true, countsReaders: true };
-    // Replayed from the archive, for this reader alone.
+    // Replayed from the archive, for all its readers together.
     case 'ended':
       return { buffer: location.buffer, isComplete: true, countsReaders: false };
     // It has no events. They are written into the buffer if this process begins the run.
@@ -141,9 +141,11 @@ async function locate(runtime: RunRuntime, run: Run): Promise<RunLocation> {
   const live = runtime.log.find(run.id);
   if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
   if (!live && hasEnded(run)) {
-    const buffer = new RunEventBuffer(run.id);
-    if (!(await backfillFromArchive(runtime.db, buffer)))
-      throw new Error(`Run ${run.id} has ended and has no archive.`);
+    const buffer = await runtime.replays.open(run.id, async () => {
+      const empty = new RunEventBuffer(run.id);
+      return (await backfillFromArchive(runtime.db, empty)) ? empty : null;
+    });
+    if (buffer === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
     return { kind: 'ended', buffer };
   }
   return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };

@@ -1,14 +1,16 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { SwitchboardError } from '../../api/errors.ts';
 import { withoutCounting } from '../../database/statements.ts';
+import { TurnAborted } from '../../engine/abort.ts';
 import type { RunPlan } from '../../engine/plan.ts';
-import type { TurnPorts } from '../../engine/ports.ts';
+import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
+import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn, PlannedTurn } from '../planned-turn.ts';
 import { cancelledEnd, type RunEnd } from '../run-end.ts';
-import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
+import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
 import { finishRun, unsavedFailure } from './finish.ts';
 import { type Pause, waitForApproval } from './pause.ts';
@@ -85,6 +87,10 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
           if (payload) log.append(run.id, payload);
         }
       }
+      if (!signal.aborted && isTooLarge(log.open(run.id), runtime.sizeLimits)) {
+        runtime.logger.warn({ runId: run.id }, 'a run became too large');
+        execution.stop(new TurnAborted(tooLarge));
+      }
     }
     throw new Error('The engine ended without an end.');
   } catch (error) {
@@ -99,6 +105,20 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
     return { status: 'FAILED', failure: internalFailure };
   }
 }
+
+/** The failure of a run that became too large. The same turn would become too large again. */
+const tooLarge: Failure = {
+  code: 'MODEL_ERROR',
+  message: 'The answer is too long: the turn was stopped. Ask for less at once.',
+  retryable: false,
+};
+
+function isTooLarge({ events, bytes }: RunEventBuffer, { maxEvents, maxBytes }: RunSizeLimits): boolean {
+  // Room for the events that close what is open.
+  return events.length >= maxEvents - reservedEvents || bytes >= maxBytes;
+}
+
+const reservedEvents = 50;
 
 /** Gives readers the first events of the turn, and reads what it begins with. */
 async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{ turn: PlannedTurn; plan: RunPlan }> {

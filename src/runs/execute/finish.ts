@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { packEvents } from '../../log/archive.ts';
 import { backfillFromArchive } from '../archive.ts';
 import { type RunEnd, terminalEvent } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
@@ -23,6 +24,7 @@ export async function finishRun(
   const buffer = runtime.log.open(run.id);
   const terminal = terminalEvent(run.id, buffer.lastSeq + 1, end);
   recorder.beginClosing();
+  const archive = await packEvents([...buffer.events, terminal]);
   for (let attempt = 1; ; attempt++) {
     try {
       await recorder.flush().catch(() => {});
@@ -31,7 +33,8 @@ export async function finishRun(
           run,
           end,
           agentId: recorder.agentId,
-          events: [...buffer.events, terminal],
+          archive,
+          lastSeq: terminal.seq,
           incomplete: recorder.incomplete,
           unsaved: recorder.unsaved,
         }),

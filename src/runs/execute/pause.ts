@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TurnToolCall } from '../../engine/events.ts';
 import type { PausedTurn } from '../../engine/paused-turn.ts';
+import { packEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { writePauseState } from '../frozen-turn.ts';
 import type { PlannedTurn } from '../planned-turn.ts';
@@ -43,7 +44,8 @@ export async function waitForApproval(
     run,
     agentId: recorder.agentId,
     calls: waiting.map((call) => recorder.rowOf(call)),
-    events: [...buffer.events, ...requested],
+    archive: await packEvents([...buffer.events, ...requested]),
+    lastSeq: requested.at(-1)?.seq ?? buffer.lastSeq,
     state: writePauseState(turn, waiting, paused, runtime.agents.defaults.llm.endpoint),
   };
 

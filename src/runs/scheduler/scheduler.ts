@@ -10,10 +10,11 @@ import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { ConversationFeed } from '../../log/conversation-feed.ts';
 import type { RunCursor } from '../../log/cursor.ts';
 import { LiveRunLogs } from '../../log/live-logs.ts';
+import { RunReplays } from '../../log/run-replays.ts';
 import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
 import { interrupted } from '../run-end.ts';
-import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime } from '../runtime.ts';
+import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { checkpointRuns } from '../upkeep/checkpoint.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
 import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
@@ -39,6 +40,7 @@ export class RunScheduler implements RunRuntime {
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
   readonly limits: TurnLimits;
+  readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
   readonly exclusive: boolean;
   readonly turnLimit: RateLimit;
@@ -46,6 +48,7 @@ export class RunScheduler implements RunRuntime {
   readonly feed: ConversationFeed;
   readonly instanceId = randomUUID();
   readonly log = new LiveRunLogs();
+  readonly replays = new RunReplays();
   readonly running = new Map<string, ActiveRun>();
   readonly cursors = new Set<RunCursor>();
   readonly #jobs: BackgroundJobs;
@@ -58,6 +61,7 @@ export class RunScheduler implements RunRuntime {
     this.agents = dependencies.agents;
     this.tools = dependencies.tools;
     this.limits = dependencies.limits;
+    this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
     this.exclusive = dependencies.exclusive;
     this.turnLimit = dependencies.turnLimit;

@@ -1,3 +1,4 @@
+import { packEvents } from '../../log/archive.ts';
 import { saveArchive } from '../archive.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -16,7 +17,7 @@ export async function cancelQueued(runtime: RunRuntime, runId: string): Promise<
       data: endedColumns(cancelledEnd, 1),
     });
     if (count === 0) return null;
-    await saveArchive(tx, runId, [terminal]);
+    await saveArchive(tx, runId, await packEvents([terminal]));
     return tx.run.findUnique({ where: { id: runId }, select: { conversationId: true } });
   });
   if (!ended) return false;

@@ -1,4 +1,4 @@
-import { unpackEvents } from '../../log/archive.ts';
+import { packEvents, unpackEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { saveArchive } from '../archive.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
@@ -30,7 +30,7 @@ export async function cancelWaiting(
       include: { archive: true },
     });
     if (!conversation || !run) return null;
-    const before = run.archive ? unpackEvents(runId, run.archive.events) : [];
+    const before = run.archive ? await unpackEvents(runId, run.archive.events) : [];
     await cancelUnfinishedRows(tx, runId, why === undefined ? {} : { why });
     const rows = await tx.toolCall.findMany({
       where: { runId, callId: { in: listOpenCalls(before) } },
@@ -45,7 +45,7 @@ export async function cancelWaiting(
     events.push(terminalEvent(runId, ++seq, cancelledEnd));
     await tx.run.updateMany({ where: { id: runId }, data: endedColumns(cancelledEnd, seq) });
     await tx.runPause.deleteMany({ where: { runId } });
-    await saveArchive(tx, runId, [...before, ...events]);
+    await saveArchive(tx, runId, await packEvents([...before, ...events]));
     const next = await promoteNext(tx, runtime, conversation.id);
     return { conversationId: conversation.id, events: [...before, ...events], next };
   });

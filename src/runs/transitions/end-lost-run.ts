@@ -1,4 +1,5 @@
 import type { Run } from '../../generated/prisma/client.ts';
+import { packEvents } from '../../log/archive.ts';
 import { saveArchive } from '../archive.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
 import { interrupted, type RunEnd, terminalEvent } from '../run-end.ts';
@@ -33,7 +34,7 @@ export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean
     await cancelUnfinishedRows(tx, id);
     const events = await rebuildEvents(tx, run, recoveredSeq);
     const terminal = terminalEvent(id, Math.max(recoveredSeq, (events.at(-1)?.seq ?? 0) + 1), end);
-    await saveArchive(tx, id, [...events, terminal]);
+    await saveArchive(tx, id, await packEvents([...events, terminal]));
     await tx.run.updateMany({ where: { id }, data: { lastSeq: terminal.seq } });
     return { ended: true, next: await promoteNext(tx, runtime, conversationId) };
   });

@@ -1,5 +1,4 @@
 import type { Prisma, Run } from '../../generated/prisma/client.ts';
-import type { RunEvent } from '../../log/event.ts';
 import { saveArchive } from '../archive.ts';
 import type { RunEnd } from '../run-end.ts';
 import type { RunRuntime, UnsavedText } from '../runtime.ts';
@@ -15,8 +14,9 @@ export interface EndRows {
   readonly run: Run;
   readonly agentId: string | null;
   readonly end: RunEnd;
-  /** All events of the run, with the terminal one. */
-  readonly events: readonly RunEvent[];
+  /** All events of the run with the terminal one, packed, and the seq of the terminal one. */
+  readonly archive: string;
+  readonly lastSeq: number;
   /** Whether rows may still be open that the engine has closed. */
   readonly incomplete: boolean;
   readonly unsaved: UnsavedText | null;
@@ -34,14 +34,14 @@ export interface EndedRun {
 
 /** RUNNING to its end: the row, the archive, what is open, and the start of the next run in the queue. */
 export async function endRun(tx: Prisma.TransactionClient, runtime: RunRuntime, rows: EndRows): Promise<EndedRun> {
-  const { run, agentId, end, events, incomplete, unsaved } = rows;
+  const { run, agentId, end, archive, lastSeq, incomplete, unsaved } = rows;
   await lockAndTouchConversation(tx, run.conversationId);
   const { count } = await tx.run.updateMany({
     where: ownedRow(runtime, run),
-    data: { ...endedColumns(end, events.at(-1)?.seq ?? 0), agentId },
+    data: { ...endedColumns(end, lastSeq), agentId },
   });
   if (count > 0) {
-    await saveArchive(tx, run.id, events);
+    await saveArchive(tx, run.id, archive);
     if (incomplete) await cancelUnfinishedRows(tx, run.id, { unsaved });
     return { written: true, unfinished: false, next: await promoteNext(tx, runtime, run.conversationId) };
   }

@@ -1,5 +1,4 @@
 import type { Prisma, Run } from '../../generated/prisma/client.ts';
-import type { RunEvent } from '../../log/event.ts';
 import { saveArchive } from '../archive.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { ownedRow } from './lease.ts';
@@ -11,8 +10,9 @@ export interface PauseRows {
   readonly agentId: string | null;
   /** The calls that wait. */
   readonly calls: Prisma.ToolCallCreateManyInput[];
-  /** All events of the run so far. */
-  readonly events: readonly RunEvent[];
+  /** All events of the run so far, packed, and the seq of the last one. */
+  readonly archive: string;
+  readonly lastSeq: number;
   /** What the run continues from, as JSON (frozen-turn.ts). */
   readonly state: string;
 }
@@ -25,9 +25,8 @@ export interface PauseRows {
 export async function pauseRun(
   tx: Prisma.TransactionClient,
   runtime: RunRuntime,
-  { run, agentId, calls, events, state }: PauseRows,
+  { run, agentId, calls, archive, lastSeq, state }: PauseRows,
 ): Promise<boolean> {
-  const lastSeq = events.at(-1)?.seq ?? 0;
   await lockAndTouchConversation(tx, run.conversationId);
   const { count } = await tx.run.updateMany({
     // Not a second time if it has waited and has continued here since: lastSeq.
@@ -43,7 +42,7 @@ export async function pauseRun(
   });
   if (count === 0) return hasPaused(tx, run.id, lastSeq);
   await tx.toolCall.createMany({ data: calls });
-  await saveArchive(tx, run.id, events);
+  await saveArchive(tx, run.id, archive);
   await tx.$executeRaw`INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)`;
   return true;
 }
