@@ -3,14 +3,16 @@ import type { Failure } from '../engine/ports.ts';
 import type { Usage } from '../runs/read/usage.ts';
 import { builder } from './builder.ts';
 
-/** Agents in the graph. Other nouns have fields of this type, and none of them may know the agents' folder. */
+// Types that several nouns have fields of, so that no noun's graphql/ folder depends on that of a noun above it.
+
+/** Agents in the graph. */
 export const AgentRef = builder.prismaObject('Agent', {});
 
-/** Who asks, in the graph. */
+/** Viewers in the graph. */
 export const ViewerRef = builder.objectRef<Viewer>('Viewer');
 
-/** Failures of runs, and of what is tried like one. */
+/** Failures of runs, and of tests of agents, in the graph. */
 export const RunErrorRef = builder.objectRef<Failure>('RunError');
 
-/** Token usage. */
+/** Token usage in the graph. */
 export const UsageRef = builder.objectRef<Usage>('Usage');

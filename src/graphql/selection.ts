@@ -3,8 +3,8 @@ import type { GraphQLResolveInfo } from 'graphql';
 import type { Context } from './context.ts';
 
 /**
- * What a document selects under the field that is being resolved, as Prisma's include: so that a node of the Relay
- * interface or the nodes of a connection come with what they need, in one statement.
+ * What a document selects under the field that is being resolved, as Prisma's include. A node of the Relay interface, or
+ * the nodes of a connection, are then loaded with all that is selected, in one statement.
  * @param path from the field to the rows, e.g. `['edges', 'node']`
  */
 export function includeUnder(context: Context, info: GraphQLResolveInfo, typeName: string, path: string[] = []) {
@@ -12,13 +12,13 @@ export function includeUnder(context: Context, info: GraphQLResolveInfo, typeNam
   return include === undefined ? {} : { include };
 }
 
-/** From a connection to its rows. */
+/** The path from a connection to its rows. */
 export const toNodes = ['edges', 'node'];
 
 /**
- * A node for `node` and `nodes`: its failure is handed back as a value, so that one id of many that is not there
- * leaves the others be. Pothos has no type for that; graphql-js takes an Error in the place of any value.
+ * Loads a node for `node` and `nodes`. An error is returned as the value, so that one missing id does not fail the others.
+ * Pothos has no type for that; graphql-js accepts an Error as any value.
  */
-export function settleNode<Row>(loading: Promise<Row>): Promise<Row> {
+export function loadNode<Row>(loading: Promise<Row>): Promise<Row> {
   return loading.catch((error: unknown) => error as Row);
 }

@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { parseId } from '../api/ids.ts';
-import { decimal, integer, modelName, parseInput, text } from '../api/input.ts';
+import { integer, parseInput, text } from '../api/input.ts';
 import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
+import { messageContent, modelSettings } from '../conversations/input.ts';
 
 const turnInput = z.strictObject({
   conversationId: z.string(),
-  content: text(1, 100_000).refine((content) => content.trim() !== '', 'must not be blank'),
+  content: messageContent.refine((content) => content.trim() !== '', 'must not be blank'),
   idempotencyKey: text(1, 255),
   after: integer(0, 2_147_483_647).nullish(),
   agentId: z.string().nullish(),
   attachments: attachmentsInput.nullish(),
   ifBusy: z.enum(['REJECT', 'ENQUEUE', 'INTERRUPT']).nullish(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
-  model: modelName.nullish(),
-  temperature: decimal(0, 2).nullish(),
-  maxTokens: integer(1, 32_000).nullish(),
+  model: modelSettings.model.nullish(),
+  temperature: modelSettings.temperature.nullish(),
+  maxTokens: modelSettings.maxTokens.nullish(),
 });
 
 /** The input of a turn, checked. Ids are row ids. */

@@ -28,7 +28,7 @@ export async function replaceGraph(
  * Stores the graphs of scenarios that have none. Two statements, whatever their size: the rows are sent as one JSON value,
  * because a statement can have 32,767 parameters only.
  */
-export async function insertGraphs(
+async function insertGraphs(
   tx: Prisma.TransactionClient,
   tenantId: string,
   graphs: readonly { readonly scenarioId: string; readonly graph: StoredGraph }[],

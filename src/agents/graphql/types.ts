@@ -3,7 +3,7 @@ import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
-import { includeUnder, settleNode } from '../../graphql/selection.ts';
+import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import type { AgentTest } from '../check/check-agent.ts';
 import {
   type LlmConfig,
@@ -188,7 +188,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
 builder.nodeRef(AgentRef, {
   id: { resolve: (agent: typeof AgentRef.$inferType) => agent.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(readAgent(context.viewer, context.db, formatId('Agent', row), includeUnder(context, info, 'Agent'))),
+    loadNode(readAgent(context.viewer, context.db, formatId('Agent', row), includeUnder(context, info, 'Agent'))),
 });
 
 const AgentTestProblem = builder.enumType('AgentTestProblem', {

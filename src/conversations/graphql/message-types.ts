@@ -1,7 +1,7 @@
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { builder } from '../../graphql/builder.ts';
-import { includeUnder, settleNode } from '../../graphql/selection.ts';
+import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { type Attachment as AttachmentShape, storedAttachments } from '../attachment.ts';
 import { readMessage } from '../messages.ts';
 import { makePreview } from '../text.ts';
@@ -119,7 +119,5 @@ export const MessageRef = builder.prismaObject('Message', {
 builder.nodeRef(MessageRef, {
   id: { resolve: (message: typeof MessageRef.$inferType) => message.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(
-      readMessage(context.viewer, context.db, formatId('Message', row), includeUnder(context, info, 'Message')),
-    ),
+    loadNode(readMessage(context.viewer, context.db, formatId('Message', row), includeUnder(context, info, 'Message'))),
 });

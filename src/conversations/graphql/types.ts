@@ -2,7 +2,7 @@ import { formatId } from '../../api/ids.ts';
 import { estimatePageSize } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
-import { includeUnder, settleNode, toNodes } from '../../graphql/selection.ts';
+import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
 import { buildMessagePage, messageList, selectMessagePage } from '../message-page.ts';
 import { readConversation } from '../read.ts';
 import { MessageRef } from './message-types.ts';
@@ -60,7 +60,7 @@ export const ConversationRef = builder.prismaObject('Conversation', {
 builder.nodeRef(ConversationRef, {
   id: { resolve: (conversation: typeof ConversationRef.$inferType) => conversation.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(
+    loadNode(
       readConversation(
         context.viewer,
         context.db,

@@ -2,7 +2,7 @@ import { formatId } from '../../api/ids.ts';
 import { estimatePageSize } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { ViewerRef } from '../../graphql/refs.ts';
-import { includeUnder, settleNode, toNodes } from '../../graphql/selection.ts';
+import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
 import { approveToolCall } from '../commands/approve.ts';
 import { cancelRun } from '../commands/cancel.ts';
 import { deleteWithRuns } from '../commands/delete.ts';
@@ -94,7 +94,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
 builder.nodeRef(RunRef, {
   id: { resolve: (run: typeof RunRef.$inferType) => run.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(findRun(context.viewer, context.db, formatId('Run', row), ['id'], includeUnder(context, info, 'Run'))),
+    loadNode(findRun(context.viewer, context.db, formatId('Run', row), ['id'], includeUnder(context, info, 'Run'))),
 });
 
 builder.queryField('run', (t) =>

@@ -15,7 +15,7 @@ export interface ImportDependencies extends ProviderRules {
 }
 
 /** What an import did with something that a file describes. */
-export type Change = 'created' | 'updated' | 'unchanged';
+type Change = 'created' | 'updated' | 'unchanged';
 
 /** What an import did, or would do. */
 export interface ImportReport {

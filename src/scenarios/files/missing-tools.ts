@@ -1,5 +1,6 @@
 import type { Db } from '../../database/client.ts';
 import { builtInTools } from '../../tools/registry/builtin.ts';
+import { listStoredNames } from '../../tools/stored/read.ts';
 import type { ScenarioFile } from './format.ts';
 
 /** The names of the operator's tools, which every tenant has. */
@@ -21,10 +22,10 @@ export async function findMissingTools(
 ): Promise<string[]> {
   const named = new Set(files.flatMap(({ content }) => content.agents.flatMap(({ tools }) => tools)));
   if (named.size === 0) return [];
-  const select = { name: true };
-  const httpTools = await db.httpTool.findMany({ where: { tenantId, name: { in: [...named] } }, select });
-  const servers = await db.mcpServer.findMany({ where: { tenantId }, select });
-  const known = new Set([...builtInTools, ...operatorTools.httpTools, ...httpTools].map(({ name }) => name));
-  const prefixes = [...operatorTools.mcpServers, ...servers].map(({ name }) => `${name}_`);
+  const stored = await listStoredNames(tenantId, db, [...named]);
+  const given = [...builtInTools, ...operatorTools.httpTools].map(({ name }) => name);
+  const known = new Set([...given, ...stored.httpTools]);
+  const servers = [...operatorTools.mcpServers.map(({ name }) => name), ...stored.mcpServers];
+  const prefixes = servers.map((name) => `${name}_`);
   return [...named].filter((name) => !known.has(name) && !prefixes.some((prefix) => name.startsWith(prefix))).sort();
 }

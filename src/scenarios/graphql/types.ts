@@ -1,7 +1,7 @@
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
-import { includeUnder, settleNode } from '../../graphql/selection.ts';
+import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readScenario } from '../read.ts';
 
 /** The members of a scenario, root first. Fields that load them alike share one selection. */
@@ -64,7 +64,7 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
 builder.nodeRef(ScenarioRef, {
   id: { resolve: (scenario: typeof ScenarioRef.$inferType) => scenario.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(
+    loadNode(
       readScenario(
         context.viewer,
         context.db,

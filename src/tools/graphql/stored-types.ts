@@ -1,6 +1,6 @@
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
-import { includeUnder, settleNode } from '../../graphql/selection.ts';
+import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { listHeaders } from '../contract/headers.ts';
 import { readHttpTool, readMcpServer } from '../stored/read.ts';
 import { listDropped, shownSecrets } from '../stored/secret-headers.ts';
@@ -75,7 +75,7 @@ export const HttpTool = builder.prismaObject('HttpTool', {
 builder.nodeRef(HttpTool, {
   id: { resolve: (tool: typeof HttpTool.$inferType) => tool.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(
+    loadNode(
       readHttpTool(context.viewer, context.db, formatId('HttpTool', row), includeUnder(context, info, 'HttpTool')),
     ),
 });
@@ -123,7 +123,7 @@ export const McpServer = builder.prismaObject('McpServer', {
 builder.nodeRef(McpServer, {
   id: { resolve: (server: typeof McpServer.$inferType) => server.id },
   loadWithoutCache: (row, context, info) =>
-    settleNode(
+    loadNode(
       readMcpServer(context.viewer, context.db, formatId('McpServer', row), includeUnder(context, info, 'McpServer')),
     ),
 });

@@ -24,16 +24,17 @@ const see = 'see the configuration of tools';
  * @throws {BadUserInputError | NotFoundError | ForbiddenError} for the id; {@link ForbiddenError} unless the viewer is an admin
  */
 export async function readHttpTool(viewer: Viewer, db: Db, id: string, query: HttpToolQuery = {}): Promise<HttpTool> {
-  requireAdmin(viewer, see);
   const row = parseId('HttpTool', id, ['id']);
+  requireAdmin(viewer, see);
   const tool = await db.httpTool.findUnique({ where: { id: row, tenantId: viewer.tenantId }, ...query });
-  return tool ?? explainMissingTool(viewer, db, id, row);
+  if (tool === null) throw await explainMissingTool(viewer, db, id, row);
+  return tool;
 }
 
-/** @throws {ForbiddenError | NotFoundError} why the tenant does not have an HTTP tool of that id */
-export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
+/** The error for an id that is not of an HTTP tool of the tenant; the caller throws it. */
+export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row: string) {
   const other = await db.httpTool.findUnique({ where: { id: row }, select: { tenantId: true } });
-  throw notFoundOrForbidden(viewer, `HTTP tool ${id}`, other && { tenantId: other.tenantId, userId: null });
+  return notFoundOrForbidden(viewer, `HTTP tool ${id}`, other && { tenantId: other.tenantId, userId: null });
 }
 
 /**
@@ -66,16 +67,17 @@ export async function readMcpServer(
   id: string,
   query: McpServerQuery = {},
 ): Promise<McpServer> {
-  requireAdmin(viewer, see);
   const row = parseId('McpServer', id, ['id']);
+  requireAdmin(viewer, see);
   const server = await db.mcpServer.findUnique({ where: { id: row, tenantId: viewer.tenantId }, ...query });
-  return server ?? explainMissingServer(viewer, db, id, row);
+  if (server === null) throw await explainMissingServer(viewer, db, id, row);
+  return server;
 }
 
-/** @throws {ForbiddenError | NotFoundError} why the tenant does not have an MCP server of that id */
-export async function explainMissingServer(viewer: Viewer, db: Db, id: string, row: string): Promise<never> {
+/** The error for an id that is not of an MCP server of the tenant; the caller throws it. */
+export async function explainMissingServer(viewer: Viewer, db: Db, id: string, row: string) {
   const other = await db.mcpServer.findUnique({ where: { id: row }, select: { tenantId: true } });
-  throw notFoundOrForbidden(viewer, `MCP server ${id}`, other && { tenantId: other.tenantId, userId: null });
+  return notFoundOrForbidden(viewer, `MCP server ${id}`, other && { tenantId: other.tenantId, userId: null });
 }
 
 /**
@@ -96,4 +98,20 @@ export async function listMcpServers(
   const ids = found.rows.map((key) => key[1]);
   const rows = ids.length === 0 ? [] : await db.mcpServer.findMany({ where: { tenantId, id: { in: ids } }, ...query });
   return buildConnection(page, arrangeByKey(found, rows), () => db.mcpServer.count({ where: { tenantId } }));
+}
+
+/**
+ * What a tenant has stored of tools, for whoever checks names without a viewer.
+ * @param toolNames the names to look for among its HTTP tools
+ * @returns the names of those HTTP tools, and of all its MCP servers
+ */
+export async function listStoredNames(
+  tenantId: string,
+  db: Db,
+  toolNames: readonly string[],
+): Promise<{ readonly httpTools: readonly string[]; readonly mcpServers: readonly string[] }> {
+  const select = { name: true };
+  const httpTools = await db.httpTool.findMany({ where: { tenantId, name: { in: [...toolNames] } }, select });
+  const mcpServers = await db.mcpServer.findMany({ where: { tenantId }, select });
+  return { httpTools: httpTools.map(({ name }) => name), mcpServers: mcpServers.map(({ name }) => name) };
 }

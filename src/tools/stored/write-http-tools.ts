@@ -174,7 +174,8 @@ async function lockTool(viewer: Viewer, tx: Db, id: string, row: string) {
       secrets: { select: { name: true, origin: true } },
     },
   });
-  return tool ?? explainMissingTool(viewer, tx, id, row);
+  if (tool === null) throw await explainMissingTool(viewer, tx, id, row);
+  return tool;
 }
 
 async function assertNameFree(viewer: Viewer, tools: ToolRegistry, name: string): Promise<void> {

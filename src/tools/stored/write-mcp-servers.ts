@@ -138,7 +138,8 @@ async function lockServer(viewer: Viewer, tx: Db, id: string, row: string) {
     where: { id: row, tenantId: viewer.tenantId },
     select: { name: true, url: true, secrets: { select: { name: true, origin: true } } },
   });
-  return server ?? explainMissingServer(viewer, tx, id, row);
+  if (server === null) throw await explainMissingServer(viewer, tx, id, row);
+  return server;
 }
 
 function checkUrl(tools: ToolRegistry, url: string): void {
