@@ -171,7 +171,7 @@ describe('failures of a speech provider', () => {
       const everything = JSON.stringify([answer.errors, app.logs]);
       expect(everything).not.toContain(key);
       expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
-      expect(app.logs.filter((line) => line.msg === 'a provider of speech failed')).toMatchObject([{ problem }]);
+      expect(app.logs.filter((line) => line.msg === 'speech provider failed')).toMatchObject([{ problem }]);
     },
   );
 });
@@ -339,9 +339,9 @@ describe('the providers of the environment', () => {
 });
 
 test.each([
-  [{ TTS_PROVIDER: 'acme' }, /TTS_API_URL is missing: where acme is/],
-  [{ STT_PROVIDER: 'whisper-live' }, /STT_API_URL is missing: where whisper-live is/],
-  [{ TTS_PROVIDER: 'demo' }, /TTS_API_URL is missing: where demo is/],
+  [{ TTS_PROVIDER: 'acme' }, /TTS_API_URL is missing: the provider acme has no default address/],
+  [{ STT_PROVIDER: 'whisper-live' }, /STT_API_URL is missing: the provider whisper-live has no/],
+  [{ TTS_PROVIDER: 'demo' }, /TTS_API_URL is missing: the provider demo has no/],
 ])('A server whose environment does not say the address of its provider does not start: %j', async (env, message) => {
   await expect(startTestApp({ env })).rejects.toThrow(message);
 });

@@ -175,7 +175,7 @@ describe('failures of a transcription provider', () => {
       expect(answer).toMatchObject({ status: 502, errors: [{ extensions: { code: 'PROVIDER_FAILED', problem } }] });
       expect(JSON.stringify(answer.errors)).not.toContain('SECRET');
       expect(JSON.stringify([answer.errors, app.logs])).not.toContain(key);
-      expect(app.logs.some((line) => line.msg === 'a provider of speech failed')).toBe(true);
+      expect(app.logs.some((line) => line.msg === 'speech provider failed')).toBe(true);
     },
   );
 
