@@ -87,7 +87,7 @@ test('An agent whose stored configuration is invalid fails alone', async () => {
     const tested = await app.query('mutation ($id: ID!) { testAgent(id: $id, prompt: "Hi") { ok } }', { id });
     expect(tested.errors[0]?.extensions.code).toBe('CONFLICT');
   }
-  expect(app.logs.filter(({ msg }) => msg === 'a stored provider cannot be used')).toEqual(
+  expect(app.logs.filter(({ msg }) => msg === 'a stored provider is invalid')).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ agent: orders, kind: 'llm' }),
       expect.objectContaining({ agent: orders, kind: 'tts' }),

@@ -100,7 +100,7 @@ test('A file that has changed is applied; one that has not leaves the edits that
   {
     await using app = await folder.start();
     expect(await nameOf(app)).toEqual({ name: 'Edited', version: 2 });
-    expect(app.logs.filter(({ msg }) => msg === 'a scenario was loaded')).toEqual([]);
+    expect(app.logs.filter(({ msg }) => msg === 'scenario file loaded')).toEqual([]);
   }
   await folder.write('tour.json', 'tour', { ...guide, instructions: 'You are the new guide.', tools: ['not_there'] });
   await using app = await folder.start();
@@ -108,7 +108,7 @@ test('A file that has changed is applied; one that has not leaves the edits that
   expect(await readTenant(app, 'acme')).toMatchObject({ tour: '3 You are the new guide.' });
   expect(app.logs).toContainEqual(
     expect.objectContaining({
-      msg: 'a scenario was loaded',
+      msg: 'scenario file loaded',
       tenantId: 'acme',
       key: 'tour',
       change: 'updated',
@@ -161,7 +161,7 @@ test('Several servers that start at the same time load a folder once', async () 
     [1, 2, 3].map(() => ({ version: 1 })),
   );
   expect(await app?.app.db.agent.count({ where: { name: 'guide' } })).toBe(3);
-  const loaded = apps.flatMap(({ logs }) => logs.filter(({ msg }) => msg === 'a scenario was loaded'));
+  const loaded = apps.flatMap(({ logs }) => logs.filter(({ msg }) => msg === 'scenario file loaded'));
   expect(loaded.map(({ tenantId }) => tenantId).sort()).toEqual(['a', 'b', 'c']);
 });
 
