@@ -1,21 +1,24 @@
 /**
- * What `npm run codegen` generates, in the shape of @graphql-codegen/cli: a front end can copy it as it stands.
- * The output runs on Node without a build step: no enums, and imports with their extension.
+ * The configuration of the GraphQL Code Generator for a front end. Copy this file and schema.graphql next to the
+ * front end's package.json, then run `npx graphql-codegen`. It reads the documents in `src/` and writes their types, and
+ * what a cache must know of interfaces and unions, into `src/generated/`.
  */
 const config = {
   schema: 'schema.graphql',
-  documents: ['test/operations.graphql', 'examples/**/*.graphql'],
+  documents: ['src/**/*.graphql'],
   generates: {
-    'test/generated/': {
+    'src/generated/': {
       preset: 'client',
       presetConfig: { fragmentMasking: false },
       config: {
         useTypeImports: true,
         enumType: 'string-literal',
-        importExtension: '.ts',
         scalars: { DateTime: 'string', JSON: 'unknown', File: 'File' },
         strictScalars: true,
       },
+    },
+    'src/generated/possible-types.ts': {
+      plugins: ['fragment-matcher'],
     },
   },
 };

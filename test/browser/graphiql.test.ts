@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { launchBrowser, startAsItsUser } from '../support/browser.ts';
 
 const root = join(import.meta.dirname, '../..');
-const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 /** With UPDATE_SCREENSHOT=1 the picture of the README is taken again. */
 const screenshotPath = process.env.UPDATE_SCREENSHOT === '1' ? join(root, 'docs/images/graphiql-turn.png') : undefined;
 
@@ -83,54 +81,12 @@ const nextFrame = z.object({
   }),
 });
 
-/** npm start, in an empty folder and with nothing configured but a free port. @returns the address it prints */
-async function startAsItsUser(resources: AsyncDisposableStack, folder: string): Promise<string> {
-  const { PATH, HOME } = process.env;
-  const server = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
-    cwd: folder,
-    env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  resources.defer(() => stop(server));
-  return await new Promise<string>((resolve, reject) => {
-    let printed = '';
-    const read = (chunk: unknown) => {
-      printed += String(chunk);
-      const [address] = /http:\/\/\S+\/graphql/.exec(printed) ?? [];
-      if (address !== undefined) resolve(address);
-    };
-    server.stdout.on('data', read);
-    server.stderr.on('data', read);
-    server.once('error', reject);
-    server.once('exit', (code) => reject(new Error(`The server ended with ${code}: ${printed}`)));
-  });
-}
-
-async function stop(server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const ended = once(server, 'exit');
-  server.kill('SIGTERM');
-  await ended;
-}
-
 /** Opens GraphiQL and waits until it knows the schema. `troubles`: errors of the page, and requests to other hosts. */
 async function openPage(
   resources: AsyncDisposableStack,
   url: string,
 ): Promise<{ page: Page; troubles: string[]; frames: string[] }> {
-  const browser: Browser = await chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  resources.defer(() => browser.close());
+  const browser = await launchBrowser(resources);
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 
   const { host } = new URL(url);
