@@ -70,23 +70,23 @@ beforeAll(async () => {
 });
 
 describe('the levels', () => {
-  test('every folder of src has exactly one level, and every folder of the table exists', () => {
+  test('Every folder of src has exactly one level, and every folder of the table exists', () => {
     const folders = [...new Set([...sources.keys()].map(dirname))].sort();
     expect(levels.flat().sort()).toEqual(folders);
   });
 
-  test('a file imports from its own folder and from lower levels only', () => {
+  test('A file imports from its own folder and from lower levels only', () => {
     const wrong = internal().filter(({ from, to }) => dirname(from) !== dirname(to) && levelOf(to) >= levelOf(from));
     expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('no files import each other in a circle, types included', () => {
+  test('No files import each other in a circle, types included', () => {
     const graph = new Map([...sources.keys()].map((file) => [file, [] as string[]]));
     for (const { from, to } of internal()) graph.get(from)?.push(to);
     expect(findCycles(graph)).toEqual([]);
   });
 
-  test('the search for circles finds one that is there', () => {
+  test('The search for circles finds one that is there', () => {
     const graph = new Map([
       ['a', ['b']],
       ['b', ['c']],
@@ -106,20 +106,20 @@ describe('the levels', () => {
 });
 
 describe('packages', () => {
-  test.each(reserved)('only the folders made for it import $name', ({ packages, folders }) => {
+  test.each(reserved)('Only the folders made for it import $name', ({ packages, folders }) => {
     const users = imports.filter(({ to, isInside }) => !isInside && packages.test(to));
     expect(users.length).toBeGreaterThan(0);
     expect(users.filter(({ from }) => !folders.test(dirname(from))).map(describeImport)).toEqual([]);
   });
 
-  test('the engine imports nothing but itself and Node', () => {
+  test('The engine imports nothing but itself and Node', () => {
     const outside = imports.filter(
       ({ from, to }) => dirname(from) === 'engine' && dirname(to) !== 'engine' && !to.startsWith('node:'),
     );
     expect(outside.map(describeImport)).toEqual([]);
   });
 
-  test('resolvers and servers do not import the Prisma client, but for the types of its rows', () => {
+  test('Resolvers and servers do not import the Prisma client, but for the types of its rows', () => {
     const leaks = imports.filter(
       ({ from, to }) =>
         /(^|\/)graphql$|^server(\/|$)/.test(dirname(from)) &&
@@ -130,7 +130,7 @@ describe('packages', () => {
   });
 });
 
-test('config alone reads the environment', () => {
+test('Config alone reads the environment', () => {
   const readers = [...sources].filter(
     ([file, source]) =>
       dirname(file) !== 'config' && /process\s*\.\s*env|\benv\b.*from 'node:process'/.test(stripComments(source)),
@@ -140,13 +140,13 @@ test('config alone reads the environment', () => {
   expect(stripComments(sources.get('main.ts') ?? '')).not.toMatch(/process\.env\s*[.[]/);
 });
 
-test('no file is longer than 300 lines, and none is a barrel', () => {
+test('No file is longer than 300 lines, and none is a barrel', () => {
   const long = [...sources].filter(([, source]) => source.split('\n').length > 300);
   expect(long.map(([file]) => file)).toEqual([]);
   expect([...sources.keys()].filter((file) => /(^|\/)index\.ts$/.test(file))).toEqual([]);
 });
 
-test('no file name is vague', () => {
+test('No file name is vague', () => {
   const vague = [...sources.keys()].filter((file) => /(service|manager|helper|utils?)s?[.-]/i.test(file));
   expect(vague).toEqual([]);
 });
