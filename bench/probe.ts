@@ -13,7 +13,7 @@ const seconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
 /** How many there are to a second of CPU time in /proc (USER_HZ, proc(5)). */
 const ticksPerSecond = 100;
 
-/** CPU seconds of the processes that this one has started and that still run, in /proc; 0 where there is no /proc. */
+/** CPU seconds of the processes that this one has started and that still run, in /proc; 0 if there is no /proc. */
 function sumChildren(): number {
   let ticks = 0;
   for (const pid of listProcesses()) {

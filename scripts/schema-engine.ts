@@ -97,7 +97,7 @@ const { BOOL, CHAR, INT2, INT4, INT8, OID, FLOAT8 } = pg.types.builtins;
 const textArray = 1009;
 const nameArray = 1003;
 
-/** What the catalogue queries of the engine answer with; all else is text. */
+/** The types that the catalogue queries of the engine return; everything else is text. */
 const columnTypes = new Map<number, ColumnType>([
   [BOOL, ColumnTypeEnum.Boolean],
   [CHAR, ColumnTypeEnum.Character],

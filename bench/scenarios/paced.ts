@@ -34,7 +34,7 @@ export async function measurePaced(harness: Harness): Promise<Report> {
     rows,
     notes: [
       `Medians of ${rounds} interleaved rounds; the ratio is the median of the ratios of the rounds.`,
-      'CPU is that of the server process from the first request to after the last event, with the process of the embedded database where there is one; a PostgreSQL server is not in it.',
+      'CPU is that of the server process from the first request to after the last event, with the process of the embedded database if there is one; a PostgreSQL server is not in it.',
       'late: after the rhythm of the stream, as the client sees it; the endpoint and the client are part of it.',
     ],
   };

@@ -5,7 +5,7 @@ import { type System, takeStatements } from '../systems.ts';
 const short = { tokens: 20, perSecond: 200 };
 const long = { tokens: 2_000, perSecond: 200 };
 /** Longer than the slowest of the clocks of a process. */
-const clockworkMs = 6_000;
+const backgroundMs = 6_000;
 /** The search for runs whose process died: it names the runs that are alive, so its text is another with each. */
 const search = /"lease_expires_at" < \$/;
 const checkpoint = /^\s*WITH texts AS \(\s*UPDATE messages/;
@@ -18,10 +18,10 @@ export async function measureStatements(harness: Harness): Promise<Report> {
     // The first turn of a tenant and of a user also makes their rows.
     await measureRound(harness, system, 1, short);
     await takeStatements(system);
-    await sleep(clockworkMs);
-    const clockwork = new Set(await takeStatements(system));
-    const few = await countTurn(harness, system, short, clockwork);
-    const many = await countTurn(harness, system, long, clockwork);
+    await sleep(backgroundMs);
+    const background = new Set(await takeStatements(system));
+    const few = await countTurn(harness, system, short, background);
+    const many = await countTurn(harness, system, long, background);
     if (few.own.length !== many.own.length) {
       const listed = (list: readonly string[]) => list.map((sql) => `\n  ${sql.replace(/\s+/g, ' ')}`).join('');
       throw new Error(`${system.name}: not as many.\nshort:${listed(few.own)}\nlong:${listed(many.own)}`);
@@ -40,12 +40,12 @@ export async function measureStatements(harness: Harness): Promise<Report> {
   };
 }
 
-async function countTurn(harness: Harness, system: System, asked: typeof short, clockwork: ReadonlySet<string>) {
+async function countTurn(harness: Harness, system: System, asked: typeof short, background: ReadonlySet<string>) {
   const slots = await system.prepareSlots(1);
   await takeStatements(system);
   await measureRound(harness, { ...system, prepareSlots: async () => slots }, 1, asked);
   const sent = await takeStatements(system);
   const checkpoints = sent.filter((sql) => checkpoint.test(sql)).length;
-  const own = sent.filter((sql) => !checkpoint.test(sql) && !search.test(sql) && !clockwork.has(sql));
+  const own = sent.filter((sql) => !checkpoint.test(sql) && !search.test(sql) && !background.has(sql));
   return { own, checkpoints };
 }

@@ -8,9 +8,9 @@ export const demoModelName = 'switchboard-demo';
 export interface DemoModelOptions {
   /** 0, the default, takes a free one. */
   readonly port?: number;
-  /** Milliseconds from token to token; 30 unless set, the pace of a middling real model. 0 sends all at once. */
+  /** Milliseconds from token to token; by default 30, the pace of a middling real model. 0 sends all of them immediately. */
   readonly delayMs?: number;
-  /** Milliseconds before the first token; 150 unless set. */
+  /** Milliseconds before the first token; by default 150. */
   readonly firstTokenDelayMs?: number;
 }
 

@@ -83,7 +83,7 @@ export function errorBody(status: number, message: string): object {
   return { error: { message, type, param: null, code: status === 429 ? 'rate_limit_exceeded' : type } };
 }
 
-/** Answers with one JSON body. */
+/** Sends one JSON body. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }

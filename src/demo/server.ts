@@ -21,7 +21,7 @@ export interface ModelServerOptions<Step extends ScriptedStep = ScriptedStep> {
    * Says what to answer. `n` counts the requests from 0. What it throws is answered with status 500.
    */
   readonly respond: (request: ReceivedRequest, n: number) => Step;
-  /** Writes the answer: at the pace of its step, unless set. */
+  /** Writes the answer; by default, at the pace of its step. */
   readonly play?: (answer: ModelAnswer<Step>) => Promise<void>;
   /** 0, the default, takes a free one. */
   readonly port?: number;

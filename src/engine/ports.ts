@@ -90,7 +90,7 @@ export interface ModelEndpoint {
   readonly path?: string;
   /** Added to the URL, e.g. Azure's api-version. */
   readonly query?: Readonly<Record<string, string>>;
-  /** How the key is sent: `Authorization: Bearer` unless set. */
+  /** How the key is sent: `Authorization: Bearer` by default. */
   readonly keyStyle?: 'bearer' | 'api-key';
   /** Further fields of the request's body. */
   readonly options?: Readonly<Record<string, unknown>>;

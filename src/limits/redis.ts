@@ -6,12 +6,12 @@ const answerMs = 500;
 const connectMs = 2_000;
 
 /**
- * Opens Redis. Nothing waits for it: while it is out of reach commands fail at once, and what it is for is done in this
- * process alone. It comes back by itself. One that takes commands and answers none for half a second is out of reach as
+ * Opens Redis. Nothing waits for it: while it is unavailable, commands fail immediately, and what it is for is done in this
+ * process alone. It reconnects by itself. If it accepts commands and answers none for half a second, it counts as unavailable as
  * well: its connection is given up.
  *
  * @param prefix of all keys, so that several deployments can share a server
- * @param onOutage told once for each time that it goes out of reach
+ * @param onOutage called once each time that it becomes unavailable
  */
 export function openRedis(url: string, prefix: string, onOutage: (error: Error) => void): Redis & AsyncDisposable {
   const redis = new Redis(url, {

@@ -15,11 +15,11 @@ interface DialOptions {
   /** Decides which addresses may be dialled, for URLs that users write. Unset: all may, for the operator's own URLs. */
   readonly guard?: AddressGuard;
   /**
-   * Whether connections are kept and used again; true unless set. If a kept connection turns out to be closed, the request
+   * Whether connections are kept and used again; by default true. If a kept connection turns out to be closed, the request
    * is sent once more. Set it to false for requests that must not be sent twice.
    */
   readonly keepAlive?: boolean;
-  /** How long an idle connection is kept, in milliseconds, unless the server says less. 30,000 unless set. */
+  /** How long an idle connection is kept, in milliseconds, unless the server says less. By default 30,000. */
   readonly idleMs?: number;
 }
 

@@ -29,7 +29,7 @@ const hostsPath = process.platform === 'win32' ? String.raw`C:\Windows\System32\
  * /etc/hosts. The system resolves only the operator's names and names without a dot, which are completed in the
  * operator's own domains (Docker, Kubernetes).
  *
- * @param from.servers DNS servers as `address:port`, for tests; the system's unless set
+ * @param from.servers DNS servers as `address:port`, for tests; by default the system's
  * @param from.hostsFile for tests
  * @throws {Error} (the promise) if the name does not exist, or no server answers within ten seconds
  */

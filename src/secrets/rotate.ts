@@ -24,7 +24,7 @@ export interface Rotation {
 
 /**
  * Encrypts every secret that is not encrypted with the ring's current key with that one, while servers run. It can be
- * broken off at any time, and begun again: what is done is not done twice.
+ * interrupted at any time, and started again: what is done is not done twice.
  *
  * Nothing is locked while it encrypts. A batch is written in one statement, which leaves each row alone that is not as it
  * was read: a secret that somebody changes at the same moment is never written over. The statement waits for nobody, so

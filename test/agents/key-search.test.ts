@@ -228,7 +228,7 @@ test('Provider keys are in no log line, no answer, no row and no snapshot', { ti
   }
   const closed = await openProvider();
   closed.close();
-  await useAgent(await makeAgent('out of reach', closed.url));
+  await useAgent(await makeAgent('unavailable', closed.url));
   // The environment's own, through the development agent and through one that has no provider of its own.
   app.model.add(
     ...Array.from({ length: 3 }, () => ({

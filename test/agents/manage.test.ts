@@ -215,7 +215,7 @@ describe('wrong input of createAgent and updateAgent', () => {
     ['a sample rate of 7,999', { tts: { provider: 'openai', sampleRate: 7_999 } }, 'tts.sampleRate'],
     ['a sample rate of 192,001', { tts: { provider: 'openai', sampleRate: 192_001 } }, 'tts.sampleRate'],
     ['a language that is none', { stt: { provider: 'openai', language: 'english please' } }, 'stt.language'],
-    ['a socket where there is none', { stt: { provider: 'groq', apiUrl: 'wss://api.groq.com' } }, 'stt.apiUrl'],
+    ['a socket at a provider that has none', { stt: { provider: 'groq', apiUrl: 'wss://api.groq.com' } }, 'stt.apiUrl'],
     ['a demo voice of a server that has none', { tts: { provider: 'demo' } }, 'tts.apiUrl'],
   ])('createAgent names what is wrong and writes nothing: %s', async (_what, input, path) => {
     const count = () => app.app.db.agent.count({ where: { ownerId: 'alice' } });
@@ -457,7 +457,7 @@ describe('the default agent', () => {
     expect(await active(following.id)).toEqual({ id: second.id, llm: { model: 'two' } });
     expect(await active(fixed.id)).toEqual({ id: first.id, llm: { model: 'one' } });
 
-    // Whom somebody gives the floor to has it from then on.
+    // An agent that a turn names is the active agent from then on.
     expect(await turn(following.id, { agentId: first.id })).toBe('one');
     expect(await turn(following.id)).toBe('one');
     const change =

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startMcpServer, type TestMcpServer } from '../support/mcp/server.ts';
 
-// What a form reads of an agent it can send back, whatever is out of reach at that moment.
+// What a form reads of an agent it can send back, whatever is unavailable at that moment.
 
 let server: TestMcpServer;
 let app: TestApp;

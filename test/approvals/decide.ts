@@ -7,7 +7,7 @@ export function refund(id: string, orderNumber = '1042') {
   return { id, name: 'refund_order', arguments: { orderNumber } };
 }
 
-/** A conversation in which the agent has the floor that may refund orders. */
+/** A conversation whose active agent may refund orders. */
 export async function createBillingConversation(socketClient: SocketClient): Promise<string> {
   const { agents } = await socketClient.ask('{ agents(first: 50) { edges { node { id name } } } }');
   const billing = agents.edges.find(({ node }: { node: { name: string } }) => node.name === 'billing');

@@ -119,7 +119,7 @@ test('A run that is cancelled as it begins to wait does not wait', { timeout: 40
   const reader = here.chatTurn('ws', { conversationId });
   await reader.untilText('A');
   const runId = reader.events[0]?.runId ?? '';
-  // Asked for as the other instance does; then it is for the clockwork or for the pause to see it first.
+  // Asked for as the other instance does; then either the background jobs or the pause see it first.
   await one.app.db.run.update({ where: { id: runId.slice(4) }, data: { cancelRequestedAt: new Date() } });
   gate.open();
   expect((await reader.rest()).at(-1)?.__typename).toBe('RunCancelled');

@@ -196,7 +196,7 @@ describe('a run that waits', () => {
     const past = new Date(Date.now() - 1_000);
     await app.app.db.run.update({ where: { id: runId.slice(4) }, data: { actionExpiresAt: past } });
     const { errors } = await tryDecide(app, socketClient, { runId, toolCallId: 'r', approve: true });
-    // Unless the clockwork was faster.
+    // Unless the background jobs were faster.
     const message = expect.stringMatching(/time .* is over|was cancelled/);
     expect(errors).toMatchObject([{ message, extensions: { code: 'CONFLICT', runId } }]);
     await recoverRuns(app.app.runs, { all: false });
@@ -308,7 +308,7 @@ test('The readers of a conversation hear of the pause, of each decision and of t
 });
 
 describe('changes while a run waits', () => {
-  test('A waiting run goes on with the agents that it began with and the tools that exist now', async () => {
+  test('A waiting run goes on with the agents with which it started and the tools that exist now', async () => {
     await using own = await startTestApp();
     const { db, runs } = own.app;
     const socketClient = await openSocketClient(own, 'alice');

@@ -128,7 +128,7 @@ describe('settings', () => {
     ['a long model', { model: 'm'.repeat(201) }, ['model']],
     ['101 tools', { enabledTools: Array.from({ length: 101 }, (_, index) => `t${index}`) }, ['enabledTools']],
     ['a tool with a blank', { enabledTools: ['ok', 'not ok'] }, ['enabledTools', 1]],
-    ['a tool that there is not', { enabledTools: ['current_time', 'no_such_tool'] }, ['enabledTools', 1]],
+    ['a tool that does not exist', { enabledTools: ['current_time', 'no_such_tool'] }, ['enabledTools', 1]],
     ['an agent id that is none', { enabledAgents: ['x'] }, ['enabledAgents', 0]],
   ])('Settings refuse %s and change nothing', async (_what, input, path) => {
     const viewer = await graph.viewer('wrong');

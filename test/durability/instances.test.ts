@@ -83,7 +83,7 @@ test('A run can be cancelled from the other instance, and interrupted by a turn 
   one.model.add({ text: ['C', ' d'], afterTokens: 1, gate: createGate() });
   const second = here.chatTurn('ws', { conversationId });
   await second.untilText('C');
-  // Whoever ends the run gives the floor to the next: either instance may answer.
+  // The instance that ends the run starts the next one: either of them may do so.
   const answer = { text: 'E' };
   one.model.add(answer);
   const third = await there.chatTurn('sse', { conversationId, content: 'Stop', ifBusy: 'INTERRUPT' }).rest();

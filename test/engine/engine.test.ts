@@ -122,7 +122,7 @@ function expectClosed(events: readonly TurnEvent[]): void {
 }
 
 describe('a turn', () => {
-  test('A turn answers with the text of the model', async () => {
+  test('A turn returns the text of the model', async () => {
     const setting = setUp([say('Hel', 'lo')]);
     const events = await drain(setting);
     expectClosed(events);
@@ -172,7 +172,7 @@ describe('a turn', () => {
   });
 
   test.each<[string, string, string | undefined, ToolPort['call'] | undefined]>([
-    ['a tool that there is not', 'nothing', undefined, undefined],
+    ['a tool that does not exist', 'nothing', undefined, undefined],
     ['arguments that are not JSON', 'work', '{"a":', undefined],
     ['a tool that throws', 'work', undefined, () => Promise.reject(new Error('secret'))],
     ['a tool that says no', 'work', undefined, async () => ({ ok: false, error: 'no' }) satisfies ToolOutcome],

@@ -100,7 +100,7 @@ describe('the process', startPatience, () => {
       says: /SEED_FILE \(\/nowhere\/seed\.json\)/,
     },
     {
-      what: 'a database out of reach',
+      what: 'an unavailable database',
       env: { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' },
       says: /DATABASE_URL cannot be used/,
     },

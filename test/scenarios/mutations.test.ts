@@ -169,7 +169,7 @@ describe('wrong input of scenario mutations', () => {
       /input\.agents\.1\.handoffs\.1\.toAgentId: "billing" hands off to "orders", which is not an agent of the scenario/,
     ],
     [
-      'a handoff to an agent that there is not',
+      'a handoff to an agent that does not exist',
       () => ({ agents: [member('supervisor', 'billing', absent), member('billing')] }),
       ['agents', 0, 'handoffs', 1, 'toAgentId'],
       new RegExp(`"supervisor" hands off to "${absent}"`),

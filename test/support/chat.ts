@@ -22,7 +22,7 @@ export interface SocketClient {
    * @throws when the answer has errors
    */
   ask: Ask;
-  /** @param input of createConversation, or the key of a scenario; `assistant` unless set. @returns its id */
+  /** @param input of createConversation, or the key of a scenario; by default `assistant`. @returns its id */
   createConversation(input?: string | CreateConversationInput): Promise<string>;
   /** Creates an agent of the user. @returns its id */
   createAgent(input?: Record<string, unknown>): Promise<string>;
@@ -55,7 +55,7 @@ let users = 0;
 /**
  * Opens a chat: a user whom nobody has seen before, unless `claims` name one, and a conversation of theirs.
  * `const chat = await openChat(app); await chat.readToEnd('Hello');`
- * @param input of createConversation, or the key of a scenario; `assistant` unless set
+ * @param input of createConversation, or the key of a scenario; by default `assistant`
  */
 export async function openChat(
   app: ChatServer,

@@ -51,7 +51,7 @@ test('The active agent that the conversation names answers next, when agents are
   const plain = await begin({ agentId: `agt_${orders.id}` });
   const check = async (inScenario: string, without: string) => {
     expect([await activeAgent(support), await activeAgent(plain)]).toEqual([inScenario, without]);
-    // The turn moves the floor for good: each is asked of conversations of their own.
+    // The turn changes the active agent for good: each case has conversations of its own.
     const rows = await graph.db.conversation.findMany({ where: { tenantId: 'acme' } });
     expect([await whoAnswers(support), await whoAnswers(plain)]).toEqual([inScenario, without]);
     for (const { id, activeAgentId } of rows)

@@ -53,7 +53,7 @@ test('Settings of the turn come before those of the user, and those before the a
     maxTokens: 1,
     tools: ['echo_context', 'transfer_to_orders'],
   });
-  // The floor goes to whom the request names, and stays there.
+  // The agent that the request names becomes and stays the active agent.
   const orders = await send({ agentId: idOf.get('orders') });
   expect(orders?.instructions).toContain('orders specialist');
   expect((await send())?.instructions).toContain('orders specialist');

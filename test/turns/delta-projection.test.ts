@@ -78,7 +78,7 @@ describe('the fast path', () => {
     ],
     ['only the rest', 'subscription ($id: ID!) { runEvents(runId: $id, after: 4) { seq } }'],
     [
-      'a run that there is not',
+      'a run that does not exist',
       'subscription { runEvents(runId: "run_00000000-0000-7000-8000-000000000000") { seq } }',
     ],
   ])('The fast path gives the answers of graphql-js: %s', async (_what, document, variables = {}) => {

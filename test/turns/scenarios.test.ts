@@ -79,7 +79,7 @@ test('A turn keeps the version of its scenario; a queued one, and the next, have
   expect(updateScenario).toEqual({ version: 2 });
   app.model.add({
     text: 'A answers.',
-    // Who had the floor is no member any more: the root has it.
+    // The active agent is no longer a member: the root replaces it.
     expect: ({ instructions, tools, body }) => {
       expect(instructions).toContain('You are versioned_0.');
       expect(tools).toEqual(['transfer_to_versioned_2']);
@@ -130,7 +130,7 @@ test('If the root is switched off a turn is refused, unless it names another mem
   });
 
   app.model.add(...['Named.', 'Kept.'].map((text) => ({ text })));
-  // Who has the floor goes on, as long as it is an active member.
+  // The active agent stays, as long as it is an active member.
   for (const more of [{ agentId: other }, {}]) {
     expect((await ask(JSON.stringify(more), more)).data.sendMessage.agent).toEqual({ name: 'headless_1' });
   }

@@ -40,7 +40,7 @@ afterAll(async () => {
 const warm = new ConfigurationCache();
 
 /**
- * A host whose every statement is noted. Its clockwork stands still: checkpoints are one statement of the process
+ * A scheduler whose statements are all recorded. Its background jobs do not run: checkpoints are one statement of the process
  * every half second, for all of its turns together, and no part of what a turn costs.
  */
 function openCounted(config = warm) {

@@ -24,10 +24,10 @@ const embeddedMessage = z.discriminatedUnion('state', [
 export type EmbeddedMessage = z.infer<typeof embeddedMessage>;
 
 /**
- * Opens the PostgreSQL (PGlite) whose data is in `<dataDir>/postgres`, and makes it where there is none.
+ * Opens the PostgreSQL (PGlite) whose data is in `<dataDir>/postgres`, and creates it if it does not exist.
  *
  * It listens on a Unix socket in a folder that only this user can enter, because it asks nobody for a password;
- * where there are no Unix sockets, on a port of the loopback interface.
+ * if there are no Unix sockets, on a port of the loopback interface.
  *
  * It is a process of its own, which ends with this one. In a thread of this process V8 now and then crashed: threads
  * race for what it knows of WebAssembly code (https://github.com/nodejs/node/issues/64500).

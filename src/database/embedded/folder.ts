@@ -16,7 +16,7 @@ const socketRecordName = 'postgres.socket';
 export interface EmbeddedFolder extends AsyncDisposable {
   /** Where PostgreSQL keeps its files. */
   readonly postgres: string;
-  /** Where it is to listen; null where there are no Unix sockets. */
+  /** The address to listen on; null if there are no Unix sockets. */
   readonly socket: { readonly path: string; readonly url: string } | null;
   /** To be called once it serves: until then, whatever a killed process leaves is made anew. */
   finish(): Promise<void>;

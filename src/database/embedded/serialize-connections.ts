@@ -12,7 +12,7 @@ const startUp = 0;
  *
  * pglite-socket hands messages over one by one in the order of arrival, whichever connection they are of, and lets one
  * connection go first only while a transaction is open. But Parse, Bind and Execute share one unnamed portal: mixed
- * with another connection's they fail (34000), or answer with the other's rows. This says "in a transaction" between
+ * with another connection's they fail (34000), or return the other's rows. This says "in a transaction" between
  * them too. (PostgreSQL's manual, "Extended Query": a sequence ends with Sync; nothing has to be answered before it
  * but after a Flush.) Together they also take about a third less CPU than one by one.
  */

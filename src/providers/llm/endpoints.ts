@@ -3,7 +3,7 @@ export type KeyStyle = 'bearer' | 'api-key';
 
 /** What reaching any provider takes. */
 interface Endpoint {
-  /** Base URL, with the version where there is one. */
+  /** Base URL, with the version if there is one. */
   readonly apiUrl: string;
   /** The path under `apiUrl`; null: the usual one. */
   readonly path: string | null;

@@ -12,13 +12,13 @@ import { ResponsesReader, writeResponsesRequest } from './responses.ts';
 import { StepAccumulator } from './step.ts';
 
 export interface OpenAiModelOptions {
-  /** Which addresses of users may be dialled. One that allows nothing private unless set. */
+  /** Which addresses of users may be dialled. By default, no private ones. */
   readonly guard?: AddressGuard;
   /** How to dial all addresses, if not by dial.ts. A ModelError that it throws reaches the caller as it is. */
   readonly fetch?: typeof fetch;
-  /** How long nothing may come: until the headers, and then from chunk to chunk. In milliseconds; 120,000 unless set. */
+  /** How long nothing may come: until the headers, and then from chunk to chunk. In milliseconds; by default 120,000. */
   readonly timeoutMs?: number;
-  /** Retries by the openai client, before the answer begins. 0 unless set: the engine retries whole steps itself. */
+  /** Retries by the openai client, before the answer begins. By default 0: the engine retries whole steps itself. */
   readonly maxRetries?: number;
 }
 

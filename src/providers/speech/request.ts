@@ -14,7 +14,7 @@ export function addressOf({ apiUrl, path, query }: AnyEndpoint, usual: string): 
   return url.href;
 }
 
-/** The header that carries the key, where there is one. */
+/** The header that carries the key, if there is one. */
 export function keyHeaders({ apiKey, keyStyle }: AnyEndpoint): Record<string, string> {
   if (apiKey === '') return {};
   return keyStyle === 'bearer' ? { authorization: `Bearer ${apiKey}` } : { 'api-key': apiKey };

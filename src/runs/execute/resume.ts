@@ -9,7 +9,7 @@ import type { PlannedTurn } from '../planned-turn.ts';
 import type { ResumedRun, RunRuntime } from '../runtime.ts';
 
 /**
- * Restores a turn from the state of its pause. Its agents, edges and settings are those that it began with; keys and
+ * Restores a turn from the state of its pause. Its agents, edges and settings are those with which it started; keys and
  * tools are looked up again. If a tool is gone, its calls fail. If a tool was changed, the calls of it that a person has
  * approved fail: what was approved is not what would be sent.
  * @param signal stops the lookup; the turn that is returned then is stopped before it does anything

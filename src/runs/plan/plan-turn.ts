@@ -169,7 +169,7 @@ async function chooseActiveAgent(
       const where = scenario ? "an active agent of the conversation's scenario" : 'an active agent of yours';
       throw new BadUserInputError(`input.agentId is not ${where}.`, ['input', 'agentId']);
     }
-    return { resolved: asked, reasoning: 'The request gave the floor to this agent.' };
+    return { resolved: asked, reasoning: 'The request names this agent.' };
   }
   const { activeAgentId, followsDefault } = conversation;
   const current = scenario
@@ -179,15 +179,19 @@ async function chooseActiveAgent(
     : followsDefault
       ? null
       : await findUsable(activeAgentId);
-  if (current) return { resolved: current, reasoning: 'The agent had the floor already.' };
+  if (current) return { resolved: current, reasoning: 'The agent was already the active agent.' };
   const root = scenario?.rootAgentId ? members.get(scenario.rootAgentId) : null;
   if (root) return { resolved: root, reasoning: 'The root of the scenario begins.' };
   if (scenario) {
     throw new ConflictError(
-      "The root agent of the conversation's scenario is not active. Give the floor to another member (agentId), or ask an admin.",
+      "The root agent of the conversation's scenario is switched off. Name another member with agentId, or ask an admin to switch it on.",
     );
   }
   const fallback = await findUsable(await findDefaultAgent(viewer, runtime.agents));
-  if (fallback) return { resolved: fallback, reasoning: 'The default agent answers where nothing else was chosen.' };
+  if (fallback)
+    return {
+      resolved: fallback,
+      reasoning: 'The default agent answers: the conversation has neither a scenario nor an agent.',
+    };
   throw new ConflictError('There is no active agent that could answer.');
 }

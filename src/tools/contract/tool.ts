@@ -35,7 +35,7 @@ export interface ToolContext {
   readonly signal: AbortSignal;
 }
 
-/** A tool that can be called. A turn holds the tools that it began with: later edits do not reach it. */
+/** A tool that can be called. A turn holds the tools with which it started: later edits do not reach it. */
 export interface Tool extends ToolDescription {
   /**
    * Tells a tool from what it is changed to: where its calls go, and what they take. Two of one name with the same hash do

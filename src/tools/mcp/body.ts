@@ -1,6 +1,6 @@
 import { AnswerRefusedError, describeTooLong } from './failures.ts';
 
-/** How much of a body is read, and who is told of what becomes of it. */
+/** How much of a body is read, and who is told how it ends. */
 export interface BodyBounds {
   /** The most bytes of one message: of the whole body, or of one event where it is a stream. */
   readonly maxBytes: number;
@@ -75,7 +75,7 @@ export function boundBody(response: Response, bounds: BodyBounds): Response {
   return new Response(body, { status, headers });
 }
 
-/** The last event of a stream that is given up. Where nobody waits for it any more, it is passed over. */
+/** The last event of a stream that is given up. If nobody waits for it any more, it is ignored. */
 function endStream(id: string | number, text: string): Uint8Array {
   const result = { isError: true, content: [{ type: 'text', text }] };
   return Buffer.from(`\n\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);

@@ -15,7 +15,7 @@ export class AnswerRefusedError extends Error {
   override readonly name = 'AnswerRefusedError';
 }
 
-/** What a model is told of an answer with more bytes than that. */
+/** What a model is told about a response that is larger. */
 export function describeTooLong(maxBytes: number): string {
   return `The answer of the MCP server was too long: it has more than ${maxBytes} bytes.`;
 }

@@ -37,7 +37,7 @@ interface AnsweredError {
   readonly extensions?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** An answer with errors. */
+/** A response that has errors. */
 class Refused extends Error {
   readonly codes: unknown[];
 
