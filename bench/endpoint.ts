@@ -14,7 +14,7 @@ const chatRequest = z.object({
 });
 
 const tickMs = 2;
-/** Tokens that are written at once when nothing paces them. */
+/** Tokens that are written together when nothing paces them. */
 const slice = 64;
 const goldenRatio = 0.618_033_988_75;
 
@@ -45,7 +45,7 @@ interface PacedStream {
 const paced = new Set<PacedStream>();
 let count = 0;
 
-/** The first token at once; the others in the rhythm, each stream with a phase of its own. */
+/** The first token immediately; the others in the rhythm, each stream with a phase of its own. */
 function pace(response: ServerResponse, { tokens, perSecond }: Ask): void {
   const periodMs = 1000 / perSecond;
   const phase = (count++ * goldenRatio) % 1;

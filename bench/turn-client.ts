@@ -181,7 +181,7 @@ class TurnWatch {
     if (!this.#completed || this.#length !== this.#expected.text.length)
       throw new Error(`Not whole: ${this.describe()}`);
     const { perSecond } = this.#asked;
-    // The first token comes at once; the rhythm begins with the second.
+    // The first token arrives immediately; the rhythm begins with the second.
     const against = perSecond === 0 ? [] : this.#moments.slice(1).map((at, place) => at - (place * 1000) / perSecond);
     const best = against.reduce((least, at) => Math.min(least, at), Infinity);
     return {

@@ -80,7 +80,7 @@ function stemsOf(text: string): Map<string, string> {
   );
 }
 
-/** The tools that the text asks for, of those that are offered. Several are called at once. */
+/** The tools that the text asks for, of those that are offered. Several are called in one step. */
 export function chooseTools(request: ReceivedRequest, text: string): ScriptedCall[] {
   const calls: ScriptedCall[] = [];
   const offer = (name: string, values: Readonly<Record<string, string>>, fallback: string) => {

@@ -4,7 +4,7 @@ import type { AnswerFrames } from './frames.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 import type { Ticker } from './ticker.ts';
 
-/** Frames that are written at once when nothing paces them. */
+/** Frames that are written together when nothing paces them. */
 const sliceLength = 64;
 
 /** An answer that is ready to be written. */

@@ -55,7 +55,7 @@ export interface ScriptedStep {
   /** Null: none is reported. Undefined: a plausible one, a token for four characters. */
   readonly usage?: ScriptedUsage | null;
   readonly finish?: 'stop' | 'length' | 'content_filter';
-  /** Milliseconds from token to token; 0 sends all at once. */
+  /** Milliseconds from token to token; 0 sends all of them immediately. */
   readonly delayMs?: number;
   /** Milliseconds from the headers to the first token. */
   readonly firstTokenDelayMs?: number;

@@ -116,7 +116,7 @@ export const edgeSchema = new GraphQLSchema({
   }),
 });
 
-/** 0 at once, and then nothing until it is left. */
+/** 0 immediately, and then nothing until the client leaves. */
 function openTicks(): AsyncIterableIterator<number> {
   ticks.open += 1;
   ticks.opened += 1;

@@ -273,7 +273,7 @@ describe('failures of a transcription server', () => {
   test.each<[string, Behaviour, string]>([
     ['is full', (socket, uid) => socket.send(JSON.stringify({ uid, status: 'WAIT', message: 3 })), 'RATE_LIMITED'],
     ['fails', (socket, uid) => socket.send(JSON.stringify({ uid, status: 'ERROR', message: `bad ${key}` })), 'OTHER'],
-    ['closes at once', (socket) => socket.close(), 'BAD_ANSWER'],
+    ['closes immediately', (socket) => socket.close(), 'BAD_ANSWER'],
     ['breaks off', (socket) => socket.terminate(), 'BAD_ANSWER'],
     ['sends no JSON', (socket) => socket.send('<html>'), 'BAD_ANSWER'],
     [

@@ -301,7 +301,7 @@ test('A user with too many MCP calls in progress is told so; another user’s go
     return true;
   });
   const slow = Array.from({ length: 40 }, () => call(`${name}_slow`));
-  // Those that are refused end at once, the others when they are let go.
+  // Calls that are refused end immediately, the others when they are released.
   await expect.poll(() => held.length, { timeout: 240_000 }).toBe(32);
   (await stream.promise).write('data: {"jsonrpc":"2.0","id":"p","method":"ping"}\n\n');
   await pong.promise;

@@ -59,7 +59,7 @@ test.each([
     expect(seqs).toEqual([...new Set(seqs)].filter((seq) => seq > after).sort((a, b) => a - b));
     expect(rest.texts).toEqual(live.texts);
     expect(rest.last).toEqual(after === live.lastSeq ? undefined : live.last);
-    // All of it is there at once, so what can be one event is one.
+    // All of it is there already, so whatever can be one event is one.
     const types = rest.events.map(({ __typename }) => __typename);
     expect(types.filter((type, index) => type === 'TextDelta' && type === types[index - 1])).toEqual([]);
   }

@@ -7,7 +7,7 @@ import { FolderInUseError } from './folder-lock.ts';
 import { keepSequencesWhole } from './serialize-connections.ts';
 
 // A process of its own, with a data folder as its argument: see embedded.ts. It tells its parent where it listens, ends in
-// order when the parent says so, and at once when the parent is gone.
+// order when the parent says so, and immediately when the parent is gone.
 
 /** One pool, the migrator, operators' scripts and a test or two. */
 const maxConnections = 100;

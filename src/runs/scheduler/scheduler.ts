@@ -84,7 +84,7 @@ export class RunScheduler implements RunRuntime {
 
   launch(request: LaunchRequest): ActiveRun {
     this.log.open(request.run.id);
-    // A request that was being handled when the server began to stop fails at once, and can be tried again elsewhere.
+    // A request that was being handled when the server began to stop fails immediately, and can be tried again elsewhere.
     const stopped = this.#closing ? new TurnAborted(interrupted) : null;
     const active = new RunningTurn(this, request, { stopped, release: (turn) => this.#release(turn) });
     this.running.set(active.run.id, active);
