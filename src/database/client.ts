@@ -6,7 +6,7 @@ import { countAdapterStatements, type Statement } from './statements.ts';
 export type Db = PrismaClient | Prisma.TransactionClient;
 export type Database = PrismaClient;
 
-/** Connects when the first query comes; every statement is counted (database/statements.ts). */
+/** Connects with the first query; every statement is counted (database/statements.ts). */
 class CountingPrismaPg extends PrismaPg {
   readonly #onQuery: ((statement: Statement) => void) | undefined;
 
@@ -24,14 +24,22 @@ class CountingPrismaPg extends PrismaPg {
   }
 }
 
+/** How long a statement may take, in milliseconds: then the server ends it. */
+const statementTimeoutMs = 30_000;
+/** How long this process waits for a statement, in milliseconds: a connection that went silent never fails by itself. */
+const queryTimeoutMs = 35_000;
+/** How long a transaction may wait for its next statement, in milliseconds, before the server ends it. */
+const idleTransactionTimeoutMs = 60_000;
+
 /**
- * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query.
+ * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query. A statement that
+ * takes longer than half a minute fails.
  *
- * @param options.poolSize the most connections at once
- * @param options.exclusive whether nobody else is on the database, and `poolSize` is 1: statements are then prepared once
- *   and kept, by name. (The connections to an embedded database share one session, and with it the names.)
- * @param options.onQuery sees each statement as it is sent, for tests and for tracing
- * @param options.onConnectionError sees the failures of connections that nobody is using; the pool replaces them
+ * @param options.poolSize how many connections are open at most
+ * @param options.exclusive whether no other process uses the database, and `poolSize` is 1: then each statement is
+ *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
+ * @param options.onQuery called with each statement as it is sent, for tests and for tracing
+ * @param options.onConnectionError called with the failures of idle connections; the pool replaces them
  */
 export function openDatabase(options: {
   readonly url: string;
@@ -49,9 +57,13 @@ export function openDatabase(options: {
     {
       connectionString: options.url,
       max: options.poolSize,
-      // A queue in front of the one connection is no failure to connect.
+      keepAlive: true,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: queryTimeoutMs,
+      idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
+      // To wait for the one connection is not a failure to connect.
       connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
-      // A new connection would find the names of the old one taken.
+      // On a new connection the names of the old one would be taken already.
       ...(options.exclusive ? { idleTimeoutMillis: 0 } : {}),
     },
     {
@@ -65,7 +77,7 @@ export function openDatabase(options: {
   );
   const db = new PrismaClient({
     adapter,
-    // The embedded database runs transactions one after another: a burst waits, it does not fail.
+    // The embedded database runs transactions one after another: in a burst they wait, and do not fail.
     transactionOptions: { maxWait: 15_000, timeout: 15_000 },
     errorFormat: 'minimal',
   });
@@ -75,12 +87,15 @@ export function openDatabase(options: {
 
 const maxNames = 500;
 
-/** Names statements by their SQL; beyond a number of different ones, new ones stay without a name and are not kept. */
+/**
+ * Names statements by their SQL. Beyond 500 different ones, new ones stay without a name and are prepared each time. This
+ * is not an lru-cache: the session holds every name that it was given, so none can be given a second time.
+ */
 class StatementNames {
   readonly #names = new Map<string, string>();
   #epoch = 0;
 
-  /** The name of a statement; empty for none. */
+  /** The name of a statement; empty: it has none. */
   nameOf(sql: string): string {
     const known = this.#names.get(sql);
     if (known !== undefined || this.#names.size >= maxNames) return known ?? '';
@@ -89,7 +104,7 @@ class StatementNames {
     return name;
   }
 
-  /** Begins anew: the connection that knew the names is gone, and the session that it shared still holds them. */
+  /** Gives new names from now on: the connection that used the old ones is gone, and the session still holds them. */
   renew(): void {
     this.#names.clear();
     this.#epoch += 1;

@@ -182,7 +182,7 @@ describe('openEmbeddedPostgres', () => {
     const [code] = await once(second.process, 'exit');
     expect(code).not.toBe(0);
     expect(second.errors()).toContain(
-      `The data folder ${data.folder} is in use by another Switchboard process (pid ${process.pid})`,
+      `The data folder ${data.folder} is in use by another Switchboard process (pid ${process.pid}; its database process is pid `,
     );
   });
 
@@ -269,7 +269,7 @@ function startWriter(folder: string) {
   const source = `
     import { randomUUID } from 'node:crypto';
     import pg from 'pg';
-    import { openEmbeddedPostgres } from './src/database/embedded.ts';
+    import { openEmbeddedPostgres } from './src/database/embedded/embedded.ts';
     const postgres = await openEmbeddedPostgres(process.argv[1]);
     const client = new pg.Client({ connectionString: postgres.url });
     await client.connect();

@@ -12,25 +12,25 @@ const socketName = '.s.PGSQL.5432';
 /** The file in the data folder that says in which folder the socket is. */
 const socketRecordName = 'postgres.socket';
 
-/** A data folder that is this process's alone. */
+/** A data folder that only this process uses. */
 export interface EmbeddedFolder extends AsyncDisposable {
   /** Where PostgreSQL keeps its files. */
   readonly postgres: string;
-  /** The address to listen on; null if there are no Unix sockets. */
+  /** Where it listens; null on a system without Unix sockets. */
   readonly socket: { readonly path: string; readonly url: string } | null;
-  /** To be called once it serves: until then, whatever a killed process leaves is made anew. */
+  /** Call it once the database serves: until then, what a killed process leaves is created again. */
   finish(): Promise<void>;
 }
 
 /**
  * Takes a data folder for the embedded PostgreSQL, and makes the folder of its socket, which only this user can enter.
- * @param holder the pid that others are told
- * @throws {FolderInUseError} when somebody else has it
+ * @param server the pid of the server that this process belongs to
+ * @throws {FolderInUseError} when another process has it
  */
-export async function takeEmbeddedFolder(dataDir: string, holder: number): Promise<EmbeddedFolder> {
+export async function takeEmbeddedFolder(dataDir: string, server: number): Promise<EmbeddedFolder> {
   await using undo = new AsyncDisposableStack();
   const folder = resolve(dataDir);
-  const lock = await lockFolder(folder, holder);
+  const lock = await lockFolder(folder, server);
   undo.defer(() => lock.release());
 
   const postgres = join(folder, 'postgres');
@@ -53,9 +53,8 @@ export async function takeEmbeddedFolder(dataDir: string, holder: number): Promi
 }
 
 /**
- * Where the embedded PostgreSQL of a data folder listens that somebody has open: for scripts that work beside a running
- * server.
- * @returns its URL; null where it is not open, has not come up yet, or listens on no Unix socket
+ * Finds the embedded PostgreSQL that a running server has open in a data folder: for scripts that work beside the server.
+ * @returns its URL; null if it is not open, is still starting, or does not listen on a Unix socket
  */
 export async function findRunningPostgres(dataDir: string): Promise<string | null> {
   const folder = await readFile(join(resolve(dataDir), socketRecordName), 'utf8').catch(() => null);
@@ -67,8 +66,8 @@ function urlOfSocketIn(folder: string): string {
 }
 
 /**
- * Marks a new data folder as unfinished until it has served; removes one that a killed process left half made.
- * Nobody can have stored anything in an unfinished one: it never listened.
+ * Marks a new data folder as unfinished until it has served, and removes an unfinished one that a killed process left.
+ * An unfinished folder holds no data: its database never listened.
  */
 async function beginFolder(folder: string, unfinished: string): Promise<void> {
   if (await exists(unfinished)) await rm(folder, { recursive: true, force: true });
@@ -82,7 +81,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** A new folder whose path is short enough for a socket, or null where no such folder can be had. */
+/** Creates a folder whose path is short enough for a socket. @returns null if no such folder can be created */
 async function makeSocketFolder(): Promise<string | null> {
   if (process.platform === 'win32') return null;
   for (const parent of [tmpdir(), '/tmp']) {
@@ -93,11 +92,11 @@ async function makeSocketFolder(): Promise<string | null> {
   return null;
 }
 
-/** Removes the socket folder that the record names: this process's own, or one that a killed process left. */
+/** Removes the socket folder that the record names: that of this process, or one that a killed process left. */
 async function removeSocketFolder(record: string): Promise<void> {
   const folder = await readFile(record, 'utf8').catch(() => null);
   if (folder === null) return;
-  // Not recursively: whatever the record says, only a socket and an empty folder can go.
+  // Not recursively: whatever the record says, only a socket and an empty folder are removed.
   await rm(join(folder, socketName), { force: true });
   await rmdir(folder).catch(() => {});
   await rm(record, { force: true });
