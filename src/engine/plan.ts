@@ -27,7 +27,8 @@ export interface PlannedAgent {
   readonly endpoint: ModelEndpoint;
   /** 0 to 2; null: nobody set one. */
   readonly temperature: number | null;
-  readonly maxTokens: number;
+  /** Tokens of an answer, at most; null: nobody set a limit. */
+  readonly maxTokens: number | null;
   readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];
 }

@@ -7,6 +7,8 @@ export const failureCodes = [
   'MODEL_ERROR',
   'MODEL_TIMEOUT',
   'MODEL_REFUSED',
+  'CONTEXT_TOO_LONG',
+  'EMPTY_ANSWER',
   'RATE_LIMITED',
   'MAX_STEPS_EXCEEDED',
   'GUARDRAIL_TRIPPED',
@@ -34,23 +36,36 @@ export type ModelProblem =
   | 'BAD_ANSWER'
   | 'OTHER';
 
-/** What a ModelPort throws. If its failure is `retryable`, the engine may try the step again. */
+interface ModelErrorOptions extends ErrorOptions {
+  readonly retryAfterMs?: number | null;
+  readonly problem?: ModelProblem;
+  readonly isRetried?: boolean;
+  readonly contextTokens?: number | null;
+}
+
+/** What a ModelPort throws. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly failure: Failure;
+  /**
+   * Whether the engine may try the step again by itself: `failure.retryable` unless set. False if trying again at once
+   * would make things worse, e.g. cancel a model that is being loaded.
+   */
+  readonly isRetried: boolean;
+  /** The context window of the model, in tokens, if the provider named it when it refused the request; else null. */
+  readonly contextTokens: number | null;
   /** How long the provider asks to wait before the next try, in milliseconds; null: it did not say. */
   readonly retryAfterMs: number | null;
   /** What to check in the agent's configuration. */
   readonly problem: ModelProblem;
 
-  constructor(
-    failure: Failure,
-    options: ErrorOptions & { readonly retryAfterMs?: number | null; readonly problem?: ModelProblem } = {},
-  ) {
+  constructor(failure: Failure, options: ModelErrorOptions = {}) {
     super(failure.message, options);
     this.failure = failure;
     this.retryAfterMs = options.retryAfterMs ?? null;
     this.problem = options.problem ?? 'OTHER';
+    this.isRetried = options.isRetried ?? failure.retryable;
+    this.contextTokens = options.contextTokens ?? null;
   }
 }
 
@@ -63,11 +78,29 @@ export interface RequestedCall {
   readonly arguments: string;
 }
 
+/**
+ * Data that a provider attaches to a step and wants back unchanged with the step's calls: signatures, encrypted
+ * reasoning. It is opaque, goes back to the same agent's same endpoint only, and never to clients.
+ */
+export interface ProviderState {
+  readonly agentId: string;
+  /** The endpoint that sent it (`nameEndpoint`). */
+  readonly endpoint: string;
+  /** JSON, as the ModelPort made it. */
+  readonly data: unknown;
+}
+
 /** One entry of the history that a model is given. Valid for every provider: each call is followed by its result. */
 export type HistoryItem =
   | { readonly role: 'user'; readonly content: string }
   | { readonly role: 'system'; readonly content: string }
-  | { readonly role: 'assistant'; readonly content: string; readonly calls: readonly RequestedCall[] }
+  | {
+      readonly role: 'assistant';
+      readonly content: string;
+      readonly calls: readonly RequestedCall[];
+      /** What the provider of the step wants back with its calls. */
+      readonly state?: ProviderState;
+    }
   | { readonly role: 'tool'; readonly callId: string; readonly output: string };
 
 /** A tool as it is described to a model. */
@@ -96,6 +129,8 @@ export interface ModelEndpoint {
   readonly options?: Readonly<Record<string, unknown>>;
   /** Whether a user wrote the address: requests then go through the address guard. */
   readonly guarded?: boolean;
+  /** The context window of the model, in tokens; unset: it is not known. */
+  readonly contextTokens?: number;
 }
 
 /** What one model step sends. */
@@ -106,8 +141,8 @@ export interface ModelRequest {
   readonly tools: readonly ToolSpec[];
   /** 0 to 2; null: none is sent, and the model's own applies. OpenAI's models that reason refuse any other. */
   readonly temperature: number | null;
-  /** The most tokens of the answer. */
-  readonly maxTokens: number;
+  /** Tokens of the answer, at most; null: nobody set a limit, and none is sent. */
+  readonly maxTokens: number | null;
 }
 
 /** Tokens of one model call. The last three are parts of the totals. */
@@ -126,8 +161,10 @@ export type ModelEvent =
   | { readonly type: 'call'; readonly call: RequestedCall }
   | {
       readonly type: 'finished';
-      /** `length`: cut at maxTokens, which keeps what came. */
+      /** `length`: cut at a token limit; the text so far is the answer. */
       readonly reason: 'stop' | 'calls' | 'length';
+      /** What the provider wants back with the calls of this step, as JSON; unset: nothing. */
+      readonly state?: unknown;
       /** Null: the provider reported none. */
       readonly usage: TokenUsage | null;
     };
@@ -136,7 +173,7 @@ export type ModelEvent =
 export interface ModelPort {
   /**
    * Runs one model step.
-   * @throws {ModelError} for every failure of the provider: refused, truncated, timed out, in-band error, garbage
+   * @throws {ModelError} for every failure of the provider: refused, truncated, timed out, empty, unreadable
    * @throws the signal's reason when it is aborted
    */
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;

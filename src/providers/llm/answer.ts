@@ -1,115 +1,190 @@
+import { parseJson } from '../../engine/json.ts';
 import type { ModelEvent } from '../../engine/ports.ts';
+import { BodySniffer } from './body-sniffer.ts';
 import { EventStreamDecoder } from './event-stream.ts';
 import {
   brokenOff,
   failureOfConnection,
-  failureOfReport,
+  firstByteTimeout,
   malformedAnswer,
   oversizedAnswer,
   timeout,
 } from './failures.ts';
 import type { StepAccumulator, StepReader } from './step.ts';
 
-/** Bytes of one answer. A token is some 200 of them on the wire, more in the Responses API. */
+/** Bytes of one answer. A token is about 200 of them on the wire, more in the Responses API. */
 const maxAnswerBytes = 64 * 1024 * 1024;
-
-/** How long the usage is waited for when the answer itself is complete, in milliseconds. */
-const usageWaitMs = 5_000;
 
 /** How long the end of the body is waited for after the answer's, so that the connection can be used again. */
 const drainTimeoutMs = 1_000;
 
+/** How long an answer is waited for, in milliseconds. */
+export interface AnswerTimeouts {
+  /** Until the first event. */
+  readonly firstByteMs: number;
+  /** From one chunk to the next. */
+  readonly idleMs: number;
+  /** For the usage, once the answer is complete. */
+  readonly usageMs: number;
+  /** For the end of the stream, once the answer and its usage are complete. */
+  readonly endMs: number;
+  /** For more text, if the answer was called complete in the same chunk as a text: some servers do so too early. */
+  readonly moreTextMs: number;
+}
+
 export interface Answer {
   readonly response: Response;
   readonly reader: StepReader;
-  readonly gatherer: StepAccumulator;
+  readonly accumulator: StepAccumulator;
   readonly apiKey: string;
-  /** How long nothing may come, in milliseconds. */
-  readonly timeoutMs: number;
+  readonly timeouts: AnswerTimeouts;
   readonly signal: AbortSignal;
 }
 
 type Body = ReadableStreamDefaultReader<Uint8Array>;
 
 /**
- * Reads the body of a streamed answer to its end.
- * @throws {ModelError} when it breaks off, stalls, reports an error or cannot be read
- * @throws the signal's reason when it is aborted
+ * Reads the body of an answer to its end.
+ * @throws {ModelError} if it breaks off, stalls, reports an error, is empty or cannot be read
+ * @throws the signal's reason if it is aborted
  */
 export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, void, undefined> {
-  const { response, reader, gatherer, apiKey, timeoutMs, signal } = answer;
+  const { response, reader, accumulator, timeouts, signal } = answer;
   const body: Body | undefined = response.body?.getReader();
   if (body === undefined) throw brokenOff();
-  const quit = () => void body.cancel().catch(() => {});
+  const cancel = () => void body.cancel().catch(() => {});
   let stalled = false;
-  const onStall = () => {
-    stalled = true;
-    quit();
-  };
-  let timer = setTimeout(onStall, timeoutMs);
-  signal.addEventListener('abort', quit, { once: true });
-  let settled = false;
+  let hasBegun = false;
+  const startTimer = () =>
+    setTimeout(
+      () => {
+        stalled = true;
+        cancel();
+      },
+      chooseTimeout(reader, timeouts, hasBegun),
+    );
+  let timer = startTimer();
+  signal.addEventListener('abort', cancel, { once: true });
+  const parser = new AnswerParser(reader);
   let ended = false;
   let bytes = 0;
-  const decoder = new EventStreamDecoder((name, data) => {
-    if (ended) return;
-    if (data === '[DONE]') ended = true;
-    else {
-      reader.read(name, parseObject(data));
-      ended = reader.ended;
-    }
-  });
   try {
-    if (isWhole(response)) {
-      const failure = await readWhole(body, apiKey);
-      signal.throwIfAborted();
-      throw stalled ? timeout() : failure;
-    }
     while (!ended) {
       const chunk = await readChunk(body, answer);
       if (chunk === undefined) {
-        if (stalled && !reader.settled) throw timeout();
-        yield* deliver(gatherer, () => {
-          if (!stalled) decoder.end();
+        if (stalled && !reader.isSettled) throw hasBegun ? timeout() : firstByteTimeout(timeouts.firstByteMs / 1_000);
+        yield* deliver(accumulator, () => {
+          if (!stalled) parser.end();
         });
         break;
       }
       bytes += chunk.length;
       if (bytes > maxAnswerBytes) throw oversizedAnswer();
-      yield* deliver(gatherer, () => decoder.push(chunk));
+      yield* deliver(accumulator, () => parser.push(chunk));
       signal.throwIfAborted();
-      if (settled || !reader.settled) timer.refresh();
-      else {
-        settled = true;
-        clearTimeout(timer);
-        timer = setTimeout(onStall, Math.min(usageWaitMs, timeoutMs));
-      }
+      ended = parser.isEnded;
+      hasBegun ||= parser.hasBegun;
+      clearTimeout(timer);
+      timer = startTimer();
     }
     if (ended) drain(body);
-    yield* deliver(gatherer, () => reader.finish());
+    yield* deliver(accumulator, () => reader.finish());
   } catch (error) {
-    quit();
+    cancel();
     throw error;
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', quit);
-    if (!ended) quit();
+    signal.removeEventListener('abort', cancel);
+    if (!ended) cancel();
   }
 }
 
-/** What has been gathered once `read` has run, before the error that it may have thrown: text that came is kept. */
-function* deliver(gatherer: StepAccumulator, read: () => void): Generator<ModelEvent, void, undefined> {
+function chooseTimeout(reader: StepReader, timeouts: AnswerTimeouts, hasBegun: boolean): number {
+  if (!hasBegun) return timeouts.firstByteMs;
+  if (!reader.isSettled) return timeouts.idleMs;
+  const byExpectation = { usage: timeouts.usageMs, nothing: timeouts.endMs, text: timeouts.moreTextMs };
+  return Math.min(byExpectation[reader.expects], timeouts.idleMs);
+}
+
+/**
+ * Gives the bytes of an answer to its reader: as a stream of events or as one JSON body, whichever it is. The content type
+ * is not asked: streams are labelled application/json, and servers that ignore `stream: true` label a body as a stream.
+ */
+class AnswerParser {
+  readonly #reader: StepReader;
+  readonly #sniffer = new BodySniffer();
+  readonly #decoder: EventStreamDecoder;
+  #hasBegun = false;
+  #isEnded = false;
+
+  constructor(reader: StepReader) {
+    this.#reader = reader;
+    this.#decoder = new EventStreamDecoder((name, data) => this.#readEvent(name, data));
+  }
+
+  /** Whether anything of the answer has arrived, beyond comments that keep the connection alive. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** @throws {ModelError} if the answer reports a failure, or cannot be read */
+  push(chunk: Uint8Array): void {
+    const bytes = this.#sniffer.push(chunk);
+    if (bytes !== null) this.#decoder.push(bytes);
+    else this.#hasBegun ||= this.#sniffer.isJson;
+  }
+
+  /** @throws {ModelError} as `push` does */
+  end(): void {
+    const whole = this.#sniffer.end();
+    if (whole === null) {
+      this.#decoder.end();
+      return;
+    }
+    const data = parseJson(whole);
+    for (const entry of Array.isArray(data) ? data : [data]) {
+      if (typeof entry !== 'object' || entry === null) throw malformedAnswer();
+      this.#reader.readWhole(entry);
+    }
+  }
+
+  #readEvent(name: string, data: string): void {
+    if (this.#isEnded) return;
+    const text = data.trim();
+    // Keep-alive events: empty, or by a name of their own.
+    if (text === '' || /^(ping|heartbeat|keep-?alive)$/i.test(name)) return;
+    this.#hasBegun = true;
+    if (text === '[DONE]') {
+      this.#reader.readDone();
+      this.#isEnded = true;
+      return;
+    }
+    const value = parseJson(text);
+    if (value === undefined) throw malformedAnswer(new SyntaxError('The event is not JSON.'));
+    for (const entry of Array.isArray(value) ? value : [value]) {
+      if (typeof entry === 'object' && entry !== null) this.#reader.read(name, entry);
+    }
+    this.#isEnded = this.#reader.isEnded;
+  }
+}
+
+/** The events so far, once `read` has run, and before the error that it may have thrown: text that arrived is kept. */
+function* deliver(accumulator: StepAccumulator, read: () => void): Generator<ModelEvent, void, undefined> {
   let failure: { readonly error: unknown } | undefined;
   try {
     read();
   } catch (error) {
     failure = { error };
   }
-  yield* gatherer.take();
+  yield* accumulator.take();
   if (failure !== undefined) throw failure.error;
 }
 
-/** The next chunk, or undefined at the end of the body. A broken connection behind a complete answer is an end, too. */
+/** The next chunk, or undefined at the end of the body. A connection that breaks after a complete answer is an end, too. */
 async function readChunk(body: Body, { reader, apiKey, signal }: Answer): Promise<Uint8Array | undefined> {
   try {
     const { value } = await body.read();
@@ -117,46 +192,12 @@ async function readChunk(body: Body, { reader, apiKey, signal }: Answer): Promis
     return value;
   } catch (error) {
     signal.throwIfAborted();
-    if (reader.settled) return undefined;
+    if (reader.isSettled) return undefined;
     throw failureOfConnection(error, apiKey);
   }
 }
 
-/** Whether the answer says itself that it is no stream: an error with status 200, a login page. */
-function isWhole(response: Response): boolean {
-  return /^(application\/json|text\/html)/iu.test(response.headers.get('content-type') ?? '');
-}
-
-/** The failure in an answer that is no stream. */
-async function readWhole(body: Body, apiKey: string): Promise<Error> {
-  let text = '';
-  const decoder = new TextDecoder();
-  try {
-    for (let read = await body.read(); !read.done && text.length < 64 * 1024; read = await body.read()) {
-      text += decoder.decode(read.value, { stream: true });
-    }
-    const data: unknown = JSON.parse(text);
-    if (typeof data === 'object' && data !== null && 'error' in data && data.error) {
-      return failureOfReport(data.error, apiKey);
-    }
-  } catch {
-    // Neither JSON nor an error: nothing that could be told better than below.
-  }
-  return malformedAnswer();
-}
-
-function parseObject(text: string): object {
-  let data: unknown;
-  try {
-    data = JSON.parse(text);
-  } catch (error) {
-    throw malformedAnswer(error instanceof SyntaxError ? new SyntaxError('The event is no JSON.') : error);
-  }
-  if (typeof data !== 'object' || data === null) throw malformedAnswer();
-  return data;
-}
-
-/** Reads what is left, in the background: a body that is cancelled takes its connection with it. */
+/** Reads the rest in the background: a body that is cancelled takes its connection with it. */
 function drain(body: Body): void {
   const timer = setTimeout(() => void body.cancel().catch(() => {}), drainTimeoutMs);
   const run = async () => {

@@ -1,147 +1,166 @@
-import type OpenAI from 'openai';
-import { z } from 'zod';
-import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
-import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
-import { brokenOff, failureOfReport, malformedAnswer, refusal } from './failures.ts';
-import { writeCallArguments, writeCallId, writeCallName, writeFunction } from './functions.ts';
-import type { GatheredCall, StepAccumulator, StepReader } from './step.ts';
-import { hasTokenLimit } from './turn-settings.ts';
-import { readChatUsage } from './usage.ts';
+import { isRecord } from '../../engine/json.ts';
+import { CallAssembler } from './call-assembler.ts';
+import { MessageStateCollector, readCallExtra } from './chat-state.ts';
+import { findReport } from './error-body.ts';
+import { brokenOff, failedAnswer, failureOfReport, malformedAnswer, refusal } from './failures.ts';
+import { type AnswerEnd, readFinishReason } from './finish-reason.ts';
+import type { StepAccumulator, StepReader } from './step.ts';
+import { findChatUsage, readChatUsage } from './usage.ts';
 
-type Message = OpenAI.Chat.Completions.ChatCompletionMessageParam;
-
-/** The body of a streamed chat completion. */
-export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming {
-  const { endpoint, instructions, tools, maxTokens } = request;
-  const openai = isOpenAiHost(endpoint.apiUrl);
-  // Obfuscation pads every token, and is known to nobody but OpenAI; Azure's dated versions refuse what they do not know.
-  const obfuscates = openai && endpoint.query?.['api-version'] === undefined;
-  const system: Message[] = instructions === '' ? [] : [{ role: 'system', content: instructions }];
-  return {
-    model: endpoint.model,
-    messages: [...system, ...request.history.flatMap(writeMessage)],
-    ...(tools.length === 0
-      ? {}
-      : { tools: tools.map((tool) => ({ type: 'function', function: writeFunction(tool) })) }),
-    ...(request.temperature === null ? {} : { temperature: request.temperature }),
-    ...writeTokenLimit(maxTokens, openai, endpoint.options),
-    stream: true,
-    stream_options: obfuscates ? { include_usage: true, include_obfuscation: false } : { include_usage: true },
-  };
+/** What a reader is told about its request. */
+export interface ReaderContext {
+  /** Masked in what is logged. */
+  readonly apiKey: string;
+  /** The names of the tools that the model was offered. */
+  readonly toolNames: readonly string[];
 }
 
-function writeTokenLimit(maxTokens: number, openai: boolean, options: ModelRequest['endpoint']['options']) {
-  // The options come over this body, and two limits at once are refused.
-  if (hasTokenLimit(options ?? {})) return {};
-  // OpenAI's newer models refuse the old name; Ollama, llama.cpp and others pass over the new one in silence.
-  return openai ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens };
-}
-
-function writeMessage(item: HistoryItem): Message[] {
-  if (item.role === 'tool') return [{ role: 'tool', tool_call_id: writeCallId(item.callId), content: item.output }];
-  if (item.role !== 'assistant') return [item];
-  const { content, calls } = item;
-  if (calls.length === 0) return content === '' ? [] : [{ role: 'assistant', content }];
-  return [
-    {
-      role: 'assistant',
-      content: content === '' ? null : content,
-      tool_calls: calls.map((call) => ({
-        id: writeCallId(call.id),
-        type: 'function',
-        function: { name: writeCallName(call.name), arguments: writeCallArguments(call.arguments) },
-      })),
-    },
-  ];
-}
-
-const fragments = z.array(
-  z.object({
-    index: z.int().nullish(),
-    id: z.string().nullish(),
-    function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
-  }),
-);
-
-/** Reads a Chat Completions stream. */
+/** Reads a Chat Completions stream, as compatible servers really send it. */
 export class ChatCompletionsReader implements StepReader {
   readonly #out: StepAccumulator;
   readonly #apiKey: string;
-  readonly #calls: { -readonly [Key in keyof GatheredCall]: GatheredCall[Key] }[] = [];
-  /** Which call the fragments of an index belong to. */
-  readonly #current = new Map<number, number>();
-  #finishReason: string | undefined;
+  readonly #calls: CallAssembler;
+  readonly #state = new MessageStateCollector();
+  #end: AnswerEnd | null = null;
+  /** Whether the reason came in the chunk of a text: some servers send it too early, or in every chunk. */
+  #isEndEarly = false;
+  #hasUsage = false;
   #usage: unknown;
-  /** The end is the end of the stream: usage comes after the reason. */
-  readonly ended = false;
+  #isDone = false;
 
-  constructor(out: StepAccumulator, apiKey: string) {
+  constructor(out: StepAccumulator, { apiKey, toolNames }: ReaderContext) {
     this.#out = out;
     this.#apiKey = apiKey;
+    this.#calls = new CallAssembler(toolNames);
   }
 
-  get settled(): boolean {
-    return this.#finishReason !== undefined;
+  get isSettled(): boolean {
+    // A server that says "stop" before the text goes on to write it.
+    return this.#isDone || (this.#end === 'complete' ? this.#hasContent : this.#end !== null);
+  }
+
+  get expects(): 'usage' | 'nothing' | 'text' {
+    if (this.#isEndEarly) return 'text';
+    return this.#hasUsage ? 'nothing' : 'usage';
+  }
+
+  // Usage comes after the reason, so that only [DONE] or the end of the stream is the end.
+  get isEnded(): boolean {
+    return this.#isDone;
+  }
+
+  get #hasContent(): boolean {
+    return this.#out.hasText || this.#calls.calls.length > 0;
   }
 
   read(name: string, data: object): void {
-    if ('error' in data && data.error) throw failureOfReport(data.error, this.#apiKey);
-    if (name === 'error') throw failureOfReport(data, this.#apiKey);
-    if ('usage' in data && data.usage) this.#usage = data.usage;
+    const report = findReport(data, name);
+    if (report !== undefined) throw failureOfReport(report, this.#apiKey);
+    const usage = findChatUsage(data);
+    if (usage !== undefined) {
+      this.#usage = usage;
+      this.#hasUsage = true;
+    }
     if (!('choices' in data) || !Array.isArray(data.choices)) return;
     const choice: unknown = data.choices[0];
-    if (typeof choice !== 'object' || choice === null) return;
-    if ('delta' in choice && typeof choice.delta === 'object' && choice.delta !== null) this.#readDelta(choice.delta);
-    if ('finish_reason' in choice && typeof choice.finish_reason === 'string') {
-      this.#finishReason = choice.finish_reason;
-    }
+    if (!isRecord(choice)) return;
+    if (choice.error) throw failureOfReport(choice.error, this.#apiKey);
+    // A server that ignores `stream` puts the whole answer here.
+    const delta = isRecord(choice.delta) ? choice.delta : choice.message;
+    const isContent = isRecord(delta) && this.#readDelta(delta);
+    const end = readFinishReason(choice.finish_reason);
+    if (end !== null) {
+      this.#end = end;
+      this.#isEndEarly = isContent;
+    } else if (isContent) this.#end = null;
+  }
+
+  readWhole(data: object): void {
+    this.read('', data);
+    if (!('choices' in data)) throw malformedAnswer();
+    this.#isDone = true;
+    this.#isEndEarly = false;
+  }
+
+  readDone(): void {
+    this.#isDone = true;
   }
 
   finish(): void {
-    if (this.#finishReason === undefined || this.#finishReason === 'error') throw brokenOff();
-    if (this.#finishReason === 'content_filter') throw refusal();
-    this.#out.finish(this.#finishReason === 'length', this.#calls, readChatUsage(this.#usage));
+    // A server that never gives a reason says with [DONE] that this is all; one that fails breaks the connection.
+    const end = this.#end ?? (this.#isDone && this.#hasContent ? 'complete' : null);
+    if (end === null) throw brokenOff();
+    if (end === 'failed') throw failedAnswer();
+    if (end === 'filtered') throw refusal();
+    const message = this.#state.fields;
+    const extras = this.#calls.extras;
+    const state = message === undefined && extras === null ? {} : { state: { message: message ?? {}, calls: extras } };
+    this.#out.finish({ isCut: end === 'cut', calls: this.#calls.calls, usage: readChatUsage(this.#usage), ...state });
   }
 
-  // Once per token: checks by hand, and no schema.
-  #readDelta(delta: object): void {
-    if ('content' in delta && typeof delta.content === 'string') this.#out.addText(delta.content);
+  /** Once per token, so it checks by hand, without a schema. @returns whether there was a part of the answer in it */
+  #readDelta(delta: Readonly<Record<string, unknown>>): boolean {
+    let isContent = false;
+    const { content, refusal: refused, reasoning_content: reasoningContent, reasoning } = delta;
     // Two names for the same: DeepSeek and vLLM use the first, OpenRouter, Groq and Ollama the second.
-    if ('reasoning_content' in delta && typeof delta.reasoning_content === 'string') {
-      this.#out.addReasoning(delta.reasoning_content);
-    } else if ('reasoning' in delta && typeof delta.reasoning === 'string') this.#out.addReasoning(delta.reasoning);
-    if ('refusal' in delta && typeof delta.refusal === 'string' && delta.refusal !== '') throw refusal();
-    if ('tool_calls' in delta && delta.tool_calls) this.#readFragments(delta.tool_calls);
+    if (typeof reasoningContent === 'string' && reasoningContent !== '') {
+      this.#out.addReasoning(reasoningContent);
+      this.#state.addReasoningContent(reasoningContent);
+    } else if (typeof reasoning === 'string') this.#out.addReasoning(reasoning);
+    if (typeof content === 'string') {
+      this.#out.addText(content);
+      isContent = content !== '';
+    } else if (Array.isArray(content)) isContent = this.#readParts(content);
+    if (typeof refused === 'string' && refused !== '') throw refusal();
+    if (Array.isArray(delta.reasoning_details)) this.#state.addDetails(delta.reasoning_details);
+    if (delta.extra_content) this.#state.addExtraContent(delta.extra_content);
+    const calls = delta.tool_calls ?? (delta.function_call ? [{ function: delta.function_call }] : null);
+    if (calls) isContent = this.#readFragments(Array.isArray(calls) ? calls : [calls]) || isContent;
+    return isContent;
   }
 
-  #readFragments(value: unknown): void {
-    const parsed = fragments.safeParse(value);
-    if (!parsed.success) throw malformedAnswer();
-    for (const { index, id, function: called } of parsed.data) {
-      const call = this.#findCall(index ?? undefined, id ?? '', called?.name ?? '');
-      const text = called?.arguments ?? '';
-      this.#out.count(text.length);
-      call.arguments += text;
+  /** Mistral's reasoning models send lists of parts: `{type: "thinking", thinking: [{type: "text", text}]}`. */
+  #readParts(parts: readonly unknown[]): boolean {
+    let isContent = false;
+    for (const part of parts) {
+      const isThinking = isRecord(part) && (part.type === 'thinking' || part.type === 'reasoning');
+      if (isThinking) {
+        this.#out.addReasoning(readPartText(part.thinking ?? part.reasoning ?? part.text));
+        continue;
+      }
+      const text = readPartText(part);
+      this.#out.addText(text);
+      isContent ||= text !== '';
     }
+    return isContent;
   }
 
-  /**
-   * The call that a fragment belongs to: by index, as documented. Compatible servers leave the index out, or give
-   * every call the same, and then a new id with a name begins a new call.
-   */
-  #findCall(index: number | undefined, id: string, name: string) {
-    const position = index === undefined ? this.#calls.length - 1 : this.#current.get(index);
-    const known = position === undefined ? undefined : this.#calls[position];
-    const begins = name !== '' && (index === undefined ? id !== known?.id || id === '' : id !== '' && id !== known?.id);
-    if (known !== undefined && !begins) {
-      if (known.id === '') known.id = id;
-      if (known.name === '') known.name = name;
-      return known;
+  #readFragments(fragments: readonly unknown[]): boolean {
+    for (const fragment of fragments) {
+      if (!isRecord(fragment)) throw malformedAnswer();
+      const called = isRecord(fragment.function) ? fragment.function : {};
+      const length = this.#calls.push({
+        index: typeof fragment.index === 'number' ? fragment.index : undefined,
+        id: typeof fragment.id === 'string' ? fragment.id : '',
+        name: typeof called.name === 'string' ? called.name : '',
+        arguments: writeArguments(called.arguments),
+        extra: readCallExtra(fragment),
+      });
+      this.#out.count(length);
     }
-    this.#out.count(id.length + name.length + 1);
-    const call = { id, name, arguments: '' };
-    if (index !== undefined) this.#current.set(index, this.#calls.length);
-    this.#calls.push(call);
-    return call;
+    return fragments.length > 0;
   }
+}
+
+/** Some servers send the arguments as an object, or as null. */
+function writeArguments(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === null || value === undefined ? '' : JSON.stringify(value);
+}
+
+/** The text of a part of a message: a string, an object with a `text`, or a list of these. */
+function readPartText(part: unknown): string {
+  if (typeof part === 'string') return part;
+  if (Array.isArray(part)) return part.map(readPartText).join('');
+  return isRecord(part) && typeof part.text === 'string' ? part.text : '';
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import OpenAI from 'openai';
+import { parseJson } from '../../engine/json.ts';
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import { readResponse } from '../../outbound/read-response.ts';
 
@@ -96,7 +97,11 @@ function limitFetch(dial: typeof fetch): typeof fetch {
       const value = response.headers.get(name);
       if (value !== null) kept.set(name, value);
     }
-    return new Response(response.status === 304 ? null : bytes.toString('utf8'), {
+    const text = bytes.toString('utf8');
+    // The client only looks at `error`, and providers report errors in other forms as well (error-body.ts).
+    const report = parseJson(text);
+    const body = report === undefined ? text : JSON.stringify({ error: report });
+    return new Response(response.status === 304 ? null : body, {
       status: response.status,
       headers: kept,
     });

@@ -1,53 +1,81 @@
+import { LRUCache } from 'lru-cache';
+import { APIError } from 'openai';
 import { raceAbort } from '../../engine/abort.ts';
 import type { ModelEndpoint, ModelEvent, ModelPort, ModelRequest } from '../../engine/ports.ts';
 import { createDial } from '../../outbound/dial.ts';
 import { AddressGuard } from '../../outbound/guard.ts';
-import { readAnswer } from './answer.ts';
+import { type AnswerTimeouts, readAnswer } from './answer.ts';
 import { putModelInPath } from './azure.ts';
-import { ChatCompletionsReader, writeChatRequest } from './chat-completions.ts';
+import { findOtherBase, trimBase } from './base-url.ts';
+import { ChatCompletionsReader } from './chat-completions.ts';
+import { writeChatRequest } from './chat-request.ts';
 import { ClientPool } from './clients.ts';
+import { readErrorValue } from './error-body.ts';
 import { failureOfRequest, unusableModelName } from './failures.ts';
-import { reservedLlmOptions } from './presets.ts';
-import { ResponsesReader, writeResponsesRequest } from './responses.ts';
+import { firstByteOption, reservedLlmOptions } from './presets.ts';
+import { ResponsesReader } from './responses.ts';
+import { writeResponsesRequest } from './responses-request.ts';
+import { isWrongPath } from './status.ts';
 import { StepAccumulator } from './step.ts';
 
 export interface OpenAiModelOptions {
-  /** Which addresses of users may be dialled. By default, no private ones. */
+  /** Decides which addresses of users may be dialled; unset: none that is private. */
   readonly guard?: AddressGuard;
-  /** How to dial all addresses, if not by dial.ts. A ModelError that it throws reaches the caller as it is. */
+  /** Sends the requests instead of outbound/dial.ts. A ModelError that it throws reaches the caller as it is. */
   readonly fetch?: typeof fetch;
-  /** How long nothing may come: until the headers, and then from chunk to chunk. In milliseconds; by default 120,000. */
+  /** How long the provider may be silent in the middle of an answer, in milliseconds. 120,000 unless set. */
   readonly timeoutMs?: number;
-  /** Retries by the openai client, before the answer begins. By default 0: the engine retries whole steps itself. */
+  /** How long the provider may take to begin, in milliseconds; `timeoutMs` if only that is set, else 300,000. */
+  readonly firstByteTimeoutMs?: number;
+  /** The other times that an answer is waited for; for tests. */
+  readonly timeouts?: Partial<AnswerTimeouts>;
+  /** Retries by the openai client, before the answer begins. 0 unless set: the engine retries whole steps itself. */
   readonly maxRetries?: number;
 }
 
+const maxLearnedBases = 1_000;
+
 /** Creates the model port over the openai package, for OpenAI and everything that speaks one of its two APIs. */
 export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
-  const timeoutMs = options.timeoutMs ?? 120_000;
+  const idleMs = options.timeoutMs ?? 120_000;
+  const firstByteMs = options.firstByteTimeoutMs ?? options.timeoutMs ?? 300_000;
+  const usual = { idleMs, firstByteMs, usageMs: 5_000, endMs: 1_000, moreTextMs: 30_000, ...options.timeouts };
   const clients = new ClientPool({
     fetch: options.fetch ?? createDial(),
     guardedFetch: options.fetch ?? createDial({ guard: options.guard ?? new AddressGuard() }),
-    timeoutMs,
+    timeoutMs: firstByteMs,
     maxRetries: options.maxRetries ?? 0,
   });
+  /** Base URLs that turned out to work instead of what was configured: with /v1, or without. */
+  const learnedBases = new LRUCache<string, string>({ max: maxLearnedBases });
 
-  async function open(request: ModelRequest, signal: AbortSignal): Promise<Response> {
+  async function open(request: ModelRequest, timeoutMs: number, signal: AbortSignal): Promise<Response> {
     const { endpoint } = request;
-    try {
-      const client = clients.get(endpoint);
-      const responses = endpoint.api === 'RESPONSES';
-      const written = responses ? writeResponsesRequest(request) : writeChatRequest(request);
-      const usual = responses ? '/responses' : '/chat/completions';
-      const path = putModelInPath(endpoint.path ?? usual, endpoint.model);
-      if (path === null) throw unusableModelName();
-      const body = addOptions(written, endpoint.options);
-      const query = { ...endpoint.query };
+    const isResponses = endpoint.api === 'RESPONSES';
+    const written = isResponses ? writeResponsesRequest(request) : writeChatRequest(request);
+    const path = putModelInPath(endpoint.path ?? (isResponses ? '/responses' : '/chat/completions'), endpoint.model);
+    if (path === null) throw unusableModelName();
+    const body = addOptions(written, endpoint.options);
+    const query = { ...endpoint.query };
+    const post = (apiUrl: string) => {
+      const client = clients.get({ ...endpoint, apiUrl });
+      const sent = client.post(path, { body, query, stream: true, timeout: timeoutMs, signal }).asResponse();
       // Whether or not what dials listens to the signal.
-      return await raceAbort(client.post(path, { body, query, stream: true, signal }).asResponse(), signal);
+      return raceAbort(sent, signal);
+    };
+    const base = trimBase(endpoint.apiUrl);
+    const learned = learnedBases.get(base);
+    if (learned !== undefined) return await post(learned);
+    try {
+      return await post(base);
     } catch (error) {
-      signal.throwIfAborted();
-      throw failureOfRequest(error, endpoint.apiKey);
+      const other = endpoint.path === undefined && isAtWrongPath(error) ? findOtherBase(base) : null;
+      if (other === null) throw error;
+      // If that fails as well, what was configured is what the message is about.
+      const response = await post(other).catch(() => null);
+      if (response === null) throw error;
+      learnedBases.set(base, other);
+      return response;
     }
   }
 
@@ -58,13 +86,20 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
       const call = new AbortController();
       const onAbort = () => call.abort(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
+      const { api, apiKey, options: own } = request.endpoint;
+      const timeouts = { ...usual, firstByteMs: readFirstByteMs(own) ?? usual.firstByteMs };
       try {
-        const response = await open(request, call.signal);
-        const gatherer = new StepAccumulator(request.history);
-        const { api, apiKey } = request.endpoint;
+        const response = await open(request, timeouts.firstByteMs, call.signal).catch((error: unknown) => {
+          call.signal.throwIfAborted();
+          throw failureOfRequest(error, apiKey, timeouts.firstByteMs / 1_000);
+        });
+        const accumulator = new StepAccumulator(request.history);
+        const context = { apiKey, toolNames: request.tools.map(({ name }) => name) };
         const reader =
-          api === 'RESPONSES' ? new ResponsesReader(gatherer, apiKey) : new ChatCompletionsReader(gatherer, apiKey);
-        yield* readAnswer({ response, reader, gatherer, apiKey, timeoutMs, signal: call.signal });
+          api === 'RESPONSES'
+            ? new ResponsesReader(accumulator, context)
+            : new ChatCompletionsReader(accumulator, context);
+        yield* readAnswer({ response, reader, accumulator, apiKey, timeouts, signal: call.signal });
       } finally {
         signal.removeEventListener('abort', onAbort);
       }
@@ -72,10 +107,26 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
   };
 }
 
-/** The body with what an agent's options put over it; null takes a parameter out. */
+function isAtWrongPath(error: unknown): boolean {
+  if (!(error instanceof APIError) || typeof error.status !== 'number') return false;
+  return isWrongPath(error.status, {
+    ...readErrorValue(error.error ?? error.message),
+    isReport: error.error !== undefined,
+  });
+}
+
+/** How long an agent's provider may take to begin; null: the agent does not say. */
+function readFirstByteMs(options: ModelEndpoint['options']): number | null {
+  const seconds = options?.[firstByteOption];
+  return typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, 3_600) * 1_000 : null;
+}
+
+/** The body with an agent's options put over it; null takes a parameter out. */
 function addOptions(body: object, options: ModelEndpoint['options']): object {
-  const given = Object.entries(options ?? {}).filter(([name]) => !reservedLlmOptions.has(name));
-  if (given.length === 0) return body;
-  const changed = { ...body, ...Object.fromEntries(given) };
+  const entries = Object.entries(options ?? {}).filter(
+    ([name]) => !reservedLlmOptions.has(name) && name !== firstByteOption,
+  );
+  if (entries.length === 0) return body;
+  const changed = { ...body, ...Object.fromEntries(entries) };
   return Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null));
 }

@@ -47,6 +47,9 @@ export const reservedLlmOptions: ReadonlySet<string> = new Set([
   'previous_response_id',
 ]);
 
+/** The option of an agent that sets how long its provider may take to begin, in seconds. It is not sent. */
+export const firstByteOption = 'firstByteTimeoutSeconds';
+
 /** What an agent says of its model, as far as it matters for the way there. */
 export interface LlmChoice {
   readonly provider: string;

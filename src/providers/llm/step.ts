@@ -1,56 +1,76 @@
 import { randomUUID } from 'node:crypto';
+import { isRecord, parseJson } from '../../engine/json.ts';
 import type { HistoryItem, ModelEvent, RequestedCall, TokenUsage } from '../../engine/ports.ts';
 import { cleanText, TextCleaner } from '../../engine/text.ts';
-import { malformedAnswer, oversizedAnswer } from './failures.ts';
+import { emptyAnswer, malformedAnswer, oversizedAnswer } from './failures.ts';
+import { ThinkTagSplitter } from './think-tags.ts';
 
 /** Characters of text, reasoning and arguments in one step. */
 const maxStepLength = 4 * 1024 * 1024;
 const maxCalls = 128;
-/** What the Responses API allows for a call id, and any tool name fits into. */
+/** The Responses API allows 64 characters for a call id; any tool name fits into 128. */
 const maxIdLength = 64;
 const maxNameLength = 128;
 
-/** A tool call as its fragments have come together. */
-export interface GatheredCall {
+/** A tool call, assembled from its fragments. */
+export interface AssembledCall {
   readonly id: string;
   readonly name: string;
   readonly arguments: string;
 }
 
+/** The end of a step, as its provider reported it. */
+export interface StepEnd {
+  /** Whether the answer was cut at a token limit. */
+  readonly isCut: boolean;
+  readonly calls: readonly AssembledCall[];
+  readonly usage: TokenUsage | null;
+  /** What the provider wants back with the calls, as JSON; undefined: nothing. */
+  readonly state?: unknown;
+}
+
 /**
- * Gathers what one model step answers and turns it into events: text mended and bounded, adjacent deltas that
- * arrived together merged into one, the calls after the text with ids of their own.
+ * Turns what one model step streams into events: the text is cleaned and limited in size, reasoning in tags is separated
+ * from it, adjacent deltas that arrived together are merged, and the calls come after the text with unique ids.
  */
 export class StepAccumulator {
   readonly #text = new TextCleaner();
   readonly #reasoning = new TextCleaner();
+  readonly #tags = new ThinkTagSplitter();
   readonly #knownIds: Set<string>;
   #events: ModelEvent[] = [];
   /** The deltas of this chunk, at most one of each kind: alternating kinds make no more events than one. */
   readonly #pending = new Map<'text' | 'reasoning', string>();
   #length = 0;
+  #hasText = false;
+  #hasReasoning = false;
 
-  /** @param history whose call ids may not come again */
+  /** @param history its call ids are not used again */
   constructor(history: readonly HistoryItem[]) {
     const calls = history.flatMap((item) => (item.role === 'assistant' ? item.calls : []));
     this.#knownIds = new Set(calls.map((call) => call.id));
   }
 
-  /** @throws {ModelError} when the step becomes too large */
-  addText(delta: string): void {
-    this.count(delta.length);
-    this.#add('text', this.#text.push(delta));
+  /** Whether there is any text that is not blank. */
+  get hasText(): boolean {
+    return this.#hasText;
   }
 
-  /** @throws {ModelError} when the step becomes too large */
+  /** @throws {ModelError} if the step becomes too large */
+  addText(delta: string): void {
+    this.count(delta.length);
+    for (const part of this.#tags.push(this.#text.push(delta))) this.#add(part.type, part.delta);
+  }
+
+  /** @throws {ModelError} if the step becomes too large */
   addReasoning(delta: string): void {
     this.count(delta.length);
     this.#add('reasoning', this.#reasoning.push(delta));
   }
 
   /**
-   * Counts characters that are gathered elsewhere.
-   * @throws {ModelError} when the step becomes too large
+   * Counts characters that are collected elsewhere.
+   * @throws {ModelError} if the step becomes too large
    */
   count(length: number): void {
     this.#length += length;
@@ -58,21 +78,28 @@ export class StepAccumulator {
   }
 
   /**
-   * Ends the step. Where it was cut at its limit the calls are dropped: the last one is incomplete, and a half
-   * decision is none.
-   * @throws {ModelError} when a call has no name
+   * Ends the step. If it was cut at its limit, the calls are dropped: the last one is incomplete.
+   * @throws {ModelError} if a call has no name, or the answer is empty
    */
-  finish(cut: boolean, gathered: readonly GatheredCall[], usage: TokenUsage | null): void {
+  finish({ isCut, calls: assembled, usage, state }: StepEnd): void {
     this.#add('reasoning', this.#reasoning.end());
-    this.#add('text', this.#text.end());
+    for (const part of [...this.#tags.push(this.#text.end()), ...this.#tags.end()]) this.#add(part.type, part.delta);
     this.#flush();
-    if (gathered.length > maxCalls) throw oversizedAnswer();
-    const calls = cut ? [] : gathered.map((call) => this.#mendCall(call));
+    if (assembled.length > maxCalls) throw oversizedAnswer();
+    const calls = isCut ? [] : assembled.map((call) => this.#cleanCall(call));
+    if (calls.length === 0 && !this.#hasText) {
+      const hasReasoned = this.#hasReasoning || (usage?.reasoningTokens ?? 0) > 0;
+      throw emptyAnswer(
+        isCut ? (assembled.length > 0 ? 'cut-call' : 'cut') : hasReasoned ? 'only-reasoning' : 'nothing',
+      );
+    }
     for (const call of calls) this.#events.push({ type: 'call', call });
-    this.#events.push({ type: 'finished', reason: cut ? 'length' : calls.length > 0 ? 'calls' : 'stop', usage });
+    const reason = isCut ? 'length' : calls.length > 0 ? 'calls' : 'stop';
+    const kept = calls.length > 0 && state !== undefined ? { state } : {};
+    this.#events.push({ type: 'finished', reason, usage, ...kept });
   }
 
-  /** What has been gathered since the last time. */
+  /** The events since the last call. */
   take(): readonly ModelEvent[] {
     this.#flush();
     const events = this.#events;
@@ -82,6 +109,8 @@ export class StepAccumulator {
 
   #add(type: 'text' | 'reasoning', delta: string): void {
     if (delta === '') return;
+    if (type === 'text') this.#hasText ||= delta.trim() !== '';
+    else this.#hasReasoning = true;
     this.#pending.set(type, (this.#pending.get(type) ?? '') + delta);
   }
 
@@ -90,32 +119,52 @@ export class StepAccumulator {
     this.#pending.clear();
   }
 
-  #mendCall(call: GatheredCall): RequestedCall {
-    const name = cleanText(call.name);
+  #cleanCall(call: AssembledCall): RequestedCall {
+    const name = cleanText(call.name).trim();
     if (name === '' || name.length > maxNameLength) throw malformedAnswer();
-    const given = cleanText(call.id);
-    const usable = given !== '' && given.length <= maxIdLength && !this.#knownIds.has(given);
-    const id = usable ? given : `call_${randomUUID().replaceAll('-', '')}`;
+    const sentId = cleanText(call.id);
+    const isUsable = sentId !== '' && sentId.length <= maxIdLength && !this.#knownIds.has(sentId);
+    const id = isUsable ? sentId : `call_${randomUUID().replaceAll('-', '')}`;
     this.#knownIds.add(id);
-    const text = cleanText(call.arguments);
-    return { id, name, arguments: text.trim() === '' ? '{}' : text };
+    return { id, name, arguments: cleanArguments(cleanText(call.arguments)) };
   }
 }
 
-/** Reads the events of one API into a gatherer. */
+/**
+ * The arguments of a call. Models write null, [] or "" for a tool without parameters, and some servers put the JSON
+ * object into a JSON string.
+ */
+function cleanArguments(text: string): string {
+  if (text.trim() === '') return '{}';
+  const value = parseJson(text);
+  if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return '{}';
+  if (typeof value !== 'string') return text;
+  return value.trim() === '' ? '{}' : isRecord(parseJson(value)) ? value : text;
+}
+
+/** Reads the events of one API into an accumulator. */
 export interface StepReader {
   /**
    * Takes one event, after JSON.parse.
-   * @throws {ModelError} when it reports a failure, or cannot be read
+   * @throws {ModelError} if it reports a failure, or cannot be read
    */
   read(name: string, data: object): void;
-  /** Whether the answer is complete, although more may come about it, e.g. its usage. */
-  readonly settled: boolean;
+  /**
+   * Takes the answer as one body: the server ignored that it was asked for a stream.
+   * @throws {ModelError} as `read` does
+   */
+  readWhole(data: object): void;
+  /** Takes the marker `[DONE]`, after which nothing comes. */
+  readDone(): void;
+  /** Whether the provider has said how the answer ended, although more may follow, e.g. its usage. */
+  readonly isSettled: boolean;
+  /** How much more is expected once the answer is settled. */
+  readonly expects: 'usage' | 'nothing' | 'text';
   /** Whether nothing more can come. */
-  readonly ended: boolean;
+  readonly isEnded: boolean;
   /**
    * Takes the end of the stream.
-   * @throws {ModelError} when the answer was not complete
+   * @throws {ModelError} if the answer was not complete
    */
   finish(): void;
 }

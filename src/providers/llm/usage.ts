@@ -1,55 +1,70 @@
-import { z } from 'zod';
+import { isRecord } from '../../engine/json.ts';
 import type { TokenUsage } from '../../engine/ports.ts';
 
-/** More than any model call takes, and little enough for every sum and column that it goes into. */
+/** More than any model call takes, and small enough for every sum and column that it goes into. */
 const maxTokens = 100_000_000;
 
-const count = z.int().min(0).max(maxTokens);
-const detail = count.nullish().transform((value) => value ?? 0);
+type Data = Readonly<Record<string, unknown>>;
 
-const chatUsage = z.object({
-  prompt_tokens: count,
-  completion_tokens: count,
-  total_tokens: count.nullish(),
-  prompt_tokens_details: z.object({ cached_tokens: detail, cache_write_tokens: detail }).nullish(),
-  completion_tokens_details: z.object({ reasoning_tokens: detail }).nullish(),
-});
+/** The usage in a chunk of a chat completion: at its top level, in its choice, or under a provider's own name. */
+export function findChatUsage(chunk: object): unknown {
+  if (!isRecord(chunk)) return undefined;
+  if (isRecord(chunk.usage)) return chunk.usage;
+  const groq = isRecord(chunk.x_groq) ? chunk.x_groq.usage : undefined;
+  if (isRecord(groq)) return groq;
+  // Moonshot: in the choice.
+  const choice: unknown = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
+  if (isRecord(choice) && isRecord(choice.usage)) return choice.usage;
+  if (isRecord(chunk.usageMetadata)) return chunk.usageMetadata;
+  // Ollama writes its own counts at the top level, llama.cpp its timings.
+  if (typeof chunk.prompt_eval_count === 'number' || typeof chunk.eval_count === 'number') return chunk;
+  return isRecord(chunk.timings) && typeof chunk.timings.predicted_n === 'number' ? chunk.timings : undefined;
+}
 
-const responsesUsage = z.object({
-  input_tokens: count,
-  output_tokens: count,
-  input_tokens_details: z.object({ cached_tokens: detail, cache_write_tokens: detail }).nullish(),
-  output_tokens_details: z.object({ reasoning_tokens: detail }).nullish(),
-});
-
-/** The usage of a chat completion, or null when there is none or it cannot be true. */
-export function readChatUsage(value: unknown): TokenUsage | null {
-  const usage = chatUsage.safeParse(value).data;
-  if (usage === undefined) return null;
-  const reasoningTokens = usage.completion_tokens_details?.reasoning_tokens ?? 0;
-  const shown = usage.prompt_tokens + usage.completion_tokens;
-  // Some providers (xAI) leave the reasoning out of the completion and count it only in the total.
-  const apart = reasoningTokens > 0 && usage.total_tokens === shown + reasoningTokens;
+/**
+ * The usage of an answer, under the names that providers give it.
+ * @returns null: none was reported, or it cannot be true
+ */
+export function readChatUsage(usage: unknown): TokenUsage | null {
+  if (!isRecord(usage)) return null;
+  const input = count(usage, 'prompt_tokens', 'input_tokens', 'promptTokenCount', 'prompt_eval_count', 'prompt_n');
+  const shown = count(usage, 'completion_tokens', 'output_tokens', 'candidatesTokenCount', 'eval_count', 'predicted_n');
+  if (input === null || shown === null) return null;
+  const inputDetails = part(usage, 'prompt_tokens_details', 'input_tokens_details');
+  const outputDetails = part(usage, 'completion_tokens_details', 'output_tokens_details');
+  const reported =
+    count(outputDetails, 'reasoning_tokens') ?? count(usage, 'reasoning_tokens', 'thoughtsTokenCount') ?? 0;
+  const total = count(usage, 'total_tokens', 'totalTokenCount') ?? 0;
+  // Gemini and xAI leave the reasoning out of the completion, and count it only in the total.
+  const uncounted = Math.max(0, total - input - shown);
   return checkParts({
-    inputTokens: usage.prompt_tokens,
-    outputTokens: usage.completion_tokens + (apart ? reasoningTokens : 0),
-    cachedInputTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
-    cacheWriteInputTokens: usage.prompt_tokens_details?.cache_write_tokens ?? 0,
-    reasoningTokens,
+    inputTokens: input,
+    outputTokens: shown + uncounted,
+    cachedInputTokens:
+      count(inputDetails, 'cached_tokens') ??
+      count(usage, 'prompt_cache_hit_tokens', 'cached_tokens', 'cachedContentTokenCount', 'cache_read_input_tokens') ??
+      0,
+    cacheWriteInputTokens:
+      count(inputDetails, 'cache_write_tokens') ?? count(usage, 'cache_creation_input_tokens') ?? 0,
+    reasoningTokens: reported === 0 ? uncounted : reported,
   });
 }
 
-/** The usage of a response, or null when there is none or it cannot be true. */
-export function readResponseUsage(value: unknown): TokenUsage | null {
-  const usage = responsesUsage.safeParse(value).data;
-  if (usage === undefined) return null;
-  return checkParts({
-    inputTokens: usage.input_tokens,
-    outputTokens: usage.output_tokens,
-    cachedInputTokens: usage.input_tokens_details?.cached_tokens ?? 0,
-    cacheWriteInputTokens: usage.input_tokens_details?.cache_write_tokens ?? 0,
-    reasoningTokens: usage.output_tokens_details?.reasoning_tokens ?? 0,
-  });
+/** The usage of a response, as `readChatUsage` has it: compatible servers mix the names of the two APIs. */
+export const readResponseUsage = readChatUsage;
+
+function part(usage: Data, ...names: readonly string[]): Data {
+  const found = names.map((name) => usage[name]).find(isRecord);
+  return found ?? {};
+}
+
+/** The first of the fields that holds a plausible number of tokens; null: none does. */
+function count(data: Data, ...names: readonly string[]): number | null {
+  for (const name of names) {
+    const value = data[name];
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= maxTokens) return value;
+  }
+  return null;
 }
 
 function checkParts(usage: TokenUsage): TokenUsage | null {

@@ -1,0 +1,76 @@
+import type OpenAI from 'openai';
+import { isRecord } from '../../engine/json.ts';
+import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
+import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
+import { writeCallId } from './call-ids.ts';
+import { writeCallArguments, writeCallName, writeFunction } from './functions.ts';
+import { dropBlanks, normalizeHistory } from './normalize-history.ts';
+import { findQuirks, type Quirks } from './quirks.ts';
+
+/** The fewest output tokens that OpenAI accepts here. */
+const minOutputTokens = 16;
+
+/** What makes OpenAI send its reasoning along, encrypted: nothing is stored there, so it has to come back with the calls. */
+export const encryptedReasoning = 'reasoning.encrypted_content';
+
+/** The body of a streamed response. Nothing is stored at the provider: the history is ours. */
+export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.ResponseCreateParamsStreaming {
+  const { endpoint, tools, maxTokens } = request;
+  const isOpenAi = isOpenAiHost(endpoint.apiUrl);
+  const quirks = findQuirks(endpoint);
+  const { instructions, history } = quirks.isLenient
+    ? { ...request, history: dropBlanks(request.history) }
+    : normalizeHistory(request);
+  return {
+    model: endpoint.model,
+    ...(instructions === '' ? {} : { instructions }),
+    input: history.flatMap((item) => writeItems(item, quirks)),
+    ...(tools.length === 0
+      ? {}
+      : {
+          tools: tools.map((tool) => ({
+            type: 'function',
+            ...writeFunction(tool),
+            // Strict is the default here, and refuses most schemas that people write.
+            strict: false,
+          })),
+        }),
+    ...(quirks.encryptsReasoning ? { include: [encryptedReasoning] } : {}),
+    ...(request.temperature === null ? {} : { temperature: request.temperature }),
+    ...(maxTokens === null ? {} : { max_output_tokens: isOpenAi ? Math.max(maxTokens, minOutputTokens) : maxTokens }),
+    store: false,
+    stream: true,
+    // Obfuscation pads every token; Azure's dated versions do not know it.
+    ...(isOpenAi && endpoint.query?.['api-version'] === undefined
+      ? { stream_options: { include_obfuscation: false } }
+      : {}),
+  };
+}
+
+function writeItems(item: HistoryItem, quirks: Quirks): OpenAI.Responses.ResponseInputItem[] {
+  if (item.role === 'tool') {
+    return [{ type: 'function_call_output', call_id: writeCallId(item.callId, quirks.callIds), output: item.output }];
+  }
+  if (item.role !== 'assistant') return [item];
+  const { content, calls, state } = item;
+  return [
+    // Before what they led to, as they came.
+    ...(calls.length === 0 ? [] : readReasoningItems(state?.data)),
+    ...(content === '' ? [] : [{ role: 'assistant', content } as const]),
+    ...calls.map((call) => ({
+      type: 'function_call' as const,
+      call_id: writeCallId(call.id, quirks.callIds),
+      name: writeCallName(call.name),
+      arguments: writeCallArguments(call.arguments),
+    })),
+  ];
+}
+
+function readReasoningItems(data: unknown): OpenAI.Responses.ResponseReasoningItem[] {
+  if (!isRecord(data) || !Array.isArray(data.reasoning)) return [];
+  return data.reasoning.flatMap((item: unknown) => {
+    if (!isRecord(item) || typeof item.encrypted_content !== 'string') return [];
+    const id = typeof item.id === 'string' ? item.id : '';
+    return [{ type: 'reasoning' as const, id, summary: [], encrypted_content: item.encrypted_content }];
+  });
+}
