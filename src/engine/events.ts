@@ -1,5 +1,5 @@
 import type { PausedTurn } from './paused-turn.ts';
-import type { Failure, TokenUsage } from './ports.ts';
+import type { Failure, ProviderState, TokenUsage } from './ports.ts';
 
 /** The states of a tool call. */
 export const callStatuses = [
@@ -12,6 +12,10 @@ export const callStatuses = [
   'CANCELLED',
 ] as const;
 export type CallStatus = (typeof callStatuses)[number];
+
+/** Why the model stopped writing a message. */
+export const finishReasons = ['STOP', 'LENGTH', 'FILTERED', 'CANCELLED', 'ERROR'] as const;
+export type FinishReason = (typeof finishReasons)[number];
 
 /** A tool call as it stood when the event happened. */
 export interface TurnToolCall {
@@ -61,6 +65,7 @@ export type TurnEvent =
       readonly content: string;
       /** PARTIAL if the turn failed or was cancelled while it was written. */
       readonly status: 'COMPLETE' | 'PARTIAL';
+      readonly finishReason: FinishReason;
     }
   | { readonly type: 'toolCallStarted'; readonly toolCall: TurnToolCall }
   | { readonly type: 'toolCallCompleted'; readonly toolCall: TurnToolCall }
@@ -73,6 +78,8 @@ export type TurnEvent =
       readonly reason: string | null;
       readonly at: Date;
     }
+  /** What the provider of a step wants back with the step's calls, before the first of them. Readers are not shown it. */
+  | { readonly type: 'providerStateReceived'; readonly step: number; readonly state: ProviderState }
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }

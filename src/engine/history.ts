@@ -1,5 +1,7 @@
 import type { CallStatus } from './events.ts';
-import type { HistoryItem, RequestedCall } from './ports.ts';
+import { isRecord, parseJson } from './json.ts';
+import type { HistoryItem, ProviderState, RequestedCall } from './ports.ts';
+import { estimateHistory } from './tokens.ts';
 import { deniedNote, transferredOutput } from './tool-step.ts';
 
 /** A stored message, as history needs it. */
@@ -22,6 +24,8 @@ export interface PastCall {
   readonly status: CallStatus;
   readonly result: unknown;
   readonly error: string | null;
+  /** What the provider wants back with the calls of this step, with the first of them. */
+  readonly state?: ProviderState | null;
 }
 
 /** A stored handoff. */
@@ -40,18 +44,18 @@ export interface PastTurn {
 }
 
 /**
- * The history that a model is given: valid for every provider whatever happened before. Each call has a result, also
- * where it was cut off; nothing is empty; arguments that are not JSON are wrapped.
+ * The history that a model is given. Whatever happened before, each call has a result, nothing is empty, and arguments
+ * that are not JSON are wrapped. What single providers want beyond that is for the model port to do.
  *
- * @param turns oldest first; the last is the one that begins, and is kept whole
- * @param budgetTokens where the history is longer, turns are dropped from the oldest on, never part of one
+ * @param turns oldest first; the last is the one that begins, and stays whole
+ * @param budgetTokens if the history is longer, whole turns are dropped from the oldest on
  */
 export function buildHistory(turns: readonly PastTurn[], budgetTokens: number): HistoryItem[] {
   const kept: HistoryItem[][] = [];
   let left = budgetTokens;
   for (const [back, turn] of turns.toReversed().entries()) {
     const items = itemsOf(turn);
-    left -= items.reduce((sum, item) => sum + estimateTokens(item), 0);
+    left -= estimateHistory(items);
     if (left < 0 && back > 0) break;
     kept.push(items);
   }
@@ -74,9 +78,11 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
       .join('');
     const calls: RequestedCall[] = [];
     const results: HistoryItem[] = [];
+    let state: ProviderState | null = null;
     for (const call of turn.calls.filter((entry) => entry.step === step).sort((a, b) => a.index - b.index)) {
-      // What was done is what the model is shown: the arguments as a person has changed them.
+      // The model is shown what was done: the arguments as a person has changed them.
       const written = call.editedArguments ?? call.arguments;
+      state ??= call.state ?? null;
       calls.push({ id: call.callId, name: call.name, arguments: validArguments(written) });
       results.push({ role: 'tool', callId: call.callId, output: outputOf(call) });
     }
@@ -85,7 +91,9 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
       calls.push({ id: handoff.callId, name: handoff.toolName, arguments: JSON.stringify(reason) });
       results.push({ role: 'tool', callId: handoff.callId, output: transferredOutput });
     }
-    if (content !== '' || calls.length > 0) items.push({ role: 'assistant', content, calls }, ...results);
+    if (content !== '' || calls.length > 0) {
+      items.push({ role: 'assistant', content, calls, ...(state === null ? {} : { state }) }, ...results);
+    }
   }
   return items;
 }
@@ -104,25 +112,6 @@ function outputOf(call: PastCall): string {
 }
 
 function validArguments(written: string): string {
-  try {
-    const parsed: unknown = JSON.parse(written);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return written;
-  } catch {
-    // Kept as text below: the model sees what it wrote, the provider sees JSON.
-  }
-  return JSON.stringify({ invalid: written });
-}
-
-/**
- * About how many tokens an item takes: a quarter of its UTF-8 bytes and a few for its frame. Tokenisers differ by
- * model; this errs on the high side for languages that take several bytes a character.
- */
-function estimateTokens(item: HistoryItem): number {
-  const text =
-    item.role === 'tool' ? item.output : item.role === 'assistant' ? item.content + callText(item.calls) : item.content;
-  return Math.ceil(Buffer.byteLength(text) / 4) + 4;
-}
-
-function callText(calls: readonly RequestedCall[]): string {
-  return calls.map((call) => call.name + call.arguments).join('');
+  // The model sees what it wrote, the provider sees JSON.
+  return isRecord(parseJson(written)) ? written : JSON.stringify({ invalid: written });
 }

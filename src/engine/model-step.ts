@@ -1,7 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TurnEvent } from './events.ts';
+import { TurnAborted } from './abort.ts';
+import { nameEndpoint } from './endpoint-name.ts';
+import type { FinishReason, TurnEvent } from './events.ts';
+import { fitHistory, planHistoryTokens } from './fit-history.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
-import { type HistoryItem, ModelError, type ModelRequest, type RequestedCall, type TurnPorts } from './ports.ts';
+import {
+  type HistoryItem,
+  ModelError,
+  type ModelRequest,
+  type ProviderState,
+  type RequestedCall,
+  type TurnPorts,
+} from './ports.ts';
+import { estimateHistory } from './tokens.ts';
 
 /** The input of a model step. */
 export interface ModelStepInput {
@@ -11,12 +22,16 @@ export interface ModelStepInput {
   readonly limits: TurnLimits;
   /** Call ids of earlier steps. Some providers start again at call_0 in each step; ids are made unique in the run. */
   readonly usedCallIds: Set<string>;
+  /** Context windows that providers have named in this turn, in tokens, by `nameEndpoint`. */
+  readonly knownWindows: Map<string, number>;
 }
 
 /** The result of a model step. */
 export interface ModelStepAnswer {
   readonly content: string;
   readonly calls: readonly RequestedCall[];
+  /** What the provider wants back with the calls; null: nothing. */
+  readonly state: ProviderState | null;
 }
 
 /** The message that a step writes, from its first text on. */
@@ -42,25 +57,16 @@ export async function* runModelStep(
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, ModelStepAnswer, void> {
   const { agent, step, limits } = input;
-  const request: ModelRequest = {
-    endpoint: agent.endpoint,
-    instructions: agent.instructions,
-    history: input.history,
-    tools: [
-      ...agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
-      ...agent.handoffs.map(({ toolName, description }) => ({
-        name: toolName,
-        description,
-        parameters: handoffSchema,
-      })),
-    ],
-    temperature: agent.temperature,
-    maxTokens: agent.maxTokens,
-  };
+  const endpoint = nameEndpoint(agent.endpoint);
+  let budget = planHistoryTokens(agent, input.knownWindows.get(endpoint));
+  let wasTooLong = false;
 
   let message: OpenMessage | null = null;
   for (let attempt = 0; ; attempt++) {
+    const request = writeRequest(input, endpoint, budget);
     const calls: RequestedCall[] = [];
+    let state: ProviderState | null = null;
+    let isCut = false;
     const begunAt = ports.now().getTime();
     let firstTokenAt: number | null = null;
     let finished = false;
@@ -86,6 +92,8 @@ export async function* runModelStep(
           calls.push(withUniqueId(event.call, input.usedCallIds, ports));
         } else {
           finished = true;
+          isCut = event.reason === 'length';
+          if (event.state !== undefined) state = { agentId: agent.id, endpoint, data: event.state };
           yield modelCalled(event.usage);
         }
         // Also between two events that arrived together: what is stopped writes no more.
@@ -93,17 +101,23 @@ export async function* runModelStep(
       }
       signal.throwIfAborted();
       if (!finished) throw truncated();
-      if (message)
-        yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'COMPLETE' };
-      return { content: message?.content ?? '', calls };
+      if (message) yield closeMessage(message, 'COMPLETE', isCut ? 'LENGTH' : 'STOP');
+      return { content: message?.content ?? '', calls, state };
     } catch (error) {
       // A failed call has cost tokens too; the ledger records that their number is unknown.
       if (!finished && firstTokenAt !== null) yield modelCalled(null);
 
-      const delayMs = signal.aborted || attempt >= limits.maxRetries ? null : retryDelayOf(error, attempt);
+      const isTooLong = error instanceof ModelError && error.failure.code === 'CONTEXT_TOO_LONG';
+      const isShortened = isTooLong && !wasTooLong && !signal.aborted;
+      if (isShortened) {
+        wasTooLong = true;
+        if (error.contextTokens !== null) input.knownWindows.set(endpoint, error.contextTokens);
+        budget = planShorterHistory(input, request, error.contextTokens);
+      }
+      const mayRetry = !signal.aborted && attempt < limits.maxRetries;
+      const delayMs = isShortened ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
       if (delayMs === null) {
-        if (message)
-          yield { type: 'messageCompleted', messageId: message.id, content: message.content, status: 'PARTIAL' };
+        if (message) yield closeMessage(message, 'PARTIAL', explainEnd(error, signal));
         throw error;
       }
       if (message && message.content !== '') {
@@ -121,10 +135,63 @@ export async function* runModelStep(
  * @returns null: the step is not tried again
  */
 function retryDelayOf(error: unknown, attempt: number): number | null {
-  if (!(error instanceof ModelError) || !error.failure.retryable) return null;
+  if (!(error instanceof ModelError) || !error.isRetried) return null;
   const own = firstRetryDelayMs * 2 ** attempt * (0.5 + Math.random());
   const delay = Math.max(own, error.retryAfterMs ?? 0);
   return delay <= maxRetryDelayMs ? delay : null;
+}
+
+/** What the step sends: only what belongs to its agent and endpoint, and no more than fits. */
+function writeRequest({ agent, history }: ModelStepInput, endpoint: string, budgetTokens: number): ModelRequest {
+  const own = history.map((item) => {
+    if (item.role !== 'assistant' || item.state === undefined) return item;
+    if (item.state.agentId === agent.id && item.state.endpoint === endpoint) return item;
+    const { state: _state, ...rest } = item;
+    return rest;
+  });
+  return {
+    endpoint: agent.endpoint,
+    instructions: agent.instructions,
+    history: fitHistory(own, budgetTokens),
+    tools: [
+      ...agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
+      ...agent.handoffs.map(({ toolName, description }) => ({
+        name: toolName,
+        description,
+        parameters: handoffSchema,
+      })),
+    ],
+    temperature: agent.temperature,
+    maxTokens: agent.maxTokens,
+  };
+}
+
+/** How much of a history that was too long is tried after the provider named its window, and if it named none. */
+const shorterPart = 0.7;
+const muchShorterPart = 0.3;
+
+/** The budget for the next attempt, after the provider refused a history as too long. */
+function planShorterHistory(
+  { agent }: ModelStepInput,
+  { history }: ModelRequest,
+  contextTokens: number | null,
+): number {
+  const refused = estimateHistory(history);
+  if (contextTokens === null) return Math.floor(refused * muchShorterPart);
+  return Math.min(planHistoryTokens(agent, contextTokens), Math.floor(refused * shorterPart));
+}
+
+function closeMessage(message: OpenMessage, status: 'COMPLETE' | 'PARTIAL', finishReason: FinishReason): TurnEvent {
+  return { type: 'messageCompleted', messageId: message.id, content: message.content, status, finishReason };
+}
+
+/** Why a message that is not complete has ended. */
+function explainEnd(error: unknown, signal: AbortSignal): FinishReason {
+  if (signal.aborted) {
+    const isFailure = signal.reason instanceof TurnAborted && signal.reason.failure !== null;
+    return isFailure ? 'ERROR' : 'CANCELLED';
+  }
+  return error instanceof ModelError && error.failure.code === 'MODEL_REFUSED' ? 'FILTERED' : 'ERROR';
 }
 
 /** The arguments of a transfer_to_<agent> tool. */

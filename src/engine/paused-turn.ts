@@ -1,4 +1,4 @@
-import type { HistoryItem, RequestedCall } from './ports.ts';
+import type { HistoryItem, ProviderState, RequestedCall } from './ports.ts';
 
 /** The state from which a turn that waits for a person continues. Plain data: as JSON it outlives the process. */
 export interface PausedTurn {
@@ -11,6 +11,8 @@ export interface PausedTurn {
   readonly content: string;
   /** All its calls, handoffs included. */
   readonly calls: readonly RequestedCall[];
+  /** What the provider of the step wants back with the calls; unset in states of earlier versions. */
+  readonly state?: ProviderState | null;
   /** The results of the calls that are done, for the model: call id and output. */
   readonly outputs: readonly (readonly [callId: string, output: string])[];
   readonly usedCallIds: readonly string[];

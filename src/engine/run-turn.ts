@@ -64,6 +64,7 @@ async function* runSteps(
   const { limits, resumed } = plan;
   const history: HistoryItem[] = [...(resumed?.paused.history ?? plan.history)];
   const usedCallIds = new Set(resumed?.paused.usedCallIds);
+  const knownWindows = new Map<string, number>();
   const firstStep = resumed?.paused.step ?? 0;
   let agent = agentOf(plan, resumed?.paused.agentId ?? plan.startAgentId);
 
@@ -72,18 +73,21 @@ async function* runSteps(
     const since = resumed && step === firstStep ? resumed : null;
     const answer = since
       ? since.paused
-      : yield* runModelStep({ agent, step, history, limits, usedCallIds }, ports, signal);
+      : yield* runModelStep({ agent, step, history, limits, usedCallIds, knownWindows }, ports, signal);
+    const state = answer.state ?? null;
 
     let next: NextStep = { kind: 'end' };
     if (answer.calls.length > 0) {
       const { content, calls } = answer;
+      if (state !== null && since === null) yield { type: 'providerStateReceived', step, state };
       const outcome = yield* runToolStep({ agent, step, calls, limits, resumed: since }, ports, signal);
       if (outcome.kind === 'waiting') {
         const { waiting, outputs } = outcome;
-        const state = { agentId: agent.id, step, history, content, calls, outputs, usedCallIds: [...usedCallIds] };
-        next = { kind: 'wait', waiting, paused: { ...state, elapsedMs: 0 } };
+        const paused = { agentId: agent.id, step, history, content, calls, outputs, usedCallIds: [...usedCallIds] };
+        next = { kind: 'wait', waiting, paused: { ...paused, state, elapsedMs: 0 } };
       } else {
-        history.push({ role: 'assistant', content, calls: outcome.calls }, ...outcome.results);
+        const kept = state === null ? {} : { state };
+        history.push({ role: 'assistant', content, calls: outcome.calls, ...kept }, ...outcome.results);
         next = { kind: 'step', agent: outcome.handoffTo ? agentOf(plan, outcome.handoffTo) : agent };
       }
     }

@@ -51,17 +51,23 @@ const agent = z.object({
   instructions: z.string(),
   endpoint,
   temperature: z.number().nullable(),
-  maxTokens: z.number(),
+  maxTokens: z.number().nullable(),
   /** By name; in states of earlier versions, the whole tool. */
   tools: z.array(z.union([z.string(), tool])).readonly(),
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
 });
 
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
+const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
 const historyItem = z.discriminatedUnion('role', [
   z.object({ role: z.literal('user'), content: z.string() }),
   z.object({ role: z.literal('system'), content: z.string() }),
-  z.object({ role: z.literal('assistant'), content: z.string(), calls }),
+  z.object({
+    role: z.literal('assistant'),
+    content: z.string(),
+    calls,
+    state: z.exactOptional(providerState),
+  }),
   z.object({ role: z.literal('tool'), callId: z.string(), output: z.string() }),
 ]);
 
@@ -71,6 +77,7 @@ const paused = z.object({
   history: z.array(historyItem).readonly(),
   content: z.string(),
   calls,
+  state: z.exactOptional(providerState.nullable()),
   outputs: z.array(z.tuple([z.string(), z.string()]).readonly()).readonly(),
   usedCallIds: names,
   elapsedMs: z.number(),

@@ -87,16 +87,19 @@ export class StepAccumulator {
     this.#flush();
     if (assembled.length > maxCalls) throw oversizedAnswer();
     const calls = isCut ? [] : assembled.map((call) => this.#cleanCall(call));
-    if (calls.length === 0 && !this.#hasText) {
-      const hasReasoned = this.#hasReasoning || (usage?.reasoningTokens ?? 0) > 0;
-      throw emptyAnswer(
-        isCut ? (assembled.length > 0 ? 'cut-call' : 'cut') : hasReasoned ? 'only-reasoning' : 'nothing',
-      );
-    }
-    for (const call of calls) this.#events.push({ type: 'call', call });
     const reason = isCut ? 'length' : calls.length > 0 ? 'calls' : 'stop';
-    const kept = calls.length > 0 && state !== undefined ? { state } : {};
-    this.#events.push({ type: 'finished', reason, usage, ...kept });
+    for (const call of calls) this.#events.push({ type: 'call', call });
+    this.#events.push({
+      type: 'finished',
+      reason,
+      usage,
+      ...(calls.length > 0 && state !== undefined ? { state } : {}),
+    });
+    if (calls.length > 0 || this.#hasText) return;
+    // After the event with the usage: an empty answer has cost tokens, too.
+    const hasReasoned = this.#hasReasoning || (usage?.reasoningTokens ?? 0) > 0;
+    if (isCut) throw emptyAnswer(assembled.length > 0 ? 'cut-call' : 'cut');
+    throw emptyAnswer(hasReasoned ? 'only-reasoning' : 'nothing');
   }
 
   /** The events since the last call. */

@@ -154,6 +154,13 @@ const RunErrorCode = builder.enumType('RunErrorCode', {
       description: 'The model, or the turn as a whole (RUN_TIMEOUT_SECONDS, default 600), took too long.',
     },
     MODEL_REFUSED: { description: 'The model refused to answer.' },
+    CONTEXT_TOO_LONG: {
+      description: 'The conversation is longer than the context window of the model, even after older parts were cut.',
+    },
+    EMPTY_ANSWER: {
+      description:
+        'The model ended its answer without any text or tool call, e.g. because it spent its token limit on reasoning.',
+    },
     RATE_LIMITED: { description: 'The model’s provider received too many requests.' },
     MAX_STEPS_EXCEEDED: { description: 'The turn reached the limit of model steps (MAX_STEPS, default 16).' },
     GUARDRAIL_TRIPPED: { description: 'A guardrail stopped the turn.' },
