@@ -36,7 +36,7 @@ export interface Parts {
   endCalls(): Promise<void>;
 }
 
-const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 32_000 } as const;
+const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 100_000 } as const;
 
 /**
  * Composes the parts on their stores, and recovers the runs of processes that died. They are closed with `opening`.

@@ -6,6 +6,7 @@ import type { Env } from '../config/env.ts';
 import { demoModelName, startDemoModel } from '../demo/demo.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
 import type { AddressGuard } from '../outbound/guard.ts';
+import { findContextTokens } from '../providers/llm/context-windows.ts';
 import { createOpenAiModel } from '../providers/llm/openai.ts';
 
 /** The model of agents that have none of their own. */
@@ -18,12 +19,22 @@ export interface DefaultModel {
 
 /** Opens the model provider of the environment, or the demo model if there is none; it is closed with `opening`. */
 export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDisposableStack): Promise<DefaultModel> {
-  const model = createOpenAiModel({ guard });
+  const model = createOpenAiModel({
+    guard,
+    timeoutMs: 120_000,
+    firstByteTimeoutMs: env.firstByteTimeoutSeconds * 1_000,
+  });
   if (env.openai) {
     const { baseUrl, apiKey } = env.openai;
     const { host } = new URL(baseUrl);
     // The openai client needs a key, even for servers that need none.
-    const endpoint = { api: env.modelApi, apiUrl: baseUrl, apiKey: apiKey ?? 'none', model: env.model };
+    const endpoint = {
+      api: env.modelApi,
+      apiUrl: baseUrl,
+      apiKey: apiKey ?? 'none',
+      model: env.model,
+      ...findWindow(env.model),
+    };
     const speech = readSpeechDefaults(env, { apiUrl: baseUrl, apiKey: apiKey ?? '', isDemo: false });
     const defaults = { llm: { endpoint, config: describeEndpoint(nameLlmProvider(baseUrl), endpoint) }, ...speech };
     return { model, defaults, description: `${env.model} at ${host}` };
@@ -41,6 +52,20 @@ function readSpeechDefaults(env: Env, model: ModelOrigin) {
   return { tts: readTtsDefault(env.tts, model), stt: readSttDefault(env.stt, model) };
 }
 
+function findWindow(model: string): Pick<ModelEndpoint, 'contextTokens'> {
+  const contextTokens = findContextTokens(model);
+  return contextTokens === null ? {} : { contextTokens };
+}
+
 function describeEndpoint(provider: string, { model, api }: ModelEndpoint): LlmConfig {
-  return { provider, model, api, apiUrl: null, completionsPath: null, apiKeyHint: null, options: null };
+  return {
+    provider,
+    model,
+    api,
+    apiUrl: null,
+    completionsPath: null,
+    contextTokens: null,
+    apiKeyHint: null,
+    options: null,
+  };
 }

@@ -91,6 +91,8 @@ export interface Env {
   readonly runTimeoutSeconds: number;
   /** The longest that a test of an agent may take. */
   readonly agentTestTimeoutSeconds: number;
+  /** How long a model provider may take to begin its answer. */
+  readonly firstByteTimeoutSeconds: number;
   /** How many sockets one user may have open at once. */
   readonly socketsPerUser: number;
   /** Whether GraphiQL is served at /graphql. */
@@ -162,6 +164,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     maxRunBytes: read.MAX_RUN_BYTES,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
+    firstByteTimeoutSeconds: read.FIRST_BYTE_TIMEOUT_SECONDS,
     socketsPerUser: read.SOCKETS_PER_USER,
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
   };

@@ -173,6 +173,7 @@ export const variables = z.object({
   MAX_RUN_EVENTS: wholeNumber(100, 1_000_000, 50_000),
   MAX_RUN_BYTES: wholeNumber(10_000, 1_000_000_000, 8_000_000),
   RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
+  FIRST_BYTE_TIMEOUT_SECONDS: wholeNumber(1, 3_600, 300),
   AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),
   SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),
   GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),

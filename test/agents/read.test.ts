@@ -144,6 +144,7 @@ describe('agents', () => {
         apiUrl: 'https://api.test/v1',
         api: 'CHAT_COMPLETIONS',
         completionsPath: null,
+        contextTokens: null,
         apiKeyHint: null,
         options: { a: 1 },
       },

@@ -63,6 +63,11 @@ const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').impl
       nullable: true,
       description: 'The path of the endpoint below `apiUrl`. Null if it is the usual one.',
     }),
+    contextTokens: t.exposeInt('contextTokens', {
+      nullable: true,
+      description:
+        'The context window of the model in tokens: older parts of a conversation are cut to fit. If null, the window of a well-known model, else 32,000.',
+    }),
     apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
     keyDropped: t.boolean(keyDropped),
     options: t.expose('options', options),

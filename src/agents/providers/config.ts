@@ -20,6 +20,10 @@ export const llmConfig = z
     apiUrl: optionalText,
     api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']).nullish(),
     completionsPath: optionalText,
+    contextTokens: z
+      .int()
+      .nullish()
+      .transform((value) => value ?? null),
     apiKeyHint: optionalText,
     keyDropped,
     options,
@@ -38,6 +42,7 @@ export const unreadableLlm: LlmConfig = {
   apiUrl: null,
   api: 'CHAT_COMPLETIONS',
   completionsPath: null,
+  contextTokens: null,
   apiKeyHint: null,
   options: null,
 };

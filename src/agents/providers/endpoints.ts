@@ -1,4 +1,5 @@
 import type { ModelEndpoint } from '../../engine/ports.ts';
+import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { locateLlm, splitUrl } from '../../providers/llm/presets.ts';
 import { llmConfig } from './config.ts';
 
@@ -27,6 +28,7 @@ export function resolveLlm(llm: unknown, key: ProviderKey | null, fallback: Mode
   const { base } = splitUrl(fallback.apiUrl);
   const isFallback = address.apiUrl === base && path === null;
   const { origin } = new URL(address.apiUrl);
+  const contextTokens = own.contextTokens ?? findContextTokens(own.model);
   const endpoint = {
     api: own.api,
     ...address,
@@ -34,6 +36,7 @@ export function resolveLlm(llm: unknown, key: ProviderKey | null, fallback: Mode
     model: own.model,
     apiKey: key?.origin === origin ? key.value : '',
     guarded: !isFallback,
+    ...(contextTokens === null ? {} : { contextTokens }),
   };
   // An agent with its own key for this address never uses the environment's, even if its own cannot be decrypted.
   if (!isFallback || key?.origin === origin) return endpoint;

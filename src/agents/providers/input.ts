@@ -68,6 +68,7 @@ export const providerInputs = {
       model: modelName,
       api: z.enum(['RESPONSES', 'CHAT_COMPLETIONS']).nullish(),
       completionsPath: path.nullish(),
+      contextTokens: integer(1_024, 10_000_000).nullish(),
     })
     .nullish(),
   tts: z

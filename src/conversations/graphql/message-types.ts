@@ -68,6 +68,17 @@ export const AttachmentInput = builder.inputType('AttachmentInput', {
   }),
 });
 
+const FinishReason = builder.enumType('FinishReason', {
+  description: 'Why a model stopped writing a message.',
+  values: {
+    STOP: { description: 'The message is complete.' },
+    LENGTH: { description: 'The message was cut at a token limit (`maxTokens`, or the model’s own).' },
+    FILTERED: { description: 'The model refused, or a filter of its provider stopped it.' },
+    CANCELLED: { description: 'The run was cancelled.' },
+    ERROR: { description: 'The run failed.' },
+  } as const,
+});
+
 /** Messages in the graph. */
 export const MessageRef = builder.prismaObject('Message', {
   fields: (t) => ({
@@ -82,6 +93,12 @@ export const MessageRef = builder.prismaObject('Message', {
       description:
         'The state of the message. PARTIAL if its run failed or was cancelled: the text up to that point is stored.',
       resolve: (message) => message.status,
+    }),
+    finishReason: t.field({
+      type: FinishReason,
+      nullable: true,
+      description: 'Why the model stopped. Null if it is still writing, or if no model wrote the message.',
+      resolve: (message) => message.finishReason,
     }),
     content: t.exposeString('content', {}),
     preview: t.string({

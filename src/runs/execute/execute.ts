@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { SwitchboardError } from '../../api/errors.ts';
 import { withoutCounting } from '../../database/statements.ts';
 import { TurnAborted } from '../../engine/abort.ts';
+import { planHistoryTokens } from '../../engine/fit-history.ts';
 import type { RunPlan } from '../../engine/plan.ts';
 import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
@@ -127,9 +128,12 @@ async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{
   const { agents, startAgentId, routing } = turn;
   runtime.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
   runtime.log.append(run.id, { type: 'RoutingDecided', decision: routing });
+  const agent = agents.get(startAgentId);
+  if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
+  const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
   const history = openingMessage
-    ? historyOfFirst(openingMessage, runtime.historyTokens)
-    : await loadHistory(runtime.db, run, runtime.historyTokens, agents);
+    ? historyOfFirst(openingMessage, budget)
+    : await loadHistory(runtime.db, run, budget, agents);
   return { turn, plan: { agents, startAgentId, history, limits: runtime.limits, resumed: null } };
 }
 

@@ -1,6 +1,7 @@
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import type { RunEventPayload } from '../../log/event.ts';
+import { writeProviderState } from '../provider-state.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
 import { jsonInput } from './json.ts';
@@ -25,6 +26,8 @@ export class RunRecorder implements RunProgress {
   #open: { readonly id: string; readonly chunks: string[]; stored: boolean; saved: string } | null = null;
   /** The last message, for the tool calls of its step. */
   #last: { readonly id: string; readonly step: number } | null = null;
+  /** What the provider of a step wants back, until the row of the step's first call is written. */
+  #providerState: { readonly step: number; readonly column: Prisma.InputJsonValue } | null = null;
   /** Whether tool calls wait for the next message of the run. */
   #orphans = false;
   /** Writes that the turn does not wait for; each begins when the one before has ended. */
@@ -112,6 +115,11 @@ export class RunRecorder implements RunProgress {
         this.#runtime.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason });
         return { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at };
       }
+      case 'providerStateReceived': {
+        const column = writeProviderState(event.state);
+        this.#providerState = column === null ? null : { step: event.step, column };
+        return null;
+      }
       case 'modelCalled':
         this.#writeBehind(() => this.#insertModelCall(event.call));
         return null;
@@ -176,7 +184,7 @@ export class RunRecorder implements RunProgress {
     await this.#runtime.db.message.updateMany({
       // Not if another process has closed it in the meantime: its readers have been shown what is in it.
       where: { id: event.messageId, status: 'STREAMING' },
-      data: { content: event.content, status: event.status },
+      data: { content: event.content, status: event.status, finishReason: event.finishReason },
     });
     this.#open = null;
     if (!this.#orphans) return;
@@ -193,7 +201,9 @@ export class RunRecorder implements RunProgress {
     const { id: runId, tenantId, conversationId } = this.#request.run;
     const messageId = this.#last?.step === call.step ? this.#last.id : null;
     if (messageId === null) this.#orphans = true;
-    return { ...call, result: Prisma.DbNull, messageId, runId, tenantId, conversationId };
+    const state = this.#providerState?.step === call.step ? { providerState: this.#providerState.column } : {};
+    this.#providerState = null;
+    return { ...call, ...state, result: Prisma.DbNull, messageId, runId, tenantId, conversationId };
   }
 
   async #beginCall(call: TurnToolCall): Promise<void> {

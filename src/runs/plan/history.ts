@@ -3,6 +3,7 @@ import { buildHistory, type PastTurn } from '../../engine/history.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import type { HistoryItem } from '../../engine/ports.ts';
 import type { Message, Run } from '../../generated/prisma/client.ts';
+import { readProviderState } from '../provider-state.ts';
 import type { OpeningMessage } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
 
@@ -67,7 +68,9 @@ export async function loadHistory(
     const ids = new Set(turn.messages.map((message) => message.id));
     const assembled: PastTurn = {
       messages: turn.messages.map((message) => ({ ...message, content: withAttachments(message) })),
-      calls: calls.filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? ''))),
+      calls: calls
+        .filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? '')))
+        .map((call) => ({ ...call, state: readProviderState(call.providerState) })),
       handoffs: handoffs
         .filter((handoff) => handoff.runId === turn.runId)
         .map((handoff) => {

@@ -4,7 +4,9 @@ import { belongsTo } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
+import type { ModelEndpoint } from '../../engine/ports.ts';
 import type { ChatSettings, Prisma } from '../../generated/prisma/client.ts';
+import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-settings.ts';
 import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
@@ -82,9 +84,12 @@ export async function compileTurn(
       id: agent.id,
       name: agent.name,
       instructions: agent.instructions,
-      endpoint: { ...llm, model, ...(llm.options && { options: overrideSettings(llm.options, explicit) }) },
+      endpoint: {
+        ...withModel(llm, model),
+        ...(llm.options && { options: overrideSettings(llm.options, explicit) }),
+      },
       temperature: explicit.temperature,
-      maxTokens: explicit.maxTokens ?? defaultSettings.maxTokens,
+      maxTokens: explicit.maxTokens,
       tools: offered.map(planTool),
       handoffs,
     });
@@ -120,6 +125,14 @@ function findExplicitSettings(stored: StoredTurn, settings: ChatSettings | null)
     temperature: stored.temperature ?? changed('temperature'),
     maxTokens: stored.maxTokens ?? changed('maxTokens'),
   };
+}
+
+/** An endpoint with the model of a turn, whose context window may be another. */
+function withModel(endpoint: ModelEndpoint, model: string): ModelEndpoint {
+  if (model === endpoint.model) return endpoint;
+  const { contextTokens: _other, ...rest } = endpoint;
+  const contextTokens = findContextTokens(model);
+  return { ...rest, model, ...(contextTokens === null ? {} : { contextTokens }) };
 }
 
 /** A tool as a plan has it. */

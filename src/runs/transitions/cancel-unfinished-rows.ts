@@ -18,7 +18,10 @@ export async function cancelUnfinishedRows(
       data: { content: unsaved.content },
     });
   }
-  await tx.message.updateMany({ where: { runId, status: 'STREAMING' }, data: { status: 'PARTIAL' } });
+  await tx.message.updateMany({
+    where: { runId, status: 'STREAMING' },
+    data: { status: 'PARTIAL', finishReason: 'ERROR' },
+  });
   await tx.toolCall.updateMany({
     where: { runId, status: { in: ['PENDING', 'AWAITING_APPROVAL', 'RUNNING'] } },
     data: { status: 'CANCELLED', error: why, finishedAt: new Date() },
