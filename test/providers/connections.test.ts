@@ -25,8 +25,11 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('connections for %s', (api
   const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n';
   const last =
     api === 'RESPONSES'
-      ? { type: 'response.completed', response: {} }
-      : { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] };
+      ? {
+          type: 'response.completed',
+          response: { output: [{ type: 'message', content: [{ type: 'output_text', text: 'Hi.' }] }] },
+        }
+      : { choices: [{ index: 0, delta: { content: 'Hi.' }, finish_reason: 'stop' }] };
   const event = `data: ${JSON.stringify(last)}\n\ndata: [DONE]\n\n`;
   const answer = `${head}${event.length.toString(16)}\r\n${event}\r\n`;
   const end = '0\r\n\r\n';

@@ -100,14 +100,14 @@ test('A reasoning count beside the completion is added to the total', async () =
     completion_tokens_details: { reasoning_tokens: 30 },
   };
   const last = `data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`;
-  const result = await playBytes('CHAT_COMPLETIONS', [stop, last]);
+  const result = await playBytes('CHAT_COMPLETIONS', [chunk({ content: 'Hi' }), stop, last]);
   expect(result.finished).toMatchObject({ usage: { inputTokens: 10, outputTokens: 35, reasoningTokens: 30 } });
 });
 
 test.each([
   ['a rate limit', { code: 429, message: 'slow down' }, 'RATE_LIMITED', true],
   ['a rate limit by name', { type: 'rate_limit_error' }, 'RATE_LIMITED', true],
-  ['an overlong conversation', { code: 'context_length_exceeded' }, 'MODEL_ERROR', false],
+  ['an overlong conversation', { code: 'context_length_exceeded' }, 'CONTEXT_TOO_LONG', false],
   ['a policy', { code: 'content_policy_violation' }, 'MODEL_REFUSED', false],
   ['a key', { type: 'authentication_error' }, 'MODEL_ERROR', false],
   ['a bare string', 'boom', 'MODEL_ERROR', true],

@@ -13,7 +13,7 @@ const provider = createServer(async (request, response) => {
   sent.push(json);
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const event = request.url?.endsWith('/responses')
-    ? { type: 'response.completed', response: {} }
+    ? { type: 'response.completed', response: { output: [{ type: 'message', content: [{ text: 'Hi.' }] }] } }
     : { choices: [{ index: 0, delta: { content: 'Hi.' }, finish_reason: 'stop' }] };
   response.end(`data: ${JSON.stringify(event)}\n\ndata: [DONE]\n\n`);
 });
@@ -65,8 +65,8 @@ function settingsOf(body: (typeof sent)[number] | undefined) {
 
 describe('the settings of a turn', () => {
   test.each([
-    ['CHAT_COMPLETIONS', { max_tokens: 2_000 }],
-    ['RESPONSES', { max_output_tokens: 2_000 }],
+    ['CHAT_COMPLETIONS', {}],
+    ['RESPONSES', {}],
   ])('A turn has no temperature if nobody set one: models that reason refuse it (%s)', async (api, settings) => {
     const somebody = await meet({}, api);
     expect(await runTurn(somebody)).toEqual(settings);
@@ -129,12 +129,12 @@ describe('the settings of a turn', () => {
 test.each([
   [
     { max_tokens: 9_999, temperature: 0.1 },
-    { max_tokens: 2_000, temperature: 0.1 },
+    { max_tokens: 8_000, temperature: 0.1 },
   ],
   [{ max_tokens: 7 }, { max_tokens: 7 }],
-  [{ max_completion_tokens: 9_999 }, { max_completion_tokens: 2_000 }],
-  [{ max_tokens: null, max_completion_tokens: '9999' }, { max_completion_tokens: 2_000 }],
-  [{}, { max_tokens: 2_000 }],
+  [{ max_completion_tokens: 9_999 }, { max_completion_tokens: 8_000 }],
+  [{ max_tokens: null, max_completion_tokens: '9999' }, { max_completion_tokens: 8_000 }],
+  [{}, { max_tokens: 8_000 }],
 ])('A test of an agent with %j costs no more than any other', async (options, settings) => {
   const { socketClient, agentId } = await meet(options);
   const tested = await socketClient.ask('mutation ($id: ID!) { testAgent(id: $id, prompt: "Hi") { ok } }', {

@@ -8,6 +8,7 @@ import {
   ModelError,
   type ModelProblem,
   type TokenUsage,
+  type ToolSpec,
 } from '../../engine/ports.ts';
 import { capTokens } from '../../providers/llm/turn-settings.ts';
 import type { AgentDependencies } from '../dependencies.ts';
@@ -16,8 +17,15 @@ import { type ResolvedAgent, requireLlm, resolveAgents } from '../resolve.ts';
 
 /** The maximum length of the returned answer, in characters; the rest is cut off. */
 const maxOutputLength = 10_000;
-/** The maximum number of tokens of the answer; most providers count reasoning. */
-const maxTokens = 2_000;
+/** The maximum length of the answer in tokens. Most providers count reasoning as well. */
+const maxTokens = 8_000;
+
+/** Offered if the agent has tools. A model that calls it has shown that it can. */
+const probe: ToolSpec = {
+  name: 'switchboard_probe',
+  description: 'Does nothing. Do not call it: answer the user.',
+  parameters: { type: 'object', properties: {} },
+};
 
 const noUsage: TokenUsage = {
   inputTokens: 0,
@@ -43,8 +51,9 @@ export interface AgentTest {
 }
 
 /**
- * Tests the model provider of an agent with one prompt, with the agent's instructions and without tools. It writes nothing
- * except its row in the ledger of usage. It ends after `deps.testTimeoutMs`, whatever the provider does.
+ * Runs one prompt against the provider of an agent, with its instructions and without its tools, and tells how it went. It
+ * leaves nothing behind but its row in the ledger of usage. Whatever the provider does, it ends after
+ * `deps.testTimeoutMs`.
  * @param id the public id of an agent that the viewer may use, active or not
  * @param prompt 1 to 10,000 characters
  * @param clientGone aborts when the client disconnects: the test ends, as it does when the server closes
@@ -101,7 +110,8 @@ async function runTest(
       endpoint: { ...llm, options: capTokens(llm.options ?? {}, maxTokens) },
       instructions: agent.instructions,
       history: [{ role: 'user', content }] as const,
-      tools: [],
+      // A model that cannot use tools refuses every turn of an agent that has some.
+      tools: agent.toolNames.length === 0 ? [] : [probe],
       temperature: null,
       maxTokens,
     };

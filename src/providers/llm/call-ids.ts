@@ -3,7 +3,7 @@ import type { CallIdStyle } from './quirks.ts';
 
 /** Chat Completions takes 40 characters, the Responses API 64. */
 const plainId = /^[A-Za-z0-9_-]{1,40}$/;
-const anyId = /^[\x21-\x7e]{1,64}$/;
+const anyId = /^([\x21-\x7e]{1,40}|functions\.[\w.-]{1,64}:\d+)$/;
 const nineId = /^[A-Za-z0-9]{9}$/;
 /** What `writeCallId` replaces an id with. */
 const replacedId = /^call-[0-9a-f]{32}$/;
