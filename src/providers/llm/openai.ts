@@ -23,13 +23,13 @@ export interface OpenAiModelOptions {
   readonly guard?: AddressGuard;
   /** Sends the requests instead of outbound/dial.ts. A ModelError that it throws reaches the caller as it is. */
   readonly fetch?: typeof fetch;
-  /** How long the provider may be silent in the middle of an answer, in milliseconds. 120,000 unless set. */
+  /** How long the provider may be silent in the middle of an answer, in milliseconds. By default 120,000. */
   readonly timeoutMs?: number;
-  /** How long the provider may take to begin, in milliseconds; `timeoutMs` if only that is set, else 300,000. */
+  /** How long the provider may take to begin, in milliseconds; by default `timeoutMs` if that is set, else 300,000. */
   readonly firstByteTimeoutMs?: number;
   /** The other times that an answer is waited for; for tests. */
   readonly timeouts?: Partial<AnswerTimeouts>;
-  /** Retries by the openai client, before the answer begins. 0 unless set: the engine retries whole steps itself. */
+  /** Retries by the openai client, before the answer begins. By default 0: the engine retries whole steps itself. */
   readonly maxRetries?: number;
 }
 
