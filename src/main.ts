@@ -56,6 +56,8 @@ function describeFailure(error: unknown): string {
   return `${error.message}${cause}`;
 }
 
+// What this process and its database write is for this user only, also in a data folder that others can read.
+process.umask(0o077);
 try {
   const env = loadEnv();
   // The database is a separate process: it opens while this one loads the rest, which takes as long.

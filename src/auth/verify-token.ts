@@ -11,7 +11,7 @@ export interface VerifierConfig {
     | { readonly kind: 'jwks'; readonly url: string; readonly cooldownMs?: number };
   readonly issuer: string;
   readonly audience: string;
-  /** Names of claims. They are plain keys of the payload, even if they contain dots or slashes. */
+  /** A name of a claim, which may be a URL, or a path to a nested one, such as `realm_access.roles`. */
   readonly tenantClaim: string;
   readonly rolesClaim: string;
 }
@@ -29,9 +29,21 @@ export class TokenExpiredError extends UnauthenticatedError {
 /** Longer tokens are refused before they are parsed. */
 const maxTokenBytes = 8192;
 const clockToleranceSeconds = 5;
+/** How many keys are tried for a token that names none. */
+const maxKeysTried = 10;
 const claimPattern = /^\P{Cc}{1,255}$/u;
 const identifier = z.string().refine((value) => value.isWellFormed() && claimPattern.test(value));
-const roleList = z.union([identifier.transform((role) => [role]), z.array(identifier).max(100)]).optional();
+const maxRoles = 100;
+/** A list, or a string of roles with spaces between them. */
+const roleList = z
+  .union([identifier.transform((roles) => roles.split(' ').filter((role) => role !== '')), z.array(identifier)])
+  .refine((roles) => roles.length <= maxRoles)
+  .optional();
+const secretAlgorithms = ['HS256'];
+const publicKeyAlgorithms = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'],
+  ...['EdDSA', 'Ed25519'],
+];
 const lifetime = z.number().finite();
 
 /**
@@ -53,12 +65,14 @@ export function createTokenVerifier(config: VerifierConfig): VerifyToken {
     if (Buffer.byteLength(token) > maxTokenBytes) {
       throw new UnauthenticatedError(`The access token is longer than ${maxTokenBytes} bytes.`);
     }
-    let payload: JWTPayload;
+    let verified: JWTVerifyResult;
     try {
-      ({ payload } = await verify(token));
+      verified = await verify(token);
     } catch (error) {
       throw explainRefusal(error);
     }
+    assertAccessToken(verified);
+    const { payload } = verified;
     return {
       userId: readClaim(payload, 'sub', identifier),
       tenantId: readClaim(payload, config.tenantClaim, identifier),
@@ -75,24 +89,89 @@ function createSignatureVerifier(
   options: VerifyOptions,
 ): (token: string) => Promise<JWTVerifyResult> {
   if (key.kind === 'secret') {
-    return (token) => jwtVerify(token, key.secret, { ...options, algorithms: ['HS256'] });
+    return (token) => jwtVerify(token, key.secret, { ...options, algorithms: secretAlgorithms });
   }
   const keys = createRemoteJWKSet(new URL(key.url), {
     cacheMaxAge: 600_000,
     cooldownDuration: key.cooldownMs ?? 30_000,
     timeoutDuration: 5_000,
   });
-  return (token) => jwtVerify(token, keys, { ...options, algorithms: ['RS256', 'ES256', 'EdDSA'] });
+  const rules = { ...options, algorithms: publicKeyAlgorithms };
+  return async (token) => {
+    try {
+      return await jwtVerify(token, keys, rules);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+      return verifyWithAny(token, error, rules);
+    }
+  };
+}
+
+/** Some issuers publish several keys of one type and name none in the token (kid): then each is tried. */
+async function verifyWithAny(
+  token: string,
+  candidates: errors.JWKSMultipleMatchingKeys,
+  rules: VerifyOptions & { algorithms: string[] },
+): Promise<JWTVerifyResult> {
+  let tried = 0;
+  for await (const key of candidates) {
+    tried += 1;
+    if (tried > maxKeysTried) break;
+    try {
+      return await jwtVerify(token, key, rules);
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
+}
+
+/**
+ * Checks that a token is an access token. Issuers sign ID tokens with the same keys, and mark them in different ways: by
+ * the type in the header (RFC 9068), by a claim (Keycloak, Amazon Cognito), or by hashes that only ID tokens have.
+ * @throws {UnauthenticatedError} when it is another kind of token
+ */
+function assertAccessToken({ protectedHeader, payload }: JWTVerifyResult): void {
+  const { typ } = protectedHeader;
+  const type =
+    typ === undefined
+      ? undefined
+      : String(typ)
+          .toLowerCase()
+          .replace(/^application\//, '');
+  const isOther =
+    (type !== undefined && type !== 'jwt' && type !== 'at+jwt') ||
+    ['ID', 'Refresh', 'Offline', 'Logout'].includes(String(payload.typ)) ||
+    payload.token_use === 'id' ||
+    payload.at_hash !== undefined ||
+    payload.c_hash !== undefined;
+  if (isOther)
+    throw new UnauthenticatedError('The token is not an access token. Send the access token, not the ID token.');
 }
 
 function readClaim<T>(payload: JWTPayload, name: string, schema: z.ZodType<T>): T {
-  const claim = schema.safeParse(Object.hasOwn(payload, name) ? payload[name] : undefined);
+  const value = findClaim(payload, name);
+  const claim = schema.safeParse(value);
   if (claim.success) return claim.data;
   throw new UnauthenticatedError(
-    Object.hasOwn(payload, name)
+    value !== undefined
       ? `The ${name} claim of the access token must be 1 to 255 characters without control characters.`
       : `The access token has no ${name} claim.`,
   );
+}
+
+/** The claim of this very name, or else the one at this path. */
+function findClaim(payload: JWTPayload, name: string): unknown {
+  if (Object.hasOwn(payload, name)) return payload[name];
+  let value: unknown = payload;
+  for (const key of name.split('.')) {
+    value = isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  }
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** The token may be valid: the keys to verify it cannot be fetched at the moment. Worth another try. */

@@ -7,6 +7,7 @@ import { createTokenVerifier, type VerifierConfig } from '../auth/verify-token.t
 import type { Env } from '../config/env.ts';
 import type { Database } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import type { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { createClipRoute, isClipPath } from '../server/http/clips.ts';
@@ -15,6 +16,7 @@ import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
+import { createOriginCheck } from '../server/requests/origins.ts';
 import { serveSockets } from '../server/sockets/sockets.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
 import { compose } from './compose.ts';
@@ -47,7 +49,11 @@ export interface AppOverrides extends EmbeddedOptions {
 }
 
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
+/** How long a user with too many sockets is told to wait. */
+const socketRetryAfterMs = 5_000;
 const developmentTokenSeconds = 7 * 24 * 3600;
+/** The token in the page of GraphiQL; a reload brings a new one. */
+const pageTokenSeconds = 3600;
 
 /**
  * Composes everything and serves.
@@ -63,19 +69,22 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const { runs, feed, speech, viewers, modelDescription } = parts;
 
   const verifyToken = createTokenVerifier(await readVerifierConfig(env));
-  const developmentToken =
-    env.tokens.kind === 'development'
-      ? await mintDevelopmentToken(env.dataDir, { ...developer, ttlSeconds: developmentTokenSeconds })
-      : null;
+  const isDevelopment = env.tokens.kind === 'development';
+  const mint = (ttlSeconds: number) => mintDevelopmentToken(env.dataDir, { ...developer, ttlSeconds });
+  const developmentToken = isDevelopment ? await mint(developmentTokenSeconds) : null;
+  const mintToken = isDevelopment ? () => mint(pageTokenSeconds) : null;
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
+  const { sockets: socketBounds, operations: operationBounds, unauthenticatedSockets } = env.connections;
+  const openOperations = new ConcurrencyLimit('open operations', operationBounds);
   const yoga = createGraphql({
     schema: overrides.schema ?? schema,
     dependencies: { db, runs, feed, speech },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
-    production: env.production,
+    openOperations,
   });
-  const shared = { yoga, allowedOrigins: env.allowedOrigins, logger, onMasked };
+  const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
+  const shared = { yoga, allowsOrigin, logger, onMasked };
   const server = createHttpServer({
     ...shared,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
@@ -84,14 +93,20 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
       listPendingMigrations: () => pendingMigrations(databaseUrl),
     }),
     serveGraphiql: env.graphiql
-      ? createGraphiqlPage(() => preparePlayground({ token: developmentToken, verifyToken, db, viewers }))
+      ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, viewers }))
       : null,
   });
   const sockets = serveSockets(server, {
     ...shared,
     verifyToken,
-    socketsPerUser: env.socketsPerUser,
-    socketLimit: createRateLimit('new sockets', env.rateLimits.sockets, redis),
+    openOperations,
+    tokenPerOperation: env.graphiql,
+    limits: {
+      open: new ConcurrencyLimit('sockets', socketBounds, socketRetryAfterMs),
+      rate: createRateLimit('new sockets', env.rateLimits.sockets, redis),
+    },
+    unauthenticated: unauthenticatedSockets,
+    trustedProxies: env.trustedProxies,
   });
   const port = await listen(server, env);
 

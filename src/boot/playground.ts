@@ -11,17 +11,19 @@ import type { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 const title = 'GraphiQL';
 
 /**
- * Prepares what GraphiQL is prefilled with: the development token, and a conversation without messages, so that the
+ * Prepares what GraphiQL is prefilled with: a development token, and a conversation without messages, so that the
  * first turn starts at the root of the scenario. If a page was opened and not used, the next one gets its conversation.
  */
 export async function preparePlayground(from: {
-  token: string | null;
+  /** Creates a short-lived token for the page. Null: tokens come from the configured issuer. */
+  mintToken: (() => Promise<string>) | null;
   verifyToken: VerifyToken;
   db: Database;
   viewers: ProvisionedViewers;
 }): Promise<Playground | null> {
-  const { token, verifyToken, db, viewers } = from;
-  if (token === null) return null;
+  const { mintToken, verifyToken, db, viewers } = from;
+  if (mintToken === null) return null;
+  const token = await mintToken();
   const viewer = await verifyToken(token);
   await viewers.ensureProvisioned(viewer);
   const { userId, tenantId } = viewer;

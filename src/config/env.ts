@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { type ConnectionBounds, readConnectionBounds } from './connections.ts';
 import type { Limits } from './limits.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
@@ -93,8 +94,9 @@ export interface Env {
   readonly agentTestTimeoutSeconds: number;
   /** How long a model provider may take to begin its answer. */
   readonly firstByteTimeoutSeconds: number;
-  /** How many sockets one user may have open at once. */
-  readonly socketsPerUser: number;
+  readonly connections: ConnectionBounds;
+  /** How many proxies stand in front of this server; they append the address of the client to X-Forwarded-For. */
+  readonly trustedProxies: number;
   /** Whether GraphiQL is served at /graphql. */
   readonly graphiql: boolean;
 }
@@ -165,7 +167,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
     firstByteTimeoutSeconds: read.FIRST_BYTE_TIMEOUT_SECONDS,
-    socketsPerUser: read.SOCKETS_PER_USER,
+    connections: readConnectionBounds(read),
+    trustedProxies: read.TRUST_PROXY,
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
   };
 }
@@ -192,6 +195,9 @@ function findContradictions(given: Readonly<Record<string, string | undefined>>)
     missing('ENCRYPTION_KEYS', 'production needs keys to encrypt provider keys with');
     missing('ALLOWED_ORIGINS', 'production needs the origins of its front ends');
     if (!verified) problems.push('JWT_SECRET or JWT_JWKS_URL is missing: production verifies access tokens');
+  }
+  if (production && given.JWT_JWKS_URL?.startsWith('http:')) {
+    problems.push('JWT_JWKS_URL must be an https:// URL: anyone on the way could replace the keys');
   }
   if (production || verified) {
     missing('JWT_ISSUER', 'tokens are checked for their issuer');

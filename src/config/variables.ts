@@ -176,6 +176,14 @@ export const variables = z.object({
   FIRST_BYTE_TIMEOUT_SECONDS: wholeNumber(1, 3_600, 300),
   AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),
   SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),
+  SOCKETS_PER_TENANT: wholeNumber(1, 100_000, 1_000),
+  SOCKETS_PER_PROCESS: wholeNumber(1, 1_000_000, 10_000),
+  UNAUTHENTICATED_SOCKETS: wholeNumber(1, 100_000, 500),
+  UNAUTHENTICATED_SOCKETS_PER_ADDRESS: wholeNumber(1, 100_000, 50),
+  OPERATIONS_PER_USER: wholeNumber(1, 100_000, 300),
+  OPERATIONS_PER_TENANT: wholeNumber(1, 1_000_000, 3_000),
+  OPERATIONS_PER_PROCESS: wholeNumber(1, 1_000_000, 20_000),
+  TRUST_PROXY: wholeNumber(0, 10, 0),
   GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
 });
 export type Variables = z.infer<typeof variables>;

@@ -48,6 +48,41 @@ describe('an access token', () => {
     expect(await named(token)).toMatchObject({ tenantId: 'acme', roles: ['r'] });
   });
 
+  test.each([
+    { claim: 'realm_access.roles', payload: { realm_access: { roles: ['r', 's'] } }, read: ['r', 's'] },
+    { claim: 'https://x.test/roles', payload: { 'https://x.test/roles': ['r'] }, read: ['r'] },
+    { claim: 'scope', payload: { scope: 'read  write' }, read: ['read', 'write'] },
+    { claim: 'a.b.c', payload: { a: { b: { c: 'r' } } }, read: ['r'] },
+    { claim: 'a.b', payload: { a: { b: ['nested'] }, 'a.b': ['plain'] }, read: ['plain'] },
+    { claim: 'a.constructor.name', payload: { a: {} }, read: [] },
+    { claim: 'a.b', payload: { a: 'text' }, read: [] },
+  ])('An access token has its roles at $claim: $read', async ({ claim, payload, read }) => {
+    const { roles: _roles, ...rest } = good;
+    const verifyNamed = createTokenVerifier({ ...config, rolesClaim: claim });
+    expect((await verifyNamed(await sign({ ...rest, ...payload }))).roles).toEqual(read);
+  });
+
+  test.each([
+    { what: 'an ID token by its type', typ: 'id+jwt', more: {} },
+    { what: 'a logout token', typ: 'logout+jwt', more: {} },
+    { what: 'an ID token of Keycloak', typ: 'JWT', more: { typ: 'ID' } },
+    { what: 'a refresh token of Keycloak', typ: 'JWT', more: { typ: 'Refresh' } },
+    { what: 'an ID token of Cognito', typ: 'JWT', more: { token_use: 'id' } },
+    { what: 'an ID token with a hash', typ: 'JWT', more: { at_hash: 'x' } },
+  ])('A token that is $what is refused', async ({ typ, more }) => {
+    const token = await new SignJWT({ ...good, ...more, exp: inAnHour() })
+      .setProtectedHeader({ alg: 'HS256', typ })
+      .sign(secret);
+    await expect(verify(token)).rejects.toThrow('not an access token');
+  });
+
+  test.each(['JWT', 'at+jwt', 'application/at+jwt', 'AT+JWT'])('An access token may be of type %s', async (typ) => {
+    const token = await new SignJWT({ ...good, typ: 'Bearer', exp: inAnHour() })
+      .setProtectedHeader({ alg: 'HS256', typ })
+      .sign(secret);
+    expect(await verify(token)).toMatchObject({ userId: 'alice' });
+  });
+
   test('An access token is accepted within five seconds of its end, as clocks differ', async () => {
     await expect(verify(await sign({ ...good, exp: Math.floor(Date.now() / 1000) - 2 }))).resolves.toBeDefined();
   });
@@ -120,6 +155,21 @@ describe('keys at a URL', () => {
     expect(await issuer.verify(token)).toMatchObject({ userId: 'alice' });
     expect(await issuer.verify(token)).toMatchObject({ userId: 'alice' });
     expect(issuer.downloads()).toBe(1);
+  });
+
+  test('Keys at a URL may lack alg, and a token may lack kid: then each key of its type is tried', async () => {
+    const pairs = await Promise.all(['RS256', 'RS256', 'ES256'].map((alg) => generateKeyPair(alg)));
+    const keys = await Promise.all(pairs.map(async ({ publicKey }) => exportJWK(publicKey)));
+    expect(keys.some((key) => 'alg' in key || 'kid' in key)).toBe(false);
+    await using issuer = await publishKeys(keys);
+    const signWith = (alg: string, key: CryptoKey) =>
+      new SignJWT({ ...good, exp: inAnHour() }).setProtectedHeader({ alg }).sign(key);
+    for (const [index, { privateKey }] of pairs.entries()) {
+      const token = await signWith(index === 2 ? 'ES256' : 'RS256', privateKey);
+      expect(await issuer.verify(token)).toMatchObject({ userId: 'alice' });
+    }
+    const { privateKey: stranger } = await generateKeyPair('RS256');
+    await expect(issuer.verify(await signWith('RS256', stranger))).rejects.toThrow('signature');
   });
 
   test('Keys at a URL are no secret: a token signed with the public key by HS256 is refused', async () => {

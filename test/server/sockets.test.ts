@@ -61,7 +61,10 @@ describe('a socket', () => {
       payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
     });
     socket.send(subscribe('{ user }', '3'));
-    expect(await socket.next()).toMatchObject({ payload: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } });
+    expect(await socket.next()).toMatchObject({
+      type: 'error',
+      payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+    });
   });
 
   test('A socket that is cut ends the sources of its subscriptions', async () => {
@@ -135,6 +138,8 @@ describe('the closing of a socket', () => {
   test.each([
     { what: 'for good with a bad token', params: { authorization: 'Bearer x' }, code: 4401 },
     { what: 'for good with another scheme', params: { authorization: 'Basic abc def' }, code: 4401 },
+    { what: 'for good with a token that is a number', params: { authorization: 7 }, code: 4401 },
+    { what: 'for good with a token that is an object', params: { Authorization: { token: 'x' } }, code: 4401 },
   ])('A socket is closed for a protocol fault: $what', async ({ params, code }) => {
     await using socket = await openRawSocket(edge.wsUrl, null);
     socket.send({ type: 'connection_init', payload: params });

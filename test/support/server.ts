@@ -11,6 +11,7 @@ const main = join(import.meta.dirname, '../../src/main.ts');
 
 /** A server in a process of its own. */
 export interface Server extends Pick<TestApp, 'url' | 'ws' | 'query' | 'token'>, AsyncDisposable {
+  readonly pid: number | undefined;
   /** Sends a signal and waits for the end. @returns the exit code; null where the signal ended it */
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -56,6 +57,7 @@ export async function startServer(folder: string, env: Record<string, string>): 
   };
   return {
     url,
+    pid: child.pid,
     token: ({ sub = 'alice', tenant = 'acme', roles = [], ttl = 3600 } = {}) =>
       mintDevelopmentToken(folder, { sub, tenant, roles, ttlSeconds: ttl }),
     ws: (bearer, options = {}) =>

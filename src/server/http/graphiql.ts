@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import type { GraphiQLOptions } from 'graphql-yoga';
+import { isLoopbackAddress, isLoopbackName } from '../requests/loopback.ts';
 
 /** What the page is prefilled with, so that the run button streams a turn. */
 export interface Playground {
@@ -92,8 +92,10 @@ query Conversations {
 /**
  * Creates the page of GraphiQL. It contains everything that it needs, so it works offline.
  *
- * The token is filled in only for a browser on this machine that uses a local name of it. Under any other name the page
- * might belong to another site that resolves to this address (DNS rebinding), and any other machine might be anyone's.
+ * The token is filled in only if both ends of the connection are loopback addresses and the browser used a loopback name.
+ * Under any other name the page might belong to another site that resolves to this address (DNS rebinding), and any other
+ * machine might be anyone's. A program on this machine that forwards connections of others can still imitate this, which
+ * is why the token is short-lived.
  */
 export function createGraphiqlPage(prepare: PreparePlayground) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -165,12 +167,11 @@ function writePolicy(nonce: string): string {
 const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
 
 function isLocalBrowser(request: IncomingMessage): boolean {
-  const { remoteAddress = '' } = request.socket;
-  if (!/^(::1$|127\.|::ffff:127\.)/.test(remoteAddress)) return false;
+  const { remoteAddress = '', localAddress = '' } = request.socket;
+  if (!isLoopbackAddress(remoteAddress) || !isLoopbackAddress(localAddress)) return false;
   // A proxy on this machine forwards requests of anyone.
   if (proxyHeaders.some((name) => request.headers[name] !== undefined)) return false;
   const { host = '' } = request.headers;
   if (!URL.canParse(`http://${host}`)) return false;
-  const name = new URL(`http://${host}`).hostname.replace(/^\[(.*)\]$/, '$1');
-  return name === 'localhost' || name.endsWith('.localhost') || isIP(name) !== 0;
+  return isLoopbackName(new URL(`http://${host}`).hostname);
 }

@@ -4,16 +4,20 @@ import type { Logger } from 'pino';
 import { countStatementsIn } from '../../database/statements.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
-import { isAllowedOrigin, listCorsHeaders } from '../requests/origins.ts';
-import { graphqlPath, readPath } from '../requests/path.ts';
+import { type AllowsOrigin, forbiddenOrigin, listCorsHeaders } from '../requests/origins.ts';
+import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
 import { maxUploadMs } from '../requests/read-upload.ts';
 import { respondError, respondJson } from '../requests/respond.ts';
+import { guardConnections } from './connections.ts';
 import type { Readiness } from './health.ts';
+import { sendResponse } from './send-response.ts';
 
 /** How long the headers of a request may take, in milliseconds. */
 const headersTimeout = 20_000;
 /** How long a whole request may take, in milliseconds. The limits of body.ts are lower: they send a response. */
 const requestTimeout = maxUploadMs + 20_000;
+/** How long an idle connection stays open, in milliseconds: longer than load balancers keep theirs (60 seconds). */
+const keepAliveTimeout = 75_000;
 /** How long the rest of a request is discarded after its response was sent, in milliseconds. */
 const drainMs = 10_000;
 
@@ -27,7 +31,7 @@ export interface HttpRoutes {
   readonly serveGraphiql: Route | null;
   /** Serves spoken clips at the paths for which `isPath` is true. */
   readonly clips: { readonly isPath: (path: string) => boolean; readonly serve: Route };
-  readonly allowedOrigins: readonly string[];
+  readonly allowsOrigin: AllowsOrigin;
   readonly logger: Logger;
   /** Called after each failure that was masked. */
   readonly onMasked: (operation: Operation) => void;
@@ -35,15 +39,23 @@ export interface HttpRoutes {
 
 /** Creates the HTTP server: /graphql, /speech, /health (liveness) and /ready (readiness). It does not listen yet. */
 export function createHttpServer(routes: HttpRoutes): Server {
-  return createServer({ headersTimeout, requestTimeout }, (request, response) => {
+  // The route checks the Host header, to answer in our own form.
+  const options = { headersTimeout, requestTimeout, keepAliveTimeout, requireHostHeader: false };
+  const server = createServer(options);
+  guardConnections(server);
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (request.socket.destroyed) return;
     response.once('finish', () => {
       if (!request.complete) drainRequest(request);
     });
-    route(request, response, routes).catch((error: unknown) => {
-      routes.logger.error({ err: error }, 'failed to respond to a request');
-      response.destroy();
+    const requestId = readRequestId(request);
+    route(request, response, routes, requestId).catch((error: unknown) => {
+      routes.logger.error({ requestId, err: error }, 'failed to respond to a request');
+      if (response.headersSent) response.destroy();
+      else respondError(response, 500, 'INTERNAL', 'Something went wrong.');
     });
   });
+  return server;
 }
 
 /** Discards the rest of a request, so that its client gets to read the response; closes the connection after a while. */
@@ -52,8 +64,12 @@ function drainRequest(request: IncomingMessage): void {
   request.once('close', () => clearTimeout(closing));
 }
 
-async function route(request: IncomingMessage, response: ServerResponse, routes: HttpRoutes): Promise<void> {
-  const requestId = readRequestId(request);
+async function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  routes: HttpRoutes,
+  requestId: string,
+): Promise<void> {
   response.setHeader('x-request-id', requestId);
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('cache-control', 'no-store');
@@ -63,17 +79,20 @@ async function route(request: IncomingMessage, response: ServerResponse, routes:
     const readiness = await routes.checkReadiness();
     return respondJson(response, readiness.ready ? 200 : 503, readiness);
   }
+  if (!isValidHost(request.headers.host)) {
+    return respondError(response, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
+  }
   const isClip = routes.clips.isPath(path);
   if (path !== graphqlPath && !isClip) {
     return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
   }
 
   const { origin, host } = request.headers;
-  if (!isAllowedOrigin(origin, host, routes.allowedOrigins)) {
-    const message = 'Pages of this origin may not use this server. Add the origin to ALLOWED_ORIGINS.';
-    return respondError(response, 403, 'FORBIDDEN', message);
+  if (!routes.allowsOrigin(origin, host)) return respondError(response, 403, 'FORBIDDEN', forbiddenOrigin);
+  if (origin !== undefined) {
+    const requested = request.headers['access-control-request-headers'];
+    response.setHeaders(new Headers(listCorsHeaders(origin, requested)));
   }
-  if (origin !== undefined) response.setHeaders(new Headers(listCorsHeaders(origin)));
   if (request.method === 'OPTIONS') {
     response.writeHead(204).end();
     return;
@@ -88,12 +107,18 @@ async function route(request: IncomingMessage, response: ServerResponse, routes:
     return respondError(response, 405, 'BAD_USER_INPUT', 'Send operations with POST and a JSON body.');
   }
   const { logger, onMasked } = routes;
-  await countStatementsIn((statements) =>
-    routes.yoga(request, response, {
-      operation: new Operation({ requestId, transport: 'http', logger, statements, onMasked }),
-      incoming: request,
-    }),
-  );
+  await countStatementsIn(async (statements) => {
+    const operation = new Operation({ requestId, transport: 'http', logger, statements, onMasked });
+    // Also if the client disconnects before there is a result.
+    response.once('close', () => operation.finish());
+    const result = await routes.yoga.handleNodeRequestAndResponse(request, response, { operation, incoming: request });
+    // Yoga's own response to an Accept header that nothing fits has no body.
+    if (result.status === 406) {
+      const message = 'Accept application/json, application/graphql-response+json or text/event-stream.';
+      return respondError(response, 406, 'BAD_USER_INPUT', message);
+    }
+    await sendResponse(result, response);
+  });
 }
 
 /** The client's own id for the request if it is well-formed, so that logs can be joined; else a new one. */

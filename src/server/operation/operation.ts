@@ -31,6 +31,7 @@ export class Operation {
   readonly #options: OperationOptions;
   readonly #startedAt = performance.now();
   readonly #codes = new Set<string>();
+  readonly #held: Disposable[] = [];
   #name: string | null = null;
   #type: string | null = null;
   #events = 0;
@@ -71,10 +72,17 @@ export class Operation {
     this.#events += 1;
   }
 
-  /** Writes the log line. Later calls do nothing. */
+  /** Disposes of a resource when the operation finishes, such as its place in a concurrency limit. */
+  hold(resource: Disposable): void {
+    if (this.#finished) resource[Symbol.dispose]();
+    else this.#held.push(resource);
+  }
+
+  /** Releases what the operation holds and writes the log line. Later calls do nothing. */
   finish(): void {
     if (this.#finished) return;
     this.#finished = true;
+    for (const resource of this.#held) resource[Symbol.dispose]();
     this.#options.logger.info(
       {
         requestId: this.requestId,

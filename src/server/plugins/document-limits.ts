@@ -17,12 +17,15 @@ const reject = {
   ],
 };
 
-/** Limits depth, aliases, directives and tokens, which the document alone shows, with graphql-armor. */
+/**
+ * Limits depth, aliases, directives and tokens, which the document alone shows, with graphql-armor. Fields of
+ * introspection and `__typename` count like all others.
+ */
 export function listDocumentLimits(): Plugin[] {
   return [
     maxTokensPlugin({ n: limits.tokens, ...reject }),
-    maxDepthPlugin({ n: limits.depth, flattenFragments: true, ...reject }),
-    maxAliasesPlugin({ n: limits.aliases, ...reject }),
+    maxDepthPlugin({ n: limits.depth, flattenFragments: true, ignoreIntrospection: false, ...reject }),
+    maxAliasesPlugin({ n: limits.aliases, allowList: [], ...reject }),
     maxDirectivesPlugin({ n: limits.directives, ...reject }),
   ];
 }

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { GraphQLError } from 'graphql';
-import type { Plugin } from 'graphql-yoga';
+import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import { BadUserInputError, UnauthenticatedError } from '../../api/errors.ts';
 import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { Operation } from '../operation/operation.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { type BodyLimits, BodyTooLargeError, BodyTooSlowError, readBody } from '../requests/body.ts';
+import { operationForm, toParams } from '../requests/operation-form.ts';
 import { preflightHeaders } from '../requests/origins.ts';
 import { maxUploadBytes, maxUploadMs, readUpload, uploadPace } from '../requests/read-upload.ts';
 
@@ -26,21 +27,18 @@ const uploadLimits: BodyLimits = { maxBytes: maxUploadBytes, totalMs: maxUploadM
  */
 export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
   const openUploads = new ConcurrencyLimit('uploads', maxUploads);
-  /** Takes the upload of an operation off the count. */
-  const uploads = new WeakMap<Operation, Disposable>();
+  const uploads = new WeakSet<Operation>();
   return {
-    onRequestParse({ request, requestParser, setRequestParser, serverContext, fetchAPI }) {
+    onRequestParse({ request, setRequestParser, serverContext }) {
+      assertNotEncoded(request);
       const contentType = request.headers.get('content-type') ?? '';
       const [mediaType = ''] = contentType.split(';');
       const { operation, incoming } = serverContext;
       switch (mediaType.trim().toLowerCase()) {
         case 'application/json': {
           assertDeclaredLength(request, jsonLimits.maxBytes);
-          if (!requestParser || !incoming) return;
-          setRequestParser(async ({ url, method, headers, signal }) => {
-            const body = await readLimited(incoming, jsonLimits);
-            return requestParser(new fetchAPI.Request(url, { method, headers, signal, body }));
-          });
+          if (!incoming) throw httpError('An operation needs a request body.', 400);
+          setRequestParser(async () => parseOperation(await readLimited(incoming, jsonLimits)));
           return;
         }
         case 'multipart/form-data': {
@@ -52,7 +50,8 @@ export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
           if (!incoming) throw httpError('An upload needs a request body.', 400);
           assertDeclaredLength(request, uploadLimits.maxBytes);
           setRequestParser(async () => {
-            uploads.set(operation, openUploads.enter(viewer));
+            operation.hold(openUploads.enter(viewer));
+            uploads.add(operation);
             return readUpload(await readLimited(incoming, uploadLimits), contentType);
           });
           return;
@@ -67,10 +66,32 @@ export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
       const originalError = new BadUserInputError('Send a subscription as application/json.', ['body']);
       setResultAndStopExecution({ errors: [new GraphQLError(originalError.message, { originalError })] });
     },
-    onResultProcess({ serverContext: { operation } }) {
-      uploads.get(operation)?.[Symbol.dispose]();
-    },
   };
+}
+
+/**
+ * Reads an operation from JSON.
+ * @throws {GraphQLError} when it is not JSON, or not one operation
+ */
+function parseOperation(body: Buffer): GraphQLParams {
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString('utf8'));
+  } catch {
+    throw httpError('The request body is not valid JSON.', 400);
+  }
+  if (Array.isArray(json)) throw httpError('Send one operation per request: batches are not supported.', 400);
+  const form = operationForm.safeParse(json);
+  if (form.success) return toParams(form.data);
+  const [field] = form.error.issues[0]?.path ?? [];
+  const type = field === 'query' || field === 'operationName' ? 'a string' : 'an object';
+  throw httpError(`${field === undefined ? 'The request body' : String(field)} must be ${type}.`, 400);
+}
+
+/** Compressed bodies are not read: a small one may expand to any size. */
+function assertNotEncoded(request: Request): void {
+  const encoding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+  if (encoding !== 'identity') throw httpError('Send the request body without Content-Encoding.', 415);
 }
 
 /**

@@ -2,6 +2,7 @@ import type { DocumentNode, GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { graphqlPath } from '../requests/path.ts';
 import { useAuthentication } from './authentication.ts';
@@ -12,8 +13,10 @@ import { useErrorPresentation } from './error-presentation.ts';
 import { useEventStreams } from './event-streams.ts';
 import { useFastSubscribe } from './fast-subscribe.ts';
 import { useHttpStatus } from './http-status.ts';
-import { useNoAnonymousIntrospection } from './introspection.ts';
+import { useNestingLimit } from './nesting-limit.ts';
+import { useOpenOperations } from './open-operations.ts';
 import { useOperationLog } from './operation-log.ts';
+import { usePersistedQueries } from './persisted-queries.ts';
 import { useRequestBodies } from './request-bodies.ts';
 import { type SharedDependencies, useResolverContext } from './resolver-context.ts';
 
@@ -27,16 +30,19 @@ export function createGraphql(options: {
   verifyToken: VerifyToken;
   /** Creates the rows of a viewer who is seen for the first time. */
   ensureProvisioned: (viewer: Viewer) => Promise<void>;
-  production: boolean;
+  /** Every operation over HTTP counts against it until it finishes. */
+  openOperations: ConcurrencyLimit;
 }) {
   return createYoga<RequestContext, object>({
     schema: options.schema,
     graphqlEndpoint: graphqlPath,
     plugins: [
       useAuthentication(options.verifyToken),
+      useOpenOperations(options.openOperations),
       useRequestBodies(),
+      usePersistedQueries(),
       ...listDocumentLimits(),
-      ...(options.production ? [useNoAnonymousIntrospection()] : []),
+      useNestingLimit(),
       useResolverContext(options.dependencies, options.ensureProvisioned),
       // Before the plugins that may set a result themselves, so that those results pass through here too.
       useErrorPresentation(),

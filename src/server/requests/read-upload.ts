@@ -4,6 +4,7 @@ import { badInput } from '../../api/input.ts';
 import { UploadedFile } from '../../api/uploaded-file.ts';
 import { maxAudioBytes } from '../../speech/transcribe.ts';
 import { MalformedMultipartError, type Part, parseMultipart } from './multipart.ts';
+import { type OperationForm, operationForm, toParams } from './operation-form.ts';
 
 const maxFieldBytes = 1_000_000;
 
@@ -18,12 +19,6 @@ export const uploadPace = { bytes: 240_000, everyMs: 30_000 } as const;
 /** The operation, the map and one file. */
 const maxParts = 3;
 
-const operationForm = z.object({
-  query: z.string().optional(),
-  operationName: z.string().nullish(),
-  variables: z.record(z.string(), z.unknown()).nullish(),
-  extensions: z.record(z.string(), z.unknown()).nullish(),
-});
 const mapForm = z.record(z.string(), z.array(z.string().max(1_000)).min(1).max(10));
 
 /**
@@ -46,13 +41,7 @@ export async function readUpload(body: Buffer, contentType: string): Promise<Gra
     const file = new UploadedFile(part.data);
     for (const path of paths) setAtPath(operation, path, file);
   }
-  const { query, operationName, variables, extensions } = operation;
-  return {
-    ...(query === undefined ? {} : { query }),
-    ...(operationName ? { operationName } : {}),
-    ...(variables ? { variables } : {}),
-    ...(extensions ? { extensions } : {}),
-  };
+  return toParams(operation);
 }
 
 async function splitParts(body: Buffer, contentType: string): Promise<Part[]> {
@@ -81,7 +70,7 @@ function parseField<Form extends z.ZodType>(parts: readonly Part[], name: string
 }
 
 /** Puts the file at a path like `variables.audio`, which must lead to a null. */
-function setAtPath(operation: z.output<typeof operationForm>, path: string, file: UploadedFile): void {
+function setAtPath(operation: OperationForm, path: string, file: UploadedFile): void {
   const [root, ...steps] = path.split('.');
   const last = steps.pop();
   let container: unknown = root === 'variables' ? operation.variables : undefined;

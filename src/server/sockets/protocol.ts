@@ -3,14 +3,13 @@ import { type ExecutionArgs, type ExecutionResult, getOperationAST } from 'graph
 import { CloseCode, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { isAsyncIterable } from 'graphql-yoga';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../../api/errors.ts';
-import { readBearerToken } from '../../auth/bearer.ts';
-import { KeysUnreachableError, TokenExpiredError, type VerifyToken } from '../../auth/verify-token.ts';
-import type { Viewer } from '../../auth/viewer.ts';
+import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { StatementTally } from '../../database/statements.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
+import { closeReasonOf, readConnectionToken, readOperationToken } from './authenticate.ts';
 import type { SocketSession } from './session.ts';
 
 /** What the protocol needs of its socket. */
@@ -19,6 +18,10 @@ export interface SocketExtra extends Record<PropertyKey, unknown> {
   readonly close: (code: number, reason: string) => void;
   /** Counts the statements of the message that is being handled; valid until the first await. */
   readonly currentTally: () => StatementTally;
+  /** Called when the operation of the current message was started: the next message may be handled. */
+  readonly onStarted: () => void;
+  /** Counts an operation that was refused. Closes the socket if there are too many. */
+  readonly countRefusal: () => void;
 }
 
 /** The dependencies of the protocol. */
@@ -26,22 +29,19 @@ export interface ProtocolConfig {
   readonly yoga: Yoga;
   readonly verifyToken: VerifyToken;
   readonly logger: Logger;
+  /** Every operation of a socket counts against it until it finishes. */
+  readonly openOperations: ConcurrencyLimit;
+  /** Whether a socket may be opened without a token, each operation bringing its own, as GraphiQL does it. */
+  readonly tokenPerOperation: boolean;
   readonly onMasked: (operation: Operation) => void;
 }
 
 const maxOperations = 32;
-/** Unexpected condition (RFC 6455, section 7.4.1). */
-const unexpected = 1011;
-/** Try again later (IANA's registry of WebSocket close codes): clients reconnect, with a growing delay. */
-const tryAgainLater = 1013;
 const initTimeoutMs = 10_000;
-
-const connectionParams = z.object({ authorization: z.string().optional(), Authorization: z.string().optional() });
-const messageExtensions = z.object({ headers: z.record(z.string(), z.unknown()) });
 
 /**
  * graphql-transport-ws, with every operation handled by Yoga's plugins. A wrong operation gets an error; the socket and
- * its other operations go on.
+ * its other operations go on. An operation without a valid token is refused before its document is parsed.
  */
 export function createProtocol(config: ProtocolConfig) {
   const operations = new WeakMap<object, Operation>();
@@ -49,13 +49,16 @@ export function createProtocol(config: ProtocolConfig) {
   async function prepareOperation(
     extra: SocketExtra,
     operation: Operation,
-    active: number,
+    openOnSocket: number,
     payload: SubscribePayload,
   ): Promise<ExecutionArgs> {
-    if (active > maxOperations) {
+    if (openOnSocket > maxOperations) {
       throw new RateLimitedError(`A socket carries at most ${maxOperations} operations at once.`, 1_000);
     }
-    operation.viewer = extra.session.viewer ?? (await authenticateOperation(extra.session, payload));
+    const viewer = extra.session.viewer ?? (await authenticateOperation(extra, payload));
+    if (viewer === null) throw new UnauthenticatedError();
+    operation.viewer = viewer;
+    operation.hold(config.openOperations.enter(viewer));
     const params = { query: payload.query, operationName: payload.operationName ?? undefined };
     const { schema, parse, validate, contextFactory } = config.yoga.getEnveloped({ operation, params });
     const document = parse(payload.query);
@@ -75,15 +78,21 @@ export function createProtocol(config: ProtocolConfig) {
     };
   }
 
-  /** The viewer of one operation: GraphiQL sends the headers of its editor with each. */
-  async function authenticateOperation(session: SocketSession, payload: SubscribePayload): Promise<Viewer | null> {
-    const headers = messageExtensions.safeParse(payload.extensions).data?.headers ?? {};
-    const [, header] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
-    const token = typeof header === 'string' ? readBearerToken(header) : null;
-    if (token === null) return null;
-    const viewer = await config.verifyToken(token);
-    await session.admit(viewer);
-    return viewer;
+  /**
+   * The viewer of one operation, by its own token. Null: it has none.
+   * @throws {UnauthenticatedError} when the token is invalid; then a socket without any valid token is closed
+   */
+  async function authenticateOperation({ session, close }: SocketExtra, payload: SubscribePayload) {
+    try {
+      const token = readOperationToken(payload.extensions);
+      if (token === null) return null;
+      const viewer = await config.verifyToken(token);
+      await session.admit(viewer);
+      return viewer;
+    } catch (error) {
+      if (!session.authenticated && error instanceof UnauthenticatedError) close(...closeReasonOf(error));
+      throw error;
+    }
   }
 
   async function run(
@@ -94,7 +103,9 @@ export function createProtocol(config: ProtocolConfig) {
     if (!operation) throw new Error('The context was not created by this protocol.');
     let result: AsyncIterable<ExecutionResult> | ExecutionResult;
     try {
-      result = await config.yoga.getEnveloped({ operation })[method](args);
+      const running = config.yoga.getEnveloped({ operation })[method](args);
+      onStartedOf.get(operation)?.();
+      result = await running;
     } catch (error) {
       result = { errors: operation.present([error]) };
     }
@@ -104,22 +115,26 @@ export function createProtocol(config: ProtocolConfig) {
     return presented;
   }
 
+  /** The callbacks of `SocketExtra.onStarted`, by operation. */
+  const onStartedOf = new WeakMap<Operation, () => void>();
+
   const options: ServerOptions<Record<string, unknown>, SocketExtra> = {
     connectionInitWaitTimeout: initTimeoutMs,
 
-    async onConnect({ extra, connectionParams: payload }) {
+    async onConnect({ extra, connectionParams }) {
       const { session, close } = extra;
       try {
-        const params = connectionParams.safeParse(payload ?? {}).data;
-        const token = readBearerToken(params?.authorization ?? params?.Authorization, 'bare');
+        const token = readConnectionToken(connectionParams);
         if (token !== null) {
           session.viewer = await config.verifyToken(token);
           await session.admit(session.viewer);
-        } else {
+        } else if (config.tokenPerOperation) {
           // Operations may bring a token. If none does, the socket is closed.
           setTimeout(() => {
             if (!session.authenticated) close(CloseCode.Unauthorized, 'Unauthorized');
           }, initTimeoutMs).unref();
+        } else {
+          throw new UnauthenticatedError();
         }
         return true;
       } catch (error) {
@@ -136,11 +151,13 @@ export function createProtocol(config: ProtocolConfig) {
         statements: extra.currentTally(),
         onMasked: config.onMasked,
       });
+      onStartedOf.set(operation, extra.onStarted);
       try {
         return await prepareOperation(extra, operation, Object.keys(subscriptions).length, payload);
       } catch (error) {
         const errors = operation.present(error instanceof AggregateError ? error.errors : [error]);
         operation.finish();
+        extra.countRefusal();
         return errors;
       }
     },
@@ -149,13 +166,4 @@ export function createProtocol(config: ProtocolConfig) {
     subscribe: (args) => run(args, 'subscribe'),
   };
   return makeServer(options);
-}
-
-function closeReasonOf(error: unknown): [code: number, reason: string] {
-  // Clients reconnect after these, with a growing delay; the cause may be gone by then.
-  if (error instanceof RateLimitedError || error instanceof KeysUnreachableError) return [tryAgainLater, error.message];
-  // Clients reconnect after 4403 and give up after 4401: an expired token can be renewed, an invalid one stays invalid.
-  if (error instanceof TokenExpiredError) return [CloseCode.Forbidden, error.message];
-  if (error instanceof UnauthenticatedError) return [CloseCode.Unauthorized, error.message];
-  return [unexpected, 'Something went wrong.'];
 }

@@ -16,14 +16,17 @@ export class SocketSession {
 
   readonly #limits: SocketLimits;
   readonly #onExpiry: () => void;
+  /** Counts the socket as unauthenticated until a viewer is admitted. */
+  readonly #unauthenticated: Disposable;
   /** The viewers who were admitted, by user; each counts as one open socket. */
   readonly #users = new Map<string, Disposable>();
   readonly #expiries = new Map<number, { cancel(): void }>();
   #closed = false;
 
-  constructor(limits: SocketLimits, onExpiry: () => void) {
-    this.#limits = limits;
-    this.#onExpiry = onExpiry;
+  constructor(options: { limits: SocketLimits; unauthenticated: Disposable; onExpiry: () => void }) {
+    this.#limits = options.limits;
+    this.#unauthenticated = options.unauthenticated;
+    this.#onExpiry = options.onExpiry;
   }
 
   /** Whether a valid token was presented. */
@@ -41,14 +44,16 @@ export class SocketSession {
     // The socket may have closed in the meantime; nothing would take the user off the count again.
     if (this.#closed) return;
     if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
+    this.#unauthenticated[Symbol.dispose]();
     if (!this.#expiries.has(viewer.expiresAt)) {
       this.#expiries.set(viewer.expiresAt, callAt(viewer.expiresAt, this.#onExpiry));
     }
   }
 
-  /** Takes its users off the count. */
+  /** Takes its users off the counts. */
   close(): void {
     this.#closed = true;
+    this.#unauthenticated[Symbol.dispose]();
     for (const entry of this.#users.values()) entry[Symbol.dispose]();
     for (const expiry of this.#expiries.values()) expiry.cancel();
     this.#users.clear();

@@ -1,71 +1,89 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
-import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
-import type { RateLimit } from '../../limits/rate-limit.ts';
-import { isAllowedOrigin } from '../requests/origins.ts';
-import { graphqlPath, readPath } from '../requests/path.ts';
+import { readClientAddress } from '../requests/client-address.ts';
+import { type AllowsOrigin, forbiddenOrigin } from '../requests/origins.ts';
+import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
+import { respondErrorAndClose } from '../requests/respond.ts';
+import { SocketChannel, SocketClosedError } from './channel.ts';
 import { createProtocol, type ProtocolConfig } from './protocol.ts';
+import { createRefusalCount } from './refusals.ts';
 import { type SocketLimits, SocketSession } from './session.ts';
+import { type UnauthenticatedBounds, UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 
 const maxMessageBytes = 256 * 1024;
-const pingEveryMs = 12_000;
 const closeTimeoutMs = 1_000;
 const goingAway = 1001;
-/** What a user with too many sockets is told to wait. */
-const retryAfterMs = 5_000;
+
+/** What the sockets are served with. */
+export interface SocketsConfig extends ProtocolConfig {
+  readonly allowsOrigin: AllowsOrigin;
+  readonly limits: SocketLimits;
+  readonly unauthenticated: UnauthenticatedBounds;
+  /** How many proxies stand in front of this server; see readClientAddress. */
+  readonly trustedProxies: number;
+}
 
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
  * `close` closes every socket with 1001 (clients reconnect, to another instance) and waits until they are closed.
  */
-export function serveSockets(
-  server: Server,
-  config: ProtocolConfig & {
-    readonly allowedOrigins: readonly string[];
-    readonly socketsPerUser: number;
-    readonly socketLimit: RateLimit;
-  },
-): { close(): Promise<void> } {
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, handleProtocols });
+export function serveSockets(server: Server, config: SocketsConfig): { close(): Promise<void> } {
+  // Pings are answered by the channel, within limits.
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxMessageBytes,
+    autoPong: false,
+    handleProtocols,
+  });
   const protocol = createProtocol(config);
-  const limits: SocketLimits = {
-    open: new ConcurrencyLimit('sockets', { user: config.socketsPerUser, tenant: null, process: null }, retryAfterMs),
-    rate: config.socketLimit,
-  };
+  const unauthenticated = new UnauthenticatedSockets(config.unauthenticated);
   let closing = false;
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     const { origin, host } = request.headers;
-    if (readPath(request) !== graphqlPath) return rejectUpgrade(raw, '404 Not Found');
-    if (!isAllowedOrigin(origin, host, config.allowedOrigins)) return rejectUpgrade(raw, '403 Forbidden');
-    if (closing) return rejectUpgrade(raw, '503 Service Unavailable');
-    return sockets.handleUpgrade(request, raw, head, (socket) => attach(socket, raw));
+    if (!isValidHost(host)) {
+      return respondErrorAndClose(raw, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
+    }
+    if (readPath(request) !== graphqlPath) {
+      return respondErrorAndClose(raw, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
+    }
+    if (!config.allowsOrigin(origin, host)) return respondErrorAndClose(raw, 403, 'FORBIDDEN', forbiddenOrigin);
+    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      return respondErrorAndClose(raw, 426, 'BAD_USER_INPUT', 'The only supported upgrade is GET with websocket.');
+    }
+    if (closing) return respondErrorAndClose(raw, 503, 'INTERNAL', 'The server is shutting down. Try again.');
+    const place = unauthenticated.enter(readClientAddress(request, config.trustedProxies));
+    if (place === null) {
+      const message = 'Too many sockets without a valid token are open. Try again later.';
+      return respondErrorAndClose(raw, 429, 'RATE_LIMITED', message);
+    }
+    // If the handshake fails, ws closes the connection and never calls back.
+    raw.once('close', () => place[Symbol.dispose]());
+    return sockets.handleUpgrade(request, raw, head, (socket) => attach(socket, raw, place));
   });
+  sockets.on('wsClientError', (error, raw) => respondErrorAndClose(raw, 400, 'BAD_USER_INPUT', `${error.message}.`));
 
-  function attach(socket: WebSocket, raw: Duplex): void {
-    const close = (code: number, reason: string) => socket.close(code, reason);
-    const session = new SocketSession(limits, () => close(CloseCode.Forbidden, 'The access token has expired.'));
+  function attach(socket: WebSocket, raw: Duplex, place: Disposable): void {
+    const close = (code: number, reason: string) => channel.close(code, reason);
+    const session = new SocketSession({
+      limits: config.limits,
+      unauthenticated: place,
+      onExpiry: () => close(CloseCode.Forbidden, 'The access token has expired.'),
+    });
     let tally: StatementTally = { count: 0 };
+    let onStarted = () => {};
     let onMessage = async (_text: string): Promise<void> => {};
-    const closed = protocol.opened(
-      {
-        protocol: socket.protocol,
-        send: (text) => send(socket, raw, text),
-        close: (code = CloseCode.InternalServerError, reason = '') => close(code, reason),
-        onMessage: (listener) => {
-          onMessage = listener;
-        },
-      },
-      { session, close, currentTally: () => tally },
-    );
-    socket.on('message', (data: RawData) => {
+    const channel = new SocketChannel(socket, raw, async (text) => {
+      const started = new Promise<void>((resolve) => {
+        onStarted = resolve;
+      });
       // Everything that the message causes runs inside, up to the last event of a subscription.
-      countStatementsIn((counting) => {
+      const handled = countStatementsIn((counting) => {
         tally = counting;
-        return onMessage(String(data));
+        return onMessage(text);
       }).catch((error: unknown) => {
         if (error instanceof SocketClosedError) return;
         const reason = error instanceof Error ? error.message : '';
@@ -73,12 +91,30 @@ export function serveSockets(
         config.logger.error({ err: error }, 'failed to handle a socket message');
         return close(CloseCode.InternalServerError, 'Something went wrong.');
       });
+      await Promise.race([started, handled]);
     });
+    const closed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (text) => channel.send(text),
+        close: (code = CloseCode.InternalServerError, reason = '') => close(code, reason),
+        onMessage: (listener) => {
+          onMessage = listener;
+        },
+        // graphql-ws would return the payload of the ping, which may be 256 KB long.
+        onPing: () => channel.send('{"type":"pong"}'),
+      },
+      {
+        session,
+        close,
+        currentTally: () => tally,
+        onStarted: () => onStarted(),
+        countRefusal: createRefusalCount(() => close(CloseCode.BadRequest, 'Too many invalid operations')),
+      },
+    );
     // ws closes the socket itself: 1009 for a message that is too long, 1002 for a malformed frame.
     socket.on('error', (error) => config.logger.debug({ err: error }, 'a socket failed'));
-    const stopPings = keepAlive(socket);
     socket.once('close', (code, reason) => {
-      stopPings();
       session.close();
       closed(code, String(reason)).catch((error: unknown) => {
         config.logger.error({ err: error }, 'socket cleanup failed');
@@ -99,45 +135,4 @@ export function serveSockets(
       await Promise.all(closings);
     },
   };
-}
-
-/** Ends the operations of a socket that can no longer be written to. */
-class SocketClosedError extends Error {
-  override readonly name = 'SocketClosedError';
-}
-
-/**
- * Sends a frame. Resolves when the operating system has taken it, so that a client that does not read delays only its own
- * operations. Rejects if the socket is closing or closed. The frames of one tick leave in one write: with many streams,
- * most of the CPU time was spent on one system call per token.
- */
-function send(socket: WebSocket, raw: Duplex, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // If this resolved, a long source would be read to its end for no reader, without a pause.
-    if (socket.readyState !== socket.OPEN) return reject(new SocketClosedError());
-    if (raw.writableCorked === 0) {
-      raw.cork();
-      setImmediate(() => raw.uncork());
-    }
-    return socket.send(text, (error) => (error ? reject(new SocketClosedError()) : resolve()));
-  });
-}
-
-/** Pings the client; ends the socket if no pong arrives before the next ping. */
-function keepAlive(socket: WebSocket): () => void {
-  let answered = true;
-  socket.on('pong', () => {
-    answered = true;
-  });
-  const timer = setInterval(() => {
-    if (!answered) return socket.terminate();
-    answered = false;
-    return socket.ping();
-  }, pingEveryMs).unref();
-  return () => clearInterval(timer);
-}
-
-function rejectUpgrade(raw: Duplex, status: string): void {
-  raw.on('error', () => {});
-  raw.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

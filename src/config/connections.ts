@@ -1,0 +1,37 @@
+import type { Variables } from './variables.ts';
+
+/** How much one user, one tenant, and all tenants together may have open. */
+interface OpenBounds {
+  readonly user: number;
+  readonly tenant: number;
+  readonly process: number;
+}
+
+/** How much may be open at the same time, in this process. */
+export interface ConnectionBounds {
+  readonly sockets: OpenBounds;
+  /** Operations over HTTP and sockets, streams included. */
+  readonly operations: OpenBounds;
+  /** Sockets on which no valid token was presented yet. */
+  readonly unauthenticatedSockets: { readonly perAddress: number; readonly process: number };
+}
+
+/** Reads the bounds from the variables that were checked. */
+export function readConnectionBounds(variables: Variables): ConnectionBounds {
+  return {
+    sockets: {
+      user: variables.SOCKETS_PER_USER,
+      tenant: variables.SOCKETS_PER_TENANT,
+      process: variables.SOCKETS_PER_PROCESS,
+    },
+    operations: {
+      user: variables.OPERATIONS_PER_USER,
+      tenant: variables.OPERATIONS_PER_TENANT,
+      process: variables.OPERATIONS_PER_PROCESS,
+    },
+    unauthenticatedSockets: {
+      perAddress: variables.UNAUTHENTICATED_SOCKETS_PER_ADDRESS,
+      process: variables.UNAUTHENTICATED_SOCKETS,
+    },
+  };
+}

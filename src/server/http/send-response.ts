@@ -1,0 +1,89 @@
+import type { ServerResponse } from 'node:http';
+
+/** How long a client may read nothing although a write waits for it, in milliseconds. Then the response ends. */
+export const stallMs = 30_000;
+/** Longer bodies are written in pieces, so that the progress of the client is seen. */
+const pieceBytes = 64 * 1024;
+
+/** The client has not read for too long, or has disconnected. */
+class ReaderGoneError extends Error {
+  override readonly name = 'ReaderGoneError';
+}
+
+/**
+ * Writes the response of Yoga. The next piece is taken from the source when the client has read the last one, so that a
+ * client that does not read holds little memory; after {@link stallMs} without progress the connection is closed. (The
+ * run goes on, and its stream can be resumed.)
+ */
+export async function sendResponse(source: Response, response: ServerResponse, maxStallMs = stallMs): Promise<void> {
+  if (response.destroyed || response.writableEnded) return;
+  for (const [name, value] of source.headers) response.setHeader(name, value);
+  const streaming = source.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+  if (streaming) keepProxiesFromBuffering(response);
+  response.writeHead(source.status);
+  try {
+    if (streaming && source.body) await writeStream(source.body, response, maxStallMs);
+    else await writePieces(Buffer.from(await source.arrayBuffer()), response, maxStallMs);
+    response.end();
+  } catch (error) {
+    response.destroy();
+    if (!(error instanceof ReaderGoneError)) throw error;
+  }
+}
+
+/** nginx and others collect a response before they forward it, and compressing proxies do as well. */
+function keepProxiesFromBuffering(response: ServerResponse): void {
+  response.setHeader('x-accel-buffering', 'no');
+  response.setHeader('cache-control', 'no-store, no-transform');
+  // Yoga sends `none`, which is no content coding.
+  response.removeHeader('content-encoding');
+}
+
+async function writeStream(
+  body: ReadableStream<Uint8Array>,
+  response: ServerResponse,
+  maxStallMs: number,
+): Promise<void> {
+  const reader = body.getReader();
+  const onClose = () => void reader.cancel().catch(() => {});
+  response.once('close', onClose);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      if (response.writableCorked === 0) {
+        // The pieces of one tick leave in one system call.
+        response.cork();
+        setImmediate(() => response.uncork());
+      }
+      await write(value, response, maxStallMs);
+    }
+  } finally {
+    // Node drops what is still corked when the response ends.
+    while (response.writableCorked > 0) response.uncork();
+    response.off('close', onClose);
+    onClose();
+  }
+}
+
+async function writePieces(body: Buffer, response: ServerResponse, maxStallMs: number): Promise<void> {
+  for (let at = 0; at < body.length; at += pieceBytes) {
+    await write(body.subarray(at, at + pieceBytes), response, maxStallMs);
+  }
+}
+
+async function write(chunk: Uint8Array, response: ServerResponse, maxStallMs: number): Promise<void> {
+  if (response.destroyed) throw new ReaderGoneError();
+  if (response.write(chunk)) return;
+  await new Promise<void>((resolve, reject) => {
+    const settle = (report: () => void) => {
+      clearTimeout(timer);
+      response.off('drain', onDrain).off('close', onGone);
+      report();
+    };
+    const onDrain = () => settle(resolve);
+    const onGone = () => settle(() => reject(new ReaderGoneError()));
+    const timer = setTimeout(onGone, maxStallMs);
+    response.on('drain', onDrain).on('close', onGone);
+  });
+}

@@ -1,0 +1,139 @@
+import { once } from 'node:events';
+import { createServer, request as sendRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { sendResponse } from '../../src/server/http/send-response.ts';
+import { shareApp } from '../support/app.ts';
+import { edgeSchema, flood, ticks } from './edge-schema.ts';
+
+const edge = shareApp({ schema: edgeSchema });
+
+/**
+ * A proxy as nginx is by default: it forwards a response when it has all of it or 64 KB, unless the response says
+ * X-Accel-Buffering: no. It compresses nothing.
+ */
+async function openBufferingProxy(target: string) {
+  const proxy = createServer((incoming, outgoing) => {
+    const upstream = sendRequest(`${target}${incoming.url}`, { method: incoming.method, headers: incoming.headers });
+    incoming.pipe(upstream);
+    upstream.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => upstream.destroy());
+    upstream.on('response', (response) => {
+      const { 'x-accel-buffering': buffering, ...headers } = response.headers;
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const forward = () => {
+        if (!outgoing.headersSent) outgoing.writeHead(response.statusCode ?? 502, headers);
+        for (const chunk of chunks.splice(0)) outgoing.write(chunk);
+        size = 0;
+      };
+      response.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (buffering === 'no' || size > 64 * 1024) forward();
+      });
+      response.on('end', () => {
+        forward();
+        outgoing.end();
+      });
+    });
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+}
+
+async function subscribe(url: string, query: string, signal?: AbortSignal) {
+  return fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${await edge.token()}`,
+      accept: 'text/event-stream',
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ query }),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+test('The first event of a stream passes a buffering proxy while the stream goes on', async () => {
+  const proxy = await openBufferingProxy(edge.url);
+  const controller = new AbortController();
+  const response = await subscribe(proxy, 'subscription { tick }', controller.signal);
+  expect(response.headers.get('cache-control')).toContain('no-transform');
+  const reader = response.body?.getReader();
+  let text = '';
+  while (!text.includes('"tick":0')) {
+    const { value, done } = (await reader?.read()) ?? { done: true };
+    if (done) throw new Error(`The stream ended with: ${text}`);
+    text += new TextDecoder().decode(value);
+  }
+  expect(ticks.open).toBe(1);
+  controller.abort();
+  await expect.poll(() => ticks.open).toBe(0);
+});
+
+test('A stream carries its headers, and no Content-Encoding', async () => {
+  const response = await subscribe(edge.url, 'subscription { sometimes }');
+  expect(response.headers.get('x-accel-buffering')).toBe('no');
+  expect(response.headers.get('cache-control')).toBe('no-store, no-transform');
+  expect(response.headers.get('content-encoding')).toBeNull();
+  expect(await response.text()).toContain('event: complete');
+});
+
+test('A reader that does not read holds up its own source', async () => {
+  const controller = new AbortController();
+  const response = await subscribe(edge.url, 'subscription { flood }', controller.signal);
+  expect(response.status).toBe(200);
+  let before = -1;
+  await expect
+    .poll(
+      () => {
+        const still = flood.taken === before;
+        before = flood.taken;
+        return still;
+      },
+      { interval: 500, timeout: 20_000 },
+    )
+    .toBe(true);
+  controller.abort();
+  await response.body?.cancel().catch(() => {});
+});
+
+/** Sends one response to a client that does not read, with a short stall limit. */
+async function sendToSilentReader(body: BodyInit, type: string) {
+  const sent = Promise.withResolvers<string>();
+  const server = createServer((_request, response) => {
+    response.once('close', () => sent.resolve(response.writableFinished ? 'finished' : 'destroyed'));
+    sendResponse(new Response(body, { headers: { 'content-type': type } }), response, 50).catch(sent.reject);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const request = sendRequest({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  request.on('error', () => {}).on('response', (response) => response.on('error', () => {}).pause());
+  onTestFinished(() => {
+    request.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  request.end();
+  return sent.promise;
+}
+
+test('A stream that a reader does not read ends, and its source is left', async () => {
+  let left = false;
+  const endless = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(64 * 1024)),
+    cancel: () => {
+      left = true;
+    },
+  });
+  expect(await sendToSilentReader(endless, 'text/event-stream')).toBe('destroyed');
+  await expect.poll(() => left).toBe(true);
+});
+
+test('A long response that a client does not read ends as well', async () => {
+  expect(await sendToSilentReader(new Uint8Array(32 * 1024 * 1024), 'application/json')).toBe('destroyed');
+});
