@@ -48,7 +48,7 @@ export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly failure: Failure;
   /**
-   * Whether the engine may try the step again by itself: `failure.retryable` unless set. False if trying again at once
+   * Whether the engine may try the step again by itself; by default `failure.retryable`. False if trying again immediately
    * would make things worse, e.g. cancel a model that is being loaded.
    */
   readonly isRetried: boolean;

@@ -35,7 +35,7 @@ const LlmProviderConfigInput = builder.inputType('LlmProviderConfigInput', {
     }),
     contextTokens: t.int({
       description:
-        'The context window of the model in tokens, 1,024 to 10,000,000: older parts of a conversation are cut to fit. If omitted, the window of a well-known model, else 32,000.',
+        'The context window of the model in tokens, 1,024 to 10,000,000: older parts of a conversation are cut to fit. If omitted, the window of a well-known model, otherwise 32,000.',
     }),
     apiKey: t.string({ description: apiKeyDescription }),
     options: t.field({ type: 'JSON', description: optionsDescription }),

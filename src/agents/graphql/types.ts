@@ -66,7 +66,7 @@ const LlmProviderConfig = builder.objectRef<LlmConfig>('LlmProviderConfig').impl
     contextTokens: t.exposeInt('contextTokens', {
       nullable: true,
       description:
-        'The context window of the model in tokens: older parts of a conversation are cut to fit. If null, the window of a well-known model, else 32,000.',
+        'The context window of the model in tokens: older parts of a conversation are cut to fit. If null, the window of a well-known model, otherwise 32,000.',
     }),
     apiKeyHint: t.exposeString('apiKeyHint', apiKeyHint),
     keyDropped: t.boolean(keyDropped),

@@ -87,7 +87,10 @@ const UpdateChatSettingsInput = builder.inputType('UpdateChatSettingsInput', {
       description:
         'The sampling temperature, 0.0 to 2.0. Null and 0.7 count as not set: the agent’s own temperature applies, otherwise the model’s.',
     }),
-    maxTokens: t.int({ description: 'The maximum number of tokens of one model answer, 1 to 32,000. Null: 2,000.' }),
+    maxTokens: t.int({
+      description:
+        'The maximum number of tokens of one model answer, 1 to 32,000. Null and 2,000 count as not set: the agent’s own limit applies, otherwise no limit is sent to the model.',
+    }),
   }),
 });
 

@@ -7,7 +7,7 @@ const maxErrorBytes = 4_096;
 /**
  * Finds a PANIC in what PostgreSQL sends ("Message Formats" in its manual): an error after which its memory is no longer
  * consistent, such as a log that could not be written because the disk is full. A PostgreSQL server restarts after it;
- * PGlite continues, answers with nonsense, and then does not return from a statement.
+ * PGlite continues, returns nonsense, and then does not return from a statement.
  */
 export class PanicDetector {
   /** The beginning of the current message, as far as it is needed. */
