@@ -207,7 +207,7 @@ builder.mutationFields((t) => ({
   testAgent: t.field({
     type: AgentTestResult,
     description:
-      'Sends one prompt to the agent’s provider, with the agent’s instructions and without tools, and returns the outcome. The text of the provider’s own error is not included. Limited by RATE_LIMIT_AGENT_TESTS.',
+      'Sends one prompt to the agent’s provider, with the agent’s instructions, and returns the outcome. No tool is run; if the agent has tools, one test tool is offered, to see whether the model accepts tools. The text of the provider’s own error is not included. Limited by RATE_LIMIT_AGENT_TESTS.',
     args: {
       id: t.arg.id({
         required: true,
