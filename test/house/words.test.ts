@@ -14,7 +14,6 @@ const skipped = /(^|\/)generated\/|private-words\.ts$|words\.test\.ts$/;
 /** How often a phrase may still stand in code, by what is to be written instead. The numbers only go down. */
 const remaining: Readonly<Record<string, number>> = {
   unavailable: 2,
-  'immediately, or: at the same time': 46,
   interrupted: 1,
 };
 
@@ -29,7 +28,8 @@ describe('The words of the house', () => {
   test('Code uses no word of a private vocabulary more often than it is allowed for now.', async () => {
     const texts = await readFiles(code);
     expect(texts.size).toBeGreaterThan(300);
-    const exceeded = privateWords.flatMap(({ pattern, instead }) => {
+    const exceeded = privateWords.flatMap(({ pattern, instead, documentsOnly }) => {
+      if (documentsOnly) return [];
       const found = [...texts].flatMap(([file, text]) =>
         [...text.matchAll(pattern)].map(([phrase]) => `${file}: ${phrase}`),
       );

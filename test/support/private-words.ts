@@ -2,6 +2,8 @@
 export interface PrivateWord {
   readonly pattern: RegExp;
   readonly instead: string;
+  /** Ordinary English in a comment, but with two meanings: documents say which. */
+  readonly documentsOnly?: true;
 }
 
 /**
@@ -24,7 +26,7 @@ export const privateWords: readonly PrivateWord[] = [
   { pattern: /\bbegan with\b/gi, instead: 'started with' },
   { pattern: /\bunless set\b/gi, instead: 'by default' },
   { pattern: /\bwhat becomes of\b/gi, instead: 'what happens to' },
-  { pattern: /\bat once\b/gi, instead: 'immediately, or: at the same time' },
+  { pattern: /\bat once\b/gi, instead: 'immediately, or: at the same time', documentsOnly: true },
   { pattern: /\bfarewell|\bpatience\b/gi, instead: 'a timeout' },
   { pattern: /\bbroken off\b/gi, instead: 'interrupted' },
   { pattern: /\bmost[A-Z]\w+/g, instead: 'max…' },
