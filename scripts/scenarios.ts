@@ -107,9 +107,13 @@ function findFile(name: string): string {
 }
 
 /** What the providers of agents are checked against. The demo model has another address at each start. */
-function readProviderRules({ openai, model, modelApi: api, modelAllowedHosts }: Env): ProviderRules {
+function readProviderRules({ openai, model, modelApi: api, modelAllowedHosts, modelsAllowed }: Env): ProviderRules {
   const endpoint = { api, model, apiUrl: openai?.baseUrl ?? 'http://127.0.0.1', apiKey: '' };
   const nothing = { apiUrl: null, completionsPath: null, apiKeyHint: null, contextTokens: null, options: null };
   const llm = { endpoint, config: { provider: 'custom', model, api, ...nothing } };
-  return { defaults: { llm, tts: null, stt: null }, guard: new AddressGuard(modelAllowedHosts) };
+  return {
+    defaults: { llm, tts: null, stt: null },
+    guard: new AddressGuard(modelAllowedHosts),
+    allowedModels: modelsAllowed && new Set(modelsAllowed),
+  };
 }

@@ -58,7 +58,7 @@ function splitKey<Settings extends { readonly apiKey: string | null }>({ apiKey,
 }
 
 function draft(config: ProviderDraft['config'], apiKey: string | null, apiUrl: string | undefined) {
-  return apiUrl === undefined ? null : { config, origin: new URL(apiUrl).origin, apiKey };
+  return apiUrl === undefined ? null : { config, origin: new URL(apiUrl).origin, apiKey, operatorKeyProblem: null };
 }
 
 /**

@@ -5,10 +5,11 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import type { Agent, Secret } from '../generated/prisma/client.ts';
 import type { SpeechEndpoint, TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
+import { restrictOptions } from '../providers/llm/operator-limits.ts';
 import { SecretUnreadableError } from '../secrets/key-ring.ts';
 import { openSecret } from '../secrets/stored-secrets.ts';
 import type { AgentDependencies } from './dependencies.ts';
-import { type ProviderKey, resolveLlm } from './providers/endpoints.ts';
+import { type ProviderKey, resolveLlm, usesOperatorKey } from './providers/endpoints.ts';
 import { type ProviderKind, providerKinds } from './providers/input.ts';
 import { resolveStt, resolveTts } from './providers/speech-endpoints.ts';
 import { readDefaultAgentId } from './read.ts';
@@ -16,8 +17,12 @@ import { readDefaultAgentId } from './read.ts';
 /** An agent with its providers and their decrypted keys, as turns and speech use it. It never leaves the server. */
 export interface ResolvedAgent {
   readonly agent: Agent;
-  /** Null: the stored configuration is invalid; `requireLlm` throws the error for it. */
+  /** Null: it cannot be used; `requireLlm` throws the error for it. */
   readonly llm: ModelEndpoint | null;
+  /** Why `llm` is null, if its model may not be used with the operator's key; else null. */
+  readonly refusedModel: string | null;
+  /** The models that turns may use instead, because it uses the operator's key. Null: any. */
+  readonly allowedModels: ReadonlySet<string> | null;
   /** Null: the agent does not speak, or the stored configuration is invalid. */
   readonly tts: SpeechEndpoint | null;
   /** Null: the agent does not listen, or the stored configuration is invalid. */
@@ -82,19 +87,45 @@ async function resolve(
   };
   return {
     agent,
-    llm: attempt('llm', () => resolveLlm(agent.llm, llm ?? null, defaults.llm.endpoint)),
+    ...restrictLlm(
+      deps,
+      llm ?? null,
+      attempt('llm', () => resolveLlm(agent.llm, llm ?? null, defaults.llm.endpoint)),
+    ),
     tts: attempt('tts', () => resolveTts(agent.tts, tts ?? null, defaults.tts?.endpoint ?? null)),
     stt: attempt('stt', () => resolveStt(agent.stt, stt ?? null, defaults.stt?.endpoint ?? null)),
   };
 }
 
+/** Applies what the operator's key may be used for to an endpoint that uses it. */
+function restrictLlm(
+  { defaults, allowedModels }: AgentDependencies,
+  key: ProviderKey | null,
+  llm: ModelEndpoint | null,
+): Pick<ResolvedAgent, 'llm' | 'refusedModel' | 'allowedModels'> {
+  if (llm === null || !usesOperatorKey(llm, key, defaults.llm.endpoint)) {
+    return { llm, refusedModel: null, allowedModels: null };
+  }
+  if (allowedModels !== null && !allowedModels.has(llm.model)) {
+    return { llm: null, refusedModel: llm.model, allowedModels };
+  }
+  const restricted = llm.options === undefined ? llm : { ...llm, options: restrictOptions(llm.options) };
+  return { llm: restricted, refusedModel: null, allowedModels };
+}
+
 /**
  * The model endpoint of an agent.
- * @throws {ConflictError} naming the agent, if its stored configuration is invalid
+ * @throws {ConflictError} naming the agent, if its stored configuration is invalid, or its model may not be used with the
+ *   operator's key
  */
-export function requireLlm({ agent, llm }: ResolvedAgent): ModelEndpoint {
+export function requireLlm({ agent, llm, refusedModel }: ResolvedAgent): ModelEndpoint {
   if (llm !== null) return llm;
   const name = JSON.stringify(agent.name);
+  if (refusedModel !== null) {
+    throw new ConflictError(
+      `The agent ${name} cannot use the model ${JSON.stringify(refusedModel)} with the key of this server: set another model, or a key for it. (Operators allow models with MODELS_ALLOWED.)`,
+    );
+  }
   throw new ConflictError(`The stored LLM configuration of the agent ${name} is invalid: set a new one.`);
 }
 

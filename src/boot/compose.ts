@@ -50,9 +50,10 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   const seed = await readSeed(env.seedFile).catch(refuseSeed);
   const operator = await readOperatorTools(env);
   const guard = new AddressGuard(env.modelAllowedHosts);
+  const allowedModels = env.modelsAllowed && new Set(env.modelsAllowed);
   const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
   try {
-    checkSeededAgents({ defaults, guard }, seed.agents);
+    checkSeededAgents({ defaults, guard, allowedModels }, seed.agents);
   } catch (cause) {
     refuseSeed(cause);
   }
@@ -79,6 +80,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     config,
     defaults,
     guard,
+    allowedModels,
     model,
     logger,
     operationLimit,

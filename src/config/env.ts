@@ -60,6 +60,8 @@ export interface Env {
   readonly openai: { readonly apiKey: string | null; readonly baseUrl: string } | null;
   /** The model of agents that name none. */
   readonly model: string;
+  /** The models that may be used with the operator's key; null: any. */
+  readonly modelsAllowed: readonly string[] | null;
   readonly modelApi: 'RESPONSES' | 'CHAT_COMPLETIONS';
   readonly logLevel: LogLevel;
   /** Null: no limit. */
@@ -143,7 +145,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     allowedOrigins: read.ALLOWED_ORIGINS,
     modelAllowedHosts: read.MODEL_ALLOWED_HOSTS,
     openai,
-    model: read.MODEL ?? (openai ? 'gpt-5-mini' : 'demo'),
+    model: read.MODEL ?? (openai ? defaultModel : 'demo'),
+    modelsAllowed: readModelsAllowed(read.MODELS_ALLOWED, openai === null, read.MODEL),
     modelApi: modelApi === 'responses' ? 'RESPONSES' : 'CHAT_COMPLETIONS',
     logLevel: read.LOG_LEVEL,
     rateLimits: {
@@ -171,6 +174,15 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     trustedProxies: read.TRUST_PROXY,
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
   };
+}
+
+/** The model if OPENAI_API_KEY alone is set. */
+const defaultModel = 'gpt-5-mini';
+
+/** The default is the configured model; the demo model has no cost, so it may be called by any name. */
+function readModelsAllowed(listed: readonly string[], isDemo: boolean, model = defaultModel): readonly string[] | null {
+  if (listed.includes('*') || (listed.length === 0 && isDemo)) return null;
+  return [...new Set([model, ...listed])];
 }
 
 /** Reads the environment of this process, and of a `.env` file in the working folder if there is one. */

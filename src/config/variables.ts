@@ -139,6 +139,7 @@ export const variables = z.object({
   OPENAI_API_KEY: text,
   OPENAI_BASE_URL: providerUrl('https', 'http'),
   MODEL: z.string().max(200, 'must be at most 200 characters').optional(),
+  MODELS_ALLOWED: list,
   MODEL_API: z.enum(['responses', 'chat_completions'], 'must be responses or chat_completions').optional(),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
   RATE_LIMIT_TURNS: rate,

@@ -94,6 +94,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     JWT_AUDIENCE: testAudience,
     OPENAI_BASE_URL: model.url,
     MODEL: 'test-model',
+    MODELS_ALLOWED: '*',
     ENCRYPTION_KEYS: testKeys,
     ...options.env,
   });

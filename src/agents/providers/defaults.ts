@@ -17,4 +17,6 @@ export interface ProviderRules {
   readonly defaults: ProviderDefaults;
   /** Which addresses the providers of users may have. */
   readonly guard: AddressGuard;
+  /** The models that may be used with the operator's key (MODELS_ALLOWED). Null: any. */
+  readonly allowedModels: ReadonlySet<string> | null;
 }

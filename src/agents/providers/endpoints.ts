@@ -11,6 +11,17 @@ export interface ProviderKey {
 }
 
 /**
+ * Whether a resolved endpoint uses the operator's address and key, and not a key of the agent's own. The development agent
+ * stores the operator's key as its own, so equal keys count as the operator's.
+ * @param key the agent's own key; null: it has none
+ */
+export function usesOperatorKey(endpoint: ModelEndpoint, key: ProviderKey | null, fallback: ModelEndpoint): boolean {
+  if (endpoint === fallback) return true;
+  if (endpoint.apiKey !== '' && endpoint.apiKey === fallback.apiKey) return true;
+  return endpoint.guarded === false && key?.origin !== new URL(endpoint.apiUrl).origin;
+}
+
+/**
  * The model endpoint of an agent: its own configuration over its provider's preset over the environment's model. A key is
  * sent only to the origin that it was given for. The environment's key is sent only to the environment's own address:
  * another path on the same host may belong to somebody else or may not be a model, so it is guarded like any address.

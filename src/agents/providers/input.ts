@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import type { BadUserInputError } from '../../api/errors.ts';
 import { badInput, type InputPath, integer, json, modelName, text } from '../../api/input.ts';
+import { findOperatorOptionProblem } from '../../providers/llm/operator-limits.ts';
 import { llmNeedsApiUrl, llmPresets, reservedLlmOptions } from '../../providers/llm/presets.ts';
 import { speechNeedsApiUrl, sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
 import type { ProviderRules } from './defaults.ts';
-import { resolveLlm } from './endpoints.ts';
+import { resolveLlm, usesOperatorKey } from './endpoints.ts';
 import { resolveStt, resolveTts } from './speech-endpoints.ts';
 import { findOptionProblem, findUrlProblem } from './validate.ts';
 
@@ -19,6 +21,8 @@ export interface ProviderDraft {
   readonly origin: string;
   /** Empty: the stored key is to be removed. Null: no key was given. */
   readonly apiKey: string | null;
+  /** The error unless the agent has a key of its own: it asks for what the operator's key may not be used for. */
+  readonly operatorKeyProblem: BadUserInputError | null;
 }
 
 /** The checked providers of an input. Absent: the provider stays; null: it is removed. */
@@ -118,7 +122,24 @@ function checkLlm(deps: ProviderRules, input: NonNullable<ProviderInputs['llm']>
   const known = Object.hasOwn(llmPresets, input.provider) ? llmPresets[input.provider] : undefined;
   const preset = input.provider === 'demo' ? endpoint : known;
   const llm = { ...input, api: input.api ?? preset?.api ?? 'CHAT_COMPLETIONS' };
-  return check(deps, 'llm', llm, () => resolveLlm(llm, null, endpoint));
+  const draft = check(deps, 'llm', llm, () => resolveLlm(llm, null, endpoint));
+  if (!usesOperatorKey(resolveLlm(llm, null, endpoint), null, endpoint)) return draft;
+  return { ...draft, operatorKeyProblem: findOperatorKeyProblem(deps, llm) };
+}
+
+function findOperatorKeyProblem(
+  { allowedModels }: ProviderRules,
+  { model, options }: NonNullable<ProviderInputs['llm']>,
+): BadUserInputError | null {
+  if (allowedModels !== null && !allowedModels.has(model)) {
+    const allowed = [...allowedModels].join(', ');
+    return badInput(
+      ['input', 'llm', 'model'],
+      `must be one of ${allowed} with the key of this server: choose one of them, or set an apiKey`,
+    );
+  }
+  const problem = findOperatorOptionProblem(options ?? {});
+  return problem && badInput(['input', 'llm', 'options', ...problem.path], problem.message);
 }
 
 const rules = {
@@ -172,6 +193,7 @@ function check(
     config: { provider, ...Object.fromEntries(fields) },
     origin: new URL(endpoint.apiUrl).origin,
     apiKey,
+    operatorKeyProblem: null,
   };
 }
 

@@ -24,6 +24,7 @@ type ProviderColumns = Partial<Record<ProviderKind, Prisma.InputJsonValue | type
  * @param providers the changed providers; absent kinds stay as they are
  * @param before the providers of the agent before the change; null: the agent is new
  * @returns the changed columns of the agent's row, for the caller to write
+ * @throws {BadUserInputError} if the agent has no key of its own and asks for what the operator's key may not be used for
  */
 export async function writeProviders(
   tx: Prisma.TransactionClient,
@@ -42,8 +43,10 @@ export async function writeProviders(
       if (old) await dropSecret(tx, owner, kind);
       continue;
     }
-    const { config, origin, apiKey } = draft;
+    const { config, origin, apiKey, operatorKeyProblem } = draft;
     const moved = old !== undefined && old.origin !== origin;
+    const hasOwnKey = apiKey === null ? old !== undefined && !moved : apiKey !== '';
+    if (!hasOwnKey && operatorKeyProblem !== null) throw operatorKeyProblem;
     const lacksKey = moved || (old === undefined && wasDropped.safeParse(before?.columns[kind]).success);
     if (apiKey) await putSecret(tx, keys, owner, { name: kind, origin, value: apiKey });
     else if (old && (apiKey === '' || moved)) await dropSecret(tx, owner, kind);

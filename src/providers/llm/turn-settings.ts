@@ -25,6 +25,11 @@ export function overrideSettings(options: Options, given: GivenSettings): Option
   return Object.fromEntries(entries);
 }
 
+/** Whether an option of this name limits the tokens of an answer. */
+export function isTokenLimit(name: string): boolean {
+  return tokenOptions.has(name) || name === 'max_output_tokens';
+}
+
 /** Whether options have a token limit for Chat Completions, under either of its names. */
 export function hasTokenLimit(options: Options): boolean {
   return [...tokenOptions].some((name) => options[name] !== undefined && options[name] !== null);
@@ -33,7 +38,7 @@ export function hasTokenLimit(options: Options): boolean {
 /** The options with no token limit above `most`. Null goes on taking a parameter out. */
 export function capTokens(options: Options, most: number): Options {
   const entries = Object.entries(options).map(([name, value]) => {
-    if (value === null || !(tokenOptions.has(name) || name === 'max_output_tokens')) return [name, value];
+    if (value === null || !isTokenLimit(name)) return [name, value];
     return [name, typeof value === 'number' ? Math.min(value, most) : most];
   });
   return Object.fromEntries(entries);

@@ -1,5 +1,6 @@
 import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from '../../agents/resolve.ts';
 import { BadUserInputError, ConflictError } from '../../api/errors.ts';
+import { badInput } from '../../api/input.ts';
 import { belongsTo } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
@@ -46,6 +47,7 @@ export async function compileTurn(
   const active = new Map([...members].filter(([, { agent }]) => agent.isActive));
   const choice = await chooseActiveAgent(viewer, runtime, conversation, stored, scenario, active);
   requireLlm(choice.resolved);
+  assertModelAllowed(choice.resolved, stored.model, settings?.model ?? null);
   // An agent whose provider cannot be resolved cannot be handed off to.
   const usable = new Map([...active].filter(([, { llm }]) => llm !== null));
   usable.set(choice.resolved.agent.id, choice.resolved);
@@ -63,7 +65,9 @@ export async function compileTurn(
     const { agent } = resolved;
     const llm = requireLlm(resolved);
     const edges = scenario?.members.get(agent.id)?.handoffs ?? [];
-    const model = stored.model ?? settings?.model ?? llm.model;
+    const chosen = stored.model ?? settings?.model ?? null;
+    // The active agent was checked before; an agent that it hands off to keeps its own model.
+    const model = chosen !== null && isModelAllowed(resolved, chosen) ? chosen : llm.model;
     const handoffs = planHandoffs(
       edges.filter((edge) => reachable(edge.toAgentId)),
       usable,
@@ -110,6 +114,26 @@ export async function compileTurn(
       alternatives: start.handoffs.flatMap((handoff) => usable.get(handoff.toAgentId)?.agent.name ?? []),
     },
   };
+}
+
+function isModelAllowed({ allowedModels }: ResolvedAgent, model: string): boolean {
+  return allowedModels === null || allowedModels.has(model);
+}
+
+/**
+ * @param ofTurn the model that the turn asks for; null: none
+ * @param ofSettings the model of the viewer's settings, if the turn asks for none; null: none
+ * @throws {BadUserInputError} {@link ConflictError} when the agent uses the operator's key, which may not be used for it
+ */
+function assertModelAllowed(resolved: ResolvedAgent, ofTurn: string | null, ofSettings: string | null): void {
+  const model = ofTurn ?? ofSettings;
+  if (model === null || isModelAllowed(resolved, model)) return;
+  const allowed = [...(resolved.allowedModels ?? [])].join(', ');
+  const why = `must be one of ${allowed}: the agent uses the key of this server`;
+  if (ofTurn !== null) throw badInput(['input', 'model'], why);
+  throw new ConflictError(
+    `The model ${JSON.stringify(model)} of your settings ${why}. Choose another with updateChatSettings.`,
+  );
 }
 
 /**
