@@ -1,14 +1,14 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createOriginCheck, listCorsHeaders } from '../../src/server/requests/origins.ts';
-import { type LogLine, shareApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
 import { openRawSocket } from '../support/clients/raw-socket.ts';
 import { edgeSchema } from './edge-schema.ts';
 
 const edge = shareApp({ schema: edgeSchema, env: { ALLOWED_ORIGINS: 'https://app.test' } });
 
 function createCheck(production: boolean) {
-  const lines: LogLine[] = [];
+  const lines: { msg: string; origin?: string }[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
   return { allows: createOriginCheck({ allowed: ['https://app.test'], production, logger }), lines };
 }
