@@ -29,7 +29,7 @@ const codes: ReadonlySet<string> = new Set([
 
 /** The context window, if the message names it. */
 const windows: readonly RegExp[] = [
-  /(?:maximum|available|max)[\w\s]{0,20}(?:context|prompt|model|sequence)[\w\s]{0,20}(?:length|window|size)?(?: \(| is only | is | of |: )*(\d{3,8})/i,
+  /(?:maximum|available|max)[a-z\s]{1,40}(?:length|window|size)[a-z\s]{0,12}[:(]? ?(\d{3,8})/i,
   /context length is only (\d{3,8})/i,
   /model with (\d{3,8}) maximum context length/i,
   /maximum number of tokens allowed \((\d{3,8})\)/i,
