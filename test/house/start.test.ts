@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
+import { decodeJwt } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { startApp } from '../../src/boot/app.ts';
@@ -118,7 +119,7 @@ test('The process names a port that is taken', async () => {
   await once(other, 'listening');
   const { port } = z.object({ port: z.number() }).parse(other.address());
   const env = readEnv({ DATABASE_URL: database.url, PORT: String(port), LOG_LEVEL: 'silent' });
-  await expect(startApp(env)).rejects.toThrow(`Port ${port} of 127.0.0.1 is taken`);
+  await expect(startApp(env)).rejects.toThrow(`Port ${port} of 127.0.0.1 is in use`);
   other.close();
 });
 
@@ -127,7 +128,7 @@ test('A database with missing migrations is refused, and they are named', async 
   await using opened = openDatabase({ url: database.url, poolSize: 1 });
   await opened.db.$executeRaw`DELETE FROM _prisma_migrations`;
   const env = readEnv({ DATABASE_URL: database.url, ...quiet });
-  await expect(startApp(env)).rejects.toThrow(/behind.*npm run migrate: \d+_init/);
+  await expect(startApp(env)).rejects.toThrow(/Pending migrations\. Apply them with npm run migrate: \d+_init/);
 });
 
 test('While migrations are missing, /ready says no and why; /health still says yes', async () => {
@@ -169,10 +170,24 @@ describe('GraphiQL', () => {
       });
     const conversation = /conv_[0-9a-f-]{36}/;
     const own = await page(`localhost:${app.port}`);
-    expect(own).toContain(app.developmentToken);
+    const [, token = ''] = /Bearer (eyJ[\w.-]+)/.exec(own) ?? [];
+    // Not the token that is printed at the start: that one is valid for a week.
+    expect(token).not.toBe(app.developmentToken);
+    const { exp } = decodeJwt(token);
+    expect((exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(3600);
     const [id = ''] = conversation.exec(own) ?? [];
     expect(await page(`127.0.0.1:${app.port}`)).toContain(id);
-    for (const host of [`evil.test:${app.port}`, 'localhost.evil.test', '127.0.0.1.evil.test']) {
+    expect(await page(`[::1]:${app.port}`)).toContain(id);
+    const foreignHosts = [
+      'evil.test',
+      'localhost.evil.test',
+      '127.0.0.1.evil.test',
+      '192.168.1.5',
+      '10.0.0.1',
+      '[fe80::1]',
+      '0.0.0.0',
+    ];
+    for (const host of foreignHosts.map((name) => `${name}:${app.port}`)) {
       const foreign = await page(host);
       expect(foreign).not.toContain('Bearer eyJ');
       expect(foreign).not.toMatch(conversation);
