@@ -29,6 +29,9 @@ export interface MessageDraft {
   readonly attachments?: readonly AttachmentDraft[];
   readonly routingDecision?: StoredRoutingDecision | null;
   readonly toolCalls?: readonly ToolCallDraft[];
+  /** The key and the hash of the input of createMessage; absent: it had no key. */
+  readonly creationKey?: string;
+  readonly creationHash?: string;
 }
 
 /** A finished tool call of a message that a client created. */

@@ -16,6 +16,7 @@ export const modelSettings = {
 
 const title = text(1, 200).refine((value) => value.trim() !== '', 'must not be blank');
 const key = text(1, 255);
+const idempotencyKey = text(1, 255);
 
 /** CreateConversationInput. */
 export const createConversationInput = z.strictObject({
@@ -23,6 +24,7 @@ export const createConversationInput = z.strictObject({
   scenarioKey: key.nullish(),
   agentId: z.string().nullish(),
   projectId: key.nullish(),
+  idempotencyKey: idempotencyKey.nullish(),
 });
 
 /** UpdateConversationInput. */
@@ -55,6 +57,7 @@ export const createMessageInput = z.strictObject({
   runId: z.string().nullish(),
   routingDecision: z.unknown().optional(),
   toolCalls: list(toolCallInput, 100).nullish(),
+  idempotencyKey: idempotencyKey.nullish(),
 });
 
 /**

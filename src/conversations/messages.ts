@@ -4,9 +4,11 @@ import { badInput, type InputPath, parseInput } from '../api/input.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
+import { isUniqueViolation } from '../database/errors.ts';
 import type { Message } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
+import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createMessageInput, parseToolCalls } from './input.ts';
 import { explainMissingConversation } from './read.ts';
 import { parseRoutingDecision } from './routing-decision.ts';
@@ -49,10 +51,11 @@ export interface MessageDependencies {
 
 /**
  * Adds a message to a conversation of the viewer without starting a turn. Its source is CHAT if its role is USER or it
- * belongs to a run, else IMPORT.
+ * belongs to a run, else IMPORT. With an idempotencyKey that was used before in the conversation, it returns the message
+ * that was created then.
  * @param input CreateMessageInput
  * @throws {BadUserInputError} naming the field; {@link NotFoundError} and {@link ForbiddenError} for the conversation, the
- *   run and the agents of the routing decision
+ *   run and the agents of the routing decision; {@link ConflictError} if the key came with another input before
  */
 export async function createMessage(
   viewer: Viewer,
@@ -61,9 +64,12 @@ export async function createMessage(
   query: MessageQuery = {},
 ): Promise<Message> {
   const { db, feed } = deps;
-  const parsed = parseInput(createMessageInput, input, ['input']);
+  const { idempotencyKey, ...parsed } = parseInput(createMessageInput, input, ['input']);
   const conversationId = parseId('Conversation', parsed.conversationId, ['input', 'conversationId']);
   const toolCalls = parseToolCalls(parsed.role, parsed.toolCalls ?? []);
+  const creation = makeCreationColumns(idempotencyKey, parsed);
+  const created = creation && (await findCreated(viewer, db, conversationId, creation, query));
+  if (created) return created;
   const runId = parsed.runId == null ? null : await requireRun(viewer, deps, parsed.runId, conversationId);
   const routingDecision =
     parsed.routingDecision == null
@@ -77,6 +83,7 @@ export async function createMessage(
     runId,
     routingDecision,
     toolCalls,
+    ...creation,
   };
   try {
     const message = await db.$transaction((tx) =>
@@ -85,11 +92,32 @@ export async function createMessage(
     feed.publish({ type: 'MessageAdded', conversationId, messageId: message.id });
     return message;
   } catch (error) {
+    // A concurrent request with the same key was faster.
+    const other =
+      creation && isUniqueViolation(error) && (await findCreated(viewer, db, conversationId, creation, query));
+    if (other) return other;
     // appendMessage cannot tell another user's conversation from an absent one; finding out needs a statement outside the
     // transaction.
     if (error instanceof NotFoundError) throw await explainMissingConversation(viewer, db, conversationId);
     throw error;
   }
+}
+
+/**
+ * The message that an idempotency key has created in a conversation before; null: none.
+ * @throws {ConflictError} if it was created with another input
+ */
+async function findCreated(
+  { tenantId, userId }: Viewer,
+  db: Db,
+  conversationId: string,
+  creation: CreationColumns,
+  query: MessageQuery,
+): Promise<Message | null> {
+  const where = { tenantId, conversationId, conversation: { userId }, creationKey: creation.creationKey };
+  const found = await db.message.findFirst({ where, ...query });
+  if (found !== null) assertSameCreation(found, creation, 'message');
+  return found;
 }
 
 /** The row id of a run of this conversation. */

@@ -4,20 +4,23 @@ import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
-import { isForeignKeyViolation, isMissingRow } from '../database/errors.ts';
+import { isForeignKeyViolation, isMissingRow, isUniqueViolation } from '../database/errors.ts';
 import type { Conversation } from '../generated/prisma/client.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { type ActiveAgentColumns, chooseInScenario, chooseWithoutScenario } from './choose-agent.ts';
+import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createConversationInput, updateConversationInput } from './input.ts';
 import { type ConversationQuery, explainMissingConversation } from './read.ts';
 import { makeTitle, untitled } from './text.ts';
 
 /**
  * Creates a conversation of the viewer. Its active agent is the given agent, else the scenario's root, else the default
- * agent at the time of each turn. Without a title, its first user message becomes its title.
+ * agent at the time of each turn. Without a title, its first user message becomes its title. With an idempotencyKey that
+ * the viewer has used before, it returns the conversation that was created then, as it is now.
  * @param input CreateConversationInput
  * @throws {BadUserInputError} naming the field; also for an agent outside the scenario, and if something is not active;
- *   {@link NotFoundError} and {@link ForbiddenError} for the scenario and the agent
+ *   {@link NotFoundError} and {@link ForbiddenError} for the scenario and the agent; {@link ConflictError} if the key came
+ *   with another input before
  */
 export async function createConversation(
   viewer: Viewer,
@@ -25,7 +28,10 @@ export async function createConversation(
   input: unknown,
   query: ConversationQuery = {},
 ): Promise<Conversation> {
-  const parsed = parseInput(createConversationInput, input ?? {}, ['input']);
+  const { idempotencyKey, ...parsed } = parseInput(createConversationInput, input ?? {}, ['input']);
+  const creation = makeCreationColumns(idempotencyKey, parsed);
+  const created = creation && (await findCreated(viewer, db, creation, query));
+  if (created) return created;
   const { tenantId, userId } = viewer;
   const { agentId = null, projectId = null } = parsed;
   const active =
@@ -38,14 +44,43 @@ export async function createConversation(
     db.$executeRaw`
       UPDATE users SET conversation_count = conversation_count + 1 WHERE tenant_id = ${tenantId} AND id = ${userId}`,
     db.conversation.create({
-      data: { tenantId, userId, ...active, projectId, title: title ?? untitled, autoTitle: title === null },
+      data: {
+        tenantId,
+        userId,
+        ...active,
+        ...creation,
+        projectId,
+        title: title ?? untitled,
+        autoTitle: title === null,
+      },
       ...query,
     }),
   ]);
-  const [, conversation] = await writing.catch((error: unknown) => {
+  try {
+    const [, conversation] = await writing;
+    return conversation;
+  } catch (error) {
+    // A concurrent request with the same key was faster.
+    const other = creation && isUniqueViolation(error) && (await findCreated(viewer, db, creation, query));
+    if (other) return other;
     throw isForeignKeyViolation(error) ? scenarioDeleted() : error;
-  });
-  return conversation;
+  }
+}
+
+/**
+ * The conversation that an idempotency key has created before; null: none.
+ * @throws {ConflictError} if it was created with another input
+ */
+async function findCreated(
+  { tenantId, userId }: Viewer,
+  db: Db,
+  creation: CreationColumns,
+  query: ConversationQuery,
+): Promise<Conversation | null> {
+  const where = { tenantId, userId, creationKey: creation.creationKey };
+  const found = await db.conversation.findFirst({ where, ...query });
+  if (found !== null) assertSameCreation(found, creation, 'conversation');
+  return found;
 }
 
 function scenarioDeleted(): ConflictError {

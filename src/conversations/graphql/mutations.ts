@@ -24,6 +24,10 @@ const CreateConversationInput = builder.inputType('CreateConversationInput', {
       description:
         'A key of your own that groups conversations, 1 to 255 characters. Example: `web-shop`. Scenarios of the same project take precedence.',
     }),
+    idempotencyKey: t.string({
+      description:
+        'A key of the client’s choice, 1 to 255 characters, such as a UUID. A second request with the same key returns the conversation that the first one created, or CONFLICT if its input differs.',
+    }),
   }),
 });
 
@@ -64,6 +68,10 @@ const CreateMessageInput = builder.inputType('CreateMessageInput', {
       type: 'JSON',
       description:
         'The finished tool calls of an ASSISTANT message, at most 100: a JSON list of objects with `id`, `name`, `arguments` (JSON text), `result`, `status` (SUCCEEDED, FAILED, DENIED or CANCELLED) and `error`. Example: `[{"id": "call_1", "name": "lookup_order", "arguments": "{}", "status": "SUCCEEDED", "result": null}]`.',
+    }),
+    idempotencyKey: t.string({
+      description:
+        'A key of the client’s choice, 1 to 255 characters, unique within the conversation. A second request with the same key returns the message that the first one created, or CONFLICT if its input differs.',
     }),
   }),
 });
