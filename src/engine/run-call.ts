@@ -32,7 +32,8 @@ function readCall(name: string, index: number, written: string, agent: PlannedAg
   if (index >= maxParallelCalls)
     return { ok: false, error: `Not run: one step can have at most ${maxParallelCalls} calls.` };
   try {
-    const { value, inexact } = parseExactJson(written);
+    // For a tool without arguments, some models write nothing at all.
+    const { value, inexact } = parseExactJson(written.trim() === '' ? '{}' : written);
     if (inexact !== null) return { ok: false, error: explainInexact(inexact) };
     return { ok: true, timeoutMs: tool.timeoutMs, arguments: value };
   } catch {

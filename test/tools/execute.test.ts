@@ -31,6 +31,17 @@ describe('executeTool', () => {
     expect(data.executeTool.result.conversationId).toContain(conversationId.slice(5));
   });
 
+  test.each([null, [], '', '[]', 'null'])('A model may call a tool without arguments with %j', async (args) => {
+    app.model.add({
+      calls: [{ name: 'current_time', arguments: typeof args === 'string' ? args : JSON.stringify(args) }],
+    });
+    app.model.add({ text: 'It is late.' });
+    const conversationId = await user.createConversation();
+    const events = await user.chatTurn('ws', { conversationId }).rest();
+    const done = events.find((event) => event.__typename === 'ToolCallCompleted')?.toolCall;
+    expect(done).toMatchObject({ name: 'current_time', status: 'SUCCEEDED' });
+  });
+
   test('executeTool returns what a model would be told of bad arguments', async () => {
     const { data } = await execute({ name: 'lookup_order', arguments: { orderNumber: 'many' } });
     const error = expect.stringContaining('digits of an order number');

@@ -2,6 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { nameForModels } from '../../src/tools/parameters/property-names.ts';
 import { tryDecide } from '../approvals/decide.ts';
 import { readAnswer, startTestApp, type TestApp } from '../support/app.ts';
 import { openSocketClient, type SocketClient } from '../support/chat.ts';
@@ -353,6 +354,91 @@ test('A GET tool is idempotent by default, others if an admin says so, and anoth
   expect(await change(put.id, { description: 'Puts.' })).toBe(true);
   expect(await change(put.id, { isIdempotent: null })).toBe(false);
   expect(await change(put.id, { method: 'DELETE', isIdempotent: true })).toBe(true);
+});
+
+describe('arguments that nearly fit', () => {
+  const parameters = {
+    type: 'object',
+    properties: {
+      $top: { type: 'integer' },
+      ratio: { type: 'number' },
+      verbose: { type: 'boolean' },
+      note: { type: 'string' },
+      tags: { type: 'array', items: { type: 'string' } },
+      page: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
+      kind: { enum: ['a', 'b'] },
+    },
+    required: ['note'],
+    additionalProperties: false,
+  };
+  const createPost = () => createTool({ method: 'POST', url: `${shop.url}/search`, parameters });
+
+  test.each([
+    [
+      { $top: '5', note: 'x' },
+      { $top: 5, note: 'x' },
+    ],
+    [
+      { ratio: '-1.5', note: 'x' },
+      { ratio: -1.5, note: 'x' },
+    ],
+    [
+      { verbose: 'true', note: 1042 },
+      { verbose: true, note: '1042' },
+    ],
+    [
+      { tags: '["a"]', note: 'x', kind: null },
+      { tags: ['a'], note: 'x' },
+    ],
+    [{ $top: null, ratio: null, verbose: null, tags: [null], note: 'x' }, null],
+    [
+      { $top: null, ratio: null, page: null, note: 'x' },
+      { page: null, note: 'x' },
+    ],
+    [
+      { page: '2', note: 'x' },
+      { page: 2, note: 'x' },
+    ],
+    [{ note: null }, null],
+    [{ $top: '5.5', note: 'x' }, null],
+    [{ $top: '0x10', note: 'x' }, null],
+    [{ $top: '12345678901234567890', note: 'x' }, null],
+    [{ $top: '', note: 'x' }, null],
+    [{ verbose: 1, note: 'x' }, null],
+    [{ kind: 'c', note: 'x' }, null],
+  ])('%j are sent as %j; null: the model is told what is wrong', async (args, sent) => {
+    const { name } = await createPost();
+    const outcome = await call(name, args);
+    expect(outcome.ok).toBe(sent !== null);
+    if (sent === null) expect(outcome.error).toContain('The arguments do not fit the schema.');
+    expect(shop.received.map(({ body }) => JSON.parse(body))).toEqual(sent === null ? [] : [sent]);
+  });
+
+  test('A property whose name providers refuse is offered under another one, and the tool is called with its own', async () => {
+    const { name } = await createPost();
+    const { conversationId } = await talkWith(name);
+    const offered = nameForModels('$top');
+    app.model.add({
+      calls: [{ name, arguments: { [offered]: 7, note: 'x' } }],
+      expect: (request) =>
+        expect(request.toolParameters.get(name)).toMatchObject({ properties: { [offered]: { type: 'integer' } } }),
+    });
+    app.model.add({ text: 'Done.' });
+    await user.chatTurn('ws', { conversationId }).rest();
+    expect(offered).toMatch(/^_top_[0-9a-f]{6}$/);
+    expect(shop.received.map(({ body }) => JSON.parse(body))).toEqual([{ $top: 7, note: 'x' }]);
+  });
+
+  test('A tool with an array of anything is offered with items, which OpenAI demands', async () => {
+    const { name } = await createTool();
+    const { conversationId } = await talkWith(name);
+    const seen: unknown[] = [];
+    app.model.add({ text: 'Hi.', expect: (request) => void seen.push(request.toolParameters.get(name)) });
+    await user.chatTurn('ws', { conversationId }).rest();
+    expect(seen).toEqual([
+      expect.objectContaining({ properties: expect.objectContaining({ tags: { type: 'array', items: {} } }) }),
+    ]);
+  });
 });
 
 describe('whole numbers that JavaScript cannot hold', () => {

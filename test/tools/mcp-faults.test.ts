@@ -86,9 +86,9 @@ async function connect(given: readonly string[], behave: Answer = () => false, u
   const name = `f${++servers}`;
   const input = { name, url: url ?? `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, ...more };
   const create =
-    'mutation ($input: CreateMcpServerInput!) { createMcpServer(input: $input) { tools { name description } } }';
+    'mutation ($input: CreateMcpServerInput!) { createMcpServer(input: $input) { tools { name description problem } } }';
   const { createMcpServer } = await ask(create, { input });
-  return { name, tools: createMcpServer.tools as { name: string; description: string }[] };
+  return { name, tools: createMcpServer.tools as { name: string; description: string; problem: string | null }[] };
 }
 
 async function call(name: string) {
@@ -181,7 +181,7 @@ test('A stream that stays open after its answer is closed', async () => {
 });
 
 test.each([101, 9_000])(
-  'A tool whose schema is nested %i deep is left out and named, the others stay',
+  'A tool whose schema is nested %i deep is not offered and named, the others are',
   async (levels) => {
     const deep = `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
     const { name, tools: listed } = await connect([], ({ id, method }, response) => {
@@ -191,8 +191,11 @@ test.each([101, 9_000])(
       response.end(`{"jsonrpc":"2.0","id":${id},"result":{"tools":[${entries}]}}`);
       return true;
     });
-    expect(listed.map((tool) => tool.name)).toEqual([`${name}_fine`]);
-    const line = app.logs.find(({ mcpServer, msg }) => mcpServer === name && /left out/.test(msg));
+    expect(listed).toMatchObject([
+      { name: `${name}_deep`, problem: 'Its schema must not be nested deeper than 100.' },
+      { name: `${name}_fine`, problem: null },
+    ]);
+    const line = app.logs.find(({ mcpServer, msg }) => mcpServer === name && /not offered/.test(msg));
     expect(line).toMatchObject({ tools: ['deep'] });
   },
 );
@@ -333,7 +336,7 @@ describe('a secret in an answer', () => {
       response.setHeader('content-type', 'application/json').end(text(id, said, isError)),
     );
     const { name, tools: listed } = await connect(['bad'], behave, undefined, { secretHeaders });
-    expect(listed).toEqual([{ name: `${name}_bad`, description: '[secret]' }]);
+    expect(listed).toEqual([{ name: `${name}_bad`, description: '[secret]', problem: null }]);
     said = JSON.stringify({ [secret]: [`Bearer ${secret}`, `key ${secret}!`], fine: 1 });
     expect(await call(`${name}_bad`)).toMatchObject({ result: { '[secret]': ['[secret]', 'key [secret]!'], fine: 1 } });
     // The limit of an error must not leave a part of it.

@@ -217,6 +217,47 @@ describe('arguments', () => {
   });
 });
 
+describe('schemas as servers write them', () => {
+  const anyOf = [
+    { properties: { id: { type: 'integer' } }, required: ['id'] },
+    { properties: { key: { type: 'string' } } },
+  ];
+  const schemas: Record<string, unknown> = {
+    a_none: undefined,
+    b_null: null,
+    c_empty: {},
+    d_dialect: { $schema: 'http://json-schema.org/draft-07/schema#' },
+    e_alternatives: { anyOf },
+    f_properties: { properties: { q: { $ref: '#/$defs/q' } }, $defs: { q: { const: 'x' } } },
+    g_text: { type: 'string' },
+  };
+
+  test('Tools whose schema has no type are kept and offered in a form that providers take; others are left out of the turn', async () => {
+    server.tools = Object.entries(schemas).map(([tool, inputSchema]) => ({ name: tool, inputSchema }));
+    const offered = Object.keys(schemas).filter((tool) => tool !== 'g_text');
+    const { conversationId } = await talkWith(...Object.keys(schemas));
+    const seen: [name: string, parameters: unknown][] = [];
+    app.model.add({ text: 'Hello.', expect: (request) => void seen.push(...request.toolParameters) });
+    const events = await user.chatTurn('ws', { conversationId }).rest();
+    expect(events.at(-1)?.__typename).toBe('RunCompleted');
+    expect(seen.map(([tool]) => tool.slice(name.length + 1))).toEqual(offered);
+    for (const [, parameters] of seen) expect(parameters).toMatchObject({ type: 'object', properties: {} });
+    expect(seen[4]?.[1]).toEqual({
+      type: 'object',
+      properties: { id: { type: 'integer' }, key: { type: 'string' } },
+    });
+    expect(seen[5]?.[1]).toEqual({ type: 'object', properties: { q: { type: 'string', enum: ['x'] } } });
+    expect(JSON.stringify(seen)).not.toContain('$');
+    const { tools } = await user.ask('{ tools { name problem } }');
+    const left = tools.find((tool: { name: string }) => tool.name === `${name}_g_text`);
+    expect(left?.problem).toBe('Its schema must have "type": "object" at its root.');
+    expect(await call('a_none')).toMatchObject({ ok: true });
+    // The server's own schema is enforced.
+    expect(await call('e_alternatives', { id: 'x' })).toMatchObject({ ok: true });
+    expect(await call('f_properties', { q: 'y' })).toMatchObject({ ok: false });
+  });
+});
+
 describe('the list', () => {
   test('A list of 10,000 MCP tools is read up to 500, and the log says so', async () => {
     server.tools = Array.from({ length: 10_000 }, (_, n) => ({ name: `t${String(n).padStart(5, '0')}` }));
@@ -234,7 +275,7 @@ describe('the list', () => {
     expect(server.requests - before).toBeLessThan(110);
   });
 
-  test('A list of MCP tools leaves out what cannot be used, and names what is odd', async () => {
+  test('A list of MCP tools leaves out what is invalid, and says why models are not offered a tool', async () => {
     server.tools = [
       { name: 'good' },
       { name: 'no schema', inputSchema: 7 },
@@ -250,7 +291,13 @@ describe('the list', () => {
       expect.stringMatching(/^dotted_name___[0-9a-f]{8}$/),
       expect.stringMatching(/^dotted_name___[0-9a-f]{8}$/),
       'good',
+      'huge',
       expect.stringMatching(/^n+_[0-9a-f]{8}$/),
+    ]);
+    const { tools } = await user.ask('{ tools { name problem } }');
+    const problems = tools.flatMap((tool: { name: string; problem: string | null }) => (tool.problem ? [tool] : []));
+    expect(problems).toEqual([
+      { name: `${name}_huge`, problem: 'Its schema must be at most 65536 characters as JSON.' },
     ]);
     for (const tool of names) expect(tool).toMatch(/^[A-Za-z0-9_-]{1,64}$/);
     expect(await call(ours[1] ?? '')).toMatchObject({ ok: true });

@@ -2,8 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { compileParameters } from '../../src/tools/parameters/check.ts';
 import { SchemaUnsupportedError } from '../../src/tools/parameters/schema-bounds.ts';
 
-const compile = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) =>
-  compileParameters({ type: 'object', properties, ...more }, { strict: true });
+/** A check that says what is wrong with arguments; null: they fit. */
+function compile(properties: Record<string, unknown>, more: Record<string, unknown> = {}) {
+  const check = compileParameters({ type: 'object', properties, ...more }, { strict: true });
+  return (args: Record<string, unknown>) => {
+    const checked = check(args);
+    return 'error' in checked ? checked.error : null;
+  };
+}
 
 describe('patterns of a JSON Schema', () => {
   test.each([

@@ -30,7 +30,7 @@ export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions
     messages: [...system, ...history.flatMap((item) => writeMessage(item, quirks))],
     ...(tools.length === 0
       ? {}
-      : { tools: tools.map((tool) => ({ type: 'function', function: writeFunction(tool) })) }),
+      : { tools: tools.map((tool) => ({ type: 'function', function: writeFunction(tool, endpoint) })) }),
     ...(request.temperature === null ? {} : { temperature: request.temperature }),
     ...writeTokenLimit(maxTokens, isOpenAi, endpoint.options),
     stream: true,

@@ -1,5 +1,7 @@
 import { isRecord, parseJson } from '../../engine/json.ts';
-import type { ToolSpec } from '../../engine/ports.ts';
+import type { ModelEndpoint, ToolSpec } from '../../engine/ports.ts';
+import { SchemaUnsupportedError } from '../../tools/parameters/schema-bounds.ts';
+import { writeSchemaForModels } from '../../tools/parameters/schema-for-models.ts';
 
 /** In characters, at OpenAI, Azure and Groq. */
 const maxDescriptionLength = 1_024;
@@ -7,15 +9,25 @@ const maxDescriptionLength = 1_024;
 const maxNameLength = 64;
 
 /**
- * A tool as providers take it: with an object schema that has `properties`, without which OpenAI refuses it, and a
- * description that is not too long for them.
+ * A tool as the provider takes it: with a schema in a form that it reads, and a description that is not too long for it.
+ * A tool of an old turn whose schema has no such form is offered without arguments.
  */
-export function writeFunction({ name, description, parameters }: ToolSpec): ToolSpec {
-  return {
-    name,
-    description: cutDescription(description),
-    parameters: { type: 'object', properties: {}, ...parameters },
-  };
+export function writeFunction({ name, description, parameters }: ToolSpec, endpoint: ModelEndpoint): ToolSpec {
+  return { name, description: cutDescription(description), parameters: writeParameters(parameters, endpoint) };
+}
+
+function writeParameters(parameters: Record<string, unknown>, endpoint: ModelEndpoint): Record<string, unknown> {
+  try {
+    return { ...writeSchemaForModels(parameters, isGemini(endpoint) ? 'openapi' : 'json-schema') };
+  } catch (error) {
+    if (error instanceof SchemaUnsupportedError) return { type: 'object', properties: {} };
+    throw error;
+  }
+}
+
+/** Whether a model is one of Gemini's, at Google or elsewhere: they refuse much of JSON Schema. */
+function isGemini({ apiUrl, model }: ModelEndpoint): boolean {
+  return /(^|\.)googleapis\.com$/.test(URL.parse(apiUrl)?.hostname ?? '') || /(^|\/)gemini/i.test(model);
 }
 
 function cutDescription(text: string): string {

@@ -30,7 +30,7 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
       : {
           tools: tools.map((tool) => ({
             type: 'function',
-            ...writeFunction(tool),
+            ...writeFunction(tool, endpoint),
             // Strict is the default here, and refuses most schemas that people write.
             strict: false,
           })),

@@ -10,7 +10,7 @@ import type { Run, ToolCall } from '../../generated/prisma/client.ts';
 import { unpackEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { refuseRoles, type Tool } from '../../tools/contract/tool.ts';
-import { lazyCheck } from '../../tools/parameters/check.ts';
+import { explainMisfit } from '../../tools/parameters/check.ts';
 import { type PauseState, readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
@@ -138,7 +138,7 @@ function assertFit(
   const wrong =
     asks && (then === undefined || tool.hashDefinition() === then)
       ? tool.check(args, viewer)
-      : frozen && lazyCheck(frozen.parameters, () => {})(args);
+      : frozen && explainMisfit(frozen.parameters, args);
   if (wrong) throw badInput(['arguments'], wrong);
 }
 

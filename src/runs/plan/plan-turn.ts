@@ -75,7 +75,7 @@ export async function compileTurn(
     );
     const own = agent.toolNames
       .flatMap((name) => tools.get(name) ?? [])
-      .filter((tool) => enabledTools.size === 0 || enabledTools.has(tool.name));
+      .filter((tool) => tool.problem === null && (enabledTools.size === 0 || enabledTools.has(tool.name)));
     const offered = own.slice(0, Math.max(0, maxFunctions - handoffs.length));
     if (offered.length < own.length) {
       const leftOut = own.length - offered.length;

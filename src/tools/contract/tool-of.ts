@@ -3,6 +3,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { ToolOutcome } from '../../engine/ports.ts';
 import { invalidArguments, readArguments } from '../parameters/arguments.ts';
 import { lazyCheck } from '../parameters/check.ts';
+import { listRenamed, restoreNames } from '../parameters/property-names.ts';
 import { refuseRoles, type Tool, type ToolContext, type ToolDescription } from './tool.ts';
 
 type Arguments = Readonly<Record<string, unknown>>;
@@ -20,7 +21,7 @@ export interface ToolKind<Request> {
 
 /**
  * A tool whose calls are checked in one order: the viewer's roles, the arguments' size, their schema, then what its kind
- * needs. `check` and `call` find the same errors.
+ * needs. Arguments that nearly fit the schema are changed so that they do. `check` and `call` find the same errors.
  */
 export function toolOf<Request>(
   description: ToolDescription,
@@ -29,13 +30,14 @@ export function toolOf<Request>(
 ): Tool {
   const { name, parameters, requiredRoles } = description;
   const check = lazyCheck(parameters, (why) => logger.warn({ tool: name, why }, 'a schema is not enforced'));
+  const renamed = listRenamed(parameters);
   const prepareCall = (args: unknown, viewer: Viewer): Prepared<Request> => {
     const refusal = refuseRoles(viewer, requiredRoles);
     if (refusal !== null) return { error: refusal };
     const read = readArguments(args);
     if (read === null) return { error: invalidArguments };
-    const error = check(read);
-    return error === null ? prepare(read) : { error };
+    const checked = check(restoreNames(read, renamed));
+    return 'error' in checked ? checked : prepare(checked.args);
   };
   return {
     ...description,

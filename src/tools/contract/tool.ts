@@ -2,7 +2,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
 import type { ToolOutcome } from '../../engine/ports.ts';
 
-/** A tool as people and models are told of it. */
+/** A tool as people and models see it. */
 export interface ToolDescription {
   readonly name: string;
   readonly description: string;
@@ -10,9 +10,11 @@ export interface ToolDescription {
   readonly parameters: Record<string, unknown>;
   readonly requiresApproval: boolean;
   readonly source: 'BUILTIN' | 'HTTP' | 'MCP';
-  /** Milliseconds after which a call is given up. */
+  /** Why models cannot be offered it, as a sentence for people; null: they can. A person can call it all the same. */
+  readonly problem: string | null;
+  /** The timeout of a call in milliseconds. */
   readonly timeoutMs: number;
-  /** The most characters of its answer that a model is given. */
+  /** The most characters of its result that a model is given. */
   readonly maxResultLength: number;
   /**
    * Whether a call may be made again if its outcome was lost: calling it twice with the same arguments has the effect of one
@@ -23,7 +25,7 @@ export interface ToolDescription {
   readonly requiredRoles: readonly string[];
 }
 
-/** What a tool may know of who calls it. */
+/** What a tool may know about its caller. */
 export interface ToolContext {
   readonly viewer: Viewer;
   readonly db: Db;
@@ -35,30 +37,29 @@ export interface ToolContext {
   readonly signal: AbortSignal;
 }
 
-/** A tool that can be called. A turn holds the tools with which it started: later edits do not reach it. */
+/** A tool that can be called. A turn keeps the tools that it started with: later changes do not affect it. */
 export interface Tool extends ToolDescription {
   /**
-   * Tells a tool from what it is changed to: where its calls go, and what they take. Two of one name with the same hash do
-   * the same. No secret is in it.
+   * Changes if the tool is changed: it is made of the address of its calls and of their arguments. Two tools of one name
+   * with the same hash do the same. It holds no secret.
    */
   hashDefinition(): string;
   /**
-   * What is known to be wrong with a call before it is made: nobody is asked to approve one that cannot work.
+   * Finds the errors of a call before it is made: nobody is asked to approve a call that cannot succeed.
    * @param args parsed but not yet checked
-   * @returns an error written for the model, as `call` would answer it: a viewer who may not, arguments against the
-   *   schema; null: nothing
+   * @returns the error for the model that `call` would return for the viewer's roles or the arguments; null: none
    */
   check(args: unknown, viewer: Viewer): string | null;
   /**
-   * Runs it as the viewer of the context, whose permissions it checks at each call.
+   * Runs the tool as the viewer of the context, whose permissions it checks at each call.
    * @param args parsed but not yet checked
-   * @returns the result, or an error written for the model: arguments against the schema, a viewer who may not
-   * @throws what goes wrong inside; nobody is shown it
+   * @returns the result, or an error for the model: arguments that do not fit the schema, a viewer without the role
+   * @throws unexpected errors, which are shown to nobody
    */
   call(args: unknown, context: ToolContext): Promise<ToolOutcome>;
 }
 
-/** Why a viewer may not call a tool that needs one of some roles; null: the viewer may. */
+/** Why a viewer may not call a tool that needs one of certain roles; null: the viewer may. */
 export function refuseRoles(viewer: Viewer, requiredRoles: readonly string[]): string | null {
   if (requiredRoles.length === 0 || requiredRoles.some((role) => viewer.roles.includes(role))) return null;
   return `The user may not call this tool: it needs the role ${requiredRoles.join(' or ')}.`;

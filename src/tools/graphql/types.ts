@@ -35,6 +35,11 @@ export const Tool = builder.objectRef<ToolDescription>('Tool').implement({
     requiresApproval: t.exposeBoolean('requiresApproval', {
       description: 'Whether the user must approve each call that a model makes.',
     }),
+    problem: t.exposeString('problem', {
+      nullable: true,
+      description:
+        'Why the tool is left out of turns, such as a schema that is too large for models. Null if it is offered to them. `executeTool` can call it all the same.',
+    }),
     source: t.expose('source', { type: ToolSource, description: 'The kind of the tool.' }),
   }),
 });

@@ -5,6 +5,7 @@ import { callerHeaders, callerOf } from '../contract/caller.ts';
 import { listSecretValues } from '../contract/redact.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
 import { type Prepared, toolOf } from '../contract/tool-of.ts';
+import { explainNotOffered } from '../parameters/schema-for-models.ts';
 import { readAnswer } from './answer.ts';
 import type { HttpToolDefinition } from './definition.ts';
 import { hashHttpTool } from './hash.ts';
@@ -30,6 +31,7 @@ export function createHttpTool(definition: HttpToolDefinition, network: HttpTool
     {
       ...{ name, description, parameters, timeoutMs, maxResultLength, requiresApproval, isIdempotent, requiredRoles },
       source: 'HTTP',
+      problem: explainNotOffered(parameters),
     },
     {
       hashDefinition: () => hashHttpTool(definition),

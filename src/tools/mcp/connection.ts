@@ -222,11 +222,11 @@ export class McpConnection {
   async #readTools(client: Client): Promise<number> {
     const list = await readToolList(client, this.#closing.signal, listServerSecrets(this.#definition));
     this.#tools = list.tools;
-    if (list.unsupported.length > 0) {
-      const fields = { ...this.#logFields(), tools: list.unsupported };
-      this.#network.logger.warn(fields, 'tools of an MCP server are left out: their schemas are too large or too deep');
+    if (list.notOffered.length > 0) {
+      const fields = { ...this.#logFields(), tools: list.notOffered };
+      this.#network.logger.warn(fields, 'tools of an MCP server are not offered to models: see Tool.problem');
     }
-    return list.left;
+    return list.leftOut;
   }
 
   #logFields() {

@@ -50,12 +50,13 @@ export function nameTool(server: string, tool: string, taken: ReadonlySet<string
 }
 
 function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool, connections: McpConnections): Tool {
-  const { description, isIdempotent, inputSchema: parameters } = tool;
+  const { description, isIdempotent, problem, inputSchema: parameters } = tool;
   const { timeoutMs, maxResultLength, requiresApproval, requiredRoles } = definition;
   return toolOf<Readonly<Record<string, unknown>>>(
     {
       ...{ name, description, parameters, timeoutMs, maxResultLength, requiresApproval, isIdempotent, requiredRoles },
       source: 'MCP',
+      problem,
     },
     {
       hashDefinition: () => hashMcpTool(definition, tool),

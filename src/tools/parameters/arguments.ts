@@ -3,9 +3,13 @@ import { maxJsonLength } from './schema-bounds.ts';
 /** The error for the model if `readArguments` returns null. */
 export const invalidArguments = `The arguments must be one JSON object of at most ${maxJsonLength} characters.`;
 
-/** Arguments as an object of bounded size; null if they are not one. */
+/**
+ * Arguments as an object of bounded size; null if they are not one. For a tool without arguments, models also write null, an
+ * empty text or an empty list.
+ */
 export function readArguments(args: unknown): Readonly<Record<string, unknown>> | null {
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) return null;
+  if (args === null || args === '' || (Array.isArray(args) && args.length === 0)) return {};
+  if (typeof args !== 'object' || Array.isArray(args)) return null;
   return JSON.stringify(args).length > maxJsonLength ? null : { ...args };
 }
 

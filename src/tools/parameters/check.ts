@@ -1,7 +1,8 @@
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { LRUCache } from 'lru-cache';
-import { countValues } from './arguments.ts';
+import { countValues, invalidArguments, readArguments } from './arguments.ts';
 import { writeCanonically } from './canonical-json.ts';
+import { coerceArguments } from './coerce.ts';
 import {
   compilePattern,
   compileWithinLimit,
@@ -17,8 +18,18 @@ import { countSubschemas, maxJsonLength, SchemaUnsupportedError } from './schema
  */
 const maxComparisons = 5_000_000;
 
-/** Says what is wrong with arguments, in a sentence for the model; null: they fit. */
-export type ArgumentCheck = (args: unknown) => string | null;
+/** The most rounds of changing arguments that nearly fit: Ajv tells of one thing that is wrong at a time. */
+const maxCoercions = 16;
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** Arguments that fit the schema, or why they do not, in a sentence for the model. */
+export type CheckedArguments = { readonly args: Arguments } | { readonly error: string };
+
+/**
+ * Checks arguments against a schema. Those that nearly fit are returned as they should have been: see coerceArguments.
+ */
+export type ArgumentCheck = (args: Arguments) => CheckedArguments;
 
 /** After so many schemas a new Ajv is created: an Ajv keeps parts of every schema that it has compiled. */
 const maxSchemas = 500;
@@ -85,8 +96,9 @@ export function compileParameters(
   try {
     const validate = compileWithinLimit(() => ajv.compile<unknown>(schema));
     const check: ArgumentCheck = (args) => {
-      if (countValues(args, maxComparisons / subschemas) === null) return tooLarge;
-      return matchInTime(() => (validate(args) ? null : describeErrors(validate.errors ?? [])));
+      if (countValues(args, maxComparisons / subschemas) === null) return { error: tooLarge };
+      const mayCoerce = countValues(args, maxComparisons / maxCoercions / subschemas) !== null;
+      return checkInTime(() => coerceUntilFit(args, validate, mayCoerce ? maxCoercions : 0));
     };
     checks.set(key, check);
     return check;
@@ -114,6 +126,14 @@ export function lazyCheck(parameters: Record<string, unknown>, onUnsupported: (w
   };
 }
 
+/** Why arguments do not fit a schema, for the model; null: they do, or the schema cannot be compiled. */
+export function explainMisfit(parameters: Record<string, unknown>, args: unknown): string | null {
+  const read = readArguments(args);
+  if (read === null) return invalidArguments;
+  const checked = compileLeniently(parameters, () => {})(read);
+  return 'error' in checked ? checked.error : null;
+}
+
 function compileLeniently(parameters: Record<string, unknown>, onUnsupported: (why: string) => void): ArgumentCheck {
   const key = `unsupported ${JSON.stringify(parameters)}`;
   const unsupported = checks.get(key);
@@ -123,7 +143,7 @@ function compileLeniently(parameters: Record<string, unknown>, onUnsupported: (w
   } catch (error) {
     if (!(error instanceof SchemaUnsupportedError)) throw error;
     onUnsupported(error.message);
-    const acceptAll: ArgumentCheck = () => null;
+    const acceptAll: ArgumentCheck = (args) => ({ args });
     checks.set(key, acceptAll);
     return acceptAll;
   }
@@ -131,13 +151,26 @@ function compileLeniently(parameters: Record<string, unknown>, onUnsupported: (w
 
 const tooLarge = 'The arguments are too large to be checked against the schema: send fewer or smaller ones.';
 
-function matchInTime(match: () => string | null): string | null {
+function checkInTime(check: () => CheckedArguments): CheckedArguments {
   try {
-    return matchWithinLimit(match);
+    return matchWithinLimit(check);
   } catch (error) {
-    if (error instanceof MatchTooLongError) return tooLarge;
+    if (error instanceof MatchTooLongError) return { error: tooLarge };
     throw error;
   }
+}
+
+function coerceUntilFit(args: Arguments, validate: ValidateFunction<unknown>, maxRounds: number): CheckedArguments {
+  if (validate(args)) return { args };
+  const error = describeErrors(validate.errors ?? []);
+  let coerced: unknown = args;
+  for (let round = 0; round < maxRounds; round++) {
+    coerced = coerceArguments(coerced, validate.errors ?? []);
+    if (typeof coerced !== 'object' || coerced === null) break;
+    if (validate(coerced)) return { args: { ...coerced } };
+  }
+  // What was sent is what the model is told of.
+  return { error };
 }
 
 function describeErrors(errors: readonly ErrorObject[]): string {

@@ -48,8 +48,11 @@ function count(node: unknown, root: unknown, through: readonly string[], depth: 
   return total;
 }
 
-/** The target of a reference: a JSON pointer (RFC 6901) into the same schema. */
-function followPointer(root: unknown, reference: string): unknown {
+/**
+ * The target of a reference: a JSON pointer (RFC 6901) into the same schema.
+ * @throws {SchemaUnsupportedError} when it points to nothing in it
+ */
+export function followPointer(root: unknown, reference: string): unknown {
   const unsupported = new SchemaUnsupportedError(`refers to ${reference.slice(0, 100)}, which is not in it`);
   if (reference === '#') return root;
   if (!reference.startsWith('#/')) throw unsupported;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { hashDefinition } from '../contract/definition-hash.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
+import { readArguments } from '../parameters/arguments.ts';
 
 /** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
 export interface BuiltInTool {
@@ -117,9 +118,9 @@ const maxResultLength = 20_000;
 export function wrapBuiltIn(tool: BuiltInTool): Tool {
   const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
   const { name, description, timeoutMs, requiresApproval, isIdempotent } = tool;
-  const check = (args: unknown) => {
-    const { error } = tool.schema.safeParse(args);
-    return error ? `The arguments do not fit the schema. ${z.prettifyError(error)}` : null;
+  const read = (args: unknown): { readonly args: unknown } | { readonly error: string } => {
+    const { error, data } = tool.schema.safeParse(readArguments(args) ?? args);
+    return error ? { error: `The arguments do not fit the schema. ${z.prettifyError(error)}` } : { args: data };
   };
   return {
     name,
@@ -129,15 +130,19 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
     isIdempotent,
     requiredRoles: [],
     source: 'BUILTIN',
+    problem: null,
     timeoutMs,
     maxResultLength,
     // Its name says what it does: another version of the server may describe its arguments in other words.
     hashDefinition: () => hashDefinition({ source: 'BUILTIN', name }),
-    check,
+    check(args) {
+      const checked = read(args);
+      return 'error' in checked ? checked.error : null;
+    },
     async call(args, context) {
-      const wrong = check(args);
-      if (wrong !== null) return { ok: false, error: wrong };
-      return { ok: true, result: await tool.run(args, context) };
+      const checked = read(args);
+      if ('error' in checked) return { ok: false, error: checked.error };
+      return { ok: true, result: await tool.run(checked.args, context) };
     },
   };
 }

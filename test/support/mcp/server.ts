@@ -61,7 +61,7 @@ export async function startMcpServer(tools: readonly TestTool[]): Promise<TestMc
       if (from === 0) mcp.lists += 1;
       const page = mcp.tools
         .slice(from, from + mcp.pageSize)
-        .map((tool) => ({ inputSchema: { type: 'object' }, ...tool }));
+        .map((tool) => ('inputSchema' in tool ? tool : { inputSchema: { type: 'object' }, ...tool }));
       const next = from + mcp.pageSize;
       // What a test lists may be against the protocol.
       return { tools: page, ...(next < mcp.tools.length ? { nextCursor: String(next) } : {}) } as never;
