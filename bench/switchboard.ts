@@ -51,6 +51,11 @@ export async function startSwitchboard(
       env: {
         DATA_DIR: dataDir,
         PORT: '0',
+        // One user sends all the load.
+        RATE_LIMIT_TURNS: '0',
+        RATE_LIMIT_MUTATIONS: '0',
+        MAX_TURNS_PER_USER: '0',
+        MAX_TURNS_PER_TENANT: '0',
         OPENAI_BASE_URL: harness.endpointUrl,
         MODEL: 'bench',
         ...harness.settings,

@@ -82,6 +82,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     openOperations,
+    mutationLimit: createRateLimit('changes', env.rateLimits.mutations, redis),
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
   const shared = { yoga, allowsOrigin, logger, onMasked };

@@ -7,6 +7,8 @@ import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
+import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
+import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { ConversationFeed } from '../log/conversation-feed.ts';
 import { AddressGuard } from '../outbound/guard.ts';
@@ -35,6 +37,10 @@ export interface Parts {
   /** Ends running checks of agents and direct tool calls. Resolves when the usage of the checks is stored. */
   endCalls(): Promise<void>;
 }
+
+/** Starts that wait for others of their conversation, and of their tenant: more are refused. */
+const maxWaitingStarts = 100;
+const maxWaitingStartsOfTenant = 1_000;
 
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 100_000 } as const;
 
@@ -106,6 +112,12 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes },
     historyTokens,
     turnLimit: limitOf('turns', env.rateLimits.turns),
+    openTurns: new ConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }),
+    startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
+    startsByTenant: new FairQueue('turns of your organisation', {
+      running: Math.max(1, Math.floor(stores.poolSize / 2)),
+      waiting: maxWaitingStartsOfTenant,
+    }),
     approvalTtlSeconds: env.approvalTtlSeconds,
   });
   await runs.start();

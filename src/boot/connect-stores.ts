@@ -17,6 +17,8 @@ export interface Stores {
   readonly databaseUrl: string;
   /** Whether the database is the embedded one, which no other instance can use. */
   readonly exclusive: boolean;
+  /** How many connections to the database are open at most. */
+  readonly poolSize: number;
   readonly config: ConfigurationCache;
   readonly keys: KeyRing;
   readonly redis: Redis | null;
@@ -54,7 +56,7 @@ export async function connectStores(
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
-  return { db, databaseUrl, exclusive, config, keys, redis };
+  return { db, databaseUrl, exclusive, poolSize, config, keys, redis };
 }
 
 async function openEmbedded(

@@ -67,6 +67,8 @@ export interface Env {
   /** Null: no limit. */
   readonly rateLimits: {
     readonly turns: Limits | null;
+    /** Of all mutations that start no turn. */
+    readonly mutations: Limits | null;
     readonly agentOperations: Limits | null;
     readonly agentTests: Limits | null;
     readonly speech: Limits | null;
@@ -87,6 +89,8 @@ export interface Env {
   readonly seedFile: string;
   /** The most model steps of one turn. */
   readonly maxSteps: number;
+  /** Turns that run at the same time in this process, of one user and of one tenant; null: no limit. */
+  readonly turnsAtOnce: { readonly user: number | null; readonly tenant: number | null };
   /** Events of one run, and bytes of text in them. */
   readonly maxRunEvents: number;
   readonly maxRunBytes: number;
@@ -151,6 +155,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     logLevel: read.LOG_LEVEL,
     rateLimits: {
       turns: read.RATE_LIMIT_TURNS ?? null,
+      mutations: read.RATE_LIMIT_MUTATIONS ?? null,
       agentOperations: read.RATE_LIMIT_AGENT_OPERATIONS ?? null,
       agentTests: read.RATE_LIMIT_AGENT_TESTS ?? null,
       speech: read.RATE_LIMIT_SPEECH ?? null,
@@ -165,6 +170,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     scenariosDir: read.SCENARIOS_DIR ?? null,
     seedFile: read.SEED_FILE,
     maxSteps: read.MAX_STEPS,
+    turnsAtOnce: { user: read.MAX_TURNS_PER_USER || null, tenant: read.MAX_TURNS_PER_TENANT || null },
     maxRunEvents: read.MAX_RUN_EVENTS,
     maxRunBytes: read.MAX_RUN_BYTES,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,

@@ -48,6 +48,12 @@ export class ConcurrencyLimit {
     this.#assertBelow(this.#bounds.user, this.#users.get(user), 'per user');
     this.#assertBelow(this.#bounds.tenant, this.#tenants.get(tenantId), 'per organisation');
     this.#assertBelow(this.#bounds.process, this.#size, 'on this server');
+    return this.add({ tenantId, userId });
+  }
+
+  /** Counts one more of the viewer's as `enter` does, but refuses nothing: for what has been promised before. */
+  add({ tenantId, userId }: Pick<Viewer, 'tenantId' | 'userId'>): Disposable {
+    const user = JSON.stringify([tenantId, userId]);
     const change = (by: 1 | -1) => {
       add(this.#users, user, by);
       add(this.#tenants, tenantId, by);

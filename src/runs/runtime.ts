@@ -8,6 +8,8 @@ import type { CallDecision } from '../engine/paused-turn.ts';
 import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelPort } from '../engine/ports.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
+import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
+import type { FairQueue } from '../limits/fair-queue.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import type { ConversationFeed } from '../log/conversation-feed.ts';
 import type { RunCursor } from '../log/cursor.ts';
@@ -42,6 +44,12 @@ export interface RunDependencies {
   readonly feed: ConversationFeed;
   /** How often a user may start a turn. */
   readonly turnLimit: RateLimit;
+  /** How many turns of a user and of a tenant may run at the same time. */
+  readonly openTurns: ConcurrencyLimit;
+  /** Starts of turns, by conversation: one at a time, before a connection to the database is taken. */
+  readonly startsByConversation: FairQueue;
+  /** Starts of turns, by tenant: no tenant takes all connections to the database. */
+  readonly startsByTenant: FairQueue;
   /** How long a run waits for a person, in seconds, before it is cancelled. */
   readonly approvalTtlSeconds: number;
   /** Whether no other process can use this database: then a run that is RUNNING at start was left by a dead process. */

@@ -96,6 +96,11 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     MODEL: 'test-model',
     MODELS_ALLOWED: '*',
     ENCRYPTION_KEYS: testKeys,
+    // Off, unless a test is about them.
+    RATE_LIMIT_TURNS: '0',
+    RATE_LIMIT_MUTATIONS: '0',
+    MAX_TURNS_PER_USER: '0',
+    MAX_TURNS_PER_TENANT: '0',
     ...options.env,
   });
   const logs: LogLine[] = [];

@@ -22,12 +22,20 @@ export interface SpawnedServer {
   readonly exited: Promise<unknown>;
 }
 
+/** The limits that are on by default are off, unless a test is about them. */
+const noLimits = {
+  RATE_LIMIT_TURNS: '0',
+  RATE_LIMIT_MUTATIONS: '0',
+  MAX_TURNS_PER_USER: '0',
+  MAX_TURNS_PER_TENANT: '0',
+};
+
 /** Starts a server on a data folder, and does not wait for it. */
 export function spawnServer(folder: string, env: Record<string, string>): SpawnedServer {
   const child = spawn(process.execPath, [main], {
     // Not the working folder of the tests: there may be a .env.
     cwd: folder,
-    env: { PATH: process.env.PATH, DATA_DIR: folder, PORT: '0', ...env },
+    env: { PATH: process.env.PATH, DATA_DIR: folder, PORT: '0', ...noLimits, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   // What nobody reads stops the writer in the end.

@@ -47,23 +47,7 @@ function openCounted(config = warm) {
   const statements: Statement[] = [];
   const opened = openDatabase({ url: database.url, poolSize: 5, onQuery: (statement) => statements.push(statement) });
   const { db } = opened;
-  const {
-    agents,
-    tools,
-    model,
-    feed,
-    logger,
-    limits,
-    sizeLimits,
-    historyTokens,
-    exclusive,
-    turnLimit,
-    approvalTtlSeconds,
-  } = app.app.runs;
-  const host = new RunScheduler({
-    ...{ db, model, feed, logger, tools, limits, sizeLimits, historyTokens, exclusive, turnLimit, approvalTtlSeconds },
-    agents: { ...agents, db, config },
-  });
+  const host = new RunScheduler({ ...app.app.runs, db, agents: { ...app.app.runs.agents, db, config } });
   return { host, statements, [Symbol.asyncDispose]: () => opened.close() };
 }
 

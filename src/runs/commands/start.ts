@@ -1,4 +1,4 @@
-import { ConflictError, RateLimitedError } from '../../api/errors.ts';
+import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
@@ -40,6 +40,14 @@ export function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown,
  * @param query what to load beside the row; the row alone is returned as it was written
  */
 export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
+  // Only the owner of a conversation waits for its line: whose it is has not been looked up yet.
+  const conversation = JSON.stringify([viewer.tenantId, viewer.userId, input.conversationId]);
+  return runtime.startsByConversation.run(conversation, () =>
+    runtime.startsByTenant.run(viewer.tenantId, () => startNow(viewer, runtime, input, query)),
+  );
+}
+
+async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
   const { agentId, onDisconnect, model, temperature, maxTokens } = input;
   const stored: StoredTurn = { agentId, onDisconnect, model, temperature, maxTokens, roles: [...viewer.roles] };
 
@@ -57,9 +65,8 @@ export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: Turn
   }
   if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
   const newTurn: NewTurn = { viewer, input, stored, turn };
-  const assumeIdle = conversation.runs.length === 0;
-  const fast = assumeIdle ? await tryStartFast(runtime, newTurn) : null;
-  const { run, created, openingMessage, superseded } = fast ?? (await startInTransaction(runtime, newTurn));
+  const started = await startWithinLimits(runtime, newTurn, conversation.runs);
+  const { run, created, openingMessage, superseded } = started;
 
   if (created && run.status === 'RUNNING') {
     runtime.launch({ viewer, run, stored, turn, openingMessage, resumed: null });
@@ -97,7 +104,9 @@ function blocking({ idempotencyKey }: TurnInput) {
 
 /** Reads all that a turn is compiled from, and whether a run is in its way; one statement. */
 async function loadConversation(viewer: Viewer, runtime: RunRuntime, input: TurnInput) {
-  const runs = { where: blocking(input), select: { id: true }, take: 1 };
+  const select = { id: true, idempotencyKey: true };
+  const orderBy = { number: 'asc' } as const;
+  const runs = { where: blocking(input), select, orderBy, take: maxUnfinished + 1 };
   const conversation = await runtime.db.conversation.findUnique({
     where: { id: input.conversationId },
     include: { ...conversationForTurn, runs },
@@ -133,37 +142,59 @@ interface Started {
 }
 
 /**
+ * Starts a turn, or attaches to the one that its key has started. A turn that the rows refuse is refused before a
+ * transaction begins, and a new one takes its rate-limit point before, too: a flood of starts costs no transaction. To
+ * attach is free, however often a client comes back.
+ * @param before the runs that were in the way when the conversation was read
+ */
+async function startWithinLimits(
+  runtime: RunRuntime,
+  newTurn: NewTurn,
+  before: readonly { readonly id: string; readonly idempotencyKey: string }[],
+): Promise<Started> {
+  const { viewer, input } = newTurn;
+  if (before.some((run) => run.idempotencyKey === input.idempotencyKey) || input.after > 0)
+    return startInTransaction(runtime, newTurn);
+  assertNotBusy(before, input);
+  using _slot = runtime.openTurns.enter(viewer);
+  await runtime.turnLimit.take(viewer);
+  let started: Started | null = null;
+  try {
+    started = before.length === 0 ? await tryStartFast(runtime, newTurn) : null;
+    started ??= await startInTransaction(runtime, newTurn);
+    return started;
+  } finally {
+    // Another request with the same key was faster, or something came in its way.
+    if (!started?.created) await runtime.turnLimit.giveBack(viewer);
+  }
+}
+
+/** @throws {ConflictError} if unfinished runs are in the way of a turn */
+function assertNotBusy(unfinished: readonly { readonly id: string }[], { ifBusy }: TurnInput): void {
+  const [blockingRun] = unfinished;
+  if (!blockingRun) return;
+  if (ifBusy === 'REJECT')
+    throw new ConflictError('The conversation is busy with another turn.', formatId('Run', blockingRun.id));
+  if (unfinished.length < maxUnfinished) return;
+  const message = `At most ${maxUnfinished} turns of a conversation may wait.`;
+  throw new ConflictError(message, formatId('Run', blockingRun.id));
+}
+
+/**
  * Starts a turn in one statement. Of two requests that both see an idle conversation, the unique indexes (one begun run,
  * one run for each key) let one through; for the other the statement fails as a whole.
- *
- * Consumes one rate-limit point, and refunds it if the turn was not started.
- * @returns null, with nothing written, if something is in its way or the viewer has no points left: the transaction
- *   finds out which
+ * @returns null, with nothing written, if something is in its way: the transaction finds out what
  */
 async function tryStartFast(runtime: RunRuntime, newTurn: NewTurn): Promise<Started | null> {
-  const { viewer, input } = newTurn;
-  if (input.after > 0 || !(await tryTakePoint(viewer, runtime))) return null;
+  const { input } = newTurn;
   let created: Awaited<ReturnType<typeof createRunFast>> = null;
   try {
     created = await createRunFast(runtime, newTurn);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-  } finally {
-    if (created === null) await runtime.turnLimit.giveBack(viewer);
   }
   if (created === null) return null;
   return { run: created.run, created: true, openingMessage: openingMessage(input, created.position), superseded: [] };
-}
-
-/** Takes a rate-limit point. False if there is none: attaching may still be free. */
-async function tryTakePoint(viewer: Viewer, runtime: RunRuntime): Promise<boolean> {
-  try {
-    await runtime.turnLimit.take(viewer);
-    return true;
-  } catch (error) {
-    if (error instanceof RateLimitedError) return false;
-    throw error;
-  }
 }
 
 function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Started> {
@@ -184,16 +215,8 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
     if (input.after > 0)
       throw badInput(['input', 'after'], 'must be 0 if the idempotencyKey has not started a turn yet');
     const blockingRun = related.at(0);
-    if (blockingRun && input.ifBusy === 'REJECT') {
-      throw new ConflictError('The conversation is busy with another turn.', formatId('Run', blockingRun.id));
-    }
-    if (blockingRun && related.length >= maxUnfinished) {
-      const message = `At most ${maxUnfinished} turns of a conversation may wait.`;
-      throw new ConflictError(message, formatId('Run', blockingRun.id));
-    }
+    assertNotBusy(related, input);
 
-    // Only now: attaching again costs nothing, however often a client comes back.
-    await runtime.turnLimit.take(viewer);
     const { run, message } = await createRun(tx, runtime, conversation, {
       ...newTurn,
       queued: blockingRun !== undefined,

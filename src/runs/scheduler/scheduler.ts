@@ -6,6 +6,8 @@ import type { Database } from '../../database/client.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { TurnLimits } from '../../engine/plan.ts';
 import type { ModelPort } from '../../engine/ports.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
+import type { FairQueue } from '../../limits/fair-queue.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { ConversationFeed } from '../../log/conversation-feed.ts';
 import type { RunCursor } from '../../log/cursor.ts';
@@ -44,6 +46,9 @@ export class RunScheduler implements RunRuntime {
   readonly historyTokens: number;
   readonly exclusive: boolean;
   readonly turnLimit: RateLimit;
+  readonly openTurns: ConcurrencyLimit;
+  readonly startsByConversation: FairQueue;
+  readonly startsByTenant: FairQueue;
   readonly approvalTtlSeconds: number;
   readonly feed: ConversationFeed;
   readonly instanceId = randomUUID();
@@ -65,6 +70,9 @@ export class RunScheduler implements RunRuntime {
     this.historyTokens = dependencies.historyTokens;
     this.exclusive = dependencies.exclusive;
     this.turnLimit = dependencies.turnLimit;
+    this.openTurns = dependencies.openTurns;
+    this.startsByConversation = dependencies.startsByConversation;
+    this.startsByTenant = dependencies.startsByTenant;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
     this.#jobs = new BackgroundJobs(dependencies.logger);
@@ -88,6 +96,8 @@ export class RunScheduler implements RunRuntime {
     const stopped = this.#closing ? new TurnAborted(interrupted) : null;
     const active = new RunningTurn(this, request, { stopped, release: (turn) => this.#release(turn) });
     this.running.set(active.run.id, active);
+    const open = this.openTurns.add(request.viewer);
+    void active.done.finally(() => open[Symbol.dispose]());
     return active;
   }
 

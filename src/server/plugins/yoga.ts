@@ -3,6 +3,7 @@ import { createYoga } from 'graphql-yoga';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
+import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { graphqlPath } from '../requests/path.ts';
 import { useAuthentication } from './authentication.ts';
@@ -15,6 +16,7 @@ import { useFastSubscribe } from './fast-subscribe.ts';
 import { useHttpStatus } from './http-status.ts';
 import { useNestingLimit } from './nesting-limit.ts';
 import { useOpenOperations } from './open-operations.ts';
+import { useMutationLimit } from './mutation-limit.ts';
 import { useOperationLog } from './operation-log.ts';
 import { usePersistedQueries } from './persisted-queries.ts';
 import { useRequestBodies } from './request-bodies.ts';
@@ -32,6 +34,8 @@ export function createGraphql(options: {
   ensureProvisioned: (viewer: Viewer) => Promise<void>;
   /** Every operation over HTTP counts against it until it finishes. */
   openOperations: ConcurrencyLimit;
+  /** How often a user may change something. */
+  mutationLimit: RateLimit;
 }) {
   return createYoga<RequestContext, object>({
     schema: options.schema,
@@ -50,6 +54,7 @@ export function createGraphql(options: {
       useOperationLog(),
       useEventStreams(),
       useCostLimit(),
+      useMutationLimit(options.mutationLimit),
       useFastSubscribe(),
     ],
     // useRequestBodies limits bodies by their type, and reads multipart ones itself.
