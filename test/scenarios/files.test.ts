@@ -158,7 +158,7 @@ describe('a scenario file', () => {
   ])('A scenario file with %s is refused; the message names the file and the position', (_what, content, says) => {
     const source = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
     expect(() => parse(source)).toThrow(says);
-    expect(() => parse(source)).toThrow('The scenario file the/file.yaml is wrong:\n  - ');
+    expect(() => parse(source)).toThrow('The scenario file the/file.yaml is invalid:\n  - ');
     expect(() => parse(source)).not.toThrow(/sk-0123456789/);
   });
 
@@ -338,7 +338,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
       expect(err).not.toMatch(/\n\s+at /);
     }
     expect((await scenarios(['import', join(folder, 'nowhere.yaml')])).err).toMatch(
-      /nowhere\.yaml is wrong:\n.*ENOENT/,
+      /nowhere\.yaml is invalid:\n.*ENOENT/,
     );
     expect(await readAll()).toEqual(before);
   });

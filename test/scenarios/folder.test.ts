@@ -179,7 +179,7 @@ test('A file that is wrong stops the start; the message names it, the position a
     return error.cause.message;
   };
   for (const [content, says] of [
-    ['version: [', /b-bad\.yaml is wrong:\n {2}- .*line 1/],
+    ['version: [', /b-bad\.yaml is invalid:\n {2}- .*line 1/],
     [
       '{"version": 1, "scenario": {"key": "k", "name": "n", "root": "x"}, "agents": []}',
       /b-bad\.yaml.*\n.*scenario\.root: "x"/,
