@@ -71,6 +71,20 @@ export class Child implements AsyncDisposable {
     return this.#output;
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Whether it still runs. */
+  get runs(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Ends it without asking. */
+  kill(): void {
+    this.#process.kill('SIGKILL');
+  }
+
   /** Calls a method in the child. @throws with what the child threw, or when it has exited */
   async call<Schema extends z.ZodType>(method: string, params: unknown, result: Schema): Promise<z.output<Schema>> {
     const call = ++this.#last;
@@ -93,7 +107,7 @@ export class Child implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null) this.#process.kill('SIGTERM');
+    if (this.runs) this.#process.kill('SIGTERM');
     await this.#exited;
   }
 

@@ -15,6 +15,9 @@ import type { Slot } from './turn-client.ts';
 export type DatabaseKind = 'embedded' | 'postgresql';
 
 export interface Switchboard extends System {
+  readonly address: URL;
+  /** An access token of a user, for a day. */
+  tokenOf(user: string): Promise<string>;
   /** Asks over HTTP, as a user. @throws on any error in the answer */
   ask<Schema extends z.ZodType>(
     user: string,
@@ -33,11 +36,16 @@ const answer = z.object({ data: z.unknown().optional(), errors: z.array(z.unknow
  * Starts Switchboard by its own main.ts, with a data folder or a database of its own that goes when it ends.
  * @param options.probe how its process is started, so that it can be asked what it costs
  * @param options.fill fills the database before it is served
+ * @param options.main another main.ts than that of this repository, e.g. of an earlier version
  */
 export async function startSwitchboard(
   kind: DatabaseKind,
-  harness: Harness,
-  options: { readonly probe: readonly string[]; readonly fill?: (databaseUrl: string) => Promise<void> },
+  harness: Pick<Harness, 'endpointUrl' | 'databaseUrl' | 'settings' | 'profileArguments'>,
+  options: {
+    readonly probe: readonly string[];
+    readonly fill?: (databaseUrl: string) => Promise<void>;
+    readonly main?: URL;
+  },
 ): Promise<Switchboard> {
   await using opening = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'switchboard-bench-'));
@@ -46,7 +54,7 @@ export async function startSwitchboard(
   if (options.fill) await fillDatabase(databaseUrl, dataDir, options.fill);
 
   const child = opening.use(
-    new Child(`switchboard (${kind})`, new URL('../src/main.ts', import.meta.url), {
+    new Child(`switchboard (${kind})`, options.main ?? new URL('../src/main.ts', import.meta.url), {
       cwd: dataDir,
       env: {
         DATA_DIR: dataDir,
@@ -88,6 +96,8 @@ export async function startSwitchboard(
   return {
     name: child.name,
     child,
+    address,
+    tokenOf,
     ask,
     async prepareSlots(turns) {
       const slots: Slot[] = [];
@@ -105,7 +115,10 @@ export async function startSwitchboard(
 }
 
 /** A new database on the server of DATABASE_URL, migrated, dropped in the end. */
-export async function createDatabase({ databaseUrl }: Harness, opening: AsyncDisposableStack): Promise<string> {
+export async function createDatabase(
+  { databaseUrl }: Pick<Harness, 'databaseUrl'>,
+  opening: AsyncDisposableStack,
+): Promise<string> {
   if (databaseUrl === null) throw new Error('DATABASE_URL is not set.');
   const name = `switchboard_bench_${crypto.randomUUID().replaceAll('-', '')}`;
   const administer = async (sql: string) => {

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+
+/** What attackers are told of their target. */
+export const attackTarget = z.object({
+  /** The address of the server, without a path. */
+  url: z.string(),
+  /** The tokens of ordinary users of one tenant, who are no admins. */
+  tokens: z.array(z.string()).min(4),
+  /** A fake provider that never stops, see flooding-provider.ts. */
+  providerUrl: z.string(),
+  /** How many messages of 100,000 characters the large conversation has. */
+  messages: z.int(),
+});
+export type AttackTarget = z.infer<typeof attackTarget>;
+
+/** An attack that runs until `signal` says so; `count` counts what it did, and what came of it. */
+export type Attack = (target: AttackTarget, signal: AbortSignal, count: (what: string) => void) => Promise<void>;
+
+const answer = z.object({ data: z.record(z.string(), z.unknown()).nullish(), errors: z.array(z.unknown()).optional() });
+
+/** Sends a document as one of the users. @returns its data; null if it was refused */
+export async function askAs(
+  { url, tokens }: AttackTarget,
+  user: number,
+  query: string,
+  variables: object,
+  signal: AbortSignal,
+): Promise<Record<string, unknown> | null> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${tokens[user]}` },
+    body: JSON.stringify({ query, variables }),
+    signal,
+  });
+  const { data, errors } = answer.parse(await response.json());
+  return errors ? null : (data ?? null);
+}
+
+const withId = z.object({ id: z.string() });
+
+/** As `askAs`, for a mutation that returns something with an id. @throws if it was refused */
+export async function makeAs(
+  target: AttackTarget,
+  user: number,
+  field: string,
+  type: string,
+  input: object,
+  signal: AbortSignal,
+): Promise<string> {
+  const document = `mutation ($input: ${type}) { ${field}(input: $input) { id } }`;
+  const data = await askAs(target, user, document, { input }, signal);
+  if (data === null) throw new Error(`${field} was refused.`);
+  return withId.parse(data[field]).id;
+}

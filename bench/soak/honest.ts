@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import { writeAsk } from '../answer.ts';
+import type { Switchboard } from '../switchboard.ts';
+import { TurnClient } from '../turn-client.ts';
+
+/** What honest users do, each timed by itself. */
+export const actions = ['turn: first token', 'turn: to its end', 'list', 'socket', '/health'] as const;
+export type Action = (typeof actions)[number];
+
+/** What honest users saw in one phase of the soak. */
+export interface Experience {
+  /** Milliseconds of each action that worked. */
+  readonly times: Map<Action, number[]>;
+  readonly failures: string[];
+}
+
+const turn = { tokens: 20, perSecond: 40 };
+/** How long a user waits for anything, in milliseconds. */
+const maxWaitMs = 15_000;
+/** From one action of a user to the next. Fewer turns than any limit allows: about 20 a minute. */
+const pauseMs = 400;
+const created = z.object({ createConversation: z.object({ id: z.string() }) });
+const listed = z.object({ conversations: z.object({ edges: z.array(z.unknown()) }) });
+const listDocument = '{ conversations(first: 20) { edges { node { id title lastMessage { preview } } } } }';
+
+/** Users who talk, list and connect, each one action after the other, until `signal` says so. */
+export async function runHonestUsers(target: Switchboard, count: number, signal: AbortSignal): Promise<Experience> {
+  const experience: Experience = { times: new Map(actions.map((action) => [action, []])), failures: [] };
+  const measure = async (action: Action, work: () => Promise<unknown>) => {
+    const start = performance.now();
+    try {
+      await Promise.race([work(), failAfter(maxWaitMs)]);
+      experience.times.get(action)?.push(performance.now() - start);
+    } catch (error) {
+      if (!signal.aborted) experience.failures.push(`${action}: ${String(error).slice(0, 200)}`);
+    }
+    await sleep(pauseMs);
+  };
+  const live = async (name: string) => {
+    while (!signal.aborted && target.child.runs) {
+      await measure('/health', async () => {
+        const response = await fetch(new URL('/health', target.address));
+        await response.text();
+        if (!response.ok) throw new Error(`/health is ${response.status}`);
+      });
+      await measure('list', () => target.ask(name, listDocument, {}, listed));
+      await measure('socket', () => openSocket(target, name));
+      await talk(target, name, experience, signal);
+      await sleep(pauseMs);
+    }
+  };
+  await Promise.all(Array.from({ length: count }, (_none, index) => live(`honest-${index}`)));
+  return experience;
+}
+
+/** A turn in a new conversation, every token of which is checked. */
+async function talk(target: Switchboard, name: string, experience: Experience, signal: AbortSignal): Promise<void> {
+  let socket: TurnClient | null = null;
+  try {
+    const create = target.ask(name, 'mutation { createConversation { id } }', {}, created);
+    const { createConversation } = await Promise.race([create, failAfter(maxWaitMs)]);
+    const url = `ws://${target.address.host}/graphql`;
+    const token = await target.tokenOf(name);
+    const slot = { protocol: 'graphql', url, token, conversationId: createConversation.id } as const;
+    const client = await Promise.race([TurnClient.connect(slot), failAfter(maxWaitMs)]);
+    socket = client;
+    const seen = await Promise.race([client.run(turn), failAfter(maxWaitMs)]);
+    experience.times.get('turn: first token')?.push(seen.firstTokenMs);
+    experience.times.get('turn: to its end')?.push(seen.totalMs);
+  } catch (error) {
+    if (!signal.aborted) experience.failures.push(`turn (${writeAsk(turn)}): ${String(error).slice(0, 200)}`);
+  } finally {
+    socket?.close();
+  }
+}
+
+async function openSocket(target: Switchboard, name: string): Promise<void> {
+  const socket = new WebSocket(`ws://${target.address.host}/graphql`, 'graphql-transport-ws');
+  try {
+    await once(socket, 'open');
+    const acknowledged = once(socket, 'message');
+    const authorization = `Bearer ${await target.tokenOf(name)}`;
+    socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
+    const [message] = await acknowledged;
+    if (!String(message).includes('connection_ack')) throw new Error(String(message));
+  } finally {
+    socket.terminate();
+  }
+}
+
+async function failAfter(milliseconds: number): Promise<never> {
+  await sleep(milliseconds, undefined, { ref: false });
+  throw new Error(`nothing after ${milliseconds / 1_000} s`);
+}
