@@ -326,7 +326,7 @@ export const streams: readonly FieldStream[] = [
     { contentType: 'application/json' },
   ),
   chat(
-    'P10 one JSON answer with a call, labelled as a stream',
+    'P10 one JSON answer that holds a call, labelled as a stream',
     [
       JSON.stringify({
         choices: [
