@@ -71,6 +71,7 @@ async function take(request: IncomingMessage, response: ServerResponse) {
       })),
     });
   } else if (method === 'tools/call') reply({ content: [{ type: 'text', text: `done ${params.name}` }] });
+  else if (method === 'ping') reply({});
   else response.writeHead(202).end();
 }
 
@@ -367,3 +368,19 @@ describe('a secret in an answer', () => {
     expect(outcome).not.toContain(secret);
   });
 });
+
+test.each([400, 401, 404, 500, 503])(
+  'After a restart of an MCP server that says %i to unknown sessions, it is initialised anew and the call made once',
+  async (status) => {
+    ordinary.tools = [{ name: 'greet' }];
+    ordinary.unknownSessionStatus = status;
+    const { name } = await connect([], undefined, ordinary.url);
+    expect(await call(`${name}_greet`)).toMatchObject({ ok: true });
+    await ordinary.kill();
+    await ordinary.revive();
+    ordinary.calls.length = 0;
+    expect(await call(`${name}_greet`)).toMatchObject({ ok: true, error: null });
+    expect(ordinary.calls).toHaveLength(1);
+    ordinary.unknownSessionStatus = 404;
+  },
+);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { listServerSecrets, type McpDefinition } from './config.ts';
-import { describeProblem, sessionIsGone } from './failures.ts';
+import { describeProblem, maySayUnknownSession } from './failures.ts';
 import { type ListedTool, readToolList } from './list.ts';
 import { closeClient, createTransport, type McpNetwork } from './transport.ts';
 
@@ -210,7 +210,7 @@ export class McpConnection {
       } catch (error) {
         this.logFailure(error, 'reading the tools of an MCP server again failed');
         this.#listIsOld = true;
-        if (sessionIsGone(error)) this.giveUp(client);
+        if (maySayUnknownSession(error)) this.giveUp(client);
       }
       if (!this.#listIsOld || this.#client !== client) continue;
       await sleep(pauseMs, null, { ref: false, signal: this.#closing.signal });

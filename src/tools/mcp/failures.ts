@@ -60,9 +60,24 @@ function readRefusal({ code = 0, message }: StreamableHTTPError): string | null 
   return `The MCP server of the tool answered with status ${code}.`;
 }
 
-/** Whether a server has refused a request because it does not know the session any more: it has not looked at it. */
+/** Whether a server has refused a request because it does not know the session any more: it has not begun the request. */
 export function sessionIsGone(error: unknown): boolean {
   return error instanceof StreamableHTTPError && error.code === 404;
+}
+
+/**
+ * Whether a refusal may mean that the server does not know the session any more. The protocol says 404 (MCP 2025-06-18,
+ * "Session Management"); servers that were restarted also say 400, 401, 500 or 503.
+ */
+export function maySayUnknownSession(error: unknown): error is StreamableHTTPError {
+  return error instanceof StreamableHTTPError && [400, 401, 404, 500, 503].includes(error.code ?? 0);
+}
+
+/** Whether two requests were refused in the same words, apart from their ids: then it is not because of what they ask. */
+export function isSameRefusal(one: unknown, other: unknown): boolean {
+  if (!(one instanceof StreamableHTTPError && other instanceof StreamableHTTPError)) return false;
+  const words = ({ message }: Error) => message.replace(/"id"\s*:\s*("[^"]*"|\d+|null)/g, '');
+  return one.code === other.code && words(one) === words(other);
 }
 
 /**

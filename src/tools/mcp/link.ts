@@ -1,3 +1,4 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { RateLimitedError } from '../../api/errors.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { raceAbort } from '../../engine/abort.ts';
@@ -6,10 +7,13 @@ import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { createCallLimit } from './call-limit.ts';
 import { listServerSecrets, type McpDefinition } from './config.ts';
 import { McpConnection, type McpStatus } from './connection.ts';
-import { isOfOneRequest, readServerError, sessionIsGone } from './failures.ts';
+import { isOfOneRequest, isSameRefusal, maySayUnknownSession, readServerError, sessionIsGone } from './failures.ts';
 import type { ListedTool } from './list.ts';
 import { callResult, readCallResult } from './result.ts';
 import type { McpNetwork } from './transport.ts';
+
+/** How long a server is asked whether it still knows the session. */
+const pingTimeoutMs = 2_000;
 
 /** Who calls a tool, and within which bounds. */
 interface CallOptions {
@@ -75,10 +79,8 @@ export class McpLink {
     }
     try {
       const wasConnected = this.#connection.status === 'CONNECTED';
-      const outcome = await this.#callOnce(call, options);
-      // The server has forgotten the session, and has not begun the call.
-      if (outcome === null && wasConnected) return (await this.#callOnce(call, options)) ?? failed;
-      return outcome ?? failed;
+      const outcome = await this.#callOnce(call, options, wasConnected);
+      return outcome ?? (await this.#callOnce(call, options, false)) ?? failed;
     } finally {
       entry[Symbol.dispose]();
       this.#connection.touch();
@@ -104,13 +106,32 @@ export class McpLink {
     await this.#connection.close();
   }
 
-  /** @returns null if the server did not know the session: it has not begun the call */
+  /**
+   * Whether the server refused a call because it does not know the session: it has not begun the call then. A status that
+   * may mean something else does so only if a ping is refused in the same words.
+   */
+  async #isSessionGone(client: Client, error: unknown): Promise<boolean> {
+    if (sessionIsGone(error)) return true;
+    if (!maySayUnknownSession(error)) return false;
+    try {
+      await client.ping({ timeout: pingTimeoutMs });
+      return false;
+    } catch (pingError) {
+      return isSameRefusal(error, pingError);
+    }
+  }
+
+  /**
+   * @param mayRepeat whether the caller can repeat the call over a new session
+   * @returns null if the server did not know the session: it has not begun the call
+   */
   async #callOnce(
     { name, arguments: args, meta }: ToolCallParams,
     { signal, timeoutMs, maxResultLength }: CallOptions,
+    mayRepeat: boolean,
   ): Promise<ToolOutcome | null> {
     const connection = this.#connection;
-    let client: Awaited<ReturnType<McpConnection['connect']>>;
+    let client: Client;
     try {
       client = await raceAbort(connection.connect(), signal);
     } catch (error) {
@@ -130,8 +151,9 @@ export class McpLink {
     } catch (error) {
       if (signal.aborted) throw error;
       // Others may be waiting for answers over the same connection: it is not closed because one request failed.
-      if (!isOfOneRequest(error)) connection.giveUp(client);
-      if (sessionIsGone(error)) return null;
+      const isGone = mayRepeat && (await this.#isSessionGone(client, error));
+      if (isGone || !isOfOneRequest(error)) connection.giveUp(client);
+      if (isGone) return null;
       const said = readServerError(error);
       if (said !== null) return { ok: false, error: said };
       connection.logFailure(error, 'an MCP server was lost during a call');

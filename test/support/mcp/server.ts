@@ -34,6 +34,8 @@ export interface TestMcpServer extends AsyncDisposable {
   onCall: (call: ReceivedCall) => unknown;
   /** Headers that a request must have; others are answered with 401. */
   requiredHeaders: Readonly<Record<string, string>>;
+  /** The status for requests of a session that it does not know. */
+  unknownSessionStatus: number;
   readonly calls: ReceivedCall[];
   /** How often the list was read: first pages. */
   lists: number;
@@ -88,7 +90,8 @@ export async function startMcpServer(tools: readonly TestTool[]): Promise<TestMc
     if (wrong) return void response.writeHead(401).end('You are not welcome, sk-echo-of-a-secret.');
     const id = request.headers['mcp-session-id'];
     const known = typeof id === 'string' ? sessions.get(id) : undefined;
-    if (typeof id === 'string' && !known) return void response.writeHead(404).end('No such session.');
+    if (typeof id === 'string' && !known)
+      return void response.writeHead(mcp.unknownSessionStatus).end('No such session.');
     await (known?.transport ?? (await openSession())).handleRequest(request, response);
   });
   const listen = (port: number) => new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
@@ -102,6 +105,7 @@ export async function startMcpServer(tools: readonly TestTool[]): Promise<TestMc
     pageSize: Number.POSITIVE_INFINITY,
     onCall: () => ({ content: [{ type: 'text', text: 'Done.' }] }),
     requiredHeaders: {},
+    unknownSessionStatus: 404,
     calls: [],
     lists: 0,
     requests: 0,
