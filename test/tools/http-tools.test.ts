@@ -478,7 +478,7 @@ describe('whole numbers that JavaScript cannot hold', () => {
     const edited = { runId, toolCallId: 'c2', approve: true, arguments: `{"id": ${big}}` };
     const refused = await tryDecide(app, user, edited);
     expect(refused.errors[0]).toMatchObject({
-      message: `arguments must not hold the number ${big}, which cannot be kept exactly: give it as text.`,
+      message: `arguments must not hold the number ${big}, which cannot be stored exactly: write it as text.`,
       extensions: { code: 'BAD_USER_INPUT', path: ['arguments'] },
     });
     expect(shop.received).toEqual([]);
