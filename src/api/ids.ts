@@ -1,7 +1,7 @@
 import { BadUserInputError } from './errors.ts';
 
 /** The prefix of each kind of id: opaque to clients, typed to people. */
-export const idPrefixes = {
+const idPrefixes = {
   Conversation: 'conv',
   Message: 'msg',
   Run: 'run',

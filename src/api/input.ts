@@ -30,7 +30,7 @@ export function badInput(path: InputPath, what: string): BadUserInputError {
 }
 
 /** How many characters (code points, as PostgreSQL's char_length counts them) a well-formed text has. */
-export function countCharacters(value: string): number {
+function countCharacters(value: string): number {
   let count = 0;
   for (const _ of value) count += 1;
   return count;

@@ -4,7 +4,7 @@ import type { Limits } from './limits.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
 /** How access tokens are checked. */
-export type TokenRules =
+type TokenRules =
   | { readonly kind: 'development' }
   | ({ readonly kind: 'secret'; readonly secret: string } & TokenClaims)
   | ({ readonly kind: 'jwks'; readonly url: string } & TokenClaims);

@@ -16,7 +16,7 @@ export interface RateLimit {
 }
 
 /** Something that may be done as often as one likes. */
-export const noLimit: RateLimit = { take: () => Promise.resolve(), giveBack: () => Promise.resolve() };
+const noLimit: RateLimit = { take: () => Promise.resolve(), giveBack: () => Promise.resolve() };
 
 /**
  * A limit per user of a tenant, and per tenant.

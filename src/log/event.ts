@@ -2,7 +2,7 @@ import type { TurnToolCall } from '../engine/events.ts';
 import type { Failure } from '../engine/ports.ts';
 
 /** A routing decision as it is stored; agents are row ids. */
-export interface RoutingDecided {
+interface RoutingDecided {
   readonly rootAgentId: string | null;
   readonly selectedAgentIds: string[];
   readonly selectedTools: string[];
