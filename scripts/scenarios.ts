@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { ProviderRules } from '../src/agents/providers/defaults.ts';
 import { NotFoundError } from '../src/api/errors.ts';
 import type { Env } from '../src/config/env.ts';
-import { AddressGuard } from '../src/outbound/guard.ts';
+import { AddressGuard } from '../src/outbound/address-guard.ts';
 import { exportScenario } from '../src/scenarios/files/export.ts';
 import { formatScenarioFile, type ScenarioFile, ScenarioFileError } from '../src/scenarios/files/format.ts';
 import { type ImportReport, importScenarios } from '../src/scenarios/files/import.ts';

@@ -11,7 +11,7 @@ import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { ConversationFeed } from '../log/conversation-feed.ts';
-import { AddressGuard } from '../outbound/guard.ts';
+import { AddressGuard } from '../outbound/address-guard.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
 import { ScenarioFileError } from '../scenarios/files/format.ts';

@@ -5,7 +5,7 @@ import { nameLlmProvider } from '../agents/providers/validate.ts';
 import type { Env } from '../config/env.ts';
 import { demoModelName, startDemoModel } from '../demo/demo.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
-import type { AddressGuard } from '../outbound/guard.ts';
+import type { AddressGuard } from '../outbound/address-guard.ts';
 import { findContextTokens } from '../providers/llm/context-windows.ts';
 import { createOpenAiModel } from '../providers/llm/openai.ts';
 

@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
-import type { AddressGuard } from './guard.ts';
+import type { AddressGuard } from './address-guard.ts';
 
 /** How long a connection may take to be established, in milliseconds. */
 const connectTimeoutMs = 10_000;

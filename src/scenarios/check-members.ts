@@ -4,7 +4,7 @@ import { formatId, parseId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
-import { findGraphProblems } from './graph.ts';
+import { findGraphProblems } from './check-graph.ts';
 import type { ScenarioInput } from './input.ts';
 import type { StoredGraph } from './write-graph.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { list, text } from '../api/input.ts';
-import { findGraphProblems, type GraphProblem } from '../scenarios/graph.ts';
+import { findGraphProblems, type GraphProblem } from '../scenarios/check-graph.ts';
 
 const toolName = z
   .string()

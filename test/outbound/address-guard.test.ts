@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { AddressGuard, AddressRefusedError } from '../../src/outbound/address-guard.ts';
 import { createDial } from '../../src/outbound/dial.ts';
-import { AddressGuard, AddressRefusedError } from '../../src/outbound/guard.ts';
 import type { Resolve } from '../../src/outbound/resolve-names.ts';
 
 /** A listener that nobody may reach: it counts connections, not only requests. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
+import { AddressGuard } from '../../src/outbound/address-guard.ts';
 import { createDial } from '../../src/outbound/dial.ts';
-import { AddressGuard } from '../../src/outbound/guard.ts';
 import { readResponse } from '../../src/outbound/read-response.ts';
 
 /** A server that ends with the test. */

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { AddressGuard } from '../../src/outbound/guard.ts';
+import { AddressGuard } from '../../src/outbound/address-guard.ts';
 import { createNameResolver } from '../../src/outbound/resolve-names.ts';
 
 /** A server of names: `answer` gives the response to a question of type 1 (A) or 28 (AAAA); null: it is silent. */

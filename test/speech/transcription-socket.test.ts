@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { startModelServer } from '../../src/demo/server.ts';
-import { AddressGuard } from '../../src/outbound/guard.ts';
+import { AddressGuard } from '../../src/outbound/address-guard.ts';
 import type { TranscriptionEndpoint } from '../../src/providers/llm/endpoints.ts';
 import { transcribeBySocket } from '../../src/providers/speech/transcription-socket.ts';
 import { readWav } from '../../src/providers/speech/wav.ts';

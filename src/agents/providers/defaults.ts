@@ -1,5 +1,5 @@
 import type { ModelEndpoint } from '../../engine/ports.ts';
-import type { AddressGuard } from '../../outbound/guard.ts';
+import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { SpeechEndpoint, TranscriptionEndpoint } from '../../providers/llm/endpoints.ts';
 import type { LlmConfig, SttConfig, TtsConfig } from './config.ts';
 

@@ -1,6 +1,6 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { ModelError, type ModelProblem } from '../../engine/ports.ts';
-import { AddressRefusedError } from '../../outbound/guard.ts';
+import { AddressRefusedError } from '../../outbound/address-guard.ts';
 import { readContextWindow } from './context-overflow.ts';
 import { type ProviderErrorBody, readErrorValue } from './error-body.ts';
 import { readRetryHeader, readRetryHint } from './retry-after.ts';

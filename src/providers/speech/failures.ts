@@ -1,5 +1,5 @@
 import { ProviderError, type ProviderProblem } from '../../api/errors.ts';
-import { AddressRefusedError } from '../../outbound/guard.ts';
+import { AddressRefusedError } from '../../outbound/address-guard.ts';
 import { describeCause } from '../llm/failures.ts';
 
 /** What providers of speech are called in messages. */

@@ -1,4 +1,4 @@
-import type { AddressGuard } from '../../outbound/guard.ts';
+import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { TranscriptionEndpoint } from '../llm/endpoints.ts';
 import { failureOfSpeechConnection } from './failures.ts';
 import type { Transcription, TranscriptionLimits } from './transcription.ts';

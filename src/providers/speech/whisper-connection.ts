@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { WebSocket } from 'ws';
-import type { AddressGuard } from '../../outbound/guard.ts';
+import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { TranscriptionEndpoint } from '../llm/endpoints.ts';
 import { badSpeechAnswer, failureOfSpeechStatus, speechTimeout } from './failures.ts';
 import { addressOf, keyHeaders } from './request.ts';

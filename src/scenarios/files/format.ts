@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { providerInputs } from '../../agents/providers/input.ts';
 import { list, text } from '../../api/input.ts';
 import { readYaml } from '../../api/yaml.ts';
-import { findGraphProblems } from '../graph.ts';
+import { findGraphProblems } from '../check-graph.ts';
 import { scenarioParts } from '../input.ts';
 
 const { key, name, description, projectId, guardrails, members, handoffs } = scenarioParts;

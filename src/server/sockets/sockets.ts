@@ -8,8 +8,8 @@ import { type AllowsOrigin, forbiddenOrigin } from '../requests/origins.ts';
 import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
 import { respondErrorAndClose } from '../requests/respond.ts';
 import { SocketChannel, SocketClosedError } from './channel.ts';
+import { createRefusalCount } from './count-refusals.ts';
 import { createProtocol, type ProtocolConfig } from './protocol.ts';
-import { createRefusalCount } from './refusals.ts';
 import { type SocketLimits, SocketSession } from './session.ts';
 import { type UnauthenticatedBounds, UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { ToolOutcome } from '../../engine/ports.ts';
-import { AddressRefusedError } from '../../outbound/guard.ts';
+import { AddressRefusedError } from '../../outbound/address-guard.ts';
 import { callerHeaders, callerOf } from '../contract/caller.ts';
 import { listSecretValues } from '../contract/redact.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';

@@ -1,7 +1,7 @@
 import { StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ErrorCode, McpError } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
-import { AddressRefusedError } from '../../outbound/guard.ts';
+import { AddressRefusedError } from '../../outbound/address-guard.ts';
 
 /** Longer bodies of refusals are not looked into. */
 const maxRefusalLength = 65_536;

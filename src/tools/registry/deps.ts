@@ -3,7 +3,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Database, Db } from '../../database/client.ts';
 import type { ConfigurationCache } from '../../database/configuration-cache.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
-import type { AddressGuard } from '../../outbound/guard.ts';
+import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { KeyRing } from '../../secrets/key-ring.ts';
 import type { OperatorTools } from './tools-file.ts';
 
