@@ -8,7 +8,7 @@ import { TurnClient } from '../turn-client.ts';
 
 /** What honest users do, each timed by itself. */
 export const actions = ['turn: first token', 'turn: to its end', 'list', 'socket', '/health'] as const;
-export type Action = (typeof actions)[number];
+type Action = (typeof actions)[number];
 
 /** What honest users saw in one phase of the soak. */
 export interface Experience {

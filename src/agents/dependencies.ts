@@ -12,7 +12,7 @@ import type { ProviderRules } from './providers/defaults.ts';
  * What refers to agents in nouns that are built on top of them, so that an agent can be deleted. The nouns above
  * implement it and boot/ connects them: agents/ does not know their tables.
  */
-export interface AgentReferences {
+interface AgentReferences {
   /**
    * In the transaction that deletes the agent.
    * @throws {ConflictError} naming what cannot do without the agent

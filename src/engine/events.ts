@@ -14,7 +14,7 @@ export const callStatuses = [
 export type CallStatus = (typeof callStatuses)[number];
 
 /** Why the model stopped writing a message. */
-export const finishReasons = ['STOP', 'LENGTH', 'FILTERED', 'CANCELLED', 'ERROR'] as const;
+const finishReasons = ['STOP', 'LENGTH', 'FILTERED', 'CANCELLED', 'ERROR'] as const;
 export type FinishReason = (typeof finishReasons)[number];
 
 /** A tool call as it stood when the event happened. */
@@ -38,7 +38,7 @@ export interface TurnToolCall {
 }
 
 /** How many tokens a model call took, for the ledger. */
-export interface TurnModelCall {
+interface TurnModelCall {
   readonly step: number;
   readonly agentId: string;
   readonly model: string;

@@ -4,7 +4,7 @@ import { estimateHistory, estimateOverhead, estimateTokens } from './tokens.ts';
 import { cutAnswer } from './tool-result.ts';
 
 /** The context window that is assumed if neither the agent nor its provider's preset says how large it is. */
-export const defaultContextTokens = 32_000;
+const defaultContextTokens = 32_000;
 
 /** Tokens that are left for the answer if nobody has set a limit; at most a quarter of the window. */
 const answerTokens = 4_096;

@@ -29,7 +29,7 @@ export interface PastCall {
 }
 
 /** A stored handoff. */
-export interface PastHandoff {
+interface PastHandoff {
   readonly callId: string;
   readonly step: number;
   readonly toolName: string;

@@ -93,7 +93,7 @@ const pauseState = z.object({
 });
 
 /** An agent of a run that waits, as it was when the run began, without its key. */
-export interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
+interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
   readonly endpoint: FrozenEndpoint;
 }
 

@@ -10,8 +10,7 @@ export const unfinishedStatuses = ['QUEUED', 'RUNNING', 'REQUIRES_ACTION'] as co
 export const begunStatuses = ['RUNNING', 'REQUIRES_ACTION'] as const satisfies readonly RunStatus[];
 
 /** The run has ended. Its row does not change any more. */
-export const terminalStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'] as const satisfies readonly RunStatus[];
-export type TerminalStatus = (typeof terminalStatuses)[number];
+const terminalStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'] as const satisfies readonly RunStatus[];
 
 /** Whether a run has ended. */
 export function hasEnded({ status }: { readonly status: RunStatus }): boolean {

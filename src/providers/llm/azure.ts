@@ -1,5 +1,5 @@
 /** Stands in a path for the model's name: a turn may be given another model than its agent's. */
-export const modelInPath = '{model}';
+const modelInPath = '{model}';
 
 /** What a configuration says of its address at Azure. */
 interface AzureChoice {

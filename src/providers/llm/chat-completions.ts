@@ -5,7 +5,7 @@ import { findReport } from './error-body.ts';
 import { brokenOff, failedAnswer, failureOfReport, malformedAnswer, refusal } from './failures.ts';
 import { type AnswerEnd, readFinishReason } from './finish-reason.ts';
 import type { StepAccumulator, StepReader } from './step.ts';
-import { findChatUsage, readChatUsage } from './usage.ts';
+import { findChatUsage, readUsage } from './usage.ts';
 
 /** What a reader is told about its request. */
 export interface ReaderContext {
@@ -95,7 +95,7 @@ export class ChatCompletionsReader implements StepReader {
     const message = this.#state.fields;
     const extras = this.#calls.extras;
     const state = message === undefined && extras === null ? {} : { state: { message: message ?? {}, calls: extras } };
-    this.#out.finish({ isCut: end === 'cut', calls: this.#calls.calls, usage: readChatUsage(this.#usage), ...state });
+    this.#out.finish({ isCut: end === 'cut', calls: this.#calls.calls, usage: readUsage(this.#usage), ...state });
   }
 
   /** Once per token, so it checks by hand, without a schema. @returns whether there was a part of the answer in it */

@@ -1,4 +1,4 @@
-import { isRecord, parseJson } from '../../engine/json.ts';
+import { isRecord } from '../../engine/json.ts';
 
 /** What a provider said about an error. Only its meaning is passed on to users, never its words. */
 export interface ProviderErrorBody {
@@ -20,18 +20,13 @@ const maxMessageLength = 2_000;
 
 type Data = Readonly<Record<string, unknown>>;
 
-/**
- * Reads the body of an error in any of the forms that providers use: `{error: {…}}`, `{error: "…"}`, `{object: "error"}`
- * (vLLM), `[{error: {…}}]` (Gemini), `{detail: …}` (FastAPI), `{message, code}`, `{errors: […]}`, or plain text.
- */
-export function readErrorBody(text: string): ProviderErrorBody {
-  const value = parseJson(text);
-  return value === undefined ? { ...nothing, message: text.slice(0, maxMessageLength) } : readErrorValue(value);
-}
-
 const nothing = { code: '', type: '', param: '', status: null, isReport: false } as const;
 
-/** As `readErrorBody`, of a parsed value. */
+/**
+ * Reads the parsed body of an error in any of the forms that providers use: `{error: {…}}`, `{error: "…"}`,
+ * `{object: "error"}` (vLLM), `[{error: {…}}]` (Gemini), `{detail: …}` (FastAPI), `{message, code}`, `{errors: […]}`, or
+ * plain text.
+ */
 export function readErrorValue(value: unknown): ProviderErrorBody {
   if (typeof value === 'string')
     return { ...nothing, message: value.slice(0, maxMessageLength), isReport: value !== '' };

@@ -3,7 +3,7 @@ import { capTokens, isTokenLimit } from './turn-settings.ts';
 type Options = Readonly<Record<string, unknown>>;
 
 /** The maximum number of tokens of an answer that the operator pays for. */
-export const maxOperatorTokens = 32_000;
+const maxOperatorTokens = 32_000;
 
 /**
  * The options that an agent may have if it uses the operator's key: they change how a model answers, and not what it may

@@ -11,7 +11,7 @@ import { findQuirks, type Quirks } from './quirks.ts';
 const minOutputTokens = 16;
 
 /** What makes OpenAI send its reasoning along, encrypted: nothing is stored there, so it has to come back with the calls. */
-export const encryptedReasoning = 'reasoning.encrypted_content';
+const encryptedReasoning = 'reasoning.encrypted_content';
 
 /** The body of a streamed response. Nothing is stored at the provider: the history is ours. */
 export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.ResponseCreateParamsStreaming {

@@ -5,7 +5,7 @@ import { brokenOff, failedAnswer, failureOfReport, malformedAnswer, refusal } fr
 import { type AnswerEnd, readFinishReason } from './finish-reason.ts';
 import { ResponseItems } from './response-items.ts';
 import type { StepAccumulator, StepReader } from './step.ts';
-import { readResponseUsage } from './usage.ts';
+import { readUsage } from './usage.ts';
 
 type Data = Readonly<Record<string, unknown>>;
 
@@ -104,7 +104,7 @@ export class ResponsesReader implements StepReader {
     if (end === null) throw brokenOff();
     if (end === 'failed') throw failedAnswer();
     if (end === 'filtered') throw refusal();
-    const usage = readResponseUsage(this.#usage);
+    const usage = readUsage(this.#usage);
     this.#out.finish({ isCut: end === 'cut', calls, usage, ...(state === null ? {} : { state }) });
   }
 

@@ -25,7 +25,7 @@ export function findChatUsage(chunk: object): unknown {
  * The usage of an answer, under the names that providers give it.
  * @returns null: none was reported, or it cannot be true
  */
-export function readChatUsage(usage: unknown): TokenUsage | null {
+export function readUsage(usage: unknown): TokenUsage | null {
   if (!isRecord(usage)) return null;
   const input = count(usage, 'prompt_tokens', 'input_tokens', 'promptTokenCount', 'prompt_eval_count', 'prompt_n');
   const shown = count(usage, 'completion_tokens', 'output_tokens', 'candidatesTokenCount', 'eval_count', 'predicted_n');
@@ -49,9 +49,6 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
     reasoningTokens: reported === 0 ? uncounted : reported,
   });
 }
-
-/** The usage of a response, as `readChatUsage` has it: compatible servers mix the names of the two APIs. */
-export const readResponseUsage = readChatUsage;
 
 function part(usage: Data, ...names: readonly string[]): Data {
   const found = names.map((name) => usage[name]).find(isRecord);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 
 /** How long a client may read nothing although a write waits for it, in milliseconds. Then the response ends. */
-export const stallMs = 30_000;
+const stallMs = 30_000;
 /** Longer bodies are written in pieces, so that the progress of the client is seen. */
 const pieceBytes = 64 * 1024;
 

@@ -31,7 +31,7 @@ export function callerOf({ viewer, conversationId, runId, callId }: ToolContext)
  * A text as the value of a header: visible ASCII stays, everything else is percent-encoded as UTF-8, also `%` and the
  * comma that separates roles.
  */
-export function encodeHeader(value: string): string {
+function encodeHeader(value: string): string {
   return value.toWellFormed().replace(/[^\x21-\x7e]|[%,]/gu, (character) => encodeURIComponent(character));
 }
 

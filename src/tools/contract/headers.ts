@@ -16,7 +16,7 @@ const headerName = z
   .refine((name) => !reserved.test(name), 'is a header that the server writes itself');
 
 /** The value of a header: one line of visible characters. */
-export const headerValue = text(1, 4_096).refine(
+const headerValue = text(1, 4_096).refine(
   (value) => /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/.test(value),
   'must be one line of visible Latin-1 characters, without blanks around it',
 );

@@ -13,7 +13,7 @@ export interface BodyBounds {
 }
 
 /** A stream that answers a request. */
-export interface AnswerStream {
+interface AnswerStream {
   readonly id: string | number;
   readonly cancelled: AbortSignal;
   /** Is told when it has ended, however it did, and whether an event in it had an id. */

@@ -25,7 +25,7 @@ export interface ToolList {
 }
 
 /** The most tools of one server. */
-export const maxTools = 500;
+const maxTools = 500;
 const maxPages = 100;
 const maxDescriptionLength = 2_000;
 /** How deep a schema may be nested: deeper ones are not read, since reading is recursive. */

@@ -24,7 +24,7 @@ const maxCoercions = 16;
 type Arguments = Readonly<Record<string, unknown>>;
 
 /** Arguments that fit the schema, or why they do not, in a sentence for the model. */
-export type CheckedArguments = { readonly args: Arguments } | { readonly error: string };
+type CheckedArguments = { readonly args: Arguments } | { readonly error: string };
 
 /**
  * Checks arguments against a schema. Those that nearly fit are returned as they should have been: see coerceArguments.

@@ -13,7 +13,7 @@ export interface OperatorTools {
   readonly mcpServers: readonly McpDefinition[];
 }
 
-export const noOperatorTools: OperatorTools = { httpTools: [], mcpServers: [] };
+const noOperatorTools: OperatorTools = { httpTools: [], mcpServers: [] };
 
 const maxFileBytes = 1024 * 1024;
 
