@@ -175,7 +175,7 @@ test('testAgent reports that an agent works', async () => {
   expect(latencyMs).toBeGreaterThanOrEqual(timeToFirstTokenMs);
 });
 
-test('testAgent sends the instructions and the prompt to the provider, and no tools', async () => {
+test('testAgent sends the instructions and the prompt to the provider, and one tool of its own', async () => {
   const { data } = await app.query('{ currentAgent { id instructions tools { name } } }');
   const { id, instructions } = data.currentAgent;
   app.model.add({
@@ -185,7 +185,8 @@ test('testAgent sends the instructions and the prompt to the provider, and no to
     expect: (request) => {
       expect(request).toMatchObject({
         instructions,
-        tools: [],
+        // The agent has tools: a model that cannot use any would refuse each of its turns.
+        tools: ['switchboard_probe'],
         messages: [{ role: 'user', content: 'Are you there?' }],
       });
     },

@@ -77,7 +77,7 @@ describe('a call that needs approval', () => {
     ]);
     const { run } = await socketClient.ask(runDocument, { id: runId });
     expect(run).toMatchObject({ status: 'COMPLETED', lastSeq: events.at(-1)?.seq, usage: { modelCalls: 2 } });
-    expect(run.toolCalls).toMatchObject([{ status: 'SUCCEEDED', decidedBy: expect.stringMatching(/^approver-/) }]);
+    expect(run.toolCalls).toMatchObject([{ status: 'SUCCEEDED', decidedBy: expect.stringMatching(/^user-/) }]);
     expect(run.messages.map(({ content }: { content: string }) => content)).toEqual([
       'I refund it.',
       'It is refunded.',

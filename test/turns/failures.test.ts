@@ -105,7 +105,7 @@ test('Tool calls that fail are reported to the model, and the turn goes on', asy
   const { toolCalls, messages } = await readRun(socketClient, events[0]?.runId ?? '');
   expect(toolCalls).toMatchObject([
     { id: 'a', arguments: '{"orderNumber": ', status: 'FAILED', result: null, error: expect.stringContaining('JSON') },
-    { id: 'b', status: 'FAILED', error: expect.stringContaining('no tool named no_such_tool') },
+    { id: 'b', status: 'FAILED', error: expect.stringContaining('The tool no_such_tool does not exist.') },
     { id: 'c', status: 'FAILED', error: expect.stringContaining('order number') },
     { id: 'd', status: 'SUCCEEDED', error: null },
   ]);
