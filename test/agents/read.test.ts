@@ -116,7 +116,7 @@ describe('agents', () => {
 
   test('The provider of an agent is its own, or the environment’s', async () => {
     const fields =
-      'llm { provider model apiUrl api completionsPath apiKeyHint options } tts { voice } stt { language }';
+      'llm { provider model apiUrl api completionsPath contextTokens apiKeyHint options } tts { voice } stt { language }';
     const { currentAgent } = await ask(alice, `{ currentAgent { ${fields} } }`);
     expect(currentAgent).toMatchObject({ llm: { model: 'test-model', apiKeyHint: null }, tts: null, stt: null });
     const row = await graph.db.agent.create({

@@ -274,7 +274,13 @@ describe('a turn that is started while another waits for approval', () => {
     const events = await socketClient.chatTurn('sse', { conversationId, content: 'Stop', ifBusy: 'INTERRUPT' }).rest();
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     expect((await reader.rest()).at(-1)?.__typename).toBe('RunCancelled');
-    expect(app.model.requests.at(-1)?.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'user']);
+    expect(app.model.requests.at(-1)?.messages.map(({ role }) => role)).toEqual([
+      'user',
+      'assistant',
+      'tool',
+      'assistant',
+      'user',
+    ]);
   });
 });
 

@@ -125,7 +125,7 @@ describe('a scenario file', () => {
     [
       'a tool twice',
       { ...file, agents: [{ ...one, tools: ['a', 'a'] }, two] },
-      /agents\.0\.tools: must not hold a tool twice/,
+      /agents\.0\.tools: must not contain duplicates/,
     ],
     [
       'a tool of no name',
