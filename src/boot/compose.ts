@@ -39,7 +39,7 @@ export interface Parts {
 }
 
 /** Starts that wait for others of their conversation, and of their tenant: more are refused. */
-const maxWaitingStarts = 100;
+const maxWaitingStarts = 250;
 const maxWaitingStartsOfTenant = 1_000;
 
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 100_000 } as const;

@@ -55,7 +55,7 @@ test.each<[string, unknown]>([
   expect(await testAgent(404, body)).toMatchObject({
     ok: false,
     problem: 'BAD_ANSWER',
-    error: { message: expect.stringMatching(/address.*API URL/), retryable: false },
+    error: { message: expect.stringMatching(/endpoint.*API URL/), retryable: false },
   });
 });
 

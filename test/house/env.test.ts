@@ -21,7 +21,12 @@ test('Without configuration every variable has a default, for development on thi
     tokens: { kind: 'development' },
     openai: null,
     graphiql: true,
-    rateLimits: { turns: null, agentOperations: null, tools: null, sockets: null },
+    rateLimits: {
+      turns: { user: { points: 60, seconds: 60 }, tenant: { points: 600, seconds: 60 } },
+      agentOperations: null,
+      tools: null,
+      sockets: null,
+    },
   });
 });
 

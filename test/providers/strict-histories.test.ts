@@ -155,7 +155,7 @@ describe('What a provider wants back', () => {
     expect(other.messages[2].tool_calls[0].extra_content).toEqual(substitute);
   });
 
-  test('reasoning_details and reasoning_content go back with the step', async () => {
+  test('What the provider wants back, reasoning_details and reasoning_content, goes back with the step', async () => {
     const message = { reasoning_content: 'Hmm.', reasoning_details: [{ type: 'reasoning.text', text: 'Hmm.' }] };
     const sent = await send('CHAT_COMPLETIONS', withState({ message, calls: null }));
     expect(sent.messages[2]).toMatchObject(message);

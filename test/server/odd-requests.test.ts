@@ -86,7 +86,7 @@ describe('Whatever is odd about a request, the error is ours: JSON with a code, 
     ],
   ];
 
-  test.each(cases)('%s', async (_name, text, status) => {
+  test.each(cases)('An odd request gets an answer in our form: %s', async (_name, text, status) => {
     const answer = await exchange(text);
     const [head = '', ...rest] = answer.split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
@@ -118,7 +118,7 @@ describe('Whatever is odd about a request, the error is ours: JSON with a code, 
     else expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
   });
 
-  test('an Accept header that nothing fits is 406 or ignored, in our form', async () => {
+  test('An Accept header that nothing fits is 406 or ignored, in our form', async () => {
     for (const accept of ['image/png', 'x', '*/*;q=x', 'text/html, image/*']) {
       const answer = await edge.query('{ user }', {}, { headers: { accept } });
       expect([200, 406]).toContain(answer.status);
@@ -130,26 +130,29 @@ describe('Whatever is odd about a request, the error is ours: JSON with a code, 
 describe('Documents that are nested or repeated beyond measure', () => {
   const nested = (depth: number, open: string, close: string) =>
     `{ echo(text: ${open.repeat(depth)}${close.repeat(depth)}) }`;
-  test.each([500, 1_000, 1_900, 20_000])('a list literal nested %i deep is an error of the client', async (depth) => {
+  test.each([500, 1_000, 1_900, 20_000])('A list literal nested %i deep is an error of the client', async (depth) => {
     const answer = await edge.query(nested(depth, '[', ']'));
     expect(answer.status).toBe(400);
     expect(['BAD_USER_INPUT', 'QUERY_TOO_COMPLEX']).toContain(answer.errors[0]?.extensions.code);
   });
 
-  test.each([500, 1_900, 20_000])('so is an object literal, a selection and a type nested %i deep', async (depth) => {
-    const documents = [
-      nested(depth, '{a:', '}').replaceAll('{}', '{a:1}'),
-      `{ ${'a { '.repeat(depth)} b ${'}'.repeat(depth)} }`,
-      `query ($a: ${'['.repeat(depth)}Int${']'.repeat(depth)}) { user }`,
-    ];
-    for (const document of documents) {
-      const answer = await edge.query(document);
-      expect([document.slice(0, 20), answer.status]).toEqual([document.slice(0, 20), 400]);
-      expect(['BAD_USER_INPUT', 'QUERY_TOO_COMPLEX']).toContain(answer.errors[0]?.extensions.code);
-    }
-  });
+  test.each([500, 1_900, 20_000])(
+    'An object literal, a selection and a type nested %i deep are errors of the client too',
+    async (depth) => {
+      const documents = [
+        nested(depth, '{a:', '}').replaceAll('{}', '{a:1}'),
+        `{ ${'a { '.repeat(depth)} b ${'}'.repeat(depth)} }`,
+        `query ($a: ${'['.repeat(depth)}Int${']'.repeat(depth)}) { user }`,
+      ];
+      for (const document of documents) {
+        const answer = await edge.query(document);
+        expect([document.slice(0, 20), answer.status]).toEqual([document.slice(0, 20), 400]);
+        expect(['BAD_USER_INPUT', 'QUERY_TOO_COMPLEX']).toContain(answer.errors[0]?.extensions.code);
+      }
+    },
+  );
 
-  test('introspection and __typename count towards depth and aliases', async () => {
+  test('Introspection and __typename count towards depth and aliases', async () => {
     const deep = `{ __schema { types { ${'ofType { '.repeat(1_000)} name ${'}'.repeat(1_000)} } } }`;
     const repeated = `{ ${Array.from({ length: 1_000 }, (_, n) => `a${n}: __typename`).join(' ')} }`;
     const both = `{ ${Array.from({ length: 40 }, (_, n) => `a${n}: __schema { description }`).join(' ')} }`;

@@ -54,7 +54,7 @@ async function openChannel(handle: (text: string) => Promise<void>, limits: Part
 }
 
 describe('A channel', () => {
-  test('handles one message at a time, in order', async () => {
+  test('A socket handles one message at a time, in order', async () => {
     const handled: string[] = [];
     let [running, most] = [0, 0];
     const { client } = await openChannel(async (text) => {
@@ -70,7 +70,7 @@ describe('A channel', () => {
     expect(most).toBe(1);
   });
 
-  test('reads no further message while one is handled, and closes for a client that sends too many at once', async () => {
+  test('A socket reads no further message while one is handled, and closes for a client that sends too many at once', async () => {
     const { client, closed, raw } = await openChannel(() => new Promise(() => {}), { maxQueued: 20 });
     // One write, so that the server reads them at once.
     raw.cork();
@@ -79,7 +79,7 @@ describe('A channel', () => {
     expect(await closed).toBe(1008);
   });
 
-  test('handles nothing more while much waits to be written, and goes on when the client reads', async () => {
+  test('A socket handles nothing more while much waits to be written, and goes on when the client reads', async () => {
     let handled = 0;
     const opened = Promise.withResolvers<SocketChannel>();
     const { client, channel } = await openChannel(
@@ -109,7 +109,7 @@ describe('A channel', () => {
     await expect.poll(() => handled, { timeout: 20_000 }).toBe(100);
   });
 
-  test('ends when more waits to be written than one socket may hold', async () => {
+  test('A socket ends when more waits to be written than one socket may hold', async () => {
     const { client, closed, channel } = await openChannel(async () => {}, { endAboveBytes: 1024 * 1024 });
     client.pause();
     const sends = Array.from({ length: 64 }, () => channel.send('x'.repeat(512 * 1024)));
@@ -119,7 +119,7 @@ describe('A channel', () => {
     await closed;
   });
 
-  test('ends when the client reads nothing for too long although something waits', async () => {
+  test('A socket ends when the client reads nothing for too long although something waits', async () => {
     const limits = { stallMs: 50, checkEveryMs: 20, minBytesPerSecond: 1024 ** 3 };
     const { client, closed, channel } = await openChannel(async () => {}, limits);
     client.pause();
@@ -130,7 +130,7 @@ describe('A channel', () => {
     await closed;
   });
 
-  test('answers the last ping of many with its data', async () => {
+  test('A socket answers the last ping of many with its data', async () => {
     const { client } = await openChannel(async () => {});
     const pongs: string[] = [];
     client.on('pong', (data) => pongs.push(String(data)));
@@ -140,13 +140,13 @@ describe('A channel', () => {
 });
 
 describe('A socket without a token', () => {
-  test('gets pongs without the payload of its pings', async () => {
+  test('A stranger gets pongs without the payload of its pings', async () => {
     await using socket = await openRawSocket(edge.wsUrl, null);
     socket.send({ type: 'ping', payload: { x: 'x'.repeat(1_000) } });
     expect(await socket.next()).toEqual({ type: 'pong' });
   });
 
-  test('has no document parsed: the error is UNAUTHENTICATED whatever the document is', async () => {
+  test('A stranger has no document parsed: the error is UNAUTHENTICATED whatever the document is', async () => {
     await using socket = await openRawSocket(edge.wsUrl);
     for (const query of ['{ user', '{ nothing }', '{ __typename }', `{ ${'user '.repeat(4_001)} }`]) {
       socket.send(subscribe(query));
@@ -157,13 +157,13 @@ describe('A socket without a token', () => {
     }
   });
 
-  test('is closed after too many operations', async () => {
+  test('A socket is closed after too many operations', async () => {
     await using socket = await openRawSocket(edge.wsUrl);
     for (let n = 0; n < 40; n += 1) socket.send(subscribe('{ user }', String(n)));
     expect(await socket.closed).toEqual({ code: 4400, reason: 'Too many invalid operations' });
   });
 
-  test('is closed when an operation brings an invalid token', async () => {
+  test('A socket is closed when an operation brings an invalid token', async () => {
     for (const header of ['Bearer x', 7]) {
       await using socket = await openRawSocket(edge.wsUrl);
       socket.send(subscribe('{ user }', '1', { extensions: { headers: { authorization: header } } }));
@@ -171,7 +171,7 @@ describe('A socket without a token', () => {
     }
   });
 
-  test('counts per address behind a trusted proxy, and in all', async () => {
+  test('The bound of unauthenticated sockets counts per address behind a trusted proxy, and in all', async () => {
     await using sockets = new AsyncDisposableStack();
     const open = (address: string) =>
       openRawSocket(edge.wsUrl, null, { headers: { 'x-forwarded-for': `203.0.113.9, ${address}` } });

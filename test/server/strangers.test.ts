@@ -81,7 +81,7 @@ async function flood(socket: WebSocket, bytes: number, size: number, send: () =>
 }
 
 describe.runIf(process.platform === 'linux')('A stranger without a token', () => {
-  test('cannot fill the memory with pings whose pongs are never read', async () => {
+  test('A stranger cannot fill the memory with pings whose pongs are never read', async () => {
     const sockets = await openSockets(4);
     const payload = JSON.stringify({ type: 'ping', payload: { x: 'x'.repeat(250_000) } });
     const { grownBy } = await measure('pings', async () => {
@@ -96,7 +96,7 @@ describe.runIf(process.platform === 'linux')('A stranger without a token', () =>
     expect(grownBy).toBeLessThan(150);
   }, 120_000);
 
-  test('cannot fill the memory with control frames either', async () => {
+  test('A stranger cannot fill the memory with control frames either', async () => {
     const sockets = await openSockets(4);
     const { grownBy } = await measure('control frames', async () => {
       await Promise.all(
@@ -112,7 +112,7 @@ describe.runIf(process.platform === 'linux')('A stranger without a token', () =>
     expect(grownBy).toBeLessThan(150);
   }, 120_000);
 
-  test('has no document parsed, and loses the socket after some', async () => {
+  test('A stranger has no document parsed, and loses the socket after some', async () => {
     const sockets = await openSockets(4, {});
     const fields = Array.from({ length: 1_200 }, (_, n) => `conversatio${n}`).join(' ');
     let id = 0;
@@ -131,7 +131,7 @@ describe.runIf(process.platform === 'linux')('A stranger without a token', () =>
     expect(figures.grownBy).toBeLessThan(150);
   }, 120_000);
 
-  test('has no document parsed over HTTP', async () => {
+  test('A stranger has no document parsed over HTTP', async () => {
     const { slowestMs } = await measure('documents over HTTP', async () => {
       const query = `{ ${'a '.repeat(900_000)} }`;
       const send = () =>
@@ -149,7 +149,7 @@ describe.runIf(process.platform === 'linux')('A stranger without a token', () =>
     expect(slowestMs).toBeGreaterThan(0);
   });
 
-  test('cannot queue requests on one connection without end', async () => {
+  test('A stranger cannot queue requests on one connection without end', async () => {
     const { port, hostname } = new URL(server.url);
     const request = `POST /graphql HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"query":"{"}`;
     await measure('pipelined requests', async () => {

@@ -86,18 +86,18 @@ describe('A property that some providers refuse is offered in a form that they t
       { type: 'object', properties: { b: { type: 'string' }, c: { type: 'boolean' } }, required: ['b'] },
       { type: 'object', properties: { b: { type: 'string' }, c: { type: 'boolean' } }, required: ['b'] },
     ],
-  ])('%s', (_what, schema, general, openapi) => {
+  ])('A schema is offered in a form that providers take: %s', (_what, schema, general, openapi) => {
     expect(property(schema)).toEqual({ a: general });
     expect(property(schema, 'openapi')).toEqual({ a: openapi });
   });
 
-  test('null of a required property stays allowed', () => {
+  test('The null of a required property stays allowed', () => {
     const optional = { anyOf: [{ type: 'string', enum: ['x'] }, { type: 'null' }] };
     expect(property(optional, 'json-schema', required)).toEqual({ a: { type: ['string', 'null'], enum: ['x', null] } });
     expect(property(optional, 'openapi', required)).toEqual({ a: { type: 'string', enum: ['x'], nullable: true } });
   });
 
-  test('references are written out, and those that lead back to themselves end', () => {
+  test('References are written out, and those that lead back to themselves end', () => {
     const $defs = {
       node: { type: 'object', properties: { next: { anyOf: [{ $ref: '#/$defs/node' }, { type: 'null' }] } } },
     };
@@ -133,11 +133,11 @@ describe('The root is always an object without alternatives', () => {
     ['$schema only', { $schema: 'x' }],
     ['without properties', { type: 'object' }],
     ['of a list of types', { type: ['object', 'null'] }],
-  ])('a schema that is %s', (_what, schema) => {
+  ])('A schema that is %s', (_what, schema) => {
     expect(write(schema)).toEqual({ type: 'object', properties: {} });
   });
 
-  test('alternatives at the root are offered together', () => {
+  test('Alternatives at the root are offered together', () => {
     const branch = (name: string) => ({ properties: { [name]: { type: 'string' }, id: { type: 'integer' } } });
     const anyOf = [
       { ...branch('a'), required: ['id', 'a'] },
@@ -156,7 +156,7 @@ describe('The root is always an object without alternatives', () => {
     ['of a text', { type: 'string' }, /"type": "object"/],
     ['of thousands of parts', { type: 'object', properties: wide(6_000) }, /at most/],
     ['that doubles with each reference', doubling(30), /at most|deeper/],
-  ])('a schema %s cannot be offered', (_what, schema, why) => {
+  ])('A schema %s cannot be offered', (_what, schema, why) => {
     expect(() => write(schema)).toThrow(SchemaUnsupportedError);
     expect(() => write(schema)).toThrow(why);
   });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,13 +17,22 @@ export async function endOrphan(pid: number, folder: string): Promise<void> {
   if (isDatabase && args.includes(folder)) process.kill(pid, 'SIGKILL');
 }
 
-/** Whether a process exists. */
+/** Whether a process runs. One that has ended and that its parent has not waited for yet does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     // It exists, and belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** Systems without /proc do not tell. The state follows the name, which is in parentheses: proc_pid_stat(5). */
+function isZombie(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }
