@@ -8,6 +8,8 @@ const long = { tokens: 2_000, perSecond: 200 };
 const backgroundMs = 6_000;
 /** The search for runs whose process died: it names the runs that are alive, so its text is another with each. */
 const search = /"lease_expires_at" < \$/;
+/** The check of the connection that listens for changes. */
+const connectionCheck = 'SELECT 1';
 const checkpoint = /^\s*WITH texts AS \(\s*UPDATE messages/;
 
 /** The SQL statements of a short turn and of a long one: as many. */
@@ -46,6 +48,8 @@ async function countTurn(harness: Harness, system: System, asked: typeof short, 
   await measureRound(harness, { ...system, prepareSlots: async () => slots }, 1, asked);
   const sent = await takeStatements(system);
   const checkpoints = sent.filter((sql) => checkpoint.test(sql)).length;
-  const own = sent.filter((sql) => !checkpoint.test(sql) && !search.test(sql) && !background.has(sql));
+  const own = sent.filter(
+    (sql) => !checkpoint.test(sql) && !search.test(sql) && sql !== connectionCheck && !background.has(sql),
+  );
   return { own, checkpoints };
 }

@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyResult, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { UnauthenticatedError } from '../api/errors.ts';
+import { isRecord } from '../engine/json.ts';
 import type { Viewer } from './viewer.ts';
 
 /** How access tokens are verified. */
@@ -168,10 +169,6 @@ function findClaim(payload: JWTPayload, name: string): unknown {
     value = isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   }
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 /** The token may be valid: the keys to verify it cannot be fetched at the moment. Worth another try. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
+import { parseJson } from '../engine/json.ts';
 import { readPath } from './request-path.ts';
 import { describeDuration } from './speech.ts';
 
@@ -55,7 +56,7 @@ function listen(socket: WebSocket): void {
   socket.on('close', () => clearTimeout(pause));
   socket.on('message', (data: Buffer, isBinary: boolean) => {
     if (uid === null) {
-      const read = isBinary ? null : configuration.safeParse(parseJson(data));
+      const read = isBinary ? null : configuration.safeParse(parseJson(data.toString('utf8')));
       if (!read?.success) return socket.close(1008, 'The configuration comes first.');
       uid = read.data.uid;
       if (!read.data.language) send({ language: 'en', language_prob: 1 });
@@ -71,12 +72,4 @@ function listen(socket: WebSocket): void {
     clearTimeout(pause);
     pause = setTimeout(() => report(true), pauseMs);
   });
-}
-
-function parseJson(data: Buffer): unknown {
-  try {
-    return JSON.parse(data.toString('utf8'));
-  } catch {
-    return null;
-  }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { parseJson } from '../engine/json.ts';
 import { listRiffChunks, readWav } from '../providers/speech/wav.ts';
 import { errorBody, sendJson } from './playback.ts';
 import { demoSoftware, speakInChunks } from './tones.ts';
@@ -21,7 +22,7 @@ const speechBody = z.object({
 /** The speech endpoints of the demo server, by path, all POST. It speaks in tones, and transcribes its own tones. */
 export const speechRoutes: Readonly<Record<string, Answer>> = {
   '/v1/audio/speech': async (body, _incoming, response) => {
-    const read = speechBody.safeParse(parseJson(body));
+    const read = speechBody.safeParse(parseJson(body.toString('utf8')));
     if (!read.success) {
       const [issue] = read.error.issues;
       return refuse(response, 400, `${issue?.path.join('.')}: ${issue?.message}. The demo writes WAV only.`);
@@ -82,14 +83,6 @@ function readSpokenText(file: Buffer): string | null {
     if (info.get('ISFT') === demoSoftware) return info.get('ICMT') ?? null;
   }
   return null;
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return null;
-  }
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

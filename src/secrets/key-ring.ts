@@ -1,32 +1,32 @@
 import { base64url, CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
 
-/** What a sealed secret is bound to: it opens for nothing else. */
+/** What an encrypted secret is bound to: it cannot be decrypted for anything else. */
 export interface SecretBinding {
-  /** Whose it is, e.g. `agent:<row id>`. */
+  /** Its owner, e.g. `agent:<row id>`. */
   readonly owner: string;
   /** What it is for, e.g. `llm`. */
   readonly name: string;
-  /** The origin (scheme, host and port) that it may be sent to: a host that is asked without TLS is another one. */
+  /** The origin (scheme, host and port) that it may be sent to: the same host without TLS is another origin. */
   readonly origin: string;
 }
 
-/** A secret as it is stored. */
+/** A stored secret. */
 export interface SealedSecret {
-  /** Which key of the ring it is encrypted with. */
+  /** The id of the key that it is encrypted with. */
   readonly kid: string;
   /** A compact JWE (RFC 7516, section 7.1): `dir` and A256GCM, with the binding in its protected header. */
   readonly sealed: string;
 }
 
-/** The ring has no key to open it with, or it is bound to something else, or it was changed. */
+/** A secret cannot be decrypted: its key is missing, it is bound to something else, or it was changed. */
 export class SecretUnreadableError extends Error {
   override readonly name = 'SecretUnreadableError';
 }
 
 const header = z.object({ alg: z.literal('dir'), enc: z.literal('A256GCM'), kid: z.string(), for: z.string() });
 
-/** The keys that secrets are encrypted with. The first is the current one; the others only open. */
+/** The keys for stored secrets. The first one encrypts; the others only decrypt. */
 export class KeyRing {
   readonly #keys: ReadonlyMap<string, Uint8Array>;
 

@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import { type ErrorCode, httpStatusOf, SwitchboardError } from '../../api/errors.ts';
+import { isRecord } from '../../engine/json.ts';
 
 /** Status and headers of the HTTP response to a request that failed altogether. */
 export interface HttpShape {
@@ -138,8 +139,4 @@ function readCode(error: GraphQLError): ErrorCode | null {
 
 function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(httpStatusOf, code);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { list, text } from '../../api/input.ts';
 
-/** Headers that are the server's own to write, or that belong to one connection (RFC 9110, section 7.6.1). */
+/** Headers that only the server may set, or that belong to one connection (RFC 9110, section 7.6.1). */
 const reserved =
   /^(host|content-length|content-type|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|accept-encoding|idempotency-key|mcp-.*|proxy-.*|x-switchboard-.*)$/;
 const secretOnly = /^(authorization|cookie)$/;
@@ -35,28 +35,28 @@ const unique = (headers: readonly { readonly name: string }[], context: z.Refine
   }
 };
 
-/** Headers that are no secret: `[{ name, value }]`. */
+/** Headers that are not secret: `[{ name, value }]`. */
 export const plainHeaders = list(plainHeader, maxHeaders).superRefine(unique);
-/** Headers that are encrypted; a null value takes one away. */
+/** Headers that are stored encrypted. A null value removes one. */
 export const secretHeaders = list(secretHeader, maxHeaders).superRefine(unique);
 
-/** The column of plain headers, as it was written. */
+/** The column of plain headers. */
 const storedHeaders = z.record(z.string(), z.string());
 
-/** Plain headers as they are in the row. */
+/** Parses the plain headers of a row. */
 export function readHeaders(column: unknown): Record<string, string> {
   return storedHeaders.parse(column);
 }
 
-/** Headers as an object, for the row. */
+/** Returns headers as an object for the row. */
 export function headersOf(headers: readonly { readonly name: string; readonly value: string }[]) {
   return Object.fromEntries(headers.map(({ name, value }) => [name, value]));
 }
 
-/** Headers of an operator's file: `name: value`. Secrets may be among them, the file is the operator's own. */
+/** Headers of an operator's file: `name: value`. They may contain secrets, because only the operator reads the file. */
 export const fileHeaders = z.record(headerName, headerValue);
 
-/** Plain headers as the graph shows them. */
+/** Returns plain headers in the form of the graph. */
 export function listHeaders(column: unknown): { name: string; value: string }[] {
   return Object.entries(readHeaders(column)).map(([name, value]) => ({ name, value }));
 }

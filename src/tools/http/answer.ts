@@ -4,16 +4,16 @@ import { cutAnswer } from '../../engine/tool-result.ts';
 import { readResponse } from '../../outbound/read-response.ts';
 import { hideInJson, hideInText } from '../contract/redact.ts';
 
-/** Characters of a client error's body that a model is shown: they may help it mend its call. */
+/** The maximum number of characters of a 4xx body that the model gets: they may help it to correct its call. */
 const maxErrorLength = 1_000;
-/** A body is read at most so long: the timeout of the call is shorter. */
+/** The maximum time for reading a body. The timeout of the call is shorter. */
 const maxReadMs = 600_000;
 
 /**
- * Reads what an HTTP tool answered: JSON parsed, with numbers that would be rounded as texts; text as text; no more of it
- * than fits. What breaks off before its end is no answer, and neither is one in an encoding that was not asked for.
- * @param maxResultLength the most characters of the answer that a model is given
- * @param secrets what is taken out of it, in case its system sends back what it was sent
+ * Reads the answer of an HTTP tool: JSON is parsed, with numbers as texts if they would be rounded; text stays text; only
+ * as much is read as the model can get. An answer that breaks off, or has an encoding that was not requested, is an error.
+ * @param maxResultLength the maximum number of characters of the answer that the model gets
+ * @param secrets values that are removed from it, because a system may repeat what it was sent
  */
 export async function readAnswer(
   response: Response,
@@ -44,7 +44,7 @@ export async function readAnswer(
     if (encoded) return { ok: false, error: `The tool answered in the encoding ${shown}, which it was not asked for.` };
     return { ok: false, error: `The tool answered with ${shown}, which is no text.` };
   }
-  // A character has at most four bytes; what is parsed may be written with blanks that are not counted.
+  // A character has at most four bytes; JSON may contain white space, which does not count.
   const maxBytes = Math.max(65_536, maxResultLength * 4);
   const { bytes, cut } = await readResponse(response, { maxBytes, timeoutMs: maxReadMs });
   if (cut === 'broken') return { ok: false, error: 'The tool broke off its answer.' };
@@ -55,7 +55,7 @@ export async function readAnswer(
   return { ok: true, result: readText(text, kind, secrets) };
 }
 
-/** A text without the secrets; JSON as what it says. */
+/** Returns a text without the secrets; if it is JSON, its value. */
 function readText(text: string, kind: 'json' | 'text', secrets: readonly string[]): unknown {
   if (kind === 'text') return hideInText(text, secrets);
   try {

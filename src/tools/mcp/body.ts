@@ -1,14 +1,14 @@
 import { AnswerRefusedError, describeTooLong } from './failures.ts';
 
-/** How much of a body is read, and who is told how it ends. */
+/** How much of a body is read, and the callback for its end. */
 export interface BodyBounds {
-  /** The most bytes of one message: of the whole body, or of one event where it is a stream. */
+  /** The maximum size of one message in bytes: of the whole body, or of one event if the body is a stream. */
   readonly maxBytes: number;
-  /** The most bytes of a stream in all. */
+  /** The maximum size of a whole stream in bytes. */
   readonly maxStreamBytes: number;
-  /** A stream that answers a request; null: it is none. */
+  /** The request that this stream answers. Null if the body is not such a stream. */
   readonly answers: AnswerStream | null;
-  /** Is told when nothing more is read of it, and whether that is because it was too long. */
+  /** Called once when reading ends, with whether it ended because the body was too long. */
   readonly onOver: (tooLong: boolean) => void;
 }
 
@@ -16,7 +16,7 @@ export interface BodyBounds {
 interface AnswerStream {
   readonly id: string | number;
   readonly cancelled: AbortSignal;
-  /** Is told when it has ended, however it did, and whether an event in it had an id. */
+  /** Called once when the stream ends for any reason, with whether one of its events had an id. */
   readonly lose: (id: string | number, resumable: boolean) => void;
 }
 
@@ -25,7 +25,7 @@ export function isEventStream(response: Response): boolean {
   return response.headers.get('content-type')?.startsWith('text/event-stream') === true;
 }
 
-/** The response with a body that fails when it is too long. */
+/** Returns the response with a body that fails if it is too long. */
 export function boundBody(response: Response, bounds: BodyBounds): Response {
   const { maxBytes, maxStreamBytes, answers, onOver } = bounds;
   if (response.body === null) {
@@ -55,7 +55,7 @@ export function boundBody(response: Response, bounds: BodyBounds): Response {
           void reader.cancel().catch(() => {});
           const refused = error instanceof AnswerRefusedError;
           onOver(refused);
-          // It is not to be taken up again: the SDK does so unless there was a result.
+          // The SDK resumes a stream that broke off unless it saw a result; this one must not be resumed.
           if (answers && (refused || answers.cancelled.aborted)) {
             controller.enqueue(endStream(answers.id, refused ? error.message : 'The request was cancelled.'));
             return controller.close();
@@ -75,20 +75,20 @@ export function boundBody(response: Response, bounds: BodyBounds): Response {
   return new Response(body, { status, headers });
 }
 
-/** The last event of a stream that is given up. If nobody waits for it any more, it is ignored. */
+/** The last event of a stream that we close. It is ignored if nobody waits for it any more. */
 function endStream(id: string | number, text: string): Uint8Array {
   const result = { isError: true, content: [{ type: 'text', text }] };
   return Buffer.from(`\n\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`);
 }
 
-/** How long the events of a stream are. */
+/** Measures the events of a stream. */
 class EventSizes {
-  /** Bytes since the last event has ended. */
+  /** Bytes since the end of the last event. */
   #open = 0;
-  /** The last of what came before: the blank line that ends an event may come in two pieces. */
+  /** The last character of the previous piece: the blank line that ends an event may be split between two pieces. */
   #edge = '';
 
-  /** @returns bytes of the longest event that this piece has a part of */
+  /** @returns the size in bytes of the longest event that this piece belongs to */
   add(piece: Uint8Array): number {
     const text = this.#edge + Buffer.from(piece).toString('latin1');
     let from = -this.#open + this.#edge.length;

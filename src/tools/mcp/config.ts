@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { listSecretValues } from '../contract/redact.ts';
 
-/** Where an MCP server is: streamable HTTP, or a process of the operator's that is spoken to over its pipes. */
+/** How an MCP server is reached: over streamable HTTP, or as a process of the operator, through its pipes. */
 export type McpAddress =
   | {
       readonly kind: 'http';
       readonly url: string;
       /** All headers, secret ones too. */
       readonly headers: Readonly<Record<string, string>>;
-      /** Whether a tenant wrote the address: it is then dialled through the guard. */
+      /** Whether a tenant wrote the address. If so, it is called through the address guard. */
       readonly guarded: boolean;
     }
   | {
@@ -19,14 +19,14 @@ export type McpAddress =
       readonly cwd: string | null;
     };
 
-/** An MCP server as it is kept: a tenant's row with its secrets opened, or an entry of the operator's file. */
+/** An MCP server: a row of a tenant with its secrets decrypted, or an entry of the operator's file. */
 export interface McpDefinition {
-  /** The first part of its tools' names; it has no underscore. */
+  /** The prefix of the names of its tools, without an underscore. */
   readonly name: string;
-  /** Whose it is. Null: the operator's, for every tenant. */
+  /** The tenant that owns it. Null if it is the operator's, for every tenant. */
   readonly tenantId: string | null;
   readonly address: McpAddress;
-  /** Which headers are secret: their values are shown to nobody. Unset: it is not known, and all may be. */
+  /** The names of the secret headers, whose values nobody may see. If unset, every header may be secret. */
   readonly secretNames?: readonly string[];
   readonly timeoutMs: number;
   readonly maxResultLength: number;
@@ -34,20 +34,20 @@ export interface McpDefinition {
   readonly requiredRoles: readonly string[];
 }
 
-/** The most bytes of a page of a server's list of tools. */
+/** The maximum size in bytes of one page of a server's list of tools. */
 export const maxListBytes = 4 * 1024 * 1024;
-/** So much of an answer is always taken: it may hold pictures, which are not passed on. */
+/** The size in bytes that an answer may always have: it may contain pictures, which the model does not get. */
 const minAnswerBytes = 1024 * 1024;
 
 /**
- * The most bytes of an answer to a call that are read. Characters have up to four bytes, and are longer as JSON in JSON;
- * what is longer than that would be cut to a small part of it.
+ * The maximum number of bytes that are read of an answer to a call. A character has up to four bytes, and more inside JSON
+ * that contains JSON; of a longer answer, the model would get only a small part.
  */
 export function maxAnswerBytes({ maxResultLength }: McpDefinition): number {
   return Math.max(minAnswerBytes, 8 * maxResultLength);
 }
 
-/** What is the same for two definitions that can share a connection. It is made from secrets: it stays in memory. */
+/** A key that is equal for definitions that can share a connection. It is derived from secrets: never store or log it. */
 export function fingerprint(definition: McpDefinition): string {
   const { tenantId, name, address } = definition;
   return createHash('sha256')
@@ -55,7 +55,7 @@ export function fingerprint(definition: McpDefinition): string {
     .digest('hex');
 }
 
-/** What nobody may be shown of what a server is sent. */
+/** The secret values that are sent to a server, which nobody may see. */
 export function listServerSecrets({ address, secretNames }: McpDefinition): string[] {
   return address.kind === 'http' ? listSecretValues({ headers: address.headers, secretNames }) : [];
 }

@@ -3,29 +3,29 @@ import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import { maxListBytes } from './config.ts';
 import { describeTooLong } from './failures.ts';
 
-/** What is kept of the beginning and of the end of a longer one: the id of its request stands there. */
+/** How much of the beginning and of the end of a longer line is stored: the id of its request is in one of them. */
 const edgeBytes = 1_024;
 const lineEnd = 0x0a;
 
 /**
- * What a process has written, cut into messages. A line that is too long is passed over and not kept, and whoever waits
- * for it is answered with an error: the others that share the process go on.
+ * Cuts the output of a process into messages. A line that is too long is skipped and not stored, and its request gets an
+ * error: other requests to the same process are not affected.
  */
 export class MessageLines {
   readonly #maxAnswerBytes: number;
-  /** The requests on their way that are no calls: their answers may be longer. */
+  /** The pending requests that are not calls: their answers may be longer. */
   readonly #lists = new Set<unknown>();
   readonly #ready: (string | JSONRPCMessage)[] = [];
   #pieces: Buffer[] = [];
   #size = 0;
   #tail = Buffer.alloc(0);
 
-  /** @param maxAnswerBytes the most bytes of the answer to a call, and of whatever else is no list */
+  /** @param maxAnswerBytes the maximum size of an answer to a call, and of any other message that is not a list */
   constructor(maxAnswerBytes: number) {
     this.#maxAnswerBytes = maxAnswerBytes;
   }
 
-  /** Is told each message before it is sent. */
+  /** Must be called with each message before it is sent. */
   noteSent(message: JSONRPCMessage): void {
     if (!('method' in message)) return;
     if (message.method === 'notifications/cancelled') this.#lists.delete(message.params?.requestId);
@@ -42,7 +42,7 @@ export class MessageLines {
     this.#grow(chunk.subarray(from));
   }
 
-  /** @throws {SyntaxError} or a ZodError for a line that is no message; it is gone then */
+  /** @throws {SyntaxError} or a ZodError for a line that is not a message; the line is then removed */
   readMessage(): JSONRPCMessage | null {
     const next = this.#ready.shift();
     if (next === undefined) return null;
@@ -97,7 +97,7 @@ export class MessageLines {
   }
 }
 
-/** The id of a message of which only the edges are known; ours are numbers. In a text inside, its quotes are escaped. */
+/** Finds the id of a message from its beginning and end. Our ids are numbers; quotes inside a text are escaped. */
 function findId(head: string, tail: string): number | null {
   const first = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*,/.exec(head);
   const last = /,\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/.exec(tail);

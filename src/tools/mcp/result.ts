@@ -4,7 +4,7 @@ import type { ToolOutcome } from '../../engine/ports.ts';
 import { cutAnswer } from '../../engine/tool-result.ts';
 import { hideInText } from '../contract/redact.ts';
 
-/** The result of tools/call, looser than the SDK's own: a content of a kind that is not known is described. */
+/** The result of tools/call, less strict than the SDK's schema: content of an unknown kind is described to the model. */
 export const callResult = z.looseObject({
   content: z.array(z.looseObject({ type: z.string() })).default([]),
   structuredContent: z.record(z.string(), z.unknown()).optional(),
@@ -12,10 +12,10 @@ export const callResult = z.looseObject({
 });
 
 /**
- * What an MCP tool answered, as JSON: structured content as it is, text as text, what is neither described. Texts that are
- * longer than what can be shown of them are cut first, so that nothing has to go through all of them.
- * @param maxLength the most characters of the answer that a model is given
- * @param secrets what must not be left of in part where a text is cut; all of it is taken out later
+ * Returns the answer of an MCP tool as JSON: structured content unchanged, text as text, and a description of anything
+ * else. Texts that are longer than the model can get are cut first, so that no later step processes all of them.
+ * @param maxLength the maximum number of characters of the answer that the model gets
+ * @param secrets values of which no part may remain where a text is cut; whole values are removed later
  */
 export function readCallResult(
   { content, structuredContent, isError }: z.output<typeof callResult>,
@@ -32,8 +32,8 @@ export function readCallResult(
 }
 
 /**
- * Structured content was parsed with its message, and rounded where its whole numbers are too long. Servers send it as a
- * text as well (MCP 2025-06-18, "Structured Content"): where that holds such a number, it is read instead.
+ * Structured content is parsed together with its message, which rounds very long whole numbers. Servers send the same
+ * content as text too (MCP 2025-06-18, "Structured Content"): if that text has such a number, it is used instead.
  */
 function findExact(content: z.output<typeof callResult>['content'], structured: Record<string, unknown>): unknown {
   for (const { type, text } of content) {
@@ -42,7 +42,7 @@ function findExact(content: z.output<typeof callResult>['content'], structured: 
       const { value, inexact } = parseExactJson(text);
       if (inexact !== null && JSON.stringify(JSON.parse(text)) === JSON.stringify(structured)) return value;
     } catch {
-      // It is another text.
+      // The text is not a copy of the structured content.
     }
   }
   return structured;
@@ -74,26 +74,26 @@ function describePart(part: { readonly type: string; readonly [key: string]: unk
   }
 }
 
-/** A text; where it is a JSON object or list, that; where it is too long, its beginning. */
+/** Returns the JSON object or list that a text contains, else the text, or its beginning if it is too long. */
 function readText(text: string, bounds: TextBounds): unknown {
-  // What is parsed may be written with blanks that are not counted.
+  // JSON may contain white space, which does not count.
   if (/^\s*[[{]/.test(text) && text.length <= Math.max(65_536, bounds.maxLength * 4)) {
     try {
       return parseExactJson(text).value;
     } catch {
-      // It only looks like it.
+      // It only looks like JSON.
     }
   }
   const shortened = shortenText(text, bounds);
   return 'truncated' in shortened ? shortened : text;
 }
 
-/** A text, or the beginning of one that is too long to be shown, without the secrets. */
+/** Returns a text, or its beginning if it is too long, without the secrets. */
 function shortenText(
   text: string,
   { maxLength, secrets }: TextBounds,
 ): { text: string } | { truncated: true; text: string } {
-  // A secret at the end may be there in part; each of its characters may be written as an escape of seven (`\\u00e9`).
+  // The cut may split a secret, and each of its characters may be an escape of seven characters (`\\u00e9`).
   const margin = 7 * Math.max(0, ...secrets.map(({ length }) => length));
   if (text.length <= maxLength + margin) return { text };
   const begun = hideInText(text.slice(0, maxLength + margin), secrets);

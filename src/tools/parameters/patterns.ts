@@ -1,11 +1,11 @@
 import { RE2JS, RE2JSException } from 're2js';
 
 /**
- * How large the patterns of one schema may be together, in instructions of the matcher: as many as are compiled within
- * some tenths of a second, in which nothing else is done.
+ * The maximum total size of the patterns of one schema, in instructions of the matcher. Compiling this many blocks the
+ * process for some tenths of a second.
  */
 const maxInstructions = 20_000;
-/** Instructions times characters, over all matches of one check: some tenths of a second in the worst case. */
+/** The maximum of instructions × characters over all matches of one check: some tenths of a second in the worst case. */
 const maxSteps = 50_000_000;
 
 /** The patterns of a schema are too large to be compiled. */
@@ -13,18 +13,18 @@ export class PatternsTooLargeError extends Error {
   override readonly name = 'PatternsTooLargeError';
 }
 
-/** The texts of a check are too long for the patterns that they are matched with. */
+/** The texts of a check are too long for the patterns of the schema. */
 export class MatchTooLongError extends Error {
   override readonly name = 'MatchTooLongError';
 }
 
-// What is left to what is being compiled or matched just now: both are synchronous, so there is never more than one.
+// The rest of the limits of the current compilation or match: both are synchronous, so there is never more than one.
 let instructionsLeft = 0;
 let stepsLeft = 0;
 
 /**
- * Lets `compile` compile patterns, all together within the limit.
- * @throws {PatternsTooLargeError} beyond it
+ * Calls `compile` with a limit on the size of all patterns that it compiles.
+ * @throws {PatternsTooLargeError} if they are larger
  */
 export function compileWithinLimit<T>(compile: () => T): T {
   instructionsLeft = maxInstructions;
@@ -32,32 +32,32 @@ export function compileWithinLimit<T>(compile: () => T): T {
 }
 
 /**
- * Lets `match` match texts, all together within the limit.
- * @throws {MatchTooLongError} beyond it
+ * Calls `match` with a limit on the work of all its matches.
+ * @throws {MatchTooLongError} if they need more
  */
 export function matchWithinLimit<T>(match: () => T): T {
   stepsLeft = maxSteps;
   return match();
 }
 
-/** A pattern that texts can be matched with. */
+/** A compiled pattern. */
 export interface Pattern {
   test(text: string): boolean;
   toString(): string;
 }
 
 /**
- * Compiles a pattern of a JSON Schema for RE2's engine, whose time grows with the text and nothing else: with
- * JavaScript's own, an expression that somebody wrote, over a text that a model wrote, can stand the whole process
- * still (https://swtch.com/~rsc/regexp/regexp1.html). What RE2 does not have (lookaround, back references) is left to
- * the model, which is shown the pattern: any text passes.
+ * Compiles a pattern of a JSON Schema for RE2, whose time is linear in the length of the text. With JavaScript's own
+ * engine, a tenant's pattern on a model's text can block the whole process
+ * (https://swtch.com/~rsc/regexp/regexp1.html). Patterns that RE2 cannot express (lookaround, back references) are not
+ * enforced: any text passes, and only the model sees the pattern.
  *
- * @throws {SyntaxError} where it is no pattern of ECMA-262, whose dialect JSON Schema names
+ * @throws {SyntaxError} if it is not a pattern of ECMA-262, the dialect of JSON Schema
  * @throws {PatternsTooLargeError} see compileWithinLimit
  */
 export function compilePattern(pattern: string): Pattern {
   const spelled = new RegExp(pattern, 'u');
-  // Ajv tells patterns apart by what they look like.
+  // Ajv identifies a pattern by its text.
   const spell = () => String(spelled);
   const compiled = compileForRe2(pattern);
   if (compiled === null) return { test: () => true, toString: spell };
