@@ -3,6 +3,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { DestinationStream, Logger } from 'pino';
 import { StartError } from '../api/errors.ts';
 import { mintDevelopmentToken, readDevelopmentRules } from '../auth/development.ts';
+import { rememberTokens } from '../auth/remember-tokens.ts';
 import { createTokenVerifier, type VerifierConfig } from '../auth/verify-token.ts';
 import type { Env } from '../config/env.ts';
 import type { Database } from '../database/client.ts';
@@ -68,7 +69,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const { db, databaseUrl, redis } = stores;
   const { runs, feed, speech, viewers, modelDescription } = parts;
 
-  const verifyToken = createTokenVerifier(await readVerifierConfig(env));
+  const verifyToken = rememberTokens(createTokenVerifier(await readVerifierConfig(env)));
   const isDevelopment = env.tokens.kind === 'development';
   const mint = (ttlSeconds: number) => mintDevelopmentToken(env.dataDir, { ...developer, ttlSeconds });
   const developmentToken = isDevelopment ? await mint(developmentTokenSeconds) : null;

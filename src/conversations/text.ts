@@ -8,6 +8,9 @@ const ellipsis = '…';
 const maxTitleLength = 60;
 /** The limit of the column, in code points; one emoji can have a dozen. */
 const maxTitleCodePoints = 200;
+/** The part of a message that its preview is first made of, in UTF-16 code units for each character of the preview. */
+const unitsPerCharacter = 4;
+const isAscii = /^[\x20-\x7e]*$/;
 /** The part of a message that can become its title, in UTF-16 code units. */
 const maxTitleSource = 2_000;
 
@@ -31,9 +34,24 @@ export function makeTitle(content: string): string {
  * @param length the maximum length in user-perceived characters, ellipsis included; no combined emoji is split
  */
 export function makePreview(content: string, length: number): string {
+  // Most previews are made of the beginning: a list must not go through whole messages.
+  if (content.length > length * unitsPerCharacter) {
+    const preview = cutLine(collapse(sliceWellFormed(content, length * unitsPerCharacter)), length);
+    // If it has room for more characters, the rest of the text may fill it.
+    if (preview !== null) return preview;
+  }
   const line = collapse(content);
-  const whole = cutGraphemes(line, length, Number.POSITIVE_INFINITY);
-  return whole === line ? line : cutGraphemes(line, length - 1, Number.POSITIVE_INFINITY).trimEnd() + ellipsis;
+  return cutLine(line, length) ?? line;
+}
+
+/** The beginning of a line that is longer than a number of characters, with an ellipsis. Null: the line is not longer. */
+function cutLine(line: string, length: number): string | null {
+  if (line.length <= length) return null;
+  const noLimit = Number.POSITIVE_INFINITY;
+  // Between two characters of ASCII there is always a boundary, so that they need not be segmented.
+  if (isAscii.test(line.slice(0, length + 1))) return line.slice(0, length - 1).trimEnd() + ellipsis;
+  if (cutGraphemes(line, length, noLimit) === line) return null;
+  return cutGraphemes(line, length - 1, noLimit).trimEnd() + ellipsis;
 }
 
 /** The longest beginning of a text within both limits. */

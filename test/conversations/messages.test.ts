@@ -394,6 +394,12 @@ describe('titles and previews', () => {
     expect(makePreview(family.repeat(5), 3)).toBe(`${family.repeat(2)}…`);
     expect(makePreview(family.repeat(3), 3)).toBe(family.repeat(3));
     expect(makePreview('ab', 1)).toBe('…');
+    // Made of the beginning alone, or of all: the same text either way.
+    expect(makePreview(`${' '.repeat(5_000)}a${' '.repeat(5_000)}b`, 10)).toBe('a b');
+    expect(makePreview(`e${'\u0301'.repeat(2_000)}x`, 1)).toBe('…');
+    expect(makePreview(`e${'\u0301'.repeat(2_000)}x`, 2)).toBe(`e${'\u0301'.repeat(2_000)}x`);
+    expect(makePreview(`${'a'.repeat(9)}\u0301${'b'.repeat(100)}`, 9)).toBe(`${'a'.repeat(8)}…`);
+    expect(makePreview(`${family.repeat(9)}${'b'.repeat(100)}`, 10)).toBe(`${family.repeat(9)}…`);
   });
 });
 

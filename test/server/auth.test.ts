@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { UnauthenticatedError } from '../../src/api/errors.ts';
 import { readBearerToken } from '../../src/auth/bearer.ts';
 import { mintDevelopmentToken, readDevelopmentRules } from '../../src/auth/development.ts';
+import { rememberTokens } from '../../src/auth/remember-tokens.ts';
 import { createTokenVerifier, TokenExpiredError, type VerifierConfig } from '../../src/auth/verify-token.ts';
 
 const secret = new TextEncoder().encode('a secret of at least thirty-two bytes');
@@ -218,6 +219,55 @@ describe('development tokens', () => {
     await using other = await makeFolder();
     const token = await mintDevelopmentToken(other.path, { sub: 'a', tenant: 'b', roles: [], ttlSeconds: 60 });
     await expect(createTokenVerifier(await readDevelopmentRules(mine.path))(token)).rejects.toThrow('signature');
+  });
+});
+
+describe('tokens that were verified before', () => {
+  test('A token that was verified before is not verified again while it is valid, and then refused as expired', async () => {
+    let now = Date.now();
+    let verified = 0;
+    const remembered = rememberTokens(
+      async (token) => {
+        verified += 1;
+        return verify(token);
+      },
+      () => now,
+    );
+    const exp = Math.floor(now / 1000) + 30;
+    const token = await sign({ ...good, exp });
+    for (let time = 0; time < 3; time++) expect(await remembered(token)).toMatchObject({ userId: 'alice' });
+    expect(verified).toBe(1);
+    now = exp * 1000;
+    await remembered(token);
+    expect(verified).toBe(2);
+  });
+
+  test('A token is verified again after a minute, so that a key that was withdrawn is noticed', async () => {
+    let now = Date.now();
+    let key = secret;
+    const remembered = rememberTokens(
+      (token) => createTokenVerifier({ ...config, key: { kind: 'secret', secret: key } })(token),
+      () => now,
+    );
+    const token = await sign(good);
+    await remembered(token);
+    key = new TextEncoder().encode('another secret of at least thirty-two bytes');
+    await remembered(token);
+    now += 60_001;
+    await expect(remembered(token)).rejects.toThrow('signature');
+  });
+
+  test('A token that was refused is verified again each time, and one of another user is never mistaken for it', async () => {
+    let verified = 0;
+    const remembered = rememberTokens(async (token) => {
+      verified += 1;
+      return verify(token);
+    });
+    const token = await sign(good);
+    for (let time = 0; time < 2; time++) await expect(remembered(`${token}x`)).rejects.toThrow(UnauthenticatedError);
+    expect(verified).toBe(2);
+    expect(await remembered(token)).toMatchObject({ userId: 'alice' });
+    expect(await remembered(await sign({ ...good, sub: 'bob' }))).toMatchObject({ userId: 'bob' });
   });
 });
 
