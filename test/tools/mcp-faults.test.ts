@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { nameTool } from '../../src/tools/mcp/mcp-tool.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startMcpServer, type TestMcpServer } from '../support/mcp/server.ts';
@@ -325,6 +325,59 @@ test('A user with too many MCP calls in progress is told so; another user’s go
   expect(await call(`${name}_quick`)).toMatchObject({ ok: true });
 });
 
+describe('unknown sessions of an MCP server', () => {
+  afterEach(() => {
+    ordinary.unknownSessionStatus = 404;
+  });
+
+  test.each([400, 401, 404, 500, 503])(
+    'M1 After a restart of an MCP server that says %i to unknown sessions, it is initialised anew and the call made once',
+    async (status) => {
+      ordinary.tools = [{ name: 'greet' }];
+      ordinary.unknownSessionStatus = status;
+      const { name } = await connect([], undefined, ordinary.url);
+      expect(await call(`${name}_greet`)).toMatchObject({ ok: true });
+      await ordinary.kill();
+      await ordinary.revive();
+      ordinary.calls.length = 0;
+      expect(await call(`${name}_greet`)).toMatchObject({ ok: true, error: null });
+      expect(ordinary.calls).toHaveLength(1);
+    },
+  );
+
+  test.each([400, 401, 404, 500, 503])(
+    'An MCP server that says %i to a session that it knew, over a connection that lasts, gets simultaneous calls once each',
+    async (status) => {
+      ordinary.tools = [{ name: 'greet' }];
+      ordinary.unknownSessionStatus = status;
+      const { name } = await connect([], undefined, ordinary.url);
+      expect(await call(`${name}_greet`)).toMatchObject({ ok: true });
+      ordinary.forget();
+      ordinary.calls.length = 0;
+      const outcomes = await Promise.all(Array.from({ length: 4 }, () => call(`${name}_greet`)));
+      expect(outcomes.map(({ error }) => error)).toEqual(Array(4).fill(null));
+      expect(ordinary.calls).toHaveLength(4);
+    },
+  );
+
+  test.each([400, 401, 500, 503])(
+    'A call that an MCP server refuses with %i in a session that it knows is not made again',
+    async (status) => {
+      let calls = 0;
+      const { behave } = holdSlow((_id, response) => {
+        calls += 1;
+        response.writeHead(status).end('Bad session, or bad request, or bad luck.');
+      });
+      const { name } = await connect(['bad'], behave);
+      expect(await call(`${name}_bad`)).toMatchObject({
+        ok: false,
+        error: expect.stringContaining(`status ${status}`),
+      });
+      expect(calls).toBe(1);
+    },
+  );
+});
+
 describe('a secret in an answer', () => {
   const secretHeaders = [{ name: 'Authorization', value: `Bearer ${secret}` }];
 
@@ -368,19 +421,3 @@ describe('a secret in an answer', () => {
     expect(outcome).not.toContain(secret);
   });
 });
-
-test.each([400, 401, 404, 500, 503])(
-  'After a restart of an MCP server that says %i to unknown sessions, it is initialised anew and the call made once',
-  async (status) => {
-    ordinary.tools = [{ name: 'greet' }];
-    ordinary.unknownSessionStatus = status;
-    const { name } = await connect([], undefined, ordinary.url);
-    expect(await call(`${name}_greet`)).toMatchObject({ ok: true });
-    await ordinary.kill();
-    await ordinary.revive();
-    ordinary.calls.length = 0;
-    expect(await call(`${name}_greet`)).toMatchObject({ ok: true, error: null });
-    expect(ordinary.calls).toHaveLength(1);
-    ordinary.unknownSessionStatus = 404;
-  },
-);

@@ -98,7 +98,7 @@ export const UpdateHttpToolInput = builder.inputType('UpdateHttpToolInput', {
 
 const mcpServer = {
   name: 'The name, 1 to 32 letters, digits or `-`. Example: `crm`. The names of the server’s tools start with it: `crm_find_customer`. Unique in the tenant.',
-  url: 'The streamable HTTP endpoint, at most 4,096 characters. Example: `https://crm.example.com/mcp`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
+  url: 'The endpoint, at most 4,096 characters. It is spoken to over streamable HTTP, or, if it refuses that, over the HTTP with SSE of MCP 2024-11-05. Example: `https://crm.example.com/mcp`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
 };
 
 /** The GraphQL input CreateMcpServerInput. */

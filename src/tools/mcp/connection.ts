@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { listServerSecrets, type McpDefinition } from './config.ts';
-import { describeProblem, maySayUnknownSession } from './failures.ts';
+import { describeProblem, maySayUnknownSession, maySpeakOlderProtocol } from './failures.ts';
 import { type ListedTool, readToolList } from './list.ts';
-import { closeClient, createTransport, type McpNetwork } from './transport.ts';
+import { closeClient, createTransport, type HttpProtocol, type McpNetwork } from './transport.ts';
 
 /** The state of a connection. */
 export type McpStatus = 'CONNECTED' | 'CONNECTING' | 'NOT_CONNECTED' | 'FAILED';
@@ -149,16 +150,9 @@ export class McpConnection {
   async #open(): Promise<Client> {
     clearTimeout(this.#retry);
     this.#busySince = performance.now();
-    const client = new Client({ name: 'switchboard', version: '1' }, { capabilities: {} });
-    client.onclose = () => {
-      if (this.#client !== client) return;
-      this.#client = null;
-      this.#network.logger.warn(this.#logFields(), 'the connection to an MCP server was lost');
-    };
-    client.setNotificationHandler(ToolListChangedNotificationSchema, () => this.#refresh(client));
-    const transport = createTransport(this.#definition, this.#network, () => this.giveUp(client));
+    let client: Client | null = null;
     try {
-      await client.connect(transport, { timeout: connectTimeoutMs, signal: this.#closing.signal });
+      client = await this.#openSession();
       const leftOut = await this.#readTools(client);
       this.#client = client;
       this.#failures = 0;
@@ -168,13 +162,50 @@ export class McpConnection {
       if (this.#listIsOld) this.#refresh(client);
       return client;
     } catch (error) {
-      await transport.close().catch(() => {});
+      await client?.close().catch(() => {});
       this.#failures += 1;
       const waitMs = Math.min(firstRetryMs * 2 ** (this.#failures - 1), maxRetryMs);
       this.#retryAt = performance.now() + waitMs;
       this.logFailure(error, 'connecting to an MCP server failed');
       this.#retryAfter(waitMs);
       throw error;
+    }
+  }
+
+  /** Begins a session over the protocol that the server speaks: over HTTP, the older one if it refuses the newer. */
+  async #openSession(): Promise<Client> {
+    try {
+      return await this.#initialize('streamable');
+    } catch (error) {
+      if (!maySpeakOlderProtocol(error)) throw error;
+      return await this.#initialize('event-stream').catch((olderError: unknown) => {
+        // A server that does not speak it either: what it said first tells more.
+        throw olderError instanceof StreamableHTTPError ? error : olderError;
+      });
+    }
+  }
+
+  async #initialize(protocol: HttpProtocol): Promise<Client> {
+    const client = new Client({ name: 'switchboard', version: '1' }, { capabilities: {} });
+    client.onclose = () => {
+      if (this.#client !== client) return;
+      this.#client = null;
+      this.#network.logger.warn(this.#logFields(), 'the connection to an MCP server was lost');
+    };
+    client.setNotificationHandler(ToolListChangedNotificationSchema, () => this.#refresh(client));
+    const transport = createTransport(this.#definition, this.#network, protocol, () => this.giveUp(client));
+    const { signal } = this.#closing;
+    // The signal of `connect` ends its request, not the opening of a stream before that.
+    const stop = () => void transport.close().catch(() => {});
+    signal.addEventListener('abort', stop);
+    try {
+      await client.connect(transport, { timeout: connectTimeoutMs, signal });
+      return client;
+    } catch (error) {
+      await transport.close().catch(() => {});
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
     }
   }
 

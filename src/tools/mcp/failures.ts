@@ -15,6 +15,23 @@ export class AnswerRefusedError extends Error {
   override readonly name = 'AnswerRefusedError';
 }
 
+/** @throws {AnswerRefusedError} if a response is a redirect */
+export async function refuseRedirect(response: Response): Promise<void> {
+  if (response.status < 300 || response.status >= 400) return;
+  await response.body?.cancel();
+  throw new AnswerRefusedError('The MCP server answered with a redirect, which is not followed.');
+}
+
+/**
+ * Whether a server has refused the beginning of a session over streamable HTTP as one does that only speaks the older HTTP
+ * with SSE: it does not take a POST at this address (MCP 2025-06-18, "Backwards Compatibility").
+ */
+export function maySpeakOlderProtocol(error: unknown): boolean {
+  if (!(error instanceof StreamableHTTPError)) return false;
+  const { code = 0 } = error;
+  return code === 501 || (code >= 400 && code < 500 && ![401, 403, 407, 408, 429].includes(code));
+}
+
 /** What a model is told about a response that is larger. */
 export function describeTooLong(maxBytes: number): string {
   return `The answer of the MCP server was too long: it has more than ${maxBytes} bytes.`;

@@ -8,8 +8,8 @@ const edgeBytes = 1_024;
 const lineEnd = 0x0a;
 
 /**
- * Cuts the output of a process into messages. A line that is too long is skipped and not stored, and its request gets an
- * error: other requests to the same process are not affected.
+ * Cuts the output of a server into messages, one on each line. A line that is too long is skipped and not stored, and its
+ * request gets an error: other requests over the same connection are not affected.
  */
 export class MessageLines {
   readonly #maxAnswerBytes: number;
@@ -49,6 +49,13 @@ export class MessageLines {
     const message = typeof next === 'string' ? deserializeMessage(next) : next;
     if (!('method' in message)) this.#lists.delete(message.id);
     return message;
+  }
+
+  /** The line that has begun, without its end; it is skipped. */
+  takeOpen(): string {
+    const text = Buffer.concat(this.#pieces).toString('utf8');
+    this.#startLine();
+    return text;
   }
 
   clear(): void {

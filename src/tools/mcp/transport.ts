@@ -6,7 +6,8 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { boundBody, isEventStream } from './body.ts';
 import { type McpAddress, type McpDefinition, maxAnswerBytes, maxListBytes } from './config.ts';
-import { AnswerRefusedError } from './failures.ts';
+import { EventStreamTransport } from './event-stream-transport.ts';
+import { AnswerRefusedError, refuseRedirect } from './failures.ts';
 import { ProcessGroupTransport } from './process.ts';
 
 /** The most bytes of a stream of events in all, notices included. */
@@ -49,13 +50,22 @@ interface HttpTransport {
   onLost: () => void;
 }
 
+/** The protocols of MCP over HTTP: streamable HTTP, and the HTTP with SSE that came before. */
+export type HttpProtocol = 'streamable' | 'event-stream';
+
 /**
  * The transport to a server, by its address. What a process says on its error output goes to the log, at debug.
+ * @param protocol which one a server over HTTP speaks
  * @param onLost is called when a server over HTTP is gone, while calls that are on their way may still be answered
  */
-export function createTransport(definition: McpDefinition, reach: McpNetwork, onLost: () => void): Transport {
+export function createTransport(
+  definition: McpDefinition,
+  network: McpNetwork,
+  protocol: HttpProtocol,
+  onLost: () => void,
+): Transport {
   const { address, name } = definition;
-  const { logger, fetchThroughGuard, fetchUnguarded } = reach;
+  const { logger, fetchThroughGuard, fetchUnguarded } = network;
   if (address.kind === 'stdio') {
     return new ProcessGroupTransport(address, maxAnswerBytes(definition), (chunk) => {
       if (!logger.isLevelEnabled('debug')) return;
@@ -63,6 +73,7 @@ export function createTransport(definition: McpDefinition, reach: McpNetwork, on
     });
   }
   const dial = address.guarded ? fetchThroughGuard : fetchUnguarded;
+  if (protocol === 'event-stream') return new EventStreamTransport(address, maxAnswerBytes(definition), dial);
   const http = createHttpTransport(address, maxAnswerBytes(definition), dial);
   http.onLost = onLost;
   return http.transport;
@@ -116,10 +127,7 @@ function createHttpTransport(
     try {
       const signal = AbortSignal.any(signals.filter((one) => one != null));
       const response = await dial(target, { ...init, signal });
-      if (response.status >= 300 && response.status < 400) {
-        await response.body?.cancel();
-        throw new AnswerRefusedError('The MCP server answered with a redirect, which is not followed.');
-      }
+      await refuseRedirect(response);
       if (notices && response.ok) {
         opened = true;
         failures = 0;

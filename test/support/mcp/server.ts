@@ -45,6 +45,8 @@ export interface TestMcpServer extends AsyncDisposable {
   announceChange(): Promise<void>;
   /** Resolves when so many calls have come. */
   called(count: number): Promise<void>;
+  /** Forgets all sessions, as a server behind a proxy that was restarted: no connection breaks off. */
+  forget(): void;
   /** Dies: all connections break off, and there is nobody at its port any more. */
   kill(): Promise<void>;
   /** Comes back at the same port, with no memory of any session. */
@@ -121,6 +123,7 @@ export async function startMcpServer(tools: readonly TestTool[]): Promise<TestMc
         waiting.add(look);
         look();
       }),
+    forget: () => sessions.clear(),
     kill: async () => {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
