@@ -119,6 +119,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
       waiting: maxWaitingStartsOfTenant,
     }),
     approvalTtlSeconds: env.approvalTtlSeconds,
+    outageMs: env.outageSeconds * 1000,
   });
   await runs.start();
   opening.defer(() => runs.close());

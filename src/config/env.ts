@@ -81,6 +81,8 @@ export interface Env {
   readonly speechTtlSeconds: number;
   /** How long a run waits for an approval before it is cancelled. */
   readonly approvalTtlSeconds: number;
+  /** How long the writes of running turns are tried again while the database is away. */
+  readonly outageSeconds: number;
   /** HTTP tools and MCP servers that the operator gives to every tenant. */
   readonly toolsFile: string | null;
   /** A folder of scenario files that are loaded at start. */
@@ -166,6 +168,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     stt: readTranscription(read),
     speechTtlSeconds: read.SPEECH_TTL_SECONDS,
     approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
+    outageSeconds: read.OUTAGE_SECONDS,
     toolsFile: read.TOOLS_FILE ?? null,
     scenariosDir: read.SCENARIOS_DIR ?? null,
     seedFile: read.SEED_FILE,

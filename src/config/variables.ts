@@ -167,6 +167,7 @@ export const variables = z.object({
   STT_PATH: name,
   STT_LANGUAGE: name,
   SPEECH_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  OUTAGE_SECONDS: wholeNumber(15, 3600, 120),
   APPROVAL_TTL_SECONDS: wholeNumber(1, 2_592_000, 86_400),
   TOOLS_FILE: text,
   SCENARIOS_DIR: text,

@@ -13,6 +13,7 @@ export class RunEventBuffer {
   readonly #waiting = new Set<() => void>();
   #closed = false;
   #bytes = 0;
+  #shownSeq = Number.POSITIVE_INFINITY;
   /** How many cursors are open. */
   readers = 0;
 
@@ -32,6 +33,30 @@ export class RunEventBuffer {
 
   get events(): readonly RunEvent[] {
     return this.#events;
+  }
+
+  /** Readers are given the events up to this seq; those after it are held back. */
+  get shownSeq(): number {
+    return this.#shownSeq;
+  }
+
+  /** Gives readers the events up to a seq, also those that follow. */
+  showUpTo(seq: number): void {
+    const isMore = seq > this.#shownSeq;
+    this.#shownSeq = seq;
+    if (isMore) this.#wake();
+  }
+
+  /** Holds back the events that readers have not been offered yet. */
+  hold(): void {
+    this.#shownSeq = Math.min(this.#shownSeq, this.lastSeq);
+  }
+
+  /** Forgets the events that were held back, and holds none back any more: the run goes on elsewhere. */
+  dropHeld(): void {
+    const kept = this.indexAfter(this.#shownSeq);
+    for (const event of this.#events.splice(kept)) this.#bytes -= sizeOfEvent(event);
+    this.#shownSeq = Number.POSITIVE_INFINITY;
   }
 
   /** How many bytes of text its events hold. */
@@ -84,17 +109,18 @@ export class RunEventBuffer {
 
   /**
    * The event at a position, merged with those after it that can be merged.
-   * @returns the event and the position after it; null at the end
+   * @returns the event and the position after it; null at the end, and before events that are held back
    */
   read(index: number): { event: RunEvent; next: number } | null {
     const first = this.#events[index];
-    if (!first) return null;
+    if (!first || first.seq > this.#shownSeq) return null;
     if (first.type !== 'TextDelta' && first.type !== 'ReasoningDelta') return { event: first, next: index + 1 };
     let event: RunEvent = first;
     let next = index + 1;
     while (next < this.#events.length && event.delta.length < maxMergedLength) {
       const following = this.#events[next];
-      const merged: RunEvent | null = following ? mergeDeltas(event, following) : null;
+      const isShown = following !== undefined && following.seq <= this.#shownSeq;
+      const merged: RunEvent | null = isShown ? mergeDeltas(event, following) : null;
       if (merged?.type !== 'TextDelta' && merged?.type !== 'ReasoningDelta') break;
       event = merged;
       next++;

@@ -18,6 +18,7 @@ import type { RunReplays } from '../log/run-replays.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import type { PauseState } from './frozen-turn.ts';
 import type { StoredTurn } from './input.ts';
+import type { LeaseLost, Moment, RunLease } from './lease.ts';
 import type { CompiledTurn } from './planned-turn.ts';
 
 /** How large a run may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
@@ -52,6 +53,8 @@ export interface RunDependencies {
   readonly startsByTenant: FairQueue;
   /** How long a run waits for a person, in seconds, before it is cancelled. */
   readonly approvalTtlSeconds: number;
+  /** How long the writes of a run are tried again while the database is away, in milliseconds. */
+  readonly outageMs: number;
   /** Whether no other process can use this database: then a run that is RUNNING at start was left by a dead process. */
   readonly exclusive: boolean;
 }
@@ -87,6 +90,8 @@ export interface ResumedRun {
 export interface LaunchRequest {
   readonly viewer: Viewer;
   readonly run: Run;
+  /** A moment before the lease of this process began. */
+  readonly leasedAt: Moment;
   readonly stored: StoredTurn;
   /** Null: the run comes out of the queue, and is compiled with the agents and settings of that moment. */
   readonly turn: CompiledTurn | null;
@@ -96,18 +101,25 @@ export interface LaunchRequest {
   readonly resumed: ResumedRun | null;
 }
 
-/** How a process lets go of a run: it has ended, or it waits for a person and belongs to no process. */
-export type RunOutcome = 'ended' | 'waiting';
+/**
+ * How a process lets go of a run: it has ended, it waits for a person and belongs to no process, or it belongs to another
+ * process, or to whoever takes it over.
+ */
+export type RunOutcome = 'ended' | 'waiting' | 'lost';
 
 /** A run that this process carries out. */
 export interface ActiveRun extends LaunchRequest {
   readonly cancelOnDisconnect: boolean;
   readonly signal: AbortSignal;
+  readonly lease: RunLease;
   readonly progress: RunProgress;
   /** Resolves when the rows of the run are written and its readers were notified. Never rejects. */
   readonly done: Promise<RunOutcome>;
-  /** Stops the run. A reason with a failure makes it fail; without one it is cancelled. */
-  stop(reason: TurnAborted): void;
+  /**
+   * Stops the run. A reason with a failure makes it fail; without one it is cancelled. A lost lease stops it without an
+   * end: nothing of it is written or shown any more.
+   */
+  stop(reason: TurnAborted | LeaseLost): void;
 }
 
 /** The text of a message that is being written. */

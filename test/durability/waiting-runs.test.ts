@@ -103,7 +103,7 @@ test.each([1, 3])(
         const result: unknown = await Reflect.apply(transact, db, args);
         if (lost === times || (await db.run.count({ where: { status: 'REQUIRES_ACTION' } })) === 0) return result;
         lost++;
-        throw new Error('The connection ended before COMMIT was answered.');
+        throw new Error('Connection terminated unexpectedly');
       },
     });
     Object.defineProperty(db, '$transaction', { configurable: true, value: loseAnswers });

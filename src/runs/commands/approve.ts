@@ -14,7 +14,7 @@ import { explainMisfit } from '../../tools/parameters/check.ts';
 import { type PauseState, readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
-import type { ResumedRun, RunRuntime } from '../runtime.ts';
+import type { LaunchRequest, ResumedRun, RunRuntime } from '../runtime.ts';
 import { lockConversationOf } from '../transitions/lock-conversation.ts';
 import { resumeRun } from '../transitions/resume-run.ts';
 
@@ -73,11 +73,11 @@ export async function approveToolCall(
 
     const state = readPauseState(pause?.state);
     const events = archive ? await unpackEvents(id, archive.events) : [];
-    const continued = await resumeRun(tx, runtime, run);
+    const { run: continued, leasedAt } = await resumeRun(tx, runtime, run);
     // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
     // the server can have begun to stop since the first statement.
     if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
-    return { run: continued, events, resumed: { state, decisions: readDecisions(calls) } };
+    return { run: continued, leasedAt, events, resumed: { state, decisions: readDecisions(calls) } };
   });
 
   if (resumed) continueRun(viewer, runtime, resumed);
@@ -167,8 +167,20 @@ function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
 function continueRun(
   viewer: Viewer,
   runtime: RunRuntime,
-  { run, events, resumed }: { readonly run: Run; readonly events: readonly RunEvent[]; readonly resumed: ResumedRun },
+  continued: Pick<LaunchRequest, 'run' | 'leasedAt'> & {
+    readonly events: readonly RunEvent[];
+    readonly resumed: ResumedRun;
+  },
 ): void {
+  const { run, leasedAt, events, resumed } = continued;
   runtime.log.open(run.id).fill(events);
-  runtime.launch({ viewer, run, stored: storedTurn.parse(run.input), turn: null, openingMessage: null, resumed });
+  runtime.launch({
+    viewer,
+    run,
+    leasedAt,
+    stored: storedTurn.parse(run.input),
+    turn: null,
+    openingMessage: null,
+    resumed,
+  });
 }

@@ -34,6 +34,7 @@ export async function cancelRow(runtime: RunRuntime, runId: string, reason: Turn
     const active = runtime.running.get(runId);
     if (active) {
       active.stop(reason);
+      // If it waits or goes on elsewhere, its row says what is to be done.
       if ((await active.done) === 'ended') return;
       continue;
     }

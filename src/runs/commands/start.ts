@@ -7,6 +7,7 @@ import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
+import { type Moment, takeMoment } from '../lease.ts';
 import { type ConversationForTurn, compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
@@ -66,10 +67,10 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
   const newTurn: NewTurn = { viewer, input, stored, turn };
   const started = await startWithinLimits(runtime, newTurn, conversation.runs);
-  const { run, created, openingMessage, superseded } = started;
+  const { run, leasedAt, created, openingMessage, superseded } = started;
 
   if (created && run.status === 'RUNNING') {
-    runtime.launch({ viewer, run, stored, turn, openingMessage, resumed: null });
+    runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null });
   }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id);
   if (created) announceRun(runtime, conversation, run, turn);
@@ -135,6 +136,8 @@ const maxUnfinished = 50;
 
 interface Started {
   readonly run: Run;
+  /** A moment before the lease of this process began, if the run is new. */
+  readonly leasedAt: Moment;
   readonly created: boolean;
   readonly openingMessage: OpeningMessage | null;
   /** Runs that have to make room. */
@@ -194,11 +197,13 @@ async function tryStartFast(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
     if (!isUniqueViolation(error)) throw error;
   }
   if (created === null) return null;
-  return { run: created.run, created: true, openingMessage: openingMessage(input, created.position), superseded: [] };
+  const { run, leasedAt, position } = created;
+  return { run, leasedAt, created: true, openingMessage: openingMessage(input, position), superseded: [] };
 }
 
 function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Started> {
   const { viewer, input } = newTurn;
+  const leasedAt = takeMoment();
   return runtime.db.$transaction(async (tx) => {
     const conversation = await lockConversation(tx, input.conversationId);
     if (!conversation) throw absentConversation(viewer, input, null);
@@ -210,7 +215,7 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
     const same = related.find((run) => run.idempotencyKey === input.idempotencyKey);
     if (same) {
       assertSamePayload(same, input);
-      return { run: same, created: false, openingMessage: null, superseded: [] };
+      return { run: same, leasedAt, created: false, openingMessage: null, superseded: [] };
     }
     if (input.after > 0)
       throw badInput(['input', 'after'], 'must be 0 if the idempotencyKey has not started a turn yet');
@@ -222,7 +227,7 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
       queued: blockingRun !== undefined,
     });
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
-    return { run, created: true, openingMessage: openingMessage(input, message.position), superseded };
+    return { run, leasedAt, created: true, openingMessage: openingMessage(input, message.position), superseded };
   });
 }
 

@@ -7,13 +7,14 @@ import type { RunPlan } from '../../engine/plan.ts';
 import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
+import { LeaseLost, type RunLease } from '../lease.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn, PlannedTurn } from '../planned-turn.ts';
 import { cancelledEnd, type RunEnd } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
-import { finishRun, unsavedFailure } from './finish.ts';
+import { finishRun } from './finish.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
@@ -21,6 +22,7 @@ import { resumeTurn } from './resume.ts';
 /** A run that is carried out, and the way to stop it. */
 interface Execution extends LaunchRequest {
   readonly signal: AbortSignal;
+  readonly lease: RunLease;
   stop(reason: unknown): void;
 }
 
@@ -33,28 +35,30 @@ export function executeRun(runtime: RunRuntime, execution: Execution, recorder: 
   return withoutCounting(async () => {
     // The rows of before the pause hold what the log holds. Noted before anything is awaited: readers ask immediately.
     if (execution.resumed) recorder.noteCheckpoint(runtime.log.open(execution.run.id).lastSeq);
-    const outcome = await carryOut(runtime, execution, recorder);
-    if (!('waiting' in outcome)) return finishRun(runtime, execution, recorder, outcome);
-    const end = await tryPause(runtime, execution, recorder, outcome);
-    return end ? finishRun(runtime, execution, recorder, end) : 'waiting';
+    try {
+      const outcome = await carryOut(runtime, execution, recorder);
+      if (!('waiting' in outcome)) return await finishRun(runtime, execution, recorder, outcome);
+      const hasPaused = await waitForApproval(runtime, execution, recorder, outcome);
+      // If it may not wait, somebody has asked for its end.
+      return hasPaused ? 'waiting' : await finishRun(runtime, execution, recorder, cancelledEnd);
+    } catch (error) {
+      return letGo(runtime, execution, error);
+    }
   });
 }
 
-/** Lets a run wait. @returns null, or how it ends instead */
-async function tryPause(
-  runtime: RunRuntime,
-  execution: Execution,
-  recorder: RunRecorder,
-  pause: Pause,
-): Promise<RunEnd | null> {
-  try {
-    // If it may not wait, somebody has asked for its end.
-    return (await waitForApproval(runtime, execution, recorder, pause)) ? null : cancelledEnd;
-  } catch (error) {
-    runtime.logger.error({ err: error, runId: execution.run.id }, 'failed to pause a run');
-    recorder.markIncomplete();
-    return { status: 'FAILED', failure: unsavedFailure };
-  }
+/**
+ * Lets go of a run that goes on without this process, or whose end the database did not take. Its readers are not told of
+ * an end: they get the rest of it as soon as the rows hold it (sync-remote.ts).
+ */
+function letGo(runtime: RunRuntime, execution: Execution, error: unknown): RunOutcome {
+  const { run } = execution;
+  execution.stop(error instanceof LeaseLost ? error : new LeaseLost(run.id, { cause: error }));
+  runtime.log.find(run.id)?.dropHeld();
+  if (error instanceof LeaseLost)
+    runtime.logger.warn({ err: error, runId: run.id }, 'a run goes on without this process');
+  else runtime.logger.error({ err: error, runId: run.id }, 'a run was left to whoever takes it over');
+  return 'lost';
 }
 
 async function carryOut(runtime: RunRuntime, execution: Execution, recorder: RunRecorder): Promise<RunEnd | Pause> {
@@ -65,7 +69,11 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
       ? await resumeTurn(runtime, viewer, resumed, signal)
       : await beginTurn(runtime, execution);
     recorder.beginWith(turn.startAgentId);
+    const buffer = log.open(run.id);
     for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal)) {
+      // What a former owner still does is neither written nor shown.
+      if (signal.reason instanceof LeaseLost) throw signal.reason;
+      if (!execution.lease.seemsFresh) buffer.hold();
       switch (event.type) {
         case 'textDelta':
         case 'reasoningDelta':
@@ -88,13 +96,14 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
           if (payload) log.append(run.id, payload);
         }
       }
-      if (!signal.aborted && isTooLarge(log.open(run.id), runtime.sizeLimits)) {
+      if (!signal.aborted && isTooLarge(buffer, runtime.sizeLimits)) {
         runtime.logger.warn({ runId: run.id }, 'a run became too large');
         execution.stop(new TurnAborted(tooLarge));
       }
     }
     throw new Error('The engine ended without an end.');
   } catch (error) {
+    if (error instanceof LeaseLost || signal.reason instanceof LeaseLost) throw error;
     execution.stop(error);
     recorder.markIncomplete();
     if (error instanceof SwitchboardError) {
@@ -144,14 +153,7 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   });
   const turn = await compileTurn(viewer, runtime, conversation, stored);
   const { startAgentId: toAgentId, routing } = turn;
-  await runtime.db.$transaction([
-    // Locks the conversation's row first.
-    runtime.db.conversation.updateMany({
-      where: { id: conversation.id },
-      data: { activeAgentId: toAgentId, ...(stored.agentId !== null && { followsDefault: false }) },
-    }),
-    setAgent(runtime, run.id, toAgentId, routing),
-  ]);
+  await setAgent(runtime, run, { toAgentId, routing, asked: stored.agentId !== null });
   const { id: conversationId, activeAgentId: fromAgentId } = conversation;
   if (fromAgentId !== toAgentId) {
     runtime.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason: routing.reasoning });
@@ -159,7 +161,7 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   return turn;
 }
 
-function portsOf(runtime: RunRuntime, { viewer, run }: LaunchRequest, turn: PlannedTurn): TurnPorts {
+function portsOf(runtime: RunRuntime, { viewer, run, lease }: Execution, turn: PlannedTurn): TurnPorts {
   return {
     model: runtime.model,
     tools: {
@@ -173,12 +175,15 @@ function portsOf(runtime: RunRuntime, { viewer, run }: LaunchRequest, turn: Plan
         if (turn.changedCalls?.has(call.id)) {
           return { ok: false, error: 'The tool was changed since it was approved.' };
         }
+        // Nothing is sent for a run that may belong to somebody else by now.
+        await lease.confirm(signal);
         return tool.call(call.arguments, {
           viewer,
           db: runtime.db,
           conversationId: run.conversationId,
           runId: run.id,
           callId: call.id,
+          epoch: run.leaseEpoch,
           agentName: turn.agents.get(agentId)?.name ?? null,
           signal,
         });

@@ -1,19 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { retryWhileAway } from '../../database/outage.ts';
 import { packEvents } from '../../log/archive.ts';
+import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { backfillFromArchive } from '../archive.ts';
+import { LeaseLost } from '../lease.ts';
 import { type RunEnd, terminalEvent } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
+import { hasEnded } from '../statuses.ts';
 import { endRun } from '../transitions/end-run.ts';
-import { launchPromoted } from '../transitions/promote-next.ts';
+import { promoteQueue } from '../transitions/promote-next.ts';
 import type { RunRecorder } from './recorder.ts';
 
-const maxAttempts = 5;
-
 /**
- * Ends a run: its row, its archive and the start of the next run in the queue in one transaction, and only after that
- * the terminal event. If the database refuses it, readers get a terminal event all the same, and the rows are corrected
- * when the lease runs out (recover.ts).
- * @returns 'waiting' if the run goes on without this process
+ * Ends a run: its row and its archive in one statement, and only after that the terminal event: readers are told an end
+ * only when the row says so. While the database is away, it is tried again.
+ * @throws {LeaseLost} if the run goes on without this process
+ * @throws when the database is away for too long, or refuses the end: the run is then left to whoever takes it over
  */
 export async function finishRun(
   runtime: RunRuntime,
@@ -25,37 +26,55 @@ export async function finishRun(
   const terminal = terminalEvent(run.id, buffer.lastSeq + 1, end);
   recorder.beginClosing();
   const archive = await packEvents([...buffer.events, terminal]);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await recorder.flush().catch(() => {});
-      const { written, unfinished, next } = await runtime.db.$transaction((tx) =>
-        endRun(tx, runtime, {
-          run,
-          end,
-          agentId: recorder.agentId,
-          archive,
-          lastSeq: terminal.seq,
-          incomplete: recorder.incomplete,
-          unsaved: recorder.unsaved,
-        }),
-      );
-      if (written) buffer.append(terminal);
-      else await backfillFromArchive(runtime.db, buffer);
-      // If another process has the run, or none, the background jobs fill the buffer (sync-remote.ts).
-      if (buffer.closed) runtime.log.drop(run.id);
-      runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
-      if (next) launchPromoted(runtime, next);
-      return unfinished ? 'waiting' : 'ended';
-    } catch (error) {
-      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to persist the end of a run');
-      if (attempt === maxAttempts) break;
-      await sleep(100 * 2 ** attempt);
-    }
+  // What could not be written behind the turn is closed with the end.
+  await recorder.flush().catch((error: unknown) => {
+    if (error instanceof LeaseLost) throw error;
+    recorder.markIncomplete();
+  });
+  const { agentId, incomplete, unsaved } = recorder;
+  const rows = { run, end, agentId, archive, lastSeq: terminal.seq, incomplete, unsaved };
+  const { written, queued } = await retryWhileAway(() => endRun(runtime, rows), {
+    maxMs: runtime.outageMs,
+    onFailure: (error, attempt) =>
+      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to persist the end of a run'),
+  });
+  if (written) {
+    buffer.showUpTo(Number.POSITIVE_INFINITY);
+    buffer.append(terminal);
+  } else {
+    await readEndElsewhere(runtime, run, buffer);
   }
-  buffer.append(terminalEvent(run.id, terminal.seq, { status: 'FAILED', failure: unsavedFailure }));
-  runtime.log.drop(run.id);
+  // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
+  if (buffer.closed) runtime.log.drop(run.id);
+  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+  if (queued) await beginNext(runtime, run.conversationId);
   return 'ended';
 }
 
-/** The failure of a turn that the database did not take. */
-export const unsavedFailure = { code: 'INTERNAL', message: 'The turn could not be saved.', retryable: true } as const;
+/**
+ * Reads how a run stands that this process could not end: an earlier attempt has ended it and its answer was lost, somebody
+ * else has ended it, or it was deleted.
+ * @throws {LeaseLost} if it has not ended
+ */
+async function readEndElsewhere(
+  runtime: RunRuntime,
+  { id, leaseEpoch }: LaunchRequest['run'],
+  buffer: RunEventBuffer,
+): Promise<void> {
+  const retry = { maxMs: runtime.outageMs };
+  const row = await retryWhileAway(() => runtime.db.run.findUnique({ where: { id } }), retry);
+  if (row && !hasEnded(row)) throw new LeaseLost(id);
+  const isOurs = row?.leaseEpoch === leaseEpoch;
+  if (isOurs) buffer.showUpTo(Number.POSITIVE_INFINITY);
+  else buffer.dropHeld();
+  await retryWhileAway(() => backfillFromArchive(runtime.db, buffer), retry);
+}
+
+/** Begins the next run in the queue. If that fails, the background jobs do it (recover.ts). */
+async function beginNext(runtime: RunRuntime, conversationId: string): Promise<void> {
+  try {
+    await promoteQueue(runtime, conversationId);
+  } catch (error) {
+    runtime.logger.error({ err: error, conversationId }, 'could not begin the next turn of a queue');
+  }
+}

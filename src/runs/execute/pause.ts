@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnToolCall } from '../../engine/events.ts';
 import type { PausedTurn } from '../../engine/paused-turn.ts';
 import { packEvents } from '../../log/archive.ts';
@@ -16,8 +16,6 @@ export interface Pause {
   readonly waiting: readonly TurnToolCall[];
   readonly paused: PausedTurn;
 }
-
-const maxAttempts = 3;
 
 /**
  * Lets a run wait: its state, its calls and its events so far in one transaction, and only after that the events that
@@ -43,22 +41,19 @@ export async function waitForApproval(
   const rows = {
     run,
     agentId: recorder.agentId,
-    calls: waiting.map((call) => recorder.rowOf(call)),
+    calls: waiting.map((call) => recorder.waitingRowOf(call)),
     archive: await packEvents([...buffer.events, ...requested]),
     lastSeq: requested.at(-1)?.seq ?? buffer.lastSeq,
     state: writePauseState(turn, waiting, paused, runtime.agents.defaults.llm.endpoint),
   };
 
-  for (let attempt = 1; ; attempt++) {
-    try {
-      if (!(await runtime.db.$transaction((tx) => pauseRun(tx, runtime, rows)))) return false;
-      break;
-    } catch (error) {
-      if (attempt === maxAttempts) throw error;
-      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to pause a run');
-      await sleep(100 * 2 ** attempt);
-    }
-  }
+  const hasPaused = await retryWhileAway(() => runtime.db.$transaction((tx) => pauseRun(tx, runtime, rows)), {
+    maxMs: runtime.outageMs,
+    onFailure: (error, attempt) =>
+      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to pause a run'),
+  });
+  if (!hasPaused) return false;
+  buffer.showUpTo(Math.max(buffer.shownSeq, rows.lastSeq));
   // Filled, not appended: somebody who answered quickly has filled it already (approve.ts).
   buffer.fill(requested);
   runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });

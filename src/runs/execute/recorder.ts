@@ -1,10 +1,21 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import type { RunEventPayload } from '../../log/event.ts';
+import type { LeaseLost } from '../lease.ts';
 import { writeProviderState } from '../provider-state.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
-import { jsonInput } from './json.ts';
+import {
+  beginApprovedCall,
+  completeCall,
+  completeMessage,
+  insertCall,
+  insertMessage,
+  insertModelCall,
+  type NewCall,
+} from './run-rows.ts';
 
 /** A checkpoint: at `committedAt` (milliseconds of performance.now) the rows held all that was in the log up to `seq`. */
 interface Checkpoint {
@@ -36,6 +47,7 @@ export class RunRecorder implements RunProgress {
   #checkpoints: Checkpoint[] = [];
   #incomplete = false;
   #closing = false;
+  readonly #lost = new AbortController();
   #agentId: string | null;
 
   constructor(runtime: RunRuntime, request: LaunchRequest) {
@@ -73,6 +85,11 @@ export class RunRecorder implements RunProgress {
   /** Notes that the status of the run is about to change. */
   beginClosing(): void {
     this.#closing = true;
+  }
+
+  /** Ends all attempts to write: the run belongs to another process. */
+  abandon(reason: LeaseLost): void {
+    this.#lost.abort(reason);
   }
 
   /** Takes a delta. It is in memory until the next checkpoint. @returns the event that readers are shown */
@@ -121,7 +138,7 @@ export class RunRecorder implements RunProgress {
         return null;
       }
       case 'modelCalled':
-        this.#writeBehind(() => this.#insertModelCall(event.call));
+        this.#recordModelCall(event.call);
         return null;
     }
   }
@@ -157,105 +174,80 @@ export class RunRecorder implements RunProgress {
     return this.#checkpoints.findLast((checkpoint) => checkpoint.committedAt <= moment)?.seq ?? 0;
   }
 
-  #writeBehind(write: () => Promise<unknown>): void {
-    this.#pendingWrites = this.#pendingWrites.then(write).catch((error: unknown) => {
-      this.#failure ??= { error };
+  #recordModelCall(call: Extract<TurnEvent, { type: 'modelCalled' }>['call']): void {
+    const id = randomUUIDv7();
+    this.#writeBehind(() => insertModelCall(this.#runtime, this.#request.run, id, call));
+  }
+
+  /** Writes, and tries again while the database is away: what has happened is not lost while this process lives. */
+  #write(write: () => Promise<void>): Promise<void> {
+    const { logger, outageMs } = this.#runtime;
+    return retryWhileAway(write, {
+      maxMs: outageMs,
+      signal: this.#lost.signal,
+      onFailure: (error, attempt) =>
+        logger.warn({ err: error, runId: this.#request.run.id, attempt }, 'a write of a run is tried again'),
     });
   }
 
+  #writeBehind(write: () => Promise<void>): void {
+    this.#pendingWrites = this.#pendingWrites
+      .then(() => this.#write(write))
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      });
+  }
+
   async #insertMessage(id: string, agentId: string, step: number): Promise<void> {
-    const { run } = this.#request;
-    // One statement takes the next position in the conversation and writes the row.
-    await this.#runtime.db.$executeRaw`
-      WITH place AS (
-        UPDATE conversations SET message_count = message_count + 1, updated_at = now()
-        WHERE id = ${run.conversationId}::uuid RETURNING message_count
-      )
-      INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content, agent_id, run_id, step)
-      SELECT ${id}::uuid, ${run.tenantId}, ${run.conversationId}::uuid, message_count, 'ASSISTANT', 'STREAMING', '',
-        ${agentId}::uuid, ${run.id}::uuid, ${step}
-      FROM place`;
+    await insertMessage(this.#runtime, this.#request.run, { id, agentId, step });
     if (this.#open?.id === id) this.#open.stored = true;
   }
 
   async #completeMessage(event: Extract<TurnEvent, { type: 'messageCompleted' }>): Promise<void> {
     await this.flush();
-    const { run } = this.#request;
-    await this.#runtime.db.message.updateMany({
-      // Not if another process has closed it in the meantime: its readers have been shown what is in it.
-      where: { id: event.messageId, status: 'STREAMING' },
-      data: { content: event.content, status: event.status, finishReason: event.finishReason },
-    });
-    this.#open = null;
-    if (!this.#orphans) return;
     // Calls of steps without a text belong to the message that followed them.
-    await this.#runtime.db.toolCall.updateMany({
-      where: { runId: run.id, messageId: null },
-      data: { messageId: event.messageId },
-    });
+    const takesCalls = this.#orphans;
+    await this.#write(() => completeMessage(this.#runtime, this.#request.run, event, takesCalls));
+    this.#open = null;
     this.#orphans = false;
   }
 
   /** The row of a tool call that has none yet. */
-  rowOf(call: TurnToolCall): Prisma.ToolCallCreateManyInput {
-    const { id: runId, tenantId, conversationId } = this.#request.run;
+  #rowOf(call: TurnToolCall): NewCall {
     const messageId = this.#last?.step === call.step ? this.#last.id : null;
     if (messageId === null) this.#orphans = true;
-    const state = this.#providerState?.step === call.step ? { providerState: this.#providerState.column } : {};
+    const providerState = this.#providerState?.step === call.step ? this.#providerState.column : null;
     this.#providerState = null;
-    return { ...call, ...state, result: Prisma.DbNull, messageId, runId, tenantId, conversationId };
+    return { ...call, messageId, providerState };
+  }
+
+  /** As {@link RunRecorder.#rowOf}, for a call that a person is asked about. */
+  waitingRowOf(call: TurnToolCall): Prisma.ToolCallCreateManyInput {
+    const { id: runId, tenantId, conversationId } = this.#request.run;
+    const { providerState, ...row } = this.#rowOf(call);
+    const state = providerState === null ? {} : { providerState };
+    return { ...row, ...state, result: Prisma.DbNull, runId, tenantId, conversationId };
   }
 
   async #beginCall(call: TurnToolCall): Promise<void> {
-    if (call.decidedBy === null) {
-      await this.#runtime.db.toolCall.createMany({ data: [this.rowOf(call)] });
+    const { run } = this.#request;
+    if (call.decidedBy !== null) {
+      await this.#write(() => beginApprovedCall(this.#runtime, run, call));
       return;
     }
-    // A call that a person was asked about has its row since then.
-    await this.#runtime.db.toolCall.updateMany({
-      where: { runId: this.#request.run.id, callId: call.callId, status: 'PENDING' },
-      data: { status: call.status, startedAt: call.startedAt },
-    });
+    const row = this.#rowOf(call);
+    await this.#write(() => insertCall(this.#runtime, run, row));
   }
 
   async #completeCall(call: TurnToolCall): Promise<void> {
     // It was written when it was decided.
     if (call.status === 'DENIED') return;
-    await this.#runtime.db.toolCall.updateMany({
-      where: { runId: this.#request.run.id, callId: call.callId, status: 'RUNNING' },
-      data: {
-        status: call.status,
-        // The engine made it serialisable (tool-result.ts); null is stored as SQL NULL.
-        result: call.result === null ? Prisma.DbNull : jsonInput.parse(call.result),
-        error: call.error,
-        finishedAt: call.finishedAt,
-      },
-    });
+    await this.#write(() => completeCall(this.#runtime, this.#request.run, call));
   }
 
   async #recordHandoff(event: Extract<TurnEvent, { type: 'handoffOccurred' }>): Promise<void> {
-    const { db } = this.#runtime;
-    const { run } = this.#request;
-    const { callId, step, fromAgentId, toAgentId, reason, at } = event;
-    await db.$transaction([
-      db.handoff.createMany({
-        data: [{ runId: run.id, tenantId: run.tenantId, callId, step, fromAgentId, toAgentId, reason, at }],
-      }),
-      db.conversation.updateMany({
-        where: { id: run.conversationId },
-        data: { activeAgentId: toAgentId, updatedAt: at },
-      }),
-      setAgent(this.#runtime, run.id, toAgentId),
-    ]);
+    const { toAgentId, ...handoff } = event;
+    await this.#write(() => setAgent(this.#runtime, this.#request.run, { toAgentId, handoff }));
     this.#agentId = toAgentId;
-  }
-
-  async #insertModelCall(call: Extract<TurnEvent, { type: 'modelCalled' }>['call']): Promise<void> {
-    const { run } = this.#request;
-    const { usage, ...rest } = call;
-    const { tenantId, userId, conversationId, id: runId } = run;
-    await this.#runtime.db.modelCall.createMany({
-      data: [{ ...rest, ...usage, complete: usage !== null, tenantId, userId, conversationId, runId }],
-    });
   }
 }

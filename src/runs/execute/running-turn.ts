@@ -1,4 +1,5 @@
 import type { TurnAborted } from '../../engine/abort.ts';
+import { LeaseLost, RunLease } from '../lease.ts';
 import type { ActiveRun, LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
 import { executeRun } from './execute.ts';
 import { RunRecorder } from './recorder.ts';
@@ -7,6 +8,8 @@ import { RunRecorder } from './recorder.ts';
 export class RunningTurn implements ActiveRun {
   readonly viewer: LaunchRequest['viewer'];
   readonly run: LaunchRequest['run'];
+  readonly leasedAt: LaunchRequest['leasedAt'];
+  readonly lease: RunLease;
   readonly stored: LaunchRequest['stored'];
   readonly turn: LaunchRequest['turn'];
   readonly openingMessage: LaunchRequest['openingMessage'];
@@ -27,6 +30,8 @@ export class RunningTurn implements ActiveRun {
   ) {
     this.viewer = request.viewer;
     this.run = request.run;
+    this.leasedAt = request.leasedAt;
+    this.lease = new RunLease(request.leasedAt);
     this.stored = request.stored;
     this.turn = request.turn;
     this.openingMessage = request.openingMessage;
@@ -41,8 +46,8 @@ export class RunningTurn implements ActiveRun {
     try {
       return await executeRun(runtime, this, this.progress);
     } catch (error) {
-      runtime.logger.error({ err: error, runId: this.run.id }, 'a run ended without its rows');
-      return 'ended';
+      runtime.logger.error({ err: error, runId: this.run.id }, 'a run was left to whoever takes it over');
+      return 'lost';
     }
   }
 
@@ -51,6 +56,7 @@ export class RunningTurn implements ActiveRun {
   }
 
   stop(reason: unknown): void {
+    if (reason instanceof LeaseLost) this.progress.abandon(reason);
     this.#controller.abort(reason);
   }
 }

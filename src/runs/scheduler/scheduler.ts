@@ -17,12 +17,13 @@ import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
 import { interrupted } from '../run-end.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
-import { checkpointRuns } from '../upkeep/checkpoint.ts';
+import { checkpointRuns, watchLeases } from '../upkeep/checkpoint.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
 import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
 import { BackgroundJobs } from './background-jobs.ts';
 
 const checkpointEveryMs = 500;
+const watchEveryMs = 250;
 const syncEveryMs = 500;
 const recoverEveryMs = 5_000;
 /** How long running turns may take to end when the server stops. */
@@ -44,6 +45,7 @@ export class RunScheduler implements RunRuntime {
   readonly limits: TurnLimits;
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
+  readonly outageMs: number;
   readonly exclusive: boolean;
   readonly turnLimit: RateLimit;
   readonly openTurns: ConcurrencyLimit;
@@ -68,6 +70,7 @@ export class RunScheduler implements RunRuntime {
     this.limits = dependencies.limits;
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
+    this.outageMs = dependencies.outageMs;
     this.exclusive = dependencies.exclusive;
     this.turnLimit = dependencies.turnLimit;
     this.openTurns = dependencies.openTurns;
@@ -82,6 +85,7 @@ export class RunScheduler implements RunRuntime {
   async start(): Promise<void> {
     await recoverRuns(this, { all: this.exclusive });
     this.#jobs.repeat('checkpoint', checkpointEveryMs, () => checkpointRuns(this));
+    this.#jobs.repeat('watch', watchEveryMs, async () => watchLeases(this));
     this.#jobs.repeat('sync', syncEveryMs, () => syncRunsOfOtherInstances(this));
     this.#jobs.repeat('recover', recoverEveryMs, () => recoverRuns(this, { all: false }));
   }
@@ -91,7 +95,7 @@ export class RunScheduler implements RunRuntime {
   }
 
   launch(request: LaunchRequest): ActiveRun {
-    this.log.open(request.run.id);
+    this.log.open(request.run.id).showUpTo(request.run.reservedSeq);
     // A request that was being handled when the server began to stop fails immediately, and can be tried again elsewhere.
     const stopped = this.#closing ? new TurnAborted(interrupted) : null;
     const active = new RunningTurn(this, request, { stopped, release: (turn) => this.#release(turn) });

@@ -1,26 +1,27 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { appendMessageColumns } from '../../conversations/append.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
-import { leasedColumns } from './lease.ts';
+import { leaseEnd } from './lease.ts';
 import type { NewTurn } from './new-turn.ts';
 import { runColumns } from './run-columns.ts';
 
 /**
  * Writes the user message and the run of a turn in one statement, if nothing is in its way: no run has its key, and no
  * run of the conversation is unfinished. That is nearly always so, and the first token waits for it.
- * @returns the run, RUNNING with the lease of this process, and the position of its message; null, with nothing
- *   written, if something is in its way
+ * @returns the run, RUNNING with the lease of this process, a moment before the lease began, and the position of the
+ *   message; null, with nothing written, if something is in its way
  * @throws a unique violation if another request was faster
  */
 export async function createRunFast(
   runtime: RunRuntime,
   { viewer, input, stored, turn }: NewTurn,
-): Promise<{ readonly run: Run; readonly position: number } | null> {
+): Promise<{ readonly run: Run; readonly leasedAt: Moment; readonly position: number } | null> {
   const { tenantId, userId } = viewer;
   const { conversationId, content, idempotencyKey, payloadHash, attachments } = input;
   const [runId, messageId] = [randomUUIDv7(), randomUUIDv7()];
-  const { leaseOwner, leaseExpiresAt } = leasedColumns(runtime);
+  const leasedAt = takeMoment();
   const now = new Date();
   const attached = attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId }));
   const agentId = turn.startAgentId;
@@ -39,15 +40,15 @@ export async function createRunFast(
       FROM place
     ), run AS (
       INSERT INTO runs (id, tenant_id, conversation_id, user_id, number, status, idempotency_key, payload_hash, input,
-        user_message_id, agent_id, routing_decision, lease_owner, lease_expires_at, created_at, started_at)
+        user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, reserved_seq, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
         ${payloadHash}, ${JSON.stringify(stored)}::jsonb, ${messageId}::uuid, ${agentId}::uuid,
-        ${JSON.stringify(turn.routing)}::jsonb, ${leaseOwner}, ${leaseExpiresAt}, ${now}, ${now}
+        ${JSON.stringify(turn.routing)}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, ${reservedSeqs}::int, ${now}, ${now}
       FROM place
       RETURNING ${runColumns}
     )
     SELECT run.*, place.message_count AS position FROM run, place`;
   if (created === undefined) return null;
   const { position, ...run } = created;
-  return { run, position };
+  return { run, leasedAt, position };
 }

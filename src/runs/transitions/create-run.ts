@@ -1,7 +1,7 @@
 import { appendMessage } from '../../conversations/append.ts';
 import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
+import { leaseMs, reservedSeqs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
-import { leasedColumns } from './lease.ts';
 import type { LockedConversation } from './lock-conversation.ts';
 import type { NewTurn } from './new-turn.ts';
 
@@ -11,7 +11,7 @@ import type { NewTurn } from './new-turn.ts';
  */
 export async function createRun(
   tx: Prisma.TransactionClient,
-  runtime: RunRuntime,
+  { instanceId }: RunRuntime,
   conversation: LockedConversation,
   { viewer, input, stored, turn, queued }: NewTurn & { readonly queued: boolean },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
@@ -22,10 +22,17 @@ export async function createRun(
     : { activeAgentId: turn.startAgentId, asked: stored.agentId !== null };
   const message = await appendMessage(tx, viewer.tenantId, conversation.id, draft, { startsRun });
   const createdAt = new Date();
+  const leased = {
+    status: 'RUNNING',
+    leaseOwner: instanceId,
+    leaseEpoch: 1,
+    leaseExpiresAt: new Date(conversation.now.getTime() + leaseMs),
+    reservedSeq: reservedSeqs,
+  } as const;
   const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing };
   const run = await tx.run.create({
     data: {
-      ...(queued ? { status: 'QUEUED' } : { ...begun, ...leasedColumns(runtime) }),
+      ...(queued ? { status: 'QUEUED' } : { ...begun, ...leased }),
       tenantId: viewer.tenantId,
       userId: viewer.userId,
       conversationId: conversation.id,

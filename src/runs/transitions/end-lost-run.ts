@@ -10,30 +10,26 @@ import { lockAndTouchConversation } from './lock-conversation.ts';
 import { launchPromoted, promoteNext } from './promote-next.ts';
 
 /**
- * The seq of the first event that is rebuilt. No live run gets that far, so it is higher than any seq that a reader
- * can have seen.
- */
-const recoveredSeq = 1_000_000_000;
-
-/**
  * RUNNING to FAILED (INTERRUPTED), for a run whose process is dead: its text is saved as PARTIAL, its open tool calls
  * become CANCELLED, and the next run in the queue begins.
  * @param run as it was read; if it has changed since, another process was faster
  * @returns whether it was ended here
  */
 export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean> {
-  const { id, conversationId, status, leaseOwner, leaseExpiresAt } = run;
+  const { id, conversationId, status, leaseOwner, leaseEpoch, leaseExpiresAt } = run;
+  // Higher than any seq that a reader can have seen.
+  const firstSeq = run.reservedSeq + 1;
   const { ended, next } = await runtime.db.$transaction(async (tx) => {
     await lockAndTouchConversation(tx, conversationId);
     const end: RunEnd = { status: 'FAILED', failure: interrupted };
     const { count } = await tx.run.updateMany({
-      where: { id, status, leaseOwner, leaseExpiresAt },
-      data: endedColumns(end, 0),
+      where: { id, status, leaseOwner, leaseEpoch, leaseExpiresAt },
+      data: { ...endedColumns(end, 0), leaseEpoch: leaseEpoch + 1 },
     });
     if (count === 0) return { ended: false, next: null };
     await cancelUnfinishedRows(tx, id);
-    const events = await rebuildEvents(tx, run, recoveredSeq);
-    const terminal = terminalEvent(id, Math.max(recoveredSeq, (events.at(-1)?.seq ?? 0) + 1), end);
+    const events = await rebuildEvents(tx, run, firstSeq);
+    const terminal = terminalEvent(id, Math.max(firstSeq, (events.at(-1)?.seq ?? 0) + 1), end);
     await saveArchive(tx, id, await packEvents([...events, terminal]));
     await tx.run.updateMany({ where: { id }, data: { lastSeq: terminal.seq } });
     return { ended: true, next: await promoteNext(tx, runtime, conversationId) };

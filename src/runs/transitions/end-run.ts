@@ -1,13 +1,7 @@
-import type { Prisma, Run } from '../../generated/prisma/client.ts';
-import { saveArchive } from '../archive.ts';
+import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import type { RunEnd } from '../run-end.ts';
 import type { RunRuntime, UnsavedText } from '../runtime.ts';
-import { unfinishedStatuses } from '../statuses.ts';
-import { cancelUnfinishedRows } from './cancel-unfinished-rows.ts';
-import { endedColumns } from './ended-columns.ts';
-import { ownedRow } from './lease.ts';
-import { lockAndTouchConversation } from './lock-conversation.ts';
-import { promoteNext } from './promote-next.ts';
+import { isOwned } from './lease.ts';
 
 /** What is written when this process ends a run. */
 export interface EndRows {
@@ -24,29 +18,47 @@ export interface EndRows {
 
 /** What became of the end. */
 export interface EndedRun {
-  /** Whether this transaction ended the run; otherwise another process has ended it or continues it. */
+  /** Whether this statement ended the run; otherwise its rows say how it stands. */
   readonly written: boolean;
-  /** Whether the run goes on without this process, because it waits for a person or has continued since. */
-  readonly unfinished: boolean;
-  /** The next run of the queue, now RUNNING here. */
-  readonly next: Run | null;
+  /** Whether runs of its conversation wait in the queue. */
+  readonly queued: boolean;
 }
 
-/** RUNNING to its end: the row, the archive, what is open, and the start of the next run in the queue. */
-export async function endRun(tx: Prisma.TransactionClient, runtime: RunRuntime, rows: EndRows): Promise<EndedRun> {
+/**
+ * RUNNING to its end: the row, the archive and what is open, in one statement, so that a lost answer leaves either all of
+ * it or nothing.
+ */
+export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedRun> {
   const { run, agentId, end, archive, lastSeq, incomplete, unsaved } = rows;
-  await lockAndTouchConversation(tx, run.conversationId);
-  const { count } = await tx.run.updateMany({
-    where: ownedRow(runtime, run),
-    data: { ...endedColumns(end, lastSeq), agentId },
-  });
-  if (count > 0) {
-    await saveArchive(tx, run.id, archive);
-    if (incomplete) await cancelUnfinishedRows(tx, run.id, { unsaved });
-    return { written: true, unfinished: false, next: await promoteNext(tx, runtime, run.conversationId) };
-  }
-  const unfinished = (await tx.run.count({ where: { id: run.id, status: { in: [...unfinishedStatuses] } } })) > 0;
-  // If another process has ended it, this one may have begun something since. If it goes on, its rows belong to others.
-  if (!unfinished) await cancelUnfinishedRows(tx, run.id);
-  return { written: false, unfinished, next: null };
+  const now = new Date();
+  const closed = incomplete
+    ? Prisma.sql`, texts AS (
+        UPDATE messages SET status = 'PARTIAL', finish_reason = 'ERROR',
+          content = CASE WHEN id = ${unsaved?.messageId ?? null}::uuid THEN ${unsaved?.content ?? ''} ELSE content END
+        WHERE run_id = (SELECT id FROM ended) AND status = 'STREAMING'
+      ), calls AS (
+        UPDATE tool_calls SET status = 'CANCELLED', error = 'The turn was stopped.', finished_at = ${now}::timestamptz
+        WHERE run_id = (SELECT id FROM ended) AND status IN ('PENDING', 'AWAITING_APPROVAL', 'RUNNING')
+      )`
+    : Prisma.empty;
+  const [row] = await runtime.db.$queryRaw<EndedRun[]>`
+    WITH conversation AS (
+      SELECT id FROM conversations WHERE id = ${run.conversationId}::uuid FOR NO KEY UPDATE
+    ), ended AS (
+      UPDATE runs SET status = ${end.status}::"RunStatus", error_code = ${end.failure?.code ?? null},
+        error_message = ${end.failure?.message ?? null}, error_retryable = ${end.failure?.retryable ?? null}::boolean,
+        last_seq = ${lastSeq}::int, finished_at = ${now}::timestamptz, lease_owner = NULL, lease_expires_at = NULL,
+        action_expires_at = NULL, agent_id = ${agentId}::uuid
+      WHERE ${isOwned(runtime, run)} AND conversation_id = (SELECT id FROM conversation)
+      RETURNING id, conversation_id
+    ), touched AS (
+      UPDATE conversations SET updated_at = greatest(updated_at, clock_timestamp())
+      WHERE id = (SELECT conversation_id FROM ended)
+    ), archived AS (
+      INSERT INTO run_archives (run_id, events) SELECT id, ${archive} FROM ended
+      ON CONFLICT (run_id) DO UPDATE SET events = excluded.events
+    )${closed}
+    SELECT EXISTS (SELECT 1 FROM ended) AS written,
+      EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED') AS queued`;
+  return row ?? { written: false, queued: false };
 }

@@ -29,8 +29,7 @@ export async function pauseRun(
 ): Promise<boolean> {
   await lockAndTouchConversation(tx, run.conversationId);
   const { count } = await tx.run.updateMany({
-    // Not a second time if it has waited and has continued here since: lastSeq.
-    where: { ...ownedRow(runtime, run), cancelRequestedAt: null, lastSeq: { lt: lastSeq } },
+    where: { ...ownedRow(runtime, run), cancelRequestedAt: null },
     data: {
       status: 'REQUIRES_ACTION',
       leaseOwner: null,
@@ -40,7 +39,7 @@ export async function pauseRun(
       agentId,
     },
   });
-  if (count === 0) return hasPaused(tx, run.id, lastSeq);
+  if (count === 0) return hasPaused(tx, run, lastSeq);
   await tx.toolCall.createMany({ data: calls });
   await saveArchive(tx, run.id, archive);
   await tx.$executeRaw`INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)`;
@@ -48,9 +47,13 @@ export async function pauseRun(
 }
 
 /** Whether an earlier try has written the pause, and its answer was lost: the run waits, or has continued since. */
-async function hasPaused(tx: Prisma.TransactionClient, runId: string, lastSeq: number): Promise<boolean> {
+async function hasPaused(tx: Prisma.TransactionClient, { id, leaseEpoch }: Run, lastSeq: number): Promise<boolean> {
   const count = await tx.run.count({
-    where: { id: runId, status: { in: ['REQUIRES_ACTION', 'RUNNING'] }, lastSeq: { gte: lastSeq } },
+    where: {
+      id,
+      lastSeq: { gte: lastSeq },
+      OR: [{ status: 'REQUIRES_ACTION', leaseEpoch }, { leaseEpoch: { gt: leaseEpoch } }],
+    },
   });
   return count > 0;
 }

@@ -1,8 +1,19 @@
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Prisma, Run } from '../../generated/prisma/client.ts';
 import { storedTurn } from '../input.ts';
+import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
-import { leasedColumns } from './lease.ts';
+import { begunStatuses } from '../statuses.ts';
+import { leaseEnd } from './lease.ts';
+import { lockConversation } from './lock-conversation.ts';
+import { runColumns } from './run-columns.ts';
+
+/** A run that came out of the queue. */
+export interface PromotedRun {
+  readonly run: Run;
+  /** Before its lease began. */
+  readonly leasedAt: Moment;
+}
 
 /**
  * Begins the next run in the queue of a conversation. The caller holds the lock on the conversation's row.
@@ -12,23 +23,46 @@ export async function promoteNext(
   tx: Prisma.TransactionClient,
   runtime: RunRuntime,
   conversationId: string,
-): Promise<Run | null> {
+): Promise<PromotedRun | null> {
   // A run that still waits when the server stops is begun by another process, or at the next start (recover.ts).
   while (!runtime.closing) {
-    const next = await tx.run.findFirst({ where: { conversationId, status: 'QUEUED' }, orderBy: { number: 'asc' } });
+    const next = await tx.run.findFirst({
+      where: { conversationId, status: 'QUEUED' },
+      orderBy: { number: 'asc' },
+      select: { id: true },
+    });
     if (!next) return null;
-    const begun = { ...leasedColumns(runtime), startedAt: new Date() };
+    const leasedAt = takeMoment();
     // It may have been cancelled since it was read: that does not take the lock (cancel-queued.ts).
-    const { count } = await tx.run.updateMany({ where: { id: next.id, status: 'QUEUED' }, data: begun });
-    if (count > 0) return { ...next, ...begun };
+    const [run] = await tx.$queryRaw<Run[]>`
+      UPDATE runs SET status = 'RUNNING', started_at = ${new Date()}::timestamptz,
+        lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd},
+        reserved_seq = greatest(reserved_seq, last_seq + ${reservedSeqs})
+      WHERE id = ${next.id}::uuid AND status = 'QUEUED'
+      RETURNING ${runColumns}`;
+    if (run) return { run, leasedAt };
   }
   return null;
 }
 
+/**
+ * Begins the next run in the queue of a conversation in which nothing runs, and carries it out.
+ * @returns whether one was begun
+ */
+export async function promoteQueue(runtime: RunRuntime, conversationId: string): Promise<boolean> {
+  const next = await runtime.db.$transaction(async (tx) => {
+    await lockConversation(tx, conversationId);
+    const begun = await tx.run.count({ where: { conversationId, status: { in: [...begunStatuses] } } });
+    return begun > 0 ? null : promoteNext(tx, runtime, conversationId);
+  });
+  if (next) launchPromoted(runtime, next);
+  return next !== null;
+}
+
 /** Carries out a run that came out of the queue, for the user who asked for it. */
-export function launchPromoted(runtime: RunRuntime, run: Run): void {
+export function launchPromoted(runtime: RunRuntime, { run, leasedAt }: PromotedRun): void {
   const stored = storedTurn.parse(run.input);
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-  runtime.launch({ viewer, run, stored, turn: null, openingMessage: null, resumed: null });
+  runtime.launch({ viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null });
   runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
 }

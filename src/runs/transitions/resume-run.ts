@@ -1,14 +1,26 @@
 import type { Prisma, Run } from '../../generated/prisma/client.ts';
+import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
-import { leasedColumns } from './lease.ts';
+import { leaseEnd } from './lease.ts';
+import { runColumns } from './run-columns.ts';
 
 /**
  * REQUIRES_ACTION to RUNNING, with the lease of this process. The caller holds the lock on the conversation's row.
- * @returns the run as it is now
+ * @returns the run as it is now, and a moment before its lease began
  */
-export async function resumeRun(tx: Prisma.TransactionClient, runtime: RunRuntime, run: Run): Promise<Run> {
-  const leased = { ...leasedColumns(runtime), actionExpiresAt: null };
-  await tx.run.update({ where: { id: run.id }, data: leased });
-  await tx.runPause.deleteMany({ where: { runId: run.id } });
-  return { ...run, ...leased };
+export async function resumeRun(
+  tx: Prisma.TransactionClient,
+  runtime: RunRuntime,
+  { id }: Pick<Run, 'id'>,
+): Promise<{ readonly run: Run; readonly leasedAt: Moment }> {
+  const leasedAt = takeMoment();
+  const [run] = await tx.$queryRaw<Run[]>`
+    UPDATE runs SET status = 'RUNNING', action_expires_at = NULL,
+      lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd},
+      reserved_seq = greatest(reserved_seq, last_seq + ${reservedSeqs})
+    WHERE id = ${id}::uuid AND status = 'REQUIRES_ACTION'
+    RETURNING ${runColumns}`;
+  if (!run) throw new Error(`Run ${id} does not wait any more.`);
+  await tx.runPause.deleteMany({ where: { runId: id } });
+  return { run, leasedAt };
 }

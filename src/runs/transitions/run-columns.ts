@@ -7,5 +7,6 @@ export const runColumns = Prisma.sql`
   user_message_id::text AS "userMessageId", agent_id::text AS "agentId", last_seq AS "lastSeq",
   routing_decision AS "routingDecision", error_code AS "errorCode", error_message AS "errorMessage",
   error_retryable AS "errorRetryable", lease_owner AS "leaseOwner", lease_expires_at AS "leaseExpiresAt",
+  lease_epoch AS "leaseEpoch", reserved_seq AS "reservedSeq", resumed_count AS "resumedCount",
   cancel_requested_at AS "cancelRequestedAt", action_expires_at AS "actionExpiresAt", created_at AS "createdAt",
   started_at AS "startedAt", finished_at AS "finishedAt"`;

@@ -1,19 +1,57 @@
+import { randomUUID } from 'node:crypto';
 import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
-import type { Prisma } from '../../generated/prisma/client.ts';
+import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import type { RunRuntime } from '../runtime.ts';
+import { isOwned, type LeasedRun, writeOwned } from './lease.ts';
+
+type AgentRun = LeasedRun & Pick<Run, 'conversationId' | 'tenantId'>;
+
+/** How the agent of a run changes. */
+export interface AgentChange {
+  readonly toAgentId: string;
+  /** How the agent was chosen, if the run begins with it. */
+  readonly routing?: StoredRoutingDecision;
+  /** Whether the client asked for it: then the conversation no longer follows the default agent. */
+  readonly asked?: boolean;
+  /** The handoff that led to it. */
+  readonly handoff?: {
+    readonly callId: string;
+    readonly step: number;
+    readonly fromAgentId: string;
+    readonly reason: string | null;
+    readonly at: Date;
+  };
+}
 
 /**
- * The statement that notes in the row of a run which agent is active.
- * @param routing how the agent was chosen, if the run begins with it
+ * Notes which agent is active, in the rows of the run and of its conversation, and the handoff that led to it; in one
+ * statement. A second time it changes nothing.
+ * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
-export function setAgent(
-  { db }: RunRuntime,
-  runId: string,
-  agentId: string,
-  routing?: StoredRoutingDecision,
-): Prisma.PrismaPromise<Prisma.BatchPayload> {
-  return db.run.updateMany({
-    where: { id: runId },
-    data: { agentId, ...(routing && { routingDecision: routing }) },
-  });
+export async function setAgent(runtime: RunRuntime, run: AgentRun, change: AgentChange): Promise<void> {
+  const { toAgentId, routing, asked = false, handoff } = change;
+  const edge = handoff
+    ? Prisma.sql`, edge AS (
+        INSERT INTO handoffs (id, tenant_id, run_id, call_id, step, from_agent_id, to_agent_id, reason, at)
+        SELECT ${randomUUID()}::uuid, ${run.tenantId}, id, ${handoff.callId}, ${handoff.step}::int,
+          ${handoff.fromAgentId}::uuid, ${toAgentId}::uuid, ${handoff.reason}, ${handoff.at}::timestamptz
+        FROM owned
+        ON CONFLICT (run_id, call_id) DO NOTHING)`
+    : Prisma.empty;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`conversation AS (
+      SELECT id FROM conversations WHERE id = ${run.conversationId}::uuid FOR NO KEY UPDATE
+    ), owned AS (
+      UPDATE runs SET agent_id = ${toAgentId}::uuid,
+        routing_decision = coalesce(${routing ? JSON.stringify(routing) : null}::jsonb, routing_decision)
+      WHERE ${isOwned(runtime, run)} AND conversation_id = (SELECT id FROM conversation)
+      RETURNING id, conversation_id
+    ), active AS (
+      UPDATE conversations SET active_agent_id = ${toAgentId}::uuid, follows_default = follows_default AND NOT ${asked},
+        updated_at = greatest(updated_at, clock_timestamp())
+      WHERE id = (SELECT conversation_id FROM owned)
+    )${edge}`,
+  );
 }

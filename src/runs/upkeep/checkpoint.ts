@@ -1,35 +1,53 @@
 import { TurnAborted } from '../../engine/abort.ts';
-import { interrupted } from '../run-end.ts';
+import { LeaseLost, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { renewLeases } from '../transitions/renew-leases.ts';
 
 /**
  * One checkpoint, in one statement for all runs of this process: saves the text that is being written and the seq up to
- * which rows and log agree, renews the leases, and reads which runs others want cancelled.
+ * which rows and log agree, renews the leases, reserves seqs, and reads which runs others want cancelled.
  */
 export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
   const runs = [...runtime.running.values()];
   if (runs.length === 0) return;
 
+  const sentAt = takeMoment();
   const saved = runs.map((active) => {
     const { run, progress } = active;
     const text = progress.unsaved;
+    const lastSeq = runtime.log.find(run.id)?.lastSeq ?? 0;
     // Text and seq are read in the same tick: what the row will hold is what the log holds up to that seq.
-    return { active, runId: run.id, text, seq: progress.savable ? (runtime.log.find(run.id)?.lastSeq ?? 0) : null };
+    return { active, run, text, lastSeq, seq: progress.savable ? lastSeq : null };
   });
   const renewed = await renewLeases(runtime, saved);
-  for (const { active, runId, seq, text } of saved) {
+  for (const { active, run, seq, text } of saved) {
     // Since the statement began the run can have ended, or have waited and continued as another ActiveRun.
-    if (runtime.running.get(runId) !== active) continue;
-    const row = renewed.get(runId);
+    if (runtime.running.get(run.id) !== active) continue;
+    const row = renewed.get(run.id);
     if (row) {
+      active.lease.noteRenewed(sentAt);
+      if (active.lease.isFresh) runtime.log.find(run.id)?.showUpTo(row.reservedSeq);
       if (text) active.progress.noteSaved(text);
       if (seq !== null) active.progress.noteCheckpoint(seq);
       if (row.cancel) active.stop(new TurnAborted());
     } else if (!active.progress.closing) {
-      // Another process believed this one dead and ended the run: it must not go on here.
-      runtime.logger.error({ runId }, 'lost the lease of a run');
-      active.stop(new TurnAborted(interrupted));
+      // Another process believed this one dead, and ended the run or took it over: it must not go on here.
+      runtime.logger.error({ runId: run.id }, 'lost the lease of a run');
+      active.stop(new LeaseLost(run.id));
     }
+  }
+}
+
+/**
+ * Holds back what the runs of this process would show while nobody knows whether they still belong to it: when their
+ * leases could not be renewed in time, because the process was stopped, the machine slept or the database is away. A run
+ * whose lease cannot be renewed for too long is left to whoever takes it over.
+ */
+export function watchLeases(runtime: RunRuntime): void {
+  for (const active of runtime.running.values()) {
+    const { run, lease } = active;
+    if (lease.isFresh) continue;
+    runtime.log.find(run.id)?.hold();
+    if (lease.ageMs > runtime.outageMs) active.stop(new LeaseLost(run.id));
   }
 }

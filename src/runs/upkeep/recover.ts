@@ -2,8 +2,7 @@ import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
 import { endLostRun } from '../transitions/end-lost-run.ts';
-import { lockConversation } from '../transitions/lock-conversation.ts';
-import { launchPromoted, promoteNext } from '../transitions/promote-next.ts';
+import { promoteQueue } from '../transitions/promote-next.ts';
 
 const batch = 100;
 
@@ -88,16 +87,6 @@ async function promoteStranded(runtime: RunRuntime): Promise<void> {
     take: batch,
   });
   for (const { id, conversationId } of stranded) {
-    await tryFor(runtime, id, async () => {
-      const next = await runtime.db.$transaction(async (tx) => {
-        await lockConversation(tx, conversationId);
-        const running = await tx.run.count({
-          where: { conversationId, status: { in: [...begunStatuses] } },
-        });
-        return running > 0 ? null : promoteNext(tx, runtime, conversationId);
-      });
-      if (next) launchPromoted(runtime, next);
-      return next !== null;
-    });
+    await tryFor(runtime, id, () => promoteQueue(runtime, conversationId));
   }
 }

@@ -12,10 +12,12 @@ export interface Caller {
   readonly run: string | null;
   /** The key of the call: `<run>:<call id of the model>`, the same for each attempt; a random one if a person calls. */
   readonly call: string;
+  /** How often a process has taken the run. A call with a lower number comes from a process that lost it. Null: as `run`. */
+  readonly epoch: number | null;
 }
 
 /** The caller in the context of a call. */
-export function callerOf({ viewer, conversationId, runId, callId }: ToolContext): Caller {
+export function callerOf({ viewer, conversationId, runId, callId, epoch }: ToolContext): Caller {
   const run = runId === null ? null : formatId('Run', runId);
   return {
     user: viewer.userId,
@@ -24,6 +26,7 @@ export function callerOf({ viewer, conversationId, runId, callId }: ToolContext)
     conversation: conversationId === null ? null : formatId('Conversation', conversationId),
     run,
     call: run === null || callId === null ? crypto.randomUUID() : `${run}:${callId}`,
+    epoch,
   };
 }
 
@@ -43,6 +46,7 @@ export function callerHeaders(caller: Caller): Record<string, string> {
     'x-switchboard-roles': caller.roles.map(encodeHeader).join(','),
     ...(caller.conversation === null ? {} : { 'x-switchboard-conversation': caller.conversation }),
     ...(caller.run === null ? {} : { 'x-switchboard-run': caller.run }),
+    ...(caller.epoch === null ? {} : { 'x-switchboard-run-epoch': String(caller.epoch) }),
     'idempotency-key': encodeHeader(caller.call).slice(0, 255),
   };
 }

@@ -33,6 +33,8 @@ export interface ToolContext {
   readonly runId: string | null;
   /** The model's call id. Null: a person called it. */
   readonly callId: string | null;
+  /** How often the run was taken by a process, this one included. Null: a person called it. */
+  readonly epoch: number | null;
   readonly agentName: string | null;
   readonly signal: AbortSignal;
 }

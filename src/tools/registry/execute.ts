@@ -102,7 +102,7 @@ async function callInTime(tool: Tool, args: unknown, { ended, logger, ...caller 
   try {
     // The tool is not called if nobody waits for it.
     signal.throwIfAborted();
-    const context = { ...caller, runId: null, callId: null, agentName: null, signal };
+    const context = { ...caller, runId: null, callId: null, epoch: null, agentName: null, signal };
     return await raceAbort(tool.call(args, context), signal);
   } catch (error) {
     if (ended.aborted)

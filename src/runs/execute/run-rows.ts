@@ -1,0 +1,140 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
+import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import type { RunRuntime } from '../runtime.ts';
+import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
+
+// What a run writes while it goes on, one statement each. Each of them writes only while this process has the lease of the
+// run, and throws LeaseLost otherwise. Each can be sent again if its answer was lost: a second time it changes nothing.
+
+type CompletedMessage = Extract<TurnEvent, { type: 'messageCompleted' }>;
+type ModelCall = Extract<TurnEvent, { type: 'modelCalled' }>['call'];
+
+/** Takes the next position in the conversation for a message that is being written. */
+export async function insertMessage(
+  runtime: RunRuntime,
+  run: Run,
+  message: { readonly id: string; readonly agentId: string; readonly step: number },
+): Promise<void> {
+  const { id, agentId, step } = message;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwnedWithConversation(runtime, run)}, place AS (
+      UPDATE conversations SET message_count = message_count + 1, updated_at = greatest(updated_at, clock_timestamp())
+      WHERE id = (SELECT conversation_id FROM owned) AND NOT EXISTS (SELECT 1 FROM messages WHERE id = ${id}::uuid)
+      RETURNING message_count
+    ), written AS (
+      INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content, agent_id, run_id, step)
+      SELECT ${id}::uuid, ${run.tenantId}, ${run.conversationId}::uuid, message_count, 'ASSISTANT', 'STREAMING', '',
+        ${agentId}::uuid, ${run.id}::uuid, ${step}::int
+      FROM place
+    )`,
+  );
+}
+
+/**
+ * Stores the whole text of a message.
+ * @param takesCalls whether calls of earlier steps without a text belong to it
+ */
+export async function completeMessage(
+  runtime: RunRuntime,
+  run: Run,
+  { messageId, content, status, finishReason }: CompletedMessage,
+  takesCalls: boolean,
+): Promise<void> {
+  const adopted = takesCalls
+    ? Prisma.sql`, adopted AS (
+        UPDATE tool_calls SET message_id = ${messageId}::uuid
+        WHERE run_id = (SELECT id FROM owned) AND message_id IS NULL)`
+    : Prisma.empty;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, closed AS (
+      UPDATE messages SET content = ${content}, status = ${status}::"MessageStatus",
+        finish_reason = ${finishReason}::"FinishReason"
+      WHERE id = ${messageId}::uuid AND run_id = (SELECT id FROM owned) AND status = 'STREAMING'
+    )${adopted}`,
+  );
+}
+
+/** A tool call that has no row yet. */
+export interface NewCall extends TurnToolCall {
+  readonly messageId: string | null;
+  /** What the provider wants back with the calls of the step; null: nothing. */
+  readonly providerState: Prisma.InputJsonValue | null;
+}
+
+/** Begins a call, before anything of it is sent out: what is sent was owned at that moment. */
+export async function insertCall(runtime: RunRuntime, run: Run, call: NewCall): Promise<void> {
+  const { callId, step, index, name, arguments: written, status, agentId, startedAt, messageId, providerState } = call;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, written AS (
+      INSERT INTO tool_calls (row_id, tenant_id, conversation_id, run_id, message_id, call_id, step, index, name, arguments,
+        status, agent_id, provider_state, started_at)
+      SELECT ${randomUUIDv7()}::uuid, ${run.tenantId}, ${run.conversationId}::uuid, id, ${messageId}::uuid, ${callId},
+        ${step}::int, ${index}::int, ${name}, ${written}, ${status}::"ToolCallStatus", ${agentId}::uuid,
+        ${providerState === null ? null : JSON.stringify(providerState)}::jsonb, ${startedAt}::timestamptz
+      FROM owned
+      ON CONFLICT (run_id, call_id) DO NOTHING
+    )`,
+  );
+}
+
+/** Begins a call that a person was asked about: it has its row since then. */
+export async function beginApprovedCall(
+  runtime: RunRuntime,
+  run: Run,
+  { callId, startedAt }: TurnToolCall,
+): Promise<void> {
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, begun AS (
+      UPDATE tool_calls SET status = 'RUNNING', started_at = ${startedAt}::timestamptz
+      WHERE run_id = (SELECT id FROM owned) AND call_id = ${callId} AND status = 'PENDING'
+    )`,
+  );
+}
+
+/** Stores the outcome of a call. */
+export async function completeCall(
+  runtime: RunRuntime,
+  run: Run,
+  { callId, status, result, error, finishedAt }: TurnToolCall,
+): Promise<void> {
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, completed AS (
+      UPDATE tool_calls SET status = ${status}::"ToolCallStatus",
+        -- The engine made it serialisable (tool-result.ts); null is stored as NULL.
+        result = ${result === null ? null : JSON.stringify(result)}::jsonb,
+        error = ${error}, finished_at = ${finishedAt}::timestamptz
+      WHERE run_id = (SELECT id FROM owned) AND call_id = ${callId} AND status = 'RUNNING'
+    )`,
+  );
+}
+
+/** Adds a model call to the ledger. @param id of its row, the same each time it is sent */
+export async function insertModelCall(runtime: RunRuntime, run: Run, id: string, call: ModelCall): Promise<void> {
+  const { agentId, step, model, usage, durationMs, timeToFirstTokenMs } = call;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, written AS (
+      INSERT INTO model_calls (id, tenant_id, user_id, conversation_id, run_id, agent_id, step, model, input_tokens,
+        output_tokens, cached_input_tokens, cache_write_input_tokens, reasoning_tokens, complete, duration_ms,
+        time_to_first_token_ms)
+      SELECT ${id}::uuid, ${run.tenantId}, ${run.userId}, ${run.conversationId}::uuid, id, ${agentId}::uuid, ${step}::int,
+        ${model}, ${usage?.inputTokens ?? 0}::int, ${usage?.outputTokens ?? 0}::int,
+        ${usage?.cachedInputTokens ?? 0}::int, ${usage?.cacheWriteInputTokens ?? 0}::int,
+        ${usage?.reasoningTokens ?? 0}::int, ${usage !== null}, ${durationMs}::int, ${timeToFirstTokenMs}::int
+      FROM owned
+      ON CONFLICT (id) DO NOTHING
+    )`,
+  );
+}
