@@ -173,6 +173,7 @@ describe('an HTTP tool in a turn', () => {
       'x-switchboard-roles': '',
       'x-switchboard-conversation': conversationId,
       'x-switchboard-run': runId,
+      'x-switchboard-run-epoch': '1',
       'idempotency-key': `${runId}:call%201`,
     });
     expect(JSON.stringify([app.logs, events])).not.toContain('very-secret');
