@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ProviderRules } from '../src/agents/providers/defaults.ts';
+import { readAllowedModels } from '../src/agents/providers/operator-key.ts';
 import { NotFoundError } from '../src/api/errors.ts';
 import type { Env } from '../src/config/env.ts';
 import { AddressGuard } from '../src/outbound/address-guard.ts';
@@ -110,10 +111,11 @@ function findFile(name: string): string {
 function readProviderRules({ openai, model, modelApi: api, modelAllowedHosts, modelsAllowed }: Env): ProviderRules {
   const endpoint = { api, model, apiUrl: openai?.baseUrl ?? 'http://127.0.0.1', apiKey: '' };
   const nothing = { apiUrl: null, completionsPath: null, apiKeyHint: null, contextTokens: null, options: null };
-  const llm = { endpoint, config: { provider: 'custom', model, api, ...nothing } };
+  const config = { provider: openai === null ? 'demo' : 'custom', model, api, ...nothing };
+  const defaults = { llm: { endpoint, config }, tts: null, stt: null };
   return {
-    defaults: { llm, tts: null, stt: null },
+    defaults,
     guard: new AddressGuard(modelAllowedHosts),
-    allowedModels: modelsAllowed && new Set(modelsAllowed),
+    allowedModels: readAllowedModels(modelsAllowed, defaults),
   };
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Agent, Prisma } from '../generated/prisma/client.ts';
+import { BadUserInputError } from '../api/errors.ts';
+import { type Agent, Prisma, type Secret } from '../generated/prisma/client.ts';
 import { dropSecret } from '../secrets/stored-secrets.ts';
 import { llmConfig } from './providers/config.ts';
 import type { ProviderRules } from './providers/defaults.ts';
@@ -17,6 +18,9 @@ export interface WrittenAgent {
   readonly llm?: ProviderInputs['llm'];
 }
 
+/** A stored agent with its key for its model. */
+type StoredAgent = Agent & { readonly secrets: readonly Secret[] };
+
 /** What an import did with an agent. */
 export interface AgentImport {
   readonly name: string;
@@ -28,6 +32,8 @@ export interface AgentImport {
  * file does not mention stays. One that it mentions keeps its key while it stays on the key's origin, else it loses it.
  * @param tx a transaction that has locked the tenant's row
  * @returns the row ids of all, by name, and what was done with each
+ * @throws {BadUserInputError} naming the agent by its position, if it has no key of its own and asks for what the
+ *   operator's key may not be used for
  */
 export async function importAgents(
   tx: Prisma.TransactionClient,
@@ -41,7 +47,9 @@ export async function importAgents(
   await tx.$queryRaw`
     SELECT 1 FROM agents WHERE tenant_id = ${tenantId} AND owner_id IS NULL AND deleted_at IS NULL
       AND name = ANY(${names}::text[]) ORDER BY id FOR NO KEY UPDATE`;
-  const present = new Map((await tx.agent.findMany({ where })).map((row) => [row.name, row]));
+  const include = { secrets: { where: { name: 'llm' } } };
+  const present = new Map((await tx.agent.findMany({ where, include })).map((row) => [row.name, row]));
+  for (const [index, agent] of agents.entries()) assertModelAllowed(rules, agent, index, present.get(agent.name));
   const changes = agents.map((agent): AgentImport => {
     const row = present.get(agent.name);
     const change = row === undefined ? 'created' : isUnchanged(rules, row, agent) ? 'unchanged' : 'updated';
@@ -119,6 +127,13 @@ function columnsOf(agent: WrittenAgent) {
   return { description, instructions, toolNames: [...tools], isActive };
 }
 
+function assertModelAllowed(rules: ProviderRules, agent: WrittenAgent, index: number, row: StoredAgent | undefined) {
+  const draft = checkProviders(rules, { llm: agent.llm }).llm;
+  if (!draft?.operatorKeyProblem || row?.secrets.some(({ origin }) => origin === draft.origin)) return;
+  const { message, argument } = draft.operatorKeyProblem;
+  throw new BadUserInputError(message.replace(/^input\./, `agents.${index}.`), argument);
+}
+
 /** The LLM configuration that a file describes. Null: the environment's. */
 function configOf(rules: ProviderRules, { llm }: WrittenAgent): Prisma.InputJsonObject | null {
   const draft = checkProviders(rules, { llm }).llm;
@@ -141,7 +156,7 @@ function hasProvider(rules: ProviderRules, row: Agent, agent: WrittenAgent): boo
 async function changeAgent(
   tx: Prisma.TransactionClient,
   rules: ProviderRules,
-  { id, tenantId }: Agent,
+  { id, tenantId, secrets }: StoredAgent,
   agent: WrittenAgent,
 ): Promise<void> {
   const { llm } = checkProviders(rules, { llm: agent.llm });
@@ -149,8 +164,7 @@ async function changeAgent(
     await tx.agent.update({ where: { id, tenantId }, data: columnsOf(agent) });
     return;
   }
-  const key = await tx.secret.findUnique({ where: { agentId_name: { agentId: id, name: 'llm' } } });
-  const moved = key !== null && key.origin !== llm?.origin;
+  const moved = secrets.some(({ origin }) => origin !== llm?.origin);
   if (moved) await dropSecret(tx, { agentId: id }, 'llm');
   const config = llm && { ...llm.config, ...(moved && { keyDropped: true }) };
   await tx.agent.update({ where: { id, tenantId }, data: { ...columnsOf(agent), llm: config ?? Prisma.DbNull } });

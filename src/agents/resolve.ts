@@ -5,12 +5,12 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import type { Agent, Secret } from '../generated/prisma/client.ts';
 import type { SpeechEndpoint, TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
-import { restrictOptions } from '../providers/llm/operator-limits.ts';
 import { SecretUnreadableError } from '../secrets/key-ring.ts';
 import { openSecret } from '../secrets/stored-secrets.ts';
 import type { AgentDependencies } from './dependencies.ts';
-import { type ProviderKey, resolveLlm, usesOperatorKey } from './providers/endpoints.ts';
+import { resolveLlm } from './providers/endpoints.ts';
 import { type ProviderKind, providerKinds } from './providers/input.ts';
+import { type ProviderKey, restrictEndpoint } from './providers/operator-key.ts';
 import { resolveStt, resolveTts } from './providers/speech-endpoints.ts';
 import { readDefaultAgentId } from './read.ts';
 
@@ -19,14 +19,14 @@ export interface ResolvedAgent {
   readonly agent: Agent;
   /** Null: it cannot be used; `requireLlm` throws the error for it. */
   readonly llm: ModelEndpoint | null;
-  /** Why `llm` is null, if its model may not be used with the operator's key; else null. */
-  readonly refusedModel: string | null;
   /** The models that turns may use instead, because it uses the operator's key. Null: any. */
   readonly allowedModels: ReadonlySet<string> | null;
-  /** Null: the agent does not speak, or the stored configuration is invalid. */
+  /** Null: the agent does not speak, or it cannot be used; `requireTts` throws the error for it. */
   readonly tts: SpeechEndpoint | null;
-  /** Null: the agent does not listen, or the stored configuration is invalid. */
+  /** Null: the agent does not listen, or it cannot be used; `requireStt` throws the error for it. */
   readonly stt: TranscriptionEndpoint | null;
+  /** The models of providers that are null because these may not be used with the operator's key. */
+  readonly refusedModels: Readonly<Record<ProviderKind, string | null>>;
 }
 
 /**
@@ -74,7 +74,7 @@ async function resolve(
     return secret ? { origin: secret.origin, value: await decryptKey(deps, secret) } : null;
   };
   const [llm, tts, stt] = await Promise.all(providerKinds.map(keyFor));
-  const { defaults } = deps;
+  const { defaults, allowedModels } = deps;
   // Rows can be written by hand. An invalid one must fail its own agent only, and not all that are loaded with it.
   const attempt = <Endpoint>(kind: ProviderKind, read: () => Endpoint): Endpoint | null => {
     try {
@@ -85,32 +85,30 @@ async function resolve(
       return null;
     }
   };
+  const restrict = <Endpoint extends ModelEndpoint | SpeechEndpoint | TranscriptionEndpoint>(
+    kind: ProviderKind,
+    key: ProviderKey | null | undefined = null,
+    fallback: Endpoint | null = null,
+    read: (key: ProviderKey | null, fallback: Endpoint | null) => Endpoint | null,
+  ) => {
+    const endpoint = attempt(kind, () => read(key, fallback));
+    return restrictEndpoint(kind, endpoint, { key, fallback, allowed: allowedModels[kind] });
+  };
+  const {
+    endpoint: model,
+    refusedModel,
+    allowed,
+  } = restrict('llm', llm, defaults.llm.endpoint, (key) => resolveLlm(agent.llm, key, defaults.llm.endpoint));
+  const speech = restrict('tts', tts, defaults.tts?.endpoint, (key, fallback) => resolveTts(agent.tts, key, fallback));
+  const hearing = restrict('stt', stt, defaults.stt?.endpoint, (key, fallback) => resolveStt(agent.stt, key, fallback));
   return {
     agent,
-    ...restrictLlm(
-      deps,
-      llm ?? null,
-      attempt('llm', () => resolveLlm(agent.llm, llm ?? null, defaults.llm.endpoint)),
-    ),
-    tts: attempt('tts', () => resolveTts(agent.tts, tts ?? null, defaults.tts?.endpoint ?? null)),
-    stt: attempt('stt', () => resolveStt(agent.stt, stt ?? null, defaults.stt?.endpoint ?? null)),
+    llm: model,
+    allowedModels: allowed,
+    tts: speech.endpoint,
+    stt: hearing.endpoint,
+    refusedModels: { llm: refusedModel, tts: speech.refusedModel, stt: hearing.refusedModel },
   };
-}
-
-/** Applies what the operator's key may be used for to an endpoint that uses it. */
-function restrictLlm(
-  { defaults, allowedModels }: AgentDependencies,
-  key: ProviderKey | null,
-  llm: ModelEndpoint | null,
-): Pick<ResolvedAgent, 'llm' | 'refusedModel' | 'allowedModels'> {
-  if (llm === null || !usesOperatorKey(llm, key, defaults.llm.endpoint)) {
-    return { llm, refusedModel: null, allowedModels: null };
-  }
-  if (allowedModels !== null && !allowedModels.has(llm.model)) {
-    return { llm: null, refusedModel: llm.model, allowedModels };
-  }
-  const restricted = llm.options === undefined ? llm : { ...llm, options: restrictOptions(llm.options) };
-  return { llm: restricted, refusedModel: null, allowedModels };
 }
 
 /**
@@ -118,15 +116,39 @@ function restrictLlm(
  * @throws {ConflictError} naming the agent, if its stored configuration is invalid, or its model may not be used with the
  *   operator's key
  */
-export function requireLlm({ agent, llm, refusedModel }: ResolvedAgent): ModelEndpoint {
+export function requireLlm({ agent, llm, refusedModels }: ResolvedAgent): ModelEndpoint {
   if (llm !== null) return llm;
-  const name = JSON.stringify(agent.name);
-  if (refusedModel !== null) {
-    throw new ConflictError(
-      `The agent ${name} cannot use the model ${JSON.stringify(refusedModel)} with the key of this server: set another model, or a key for it. (Operators allow models with MODELS_ALLOWED.)`,
-    );
-  }
-  throw new ConflictError(`The stored LLM configuration of the agent ${name} is invalid: set a new one.`);
+  assertNotRefused(agent, refusedModels.llm);
+  throw new ConflictError(
+    `The stored LLM configuration of the agent ${JSON.stringify(agent.name)} is invalid: set a new one.`,
+  );
+}
+
+/**
+ * The text-to-speech endpoint of an agent.
+ * @throws {ConflictError} naming the agent, if it has none, or its model may not be used with the operator's key
+ */
+export function requireTts({ agent, tts, refusedModels }: ResolvedAgent): SpeechEndpoint {
+  if (tts !== null) return tts;
+  assertNotRefused(agent, refusedModels.tts);
+  throw new ConflictError(`The agent ${agent.name} cannot speak: set a text-to-speech provider (tts) for it.`);
+}
+
+/**
+ * The speech-to-text endpoint of an agent.
+ * @throws {ConflictError} naming the agent, if it has none, or its model may not be used with the operator's key
+ */
+export function requireStt({ agent, stt, refusedModels }: ResolvedAgent): TranscriptionEndpoint {
+  if (stt !== null) return stt;
+  assertNotRefused(agent, refusedModels.stt);
+  throw new ConflictError(`The agent ${agent.name} cannot listen: set a speech-to-text provider (stt) for it.`);
+}
+
+function assertNotRefused({ name }: Agent, refusedModel: string | null): void {
+  if (refusedModel === null) return;
+  throw new ConflictError(
+    `The agent ${JSON.stringify(name)} cannot use the model ${JSON.stringify(refusedModel)} with the key of this server: set another model, or a key for it. (Operators allow models with MODELS_ALLOWED.)`,
+  );
 }
 
 /**

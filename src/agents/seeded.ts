@@ -16,7 +16,9 @@ export function checkSeededAgents(
 ): void {
   for (const [index, { name, llm }] of agents.entries()) {
     try {
-      checkProviders(rules, parseInput(providers, { llm }, ['input']));
+      const checked = checkProviders(rules, parseInput(providers, { llm }, ['input']));
+      // A seed holds no keys.
+      if (checked.llm?.operatorKeyProblem) throw checked.llm.operatorKeyProblem;
     } catch (error) {
       if (!(error instanceof BadUserInputError)) throw error;
       const problem = error.message.replace(/^input\./, '');

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import { addDevelopmentAgent, readEnvironmentProviders } from '../agents/development.ts';
 import { listAgentsWithTools } from '../agents/list-agents-with-tools.ts';
+import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
@@ -56,8 +57,8 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   const seed = await readSeed(env.seedFile).catch(refuseSeed);
   const operator = await readOperatorTools(env);
   const guard = new AddressGuard(env.modelAllowedHosts);
-  const allowedModels = env.modelsAllowed && new Set(env.modelsAllowed);
   const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  const allowedModels = readAllowedModels(env.modelsAllowed, defaults);
   try {
     checkSeededAgents({ defaults, guard, allowedModels }, seed.agents);
   } catch (cause) {

@@ -60,8 +60,8 @@ export interface Env {
   readonly openai: { readonly apiKey: string | null; readonly baseUrl: string } | null;
   /** The model of agents that name none. */
   readonly model: string;
-  /** The models that may be used with the operator's key; null: any. */
-  readonly modelsAllowed: readonly string[] | null;
+  /** The models that may be used with the operator's key, besides the configured ones; `*`: any. */
+  readonly modelsAllowed: readonly string[];
   readonly modelApi: 'RESPONSES' | 'CHAT_COMPLETIONS';
   readonly logLevel: LogLevel;
   /** Null: no limit. */
@@ -152,7 +152,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     modelAllowedHosts: read.MODEL_ALLOWED_HOSTS,
     openai,
     model: read.MODEL ?? (openai ? defaultModel : 'demo'),
-    modelsAllowed: readModelsAllowed(read.MODELS_ALLOWED, openai === null, read.MODEL),
+    modelsAllowed: read.MODELS_ALLOWED,
     modelApi: modelApi === 'responses' ? 'RESPONSES' : 'CHAT_COMPLETIONS',
     logLevel: read.LOG_LEVEL,
     rateLimits: {
@@ -187,12 +187,6 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
 
 /** The model if OPENAI_API_KEY alone is set. */
 const defaultModel = 'gpt-5-mini';
-
-/** The default is the configured model; the demo model has no cost, so it may be called by any name. */
-function readModelsAllowed(listed: readonly string[], isDemo: boolean, model = defaultModel): readonly string[] | null {
-  if (listed.includes('*') || (listed.length === 0 && isDemo)) return null;
-  return [...new Set([model, ...listed])];
-}
 
 /** Reads the environment of this process, and of a `.env` file in the working folder if there is one. */
 export function loadEnv(): Env {

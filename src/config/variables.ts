@@ -65,15 +65,20 @@ const origins = list.superRefine((values, context) => {
   }
 });
 
-/** Hosts, each for all its ports or with one. */
+/** A path as it stands in a URL, without anything that could lead out of it. `/8` is how a network is written. */
+const hostPath = /^(\/(?!\.{1,2}(\/|$))[\w.~!$&'()*+=:-]+)*\/?$/;
+const network = /^\/\d{1,3}$/;
+
+/** Hosts, each for all its ports or with one, and with a path or without. */
 const hosts = list.superRefine((values, context) => {
   for (const value of values) {
-    const written = /^[0-9a-f:.]+$/i.test(value) && value.split(':').length > 2 ? `[${value}]` : value;
+    const [, host = '', path = ''] = /^([^/]*)(\/.*)?$/s.exec(value) ?? [];
+    const written = /^[0-9a-f:.]+$/i.test(host) && host.split(':').length > 2 ? `[${host}]` : host;
     const url = URL.parse(`http://${written}`);
-    if (url === null || /[/?#@*]/.test(value)) {
+    if (url === null || /[?#@*]/.test(host) || !hostPath.test(path) || network.test(path)) {
       context.addIssue({
         code: 'custom',
-        message: `holds "${value}", which is no host like localhost:11434 or 10.0.0.7`,
+        message: `holds "${value}", which is no host like localhost:11434, 10.0.0.7/api or whisper.lan:9090/`,
       });
     }
   }

@@ -1,5 +1,6 @@
 import { isIP, type LookupFunction } from 'node:net';
 import { type AddressScope, findAddressScope } from './addresses.ts';
+import { AllowList, bareHost, defaultPorts } from './allow-list.ts';
 import { createNameResolver, type Resolve } from './resolve-names.ts';
 
 /** Users may not have this address dialled. Nothing was sent. The message is written for the user. */
@@ -14,13 +15,12 @@ export class AddressRefusedError extends Error {
   }
 }
 
-const ports: Readonly<Record<string, string>> = { 'http:': '80', 'ws:': '80', 'https:': '443', 'wss:': '443' };
-
 /** Names of metadata services. If their addresses are known, these are refused as well. */
 const metadataNames = /^(metadata|instance-data)$|^(metadata\.google|metadata\.goog|instance-data\.ec2)(\.|$)/;
 
 const isMetadata = 'is that of a metadata service, which is never allowed';
 const isPrivate = 'is private or reserved, and MODEL_ALLOWED_HOSTS does not list it';
+const isOtherPath = 'is private or reserved, and MODEL_ALLOWED_HOSTS lists its host for other paths only';
 
 /**
  * Decides which addresses may be dialled if a user wrote the URL: of models, speech and tools. Addresses of this machine,
@@ -32,27 +32,27 @@ const isPrivate = 'is private or reserved, and MODEL_ALLOWED_HOSTS does not list
  * IPv6 nor an allow list with ports, and do not connect to exactly the address that they have checked.
  */
 export class AddressGuard {
-  readonly #allowed: ReadonlySet<string>;
+  readonly #allowed: AllowList;
   readonly #resolve: Resolve;
 
   /**
-   * @param allowedHosts hosts that may be dialled although they are private (MODEL_ALLOWED_HOSTS): a name or an address,
-   *   for all ports or for one, e.g. `localhost:11434`, `10.0.0.7`, `[::1]:8000`. Metadata services never are.
+   * @param allowedHosts what may be dialled although it is private (MODEL_ALLOWED_HOSTS), e.g. `localhost:11434`,
+   *   `10.0.0.7/api`, `[::1]:8000/`; see allow-list.ts. Metadata services never may.
    * @param resolve how names are resolved, for tests
    */
   constructor(allowedHosts: readonly string[] = [], resolve: Resolve = createNameResolver()) {
-    this.#allowed = new Set(allowedHosts.flatMap(readEntry));
+    this.#allowed = new AllowList(allowedHosts);
     this.#resolve = resolve;
   }
 
   /**
    * What is wrong with a URL as it is written, as the end of a sentence: "is …", "has …"; null: nothing. The addresses of
    * a name are only known when it is dialled.
-   * @param url http, https, ws or wss
+   * @param url http, https, ws or wss; with the path that is to be requested
    */
   explainRefusal(url: string | URL): string | null {
     const parsed = URL.parse(url);
-    if (parsed === null || ports[parsed.protocol] === undefined) return 'is not a URL of http, https, ws or wss';
+    if (parsed === null || defaultPorts[parsed.protocol] === undefined) return 'is not a URL of http, https, ws or wss';
     if (parsed.username !== '' || parsed.password !== '') return 'has a user name or password in it';
     const host = bareHost(parsed);
     if (metadataNames.test(host)) return isMetadata;
@@ -82,7 +82,7 @@ export class AddressGuard {
     const parsed = new URL(url);
     return (hostname, { family, all }, callback) => {
       const resolveAllowed = async () => {
-        const found = await this.#resolve(hostname, { isOperators: this.#isAllowed(parsed), signal });
+        const found = await this.#resolve(hostname, { isOperators: this.#allowed.pathsAt(parsed).length > 0, signal });
         for (const { address } of found) {
           const why = this.#explainScope(findAddressScope(address), parsed);
           if (why !== null) throw new AddressRefusedError(why);
@@ -102,30 +102,18 @@ export class AddressGuard {
     };
   }
 
+  /**
+   * Whether the operator listed it: it may then lead to a private address. A connection that was made for such a URL must
+   * not be used for others.
+   */
+  isListed(url: string | URL): boolean {
+    return this.#allowed.has(new URL(url));
+  }
+
   #explainScope(scope: AddressScope, url: URL): string | null {
     if (scope === 'metadata') return isMetadata;
-    return scope === 'public' || this.#isAllowed(url) ? null : isPrivate;
+    if (scope === 'public' || this.#allowed.has(url)) return null;
+    const paths = this.#allowed.pathsAt(url);
+    return paths.length === 0 ? isPrivate : `${isOtherPath} (${paths.join(', ')})`;
   }
-
-  #isAllowed(url: URL): boolean {
-    const host = bareHost(url);
-    return this.#allowed.has(host) || this.#allowed.has(`${host} ${url.port || ports[url.protocol]}`);
-  }
-}
-
-/** The host of a URL without brackets and without dots at its end. The URL parser has normalised its case and its addresses. */
-function bareHost({ hostname }: URL): string {
-  const bare = hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
-  // With more than one dot at its end, the URL parser did not recognise an address.
-  return URL.parse(`http://${bare}`)?.hostname ?? bare;
-}
-
-/** An entry of the list as `host` or `host port`, spelled as in URLs; an empty list if it is not a host. */
-function readEntry(entry: string): string[] {
-  const bracketed = isIP(entry) === 6 ? `[${entry}]` : entry;
-  const url = URL.parse(`http://${bracketed}`);
-  if (url === null) return [];
-  // Not url.port, which is empty for 80.
-  const port = /:(\d+)$/.exec(bracketed)?.[1];
-  return [port === undefined ? bareHost(url) : `${bareHost(url)} ${Number(port)}`];
 }

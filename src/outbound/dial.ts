@@ -39,7 +39,11 @@ type Dial = (url: URL, init: RequestInit, body: string | Uint8Array | null, retr
 export function createDial(given: DialOptions = {}): typeof fetch {
   const { guard, keepAlive = true } = given;
   const options = { keepAlive, timeout: given.idleMs ?? idleMs };
-  const agents = { 'http:': new HttpAgent(options), 'https:': new HttpsAgent(options) };
+  const makeAgents = () => ({ 'http:': new HttpAgent(options), 'https:': new HttpsAgent(options) });
+  const ordinary = makeAgents();
+  // The guard looks at addresses when a connection is made. One that may be private, because its URL is listed, must not
+  // be used again for a path that is not.
+  const listed = makeAgents();
 
   const dial: Dial = (url, init, body, retry) => {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
@@ -52,6 +56,7 @@ export function createDial(given: DialOptions = {}): typeof fetch {
       ...(guard ? { lookup: guard.lookupFor(url, over.signal) } : {}),
     };
     const secure = url.protocol === 'https:';
+    const agents = guard?.isListed(url) ? listed : ordinary;
     const request = secure
       ? requestHttps(url, { ...settings, agent: agents['https:'] })
       : requestHttp(url, { ...settings, agent: agents['http:'] });

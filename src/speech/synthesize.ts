@@ -1,4 +1,4 @@
-import { ConflictError } from '../api/errors.ts';
+import { requireTts } from '../agents/resolve.ts';
 import { parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { openSpeech } from '../providers/speech/synthesis.ts';
@@ -28,7 +28,7 @@ export interface SpeechResult {
  * @throws {RateLimitedError} if the viewer calls it too often, or has too many clips that have not expired
  * @throws {BadUserInputError} if the text is empty or too long, or for the agent
  * @throws {NotFoundError | ForbiddenError} for the agent
- * @throws {ConflictError} if the agent has no text-to-speech provider
+ * @throws {ConflictError} if the agent has no text-to-speech provider that it may use
  * @throws {ProviderError} if the provider fails
  */
 export async function synthesizeSpeech(
@@ -39,10 +39,7 @@ export async function synthesizeSpeech(
 ): Promise<SpeechResult> {
   await deps.limit.take(viewer);
   const spoken = parseInput(spokenText, args.text, ['text']);
-  const { agent, tts } = await chooseAgent(viewer, deps.agents, args.agentId);
-  if (tts === null) {
-    throw new ConflictError(`The agent ${agent.name} cannot speak: set a text-to-speech provider (tts) for it.`);
-  }
+  const tts = requireTts(await chooseAgent(viewer, deps.agents, args.agentId));
   const { speech: limits } = deps.limits;
   const clip = await deps.work(clientGone, (signal) =>
     createClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {

@@ -1,4 +1,4 @@
-import { ConflictError } from '../api/errors.ts';
+import { requireStt } from '../agents/resolve.ts';
 import { badInput } from '../api/input.ts';
 import type { UploadedFile } from '../api/uploaded-file.ts';
 import type { Viewer } from '../auth/viewer.ts';
@@ -25,7 +25,7 @@ const path = ['audio'];
  * @throws {RateLimitedError} if the viewer calls it too often
  * @throws {BadUserInputError} if the file is empty, too large, not audio, or of a kind that the provider cannot read
  * @throws {NotFoundError | ForbiddenError} for the agent
- * @throws {ConflictError} if the agent has no speech-to-text provider
+ * @throws {ConflictError} if the agent has no speech-to-text provider that it may use
  * @throws {ProviderError} if the provider fails
  */
 export async function transcribeAudio(
@@ -42,10 +42,7 @@ export async function transcribeAudio(
   }
   const type = await findAudioType(data);
   if (type === null) throw badInput(path, `must be audio (${audioFormats}), and its content is not`);
-  const { agent, stt } = await chooseAgent(viewer, deps.agents, args.agentId);
-  if (stt === null) {
-    throw new ConflictError(`The agent ${agent.name} cannot listen: set a speech-to-text provider (stt) for it.`);
-  }
+  const stt = requireStt(await chooseAgent(viewer, deps.agents, args.agentId));
   const wav = type.extension === 'wav' ? readSound(data, stt) : null;
   const transcription = await deps.work(clientGone, (signal) => transcribe(deps, stt, { data, type, wav }, signal));
   return {

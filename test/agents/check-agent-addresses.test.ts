@@ -21,7 +21,7 @@ beforeAll(async () => {
   await once(provider, 'listening');
   const address = provider.address();
   const host = `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: host } });
+  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `${host}/` } });
   socketClient = await openSocketClient(app, 'alice');
   const llm = { provider: 'custom', model: 'm', apiUrl: `http://${host}`, api: 'CHAT_COMPLETIONS' };
   agentId = await socketClient.createAgent({ name: 'a', instructions: 'Be brief.', llm });

@@ -116,7 +116,7 @@ beforeAll(async () => {
   const closedPort = await listen(closed);
   closed.close();
   closedUrl = `http://127.0.0.1:${closedPort}`;
-  const allowed = { MODEL_ALLOWED_HOSTS: `127.0.0.1:${port}, 127.0.0.1:${closedPort}` };
+  const allowed = { MODEL_ALLOWED_HOSTS: `127.0.0.1:${port}/, 127.0.0.1:${closedPort}/` };
   app = await startTestApp({ env: allowed });
   hasty = await startTestApp({ env: { ...allowed, AGENT_TEST_TIMEOUT_SECONDS: '1' } });
   // Alice is met: she may have agents.

@@ -60,7 +60,7 @@ beforeAll(async () => {
       TTS_API_KEY: environment.tts,
       STT_API_URL: `${provider.url}/stt`,
       STT_API_KEY: environment.stt,
-      MODEL_ALLOWED_HOSTS: '127.0.0.1',
+      MODEL_ALLOWED_HOSTS: '127.0.0.1/',
     },
   });
   alice = await openSocketClient(app, 'alice');

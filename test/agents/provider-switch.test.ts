@@ -47,7 +47,7 @@ async function startSwitching() {
 /** Alice, with an agent of hers that is at such a provider. */
 async function startWithAgent() {
   const provider = await startSwitching();
-  const app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: provider.host } });
+  const app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `${provider.host}/` } });
   const alice = await openSocketClient(app, 'alice');
   const custom = { provider: 'custom', model: 'm', apiUrl: `http://${provider.host}/v1` };
   const agentId = await alice.createAgent({ name: 'switches', instructions: 'Be brief.', llm: custom, tts: custom });

@@ -12,7 +12,7 @@ const stored = ['current_time', 'desk_greet', 'get_invoice'];
 
 beforeAll(async () => {
   server = await startMcpServer([{ name: 'greet', description: 'Greets.' }, { name: 'wave' }]);
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `127.0.0.1:${server.port}` } });
+  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `127.0.0.1:${server.port}/` } });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
   const makeServer = 'mutation ($input: CreateMcpServerInput!) { createMcpServer(input: $input) { id } }';
   serverId = (await ask(makeServer, { input: { name: 'desk', url: server.url } })).createMcpServer.id;

@@ -424,7 +424,7 @@ describe('the keys of a waiting run', () => {
     ['that has moved to another provider meanwhile gives the new key to nobody else', true],
   ])('An agent with a provider of its own %s', async (_what, moves) => {
     await using provider = await createScriptedModel();
-    await using own = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1' } });
+    await using own = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1/' } });
     const { db, runs } = own.app;
     const socketClient = await openSocketClient(own, 'alice');
     const conversationId = await createBillingConversation(socketClient);

@@ -23,7 +23,7 @@ let url: string;
 beforeAll(async () => {
   await new Promise<void>((resolve) => system.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(system.address() as AddressInfo).port}`;
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1' } });
+  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: '127.0.0.1/' } });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
   socketClient = await openSocketClient(app, 'alice');
 });
@@ -206,7 +206,7 @@ test('The server of an approved call is waited for; if it is unreachable, the ru
   await using opening = new AsyncDisposableStack();
   const server = opening.use(await startMcpServer([{ name: 'erase' }]));
   const { url: databaseUrl } = opening.use(await createTestDatabase());
-  const env = { MODEL_ALLOWED_HOSTS: '127.0.0.1' };
+  const env = { MODEL_ALLOWED_HOSTS: '127.0.0.1/' };
   const one = opening.use(await startTestApp({ databaseUrl, env }));
   const two = opening.use(await startTestApp({ databaseUrl, env }));
   const here = await openSocketClient(one, 'bob');

@@ -94,6 +94,10 @@ describe('wrong variables', () => {
     { given: { MODEL_ALLOWED_HOSTS: 'ok.test, http://x.test' }, says: 'MODEL_ALLOWED_HOSTS holds "http://x.test"' },
     { given: { MODEL_ALLOWED_HOSTS: '*.x.test' }, says: 'MODEL_ALLOWED_HOSTS holds "*.x.test"' },
     { given: { MODEL_ALLOWED_HOSTS: '10.0.0.0/8' }, says: 'MODEL_ALLOWED_HOSTS holds "10.0.0.0/8"' },
+    { given: { MODEL_ALLOWED_HOSTS: 'x.test/v1/../api' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test/v1/../api"' },
+    { given: { MODEL_ALLOWED_HOSTS: 'x.test/v1%2fapi' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test/v1%2fapi"' },
+    { given: { MODEL_ALLOWED_HOSTS: 'x.test//v1' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test//v1"' },
+    { given: { MODEL_ALLOWED_HOSTS: '/v1' }, says: 'MODEL_ALLOWED_HOSTS holds "/v1"' },
     { given: { MODEL_ALLOWED_HOSTS: 'x.test:99999' }, says: 'MODEL_ALLOWED_HOSTS holds "x.test:99999"' },
   ])('A wrong variable is named, without its value if that is secret: $says', ({ given, says }) => {
     const failure = problemsOf(given);
@@ -109,8 +113,8 @@ test.each([
   { given: { OPENAI_BASE_URL: 'http://localhost:11434/v1', MODEL: 'm', MODEL_API: 'responses' }, api: 'RESPONSES' },
 ])('The environment $given speaks $api', ({ given, api }) => expect(readEnv(given).modelApi).toBe(api));
 
-test('Allowed hosts are names and addresses, with a port or without', () => {
-  const hosts = ['localhost:11434', 'gpu.lan', '10.0.0.7', '[::1]:8000', '[fd00::7]', 'fd00::8'];
+test('Allowed hosts are names and addresses, with a port and a path or without', () => {
+  const hosts = ['localhost:11434', 'gpu.lan/', '10.0.0.7', '[::1]:8000/v1beta/openai', '[fd00::7]', 'fd00::8/v2/'];
   expect(readEnv({ MODEL_ALLOWED_HOSTS: hosts.join(', ') }).modelAllowedHosts).toEqual(hosts);
 });
 

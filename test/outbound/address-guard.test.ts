@@ -296,14 +296,19 @@ describe('MODEL_ALLOWED_HOSTS', () => {
 
   test('MODEL_ALLOWED_HOSTS lets its entries be dialled, in any spelling', async () => {
     for (const entry of ['127.0.0.1', `127.0.0.1:${port}`, '127.1', '2130706433']) {
-      expect(await dialled([entry], `http://127.0.0.1:${port}/`)).toBe('answered 200');
-      expect(await dialled([entry], `http://0x7f.1:${port}/`)).toBe('answered 200');
+      expect(await dialled([entry], `http://127.0.0.1:${port}/v1/models`)).toBe('answered 200');
+      expect(await dialled([entry], `http://0x7f.1:${port}/v1`)).toBe('answered 200');
     }
     for (const entry of ['model.internal', 'MODEL.internal.', `model.internal:${port}`]) {
-      expect(await dialled([entry], `http://Model.Internal.:${port}/`)).toBe('answered 200');
+      expect(await dialled([entry], `http://Model.Internal.:${port}/v1/`)).toBe('answered 200');
     }
-    const guard = new AddressGuard(['::1', '[fd00::7]:8000', 'models.lan:80', 'models.lan:443']);
-    for (const url of ['http://[::1]:9/', 'http://[fd00::7]:8000/', 'http://models.lan/', 'wss://models.lan/']) {
+    const guard = new AddressGuard(['::1', '[fd00::7]:8000', 'models.lan:80/', 'models.lan:443/ws']);
+    for (const url of [
+      'http://[::1]:9/v1',
+      'http://[fd00::7]:8000/v1/a/b',
+      'http://models.lan/',
+      'wss://models.lan/ws',
+    ]) {
       expect(guard.explainRefusal(url)).toBeNull();
     }
   });
@@ -322,9 +327,85 @@ describe('MODEL_ALLOWED_HOSTS', () => {
       ['', `http://model.internal:${port}/`],
       ['*', `http://model.internal:${port}/`],
     ] as const) {
-      expect(await dialled([entry], url), `${entry} for ${url}`).toBeInstanceOf(AddressRefusedError);
+      expect(await dialled([`${entry}/`], url), `${entry} for ${url}`).toBeInstanceOf(AddressRefusedError);
     }
     expect(visits).toBe(before);
+  });
+
+  test('MODEL_ALLOWED_HOSTS allows only /v1 of a private host if its entry has no path', async () => {
+    const refusedPaths = [
+      ...[
+        '/',
+        '/api/pull',
+        '/v1beta',
+        '/v10/models',
+        '/V1/models',
+        '//v1/models',
+        '/x/v1',
+        '/;/v1',
+        '/.%2e/v1/../api/pull',
+      ],
+      ...['/v1/../api/pull', '/v1/%2e%2e/api/pull', '/v1/.%2E/api/pull', '/v1/..\\api\\pull', '/v1\\..\\api/pull'],
+      ...[
+        '/v1/..%2fapi/pull',
+        '/v1/..%5capi/pull',
+        '/v1/%2e%2e%2fapi%2fpull',
+        '/v1/..%252fapi/pull',
+        '/v1/%252e%252e/api',
+      ],
+      ...[
+        '/v1/..;/api/pull',
+        '/v1/..;a=b/api/pull',
+        '/v1/x%2f..%2f..%2fapi/pull',
+        '/v1//api/pull',
+        '/v1/..%00/api/pull',
+      ],
+      ...[
+        '/v1/%c0%ae%c0%ae/api/pull',
+        '/v1/%u002e%u002e/api/pull',
+        '/v1%2f..%2fapi/pull',
+        '/%76%31/models',
+        '/v1%2fmodels',
+      ],
+      ...['/v1/..%09/api/pull', '/v1/.%0d./api/pull?x=/v1/'],
+    ];
+    const before = visits;
+    for (const path of refusedPaths) {
+      for (const host of ['127.0.0.1', 'LOCALHOST.', 'model.internal']) {
+        const refused = await dialled(['127.0.0.1', 'localhost', 'model.internal'], `http://${host}:${port}${path}`);
+        expect(refused, `${host}${path}`).toBeInstanceOf(AddressRefusedError);
+      }
+    }
+    expect(visits).toBe(before);
+    const guard = new AddressGuard([`127.0.0.1:${port}`]);
+    expect(guard.explainRefusal(`http://127.0.0.1:${port}/api/pull`)).toMatch(/other paths only \(\/v1\)/);
+    expect(guard.explainRefusal(`http://127.0.0.1:${port}/v1/chat/completions?x=/../y`)).toBeNull();
+    expect(guard.explainRefusal(`http://127.0.0.1:${port}/api/../v1/a%20b/c;d=1/`)).toBeNull();
+  });
+
+  test('MODEL_ALLOWED_HOSTS allows the path of an entry, all paths with /, and several entries of one host', () => {
+    const guard = new AddressGuard(['a.localhost/', 'b.localhost/openai/v1/', 'c.localhost:81/x', 'c.localhost']);
+    const isAllowed = (url: string) => guard.explainRefusal(url) === null;
+    expect(isAllowed('http://a.localhost/api/..%2fpull')).toBe(true);
+    expect(isAllowed('http://b.localhost/openai/v1/models')).toBe(true);
+    expect(isAllowed('http://b.localhost/openai/v1')).toBe(true);
+    expect(isAllowed('http://b.localhost/openai/v1/')).toBe(true);
+    expect(isAllowed('http://b.localhost/openai')).toBe(false);
+    expect(isAllowed('http://b.localhost/v1')).toBe(false);
+    expect(isAllowed('http://c.localhost:81/x/y')).toBe(true);
+    expect(isAllowed('http://c.localhost:81/v1')).toBe(true);
+    expect(isAllowed('http://c.localhost:82/x')).toBe(false);
+    // The rule is about private addresses: listed hosts that are public may have any path.
+    expect(new AddressGuard(['api.example.com/x']).explainRefusal('https://api.example.com/openai/v1')).toBeNull();
+  });
+
+  test('A connection to a private address is not used again for a path that is not listed', async () => {
+    const dial = createDial({ guard: new AddressGuard(['model.internal'], answering('127.0.0.1')) });
+    for (let round = 0; round < 2; round++) {
+      const allowed = await dial(`http://model.internal:${port}/v1/models`);
+      expect(await allowed.text()).toBe('trapped');
+      await expect(dial(`http://model.internal:${port}/api/pull`)).rejects.toBeInstanceOf(AddressRefusedError);
+    }
   });
 
   test('MODEL_ALLOWED_HOSTS lets no name lead to a metadata service', async () => {
@@ -335,7 +416,7 @@ describe('MODEL_ALLOWED_HOSTS', () => {
       '2002:a9fe:a9fe::',
       '64:ff9b::a9fe:a9fe',
     ]) {
-      const refused = await dialled(['model.internal'], 'http://model.internal/', answering(address));
+      const refused = await dialled(['model.internal/'], 'http://model.internal/', answering(address));
       expect(refused).toMatchObject({ name: 'AddressRefusedError', message: expect.stringMatching(/metadata/) });
     }
   });
@@ -353,7 +434,7 @@ describe('dialling', () => {
     const address = redirecting.address();
     const own = typeof address === 'object' ? address?.port : 0;
     const before = visits;
-    const dial = createDial({ guard: new AddressGuard([`127.0.0.1:${own}`]) });
+    const dial = createDial({ guard: new AddressGuard([`127.0.0.1:${own}/`]) });
     for (const status of [301, 302, 303, 307, 308]) {
       const response = await dial(`http://127.0.0.1:${own}/${status}`, { method: 'POST', body: 'x' });
       expect(response.status).toBe(status);
@@ -367,7 +448,7 @@ describe('dialling', () => {
   test('A guarded request never uses a connection that was made without the guard, or with another', async () => {
     const url = `http://127.0.0.1:${port}/`;
     await (await createDial()(url)).text();
-    await (await createDial({ guard: new AddressGuard(['127.0.0.1']) })(url)).text();
+    await (await createDial({ guard: new AddressGuard(['127.0.0.1/']) })(url)).text();
     expect(await refusalOf(url, new AddressGuard())).toBeInstanceOf(AddressRefusedError);
   });
 });

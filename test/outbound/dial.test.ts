@@ -25,7 +25,7 @@ async function listen(answer: RequestListener) {
 
 test('Connections are reused, closed when they are idle, and not reused if the server says so', async () => {
   const { closed, url } = await listen((_request, response) => void response.end('ok'));
-  const guard = new AddressGuard(['127.0.0.1']);
+  const guard = new AddressGuard(['127.0.0.1/']);
   const ask = async (dial: typeof fetch) => expect(await (await dial(url)).text()).toBe('ok');
   const single = createDial({ guard, keepAlive: false });
   await ask(single);

@@ -5,7 +5,7 @@ import type { ModelEndpoint } from '../../src/engine/ports.ts';
 import { ClientPool } from '../../src/providers/llm/clients.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
 import { llmNeedsApiUrl, llmPresets, locateLlm } from '../../src/providers/llm/presets.ts';
-import { addressOf } from '../../src/providers/speech/request.ts';
+import { speechUrl, transcriptionUrl } from '../../src/providers/speech/request.ts';
 import { collect, requestFor } from '../support/scripted-model/model-step.ts';
 
 const ownKey = 'sk-own-0123456789';
@@ -146,8 +146,8 @@ test.each<[string, Record<string, unknown> | null, string]>([
   const [tts, stt] = [resolveTts(own, null, null), resolveStt(own, null, null)];
   if (tts === null || stt === null) throw new Error('It is nowhere.');
   const at = (what: string) => `${azure}${path.replace('{audio}', what)}`;
-  expect(addressOf(tts, '/audio/speech')).toBe(at('audio/speech'));
-  expect(addressOf(stt, '/audio/transcriptions')).toBe(at('audio/transcriptions'));
+  expect(speechUrl(tts)).toBe(at('audio/speech'));
+  expect(transcriptionUrl(stt)).toBe(at('audio/transcriptions'));
   const llm = await send(resolve({ ...own, options: options ?? {} }));
   expect(llm.url).toBe(at('chat/completions'));
   expect([tts.options, stt.options]).toEqual([{}, {}]);

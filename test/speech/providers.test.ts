@@ -264,7 +264,7 @@ describe('an agent’s own provider', () => {
   });
 
   test('An agent’s speech provider is dialled if the operator allows it, and is sent its key', async () => {
-    await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1' });
+    await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1/' });
     const options = { speed: 2, input: 'no', model: 'no' };
     const own = { provider: 'custom', apiUrl: providerUrl, voice: 'v', options };
     await giveAgent(open, own, 'https://elsewhere.test');
@@ -281,7 +281,7 @@ describe('an agent’s own provider', () => {
     const refused = await app.query(speak, { text: 'Hello.' });
     expect(refused.errors).toMatchObject([{ extensions: { code: 'PROVIDER_FAILED', problem: 'ADDRESS_NOT_ALLOWED' } }]);
     expect(asked).toEqual([]);
-    await using open = await startApp({ TTS_API_URL: providerUrl, TTS_API_KEY: key, MODEL_ALLOWED_HOSTS: '127.0.0.1' });
+    await using open = await startApp({ TTS_API_URL: providerUrl, TTS_API_KEY: key, MODEL_ALLOWED_HOSTS: '127.0.0.1/' });
     await giveAgent(open, { provider: 'custom', apiUrl: `${new URL(providerUrl).origin}/admin` });
     expect((await open.query(speak, { text: 'Hello.' })).errors).toEqual([]);
     expect(asked.map(({ headers }) => headers.authorization)).toEqual([undefined]);
@@ -290,7 +290,7 @@ describe('an agent’s own provider', () => {
   test('An agent’s speech provider of Azure is addressed by deployment and version, with its own header', async () => {
     const apiUrl = new URL(providerUrl).origin;
     const azure = { provider: 'azure-openai', apiUrl, model: 'my tts' };
-    await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1' });
+    await using open = await startApp({ MODEL_ALLOWED_HOSTS: '127.0.0.1/' });
     await giveAgent(open, { ...azure, options: { apiVersion: '2025-01-01' } }, apiUrl);
     expect((await open.query(speak, { text: 'Hello.' })).errors).toEqual([]);
     await giveAgent(open, { ...azure, apiUrl: `${apiUrl}/openai/v1` }, apiUrl);

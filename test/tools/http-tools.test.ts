@@ -62,7 +62,7 @@ let user: SocketClient;
 
 beforeAll(async () => {
   [shop, trap] = await Promise.all([startSystem(), startSystem()]);
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `127.0.0.1:${shop.port}`, LOG_LEVEL: 'debug' } });
+  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `127.0.0.1:${shop.port}/`, LOG_LEVEL: 'debug' } });
   admin = await app.token({ sub: 'root', roles: ['admin', 'clerk'] });
   user = await openSocketClient(app, 'alice');
 });

@@ -21,7 +21,7 @@ async function begin() {
   });
   const address = system.address();
   const host = `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
-  const app = starting.use(await startTestApp({ env: { MODEL_ALLOWED_HOSTS: host } }));
+  const app = starting.use(await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `${host}/` } }));
   const input = {
     name: 'slow',
     description: 'Takes long.',

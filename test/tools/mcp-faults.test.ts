@@ -33,7 +33,7 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  const hosts = [ordinary.port, (http.address() as AddressInfo).port].map((port) => `127.0.0.1:${port}`);
+  const hosts = [ordinary.port, (http.address() as AddressInfo).port].map((port) => `127.0.0.1:${port}/`);
   app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: hosts.join(',') } });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
 });

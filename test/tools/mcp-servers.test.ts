@@ -18,7 +18,7 @@ let user: SocketClient;
 beforeAll(async () => {
   [server, trap] = await Promise.all([startMcpServer([]), startMcpServer([])]);
   silent = await startSilence();
-  const allowed = [server.port, new URL(silent.url).port].map((port) => `127.0.0.1:${port}`).join(',');
+  const allowed = [server.port, new URL(silent.url).port].map((port) => `127.0.0.1:${port}/`).join(',');
   app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: allowed } });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
   user = await openSocketClient(app, 'alice');

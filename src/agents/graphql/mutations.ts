@@ -10,7 +10,7 @@ const apiKeyDescription =
 const optionsDescription =
   'A JSON object of further parameters that is merged into the body of the request, at most 16 KB. Example: `{"reasoning_effort": "low"}`. Keys, headers and parameters that the server sets (`model`, `messages`, `stream`, `tools`, …) are refused.';
 const apiUrlDescription =
-  'The base URL of the API, version included. Example: `https://api.groq.com/openai/v1`. If omitted, the provider’s own address. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS.';
+  'The base URL of the API, version included. Example: `https://api.groq.com/openai/v1`. If omitted, the provider’s own address. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS, with their path.';
 
 const LlmProviderConfigInput = builder.inputType('LlmProviderConfigInput', {
   description: 'The language model of an agent. It replaces the whole stored configuration, except the key.',
@@ -50,7 +50,8 @@ const TtsProviderConfigInput = builder.inputType('TtsProviderConfigInput', {
       description: 'One of `openai`, `azure-openai`, `groq`, `custom` (any compatible API) or `demo`.',
     }),
     model: t.string({
-      description: 'The provider’s name of the model, 1 to 200 characters. If omitted, the provider’s default model.',
+      description:
+        'The provider’s name of the model, 1 to 200 characters. If omitted, the server’s own model with the key of the server, otherwise the provider’s default model.',
     }),
     voice: t.string({
       description:
@@ -75,7 +76,8 @@ const SttProviderConfigInput = builder.inputType('SttProviderConfigInput', {
         'One of `openai`, `azure-openai`, `groq`, `custom` (any compatible API), `whisper-live` (a streaming WebSocket server) or `demo`.',
     }),
     model: t.string({
-      description: 'The provider’s name of the model, 1 to 200 characters. If omitted, the provider’s default model.',
+      description:
+        'The provider’s name of the model, 1 to 200 characters. If omitted, the server’s own model with the key of the server, otherwise the provider’s default model.',
     }),
     apiUrl: t.string({ description: `${apiUrlDescription} Streaming providers have ws:// or wss:// addresses.` }),
     path: t.string({

@@ -17,6 +17,12 @@ export interface ProviderRules {
   readonly defaults: ProviderDefaults;
   /** Which addresses the providers of users may have. */
   readonly guard: AddressGuard;
-  /** The models that may be used with the operator's key (MODELS_ALLOWED). Null: any. */
-  readonly allowedModels: ReadonlySet<string> | null;
+  readonly allowedModels: AllowedModels;
+}
+
+/** The models that may be used with the operator's key, for each kind of provider (MODELS_ALLOWED). Null: any. */
+export interface AllowedModels {
+  readonly llm: ReadonlySet<string> | null;
+  readonly tts: ReadonlySet<string> | null;
+  readonly stt: ReadonlySet<string> | null;
 }

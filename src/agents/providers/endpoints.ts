@@ -2,24 +2,7 @@ import type { ModelEndpoint } from '../../engine/ports.ts';
 import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { locateLlm, splitUrl } from '../../providers/llm/presets.ts';
 import { llmConfig } from './config.ts';
-
-/** A decrypted key of an agent for a provider. */
-export interface ProviderKey {
-  /** The only origin that it may be sent to. */
-  readonly origin: string;
-  readonly value: string;
-}
-
-/**
- * Whether a resolved endpoint uses the operator's address and key, and not a key of the agent's own. The development agent
- * stores the operator's key as its own, so equal keys count as the operator's.
- * @param key the agent's own key; null: it has none
- */
-export function usesOperatorKey(endpoint: ModelEndpoint, key: ProviderKey | null, fallback: ModelEndpoint): boolean {
-  if (endpoint === fallback) return true;
-  if (endpoint.apiKey !== '' && endpoint.apiKey === fallback.apiKey) return true;
-  return endpoint.guarded === false && key?.origin !== new URL(endpoint.apiUrl).origin;
-}
+import type { ProviderKey } from './operator-key.ts';
 
 /**
  * The model endpoint of an agent: its own configuration over its provider's preset over the environment's model. A key is

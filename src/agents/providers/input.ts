@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { BadUserInputError } from '../../api/errors.ts';
 import { badInput, type InputPath, integer, json, modelName, text } from '../../api/input.ts';
-import { findOperatorOptionProblem } from '../../providers/llm/operator-limits.ts';
 import { llmNeedsApiUrl, llmPresets, reservedLlmOptions } from '../../providers/llm/presets.ts';
+import { requestUrl } from '../../providers/llm/request-url.ts';
 import { speechNeedsApiUrl, sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
+import { speechUrl, transcriptionUrl } from '../../providers/speech/request.ts';
 import type { ProviderRules } from './defaults.ts';
-import { resolveLlm, usesOperatorKey } from './endpoints.ts';
+import { resolveLlm } from './endpoints.ts';
+import { findOperatorKeyProblem } from './operator-key.ts';
 import { resolveStt, resolveTts } from './speech-endpoints.ts';
 import { findOptionProblem, findUrlProblem } from './validate.ts';
 
@@ -104,15 +106,10 @@ export type ProviderInputs = z.output<z.ZodObject<typeof providerInputs>>;
  *   that hold a key or a field that the server sets
  */
 export function checkProviders(deps: ProviderRules, { llm, tts, stt }: ProviderInputs): ProviderDrafts {
-  const { defaults } = deps;
   return {
     ...(llm !== undefined && { llm: llm && checkLlm(deps, llm) }),
-    ...(tts !== undefined && {
-      tts: tts && check(deps, 'tts', tts, () => resolveTts(tts, null, defaults.tts?.endpoint ?? null)),
-    }),
-    ...(stt !== undefined && {
-      stt: stt && check(deps, 'stt', stt, () => resolveStt(stt, null, defaults.stt?.endpoint ?? null)),
-    }),
+    ...(tts !== undefined && { tts: tts && checkTts(deps, tts) }),
+    ...(stt !== undefined && { stt: stt && checkStt(deps, stt) }),
   };
 }
 
@@ -122,24 +119,24 @@ function checkLlm(deps: ProviderRules, input: NonNullable<ProviderInputs['llm']>
   const known = Object.hasOwn(llmPresets, input.provider) ? llmPresets[input.provider] : undefined;
   const preset = input.provider === 'demo' ? endpoint : known;
   const llm = { ...input, api: input.api ?? preset?.api ?? 'CHAT_COMPLETIONS' };
-  const draft = check(deps, 'llm', llm, () => resolveLlm(llm, null, endpoint));
-  if (!usesOperatorKey(resolveLlm(llm, null, endpoint), null, endpoint)) return draft;
-  return { ...draft, operatorKeyProblem: findOperatorKeyProblem(deps, llm) };
+  return check(deps, 'llm', llm, () => {
+    const resolved = resolveLlm(llm, null, endpoint);
+    return { ...resolved, url: requestUrl(resolved) };
+  });
 }
 
-function findOperatorKeyProblem(
-  { allowedModels }: ProviderRules,
-  { model, options }: NonNullable<ProviderInputs['llm']>,
-): BadUserInputError | null {
-  if (allowedModels !== null && !allowedModels.has(model)) {
-    const allowed = [...allowedModels].join(', ');
-    return badInput(
-      ['input', 'llm', 'model'],
-      `must be one of ${allowed} with the key of this server: choose one of them, or set an apiKey`,
-    );
-  }
-  const problem = findOperatorOptionProblem(options ?? {});
-  return problem && badInput(['input', 'llm', 'options', ...problem.path], problem.message);
+function checkTts(deps: ProviderRules, tts: NonNullable<ProviderInputs['tts']>): ProviderDraft {
+  return check(deps, 'tts', tts, () => {
+    const resolved = resolveTts(tts, null, deps.defaults.tts?.endpoint ?? null);
+    return resolved && { ...resolved, url: speechUrl(resolved) };
+  });
+}
+
+function checkStt(deps: ProviderRules, stt: NonNullable<ProviderInputs['stt']>): ProviderDraft {
+  return check(deps, 'stt', stt, () => {
+    const resolved = resolveStt(stt, null, deps.defaults.stt?.endpoint ?? null);
+    return resolved && { ...resolved, url: transcriptionUrl(resolved) };
+  });
 }
 
 const rules = {
@@ -157,11 +154,21 @@ interface ProviderInput {
   readonly [field: string]: Json | undefined;
 }
 
+/** A provider without a key of its own, resolved. */
+interface ResolvedProvider {
+  readonly apiUrl: string;
+  readonly apiKey: string;
+  readonly model: string | null;
+  readonly guarded?: boolean;
+  /** What is requested, in full. */
+  readonly url: string;
+}
+
 function check(
   deps: ProviderRules,
   kind: ProviderKind,
   input: ProviderInput,
-  resolve: () => { readonly apiUrl: string; readonly guarded?: boolean } | null,
+  resolve: () => ResolvedProvider | null,
 ): ProviderDraft {
   const at: InputPath = ['input', kind];
   const { presets, needsApiUrl, reserved } = rules[kind];
@@ -186,14 +193,14 @@ function check(
   const endpoint = resolve();
   if (endpoint === null)
     throw badInput([...at, 'apiUrl'], `is missing: this server has no ${provider} provider of its own`);
-  const refusal = endpoint.guarded === true ? deps.guard.explainRefusal(endpoint.apiUrl) : null;
+  const refusal = endpoint.guarded === true ? deps.guard.explainRefusal(endpoint.url) : null;
   if (refusal !== null) throw badInput([...at, apiUrl === null ? 'provider' : 'apiUrl'], refusal);
   const fields = Object.entries(config).map(([name, value]) => [name, value ?? null]);
   return {
     config: { provider, ...Object.fromEntries(fields) },
     origin: new URL(endpoint.apiUrl).origin,
     apiKey,
-    operatorKeyProblem: null,
+    operatorKeyProblem: findOperatorKeyProblem(deps, kind, endpoint, input.options ?? {}),
   };
 }
 

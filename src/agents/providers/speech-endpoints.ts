@@ -1,7 +1,7 @@
 import type { SpeechEndpoint, TranscriptionEndpoint } from '../../providers/llm/endpoints.ts';
 import { addressSpeech, sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
 import { sttConfig, ttsConfig } from './config.ts';
-import type { ProviderKey } from './endpoints.ts';
+import type { ProviderKey } from './operator-key.ts';
 
 /**
  * The text-to-speech endpoint of an agent: its own configuration over its provider's preset, else the environment's. A key
@@ -23,7 +23,7 @@ export function resolveTts(
   const preset = ttsPresets[own.provider];
   const apiUrl = own.apiUrl ?? preset?.apiUrl ?? findFallbackUrl(own.provider, preset?.model, fallback);
   if (apiUrl === null) return null;
-  const model = own.model ?? preset?.model ?? fallback?.model ?? '';
+  const model = own.model ?? chooseModel(apiUrl, preset?.model, key, fallback);
   const options = readOptions(own.options);
   const address = addressSpeech(own.provider, 'speech', { apiUrl, model, path: null, options });
   if (address === null) return null;
@@ -52,7 +52,7 @@ export function resolveStt(
   const preset = sttPresets[own.provider];
   const apiUrl = own.apiUrl ?? preset?.apiUrl ?? findFallbackUrl(own.provider, preset?.model, fallback);
   if (apiUrl === null) return null;
-  const model = own.model ?? preset?.model ?? fallback?.model ?? '';
+  const model = own.model ?? chooseModel(apiUrl, preset?.model, key, fallback);
   const options = readOptions(own.options);
   const address = addressSpeech(own.provider, 'transcriptions', { apiUrl, model, path: own.path, options });
   if (address === null) return null;
@@ -74,6 +74,18 @@ function findFallbackUrl(
 ): string | null {
   if (fallback === null) return null;
   return provider !== 'demo' || fallback.model === model ? fallback.apiUrl : null;
+}
+
+/** The model of a provider that names none: with the environment's key, the environment's; else the provider's usual one. */
+function chooseModel(
+  apiUrl: string,
+  usual: string | undefined,
+  key: ProviderKey | null,
+  fallback: { readonly apiUrl: string; readonly model: string | null } | null,
+): string {
+  const { href, origin } = new URL(apiUrl);
+  const isEnvironments = fallback !== null && href === new URL(fallback.apiUrl).href && key?.origin !== origin;
+  return (isEnvironments ? fallback.model : null) ?? usual ?? fallback?.model ?? '';
 }
 
 function chooseKey(

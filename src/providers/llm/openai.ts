@@ -5,7 +5,6 @@ import type { ModelEndpoint, ModelEvent, ModelPort, ModelRequest } from '../../e
 import { AddressGuard } from '../../outbound/address-guard.ts';
 import { createDial } from '../../outbound/dial.ts';
 import { type AnswerTimeouts, readAnswer } from './answer.ts';
-import { putModelInPath } from './azure.ts';
 import { findOtherBase, trimBase } from './base-url.ts';
 import { ChatCompletionsReader } from './chat-completions.ts';
 import { writeChatRequest } from './chat-request.ts';
@@ -13,6 +12,7 @@ import { ClientPool } from './clients.ts';
 import { readErrorValue } from './error-body.ts';
 import { failureOfRequest, unusableModelName } from './failures.ts';
 import { firstByteOption, reservedLlmOptions } from './presets.ts';
+import { requestPath } from './request-url.ts';
 import { ResponsesReader } from './responses.ts';
 import { writeResponsesRequest } from './responses-request.ts';
 import { isWrongPath } from './status.ts';
@@ -53,7 +53,7 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
     const { endpoint } = request;
     const isResponses = endpoint.api === 'RESPONSES';
     const written = isResponses ? writeResponsesRequest(request) : writeChatRequest(request);
-    const path = putModelInPath(endpoint.path ?? (isResponses ? '/responses' : '/chat/completions'), endpoint.model);
+    const path = requestPath(endpoint);
     if (path === null) throw unusableModelName();
     const body = addOptions(written, endpoint.options);
     const query = { ...endpoint.query };

@@ -2,8 +2,8 @@ import type { SpeechEndpoint, TranscriptionEndpoint } from '../llm/endpoints.ts'
 
 type AnyEndpoint = SpeechEndpoint | TranscriptionEndpoint;
 
-/** The URL of a request. @param usual the path under the base URL, where the endpoint has no other */
-export function addressOf({ apiUrl, path, query }: AnyEndpoint, usual: string): string {
+/** @param usual the path under the base URL, if the endpoint has no other */
+function addressOf({ apiUrl, path, query }: AnyEndpoint, usual: string): string {
   const url = new URL(apiUrl);
   // Joined as text, so that a path stays under its host whatever it looks like.
   const [under = '', search = ''] = (path ?? usual).split('?', 2);
@@ -12,6 +12,16 @@ export function addressOf({ apiUrl, path, query }: AnyEndpoint, usual: string): 
   for (const [name, value] of new URLSearchParams(search)) url.searchParams.append(name, value);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   return url.href;
+}
+
+/** The URL that speech is requested at. */
+export function speechUrl(endpoint: SpeechEndpoint): string {
+  return addressOf(endpoint, '/audio/speech');
+}
+
+/** The URL that transcriptions are requested at; that of a streaming provider has its scheme, which may be http. */
+export function transcriptionUrl(endpoint: TranscriptionEndpoint): string {
+  return addressOf(endpoint, endpoint.protocol === 'socket' ? '' : '/audio/transcriptions');
 }
 
 /** The header that carries the key, if there is one. */

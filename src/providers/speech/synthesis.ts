@@ -4,7 +4,7 @@ import type { SpeechEndpoint } from '../llm/endpoints.ts';
 import { describeCause } from '../llm/failures.ts';
 import { type AudioType, audioHeadBytes, findAudioType } from './audio-type.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './failures.ts';
-import { addressOf, keyHeaders } from './request.ts';
+import { keyHeaders, speechUrl } from './request.ts';
 import { verifyWavLength } from './verify-wav-length.ts';
 
 /** What bounds an answer. */
@@ -49,7 +49,7 @@ export async function openSpeech(
 ): Promise<Speech> {
   const clock = new Clock(limits, signal);
   try {
-    const response = await dial(addressOf(endpoint, '/audio/speech'), {
+    const response = await dial(speechUrl(endpoint), {
       method: 'POST',
       headers: { ...keyHeaders(endpoint), 'content-type': 'application/json', accept: 'audio/*' },
       body: JSON.stringify(writeBody(endpoint, text)),

@@ -6,7 +6,7 @@ import type { TranscriptionEndpoint } from '../llm/endpoints.ts';
 import { describeCause } from '../llm/failures.ts';
 import type { AudioType } from './audio-type.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus, speechTimeout } from './failures.ts';
-import { addressOf, keyHeaders } from './request.ts';
+import { keyHeaders, transcriptionUrl } from './request.ts';
 
 /** What bounds a transcription. */
 export interface TranscriptionLimits {
@@ -65,7 +65,7 @@ export async function transcribeByHttp(
   let begun = false;
   const ask = async (format: 'verbose_json' | 'json') => {
     const { contentType, body } = await writeForm(endpoint, audio, format);
-    const response = await options.dial(addressOf(endpoint, '/audio/transcriptions'), {
+    const response = await options.dial(transcriptionUrl(endpoint), {
       method: 'POST',
       headers: { ...keyHeaders(endpoint), 'content-type': contentType, accept: 'application/json' },
       body,

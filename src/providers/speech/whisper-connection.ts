@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { TranscriptionEndpoint } from '../llm/endpoints.ts';
 import { badSpeechAnswer, failureOfSpeechStatus, speechTimeout } from './failures.ts';
-import { addressOf, keyHeaders } from './request.ts';
+import { keyHeaders, transcriptionUrl } from './request.ts';
 import { readWhisperMessage, WhisperTranscript } from './whisper-transcript.ts';
 
 const handshakeMs = 10_000;
@@ -44,7 +44,7 @@ export class WhisperConnection {
     guard: AddressGuard | null,
     options: { readonly maxCharacters: number; readonly signal: AbortSignal },
   ) {
-    const url = addressOf(endpoint, '').replace(/^http/i, 'ws');
+    const url = transcriptionUrl(endpoint).replace(/^http/i, 'ws');
     const lookup: LookupFunction | undefined = guard?.lookupFor(url, this.#ended.signal);
     this.transcript = new WhisperTranscript(options.maxCharacters);
     this.#signal = options.signal;

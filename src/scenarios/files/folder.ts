@@ -40,7 +40,7 @@ export class ScenarioFolder {
    */
   static async open(deps: FolderDependencies, folder: string | null): Promise<ScenarioFolder> {
     const files = folder === null ? [] : await readScenarioFolder(folder);
-    for (const file of files) checkFileProviders(deps, file);
+    for (const file of files) checkFileProviders(deps, file, { withoutKeys: true });
     return new ScenarioFolder(deps, files);
   }
 

@@ -26,12 +26,19 @@ export interface ImportReport {
 
 /**
  * Checks the providers of the agents of a file, which depends on the environment.
+ * @param options.withoutKeys whether the agents have no keys of their own yet, as in a new tenant: then the operator's key
+ *   must do for them
  * @throws {ScenarioFileError} naming the agent and the field
  */
-export function checkFileProviders(deps: ProviderRules, file: ScenarioFile): void {
+export function checkFileProviders(
+  deps: ProviderRules,
+  file: ScenarioFile,
+  options: { readonly withoutKeys?: boolean } = {},
+): void {
   for (const [index, { llm }] of file.content.agents.entries()) {
     try {
-      checkProviders(deps, { llm });
+      const checked = checkProviders(deps, { llm });
+      if (options.withoutKeys && checked.llm?.operatorKeyProblem) throw checked.llm.operatorKeyProblem;
     } catch (error) {
       if (!(error instanceof BadUserInputError)) throw error;
       throw new ScenarioFileError(file.path, [error.message.replace(/^input\./, `agents.${index}.`)]);
@@ -48,7 +55,8 @@ export function checkFileProviders(deps: ProviderRules, file: ScenarioFile): voi
  * @param options.mark whether to store the files’ checksums in the scenarios, and to skip files that were loaded before:
  *   later edits then stay
  * @returns a report for each file that was not skipped
- * @throws {ScenarioFileError} as `checkFileProviders` does; nothing is written then
+ * @throws {ScenarioFileError} as `checkFileProviders` does, and if an agent without a key of its own asks for what the
+ *   operator's key may not be used for; nothing is written then
  */
 export async function importScenarios(
   deps: ImportDependencies,
@@ -104,7 +112,9 @@ async function importScenario(
     where: { tenantId, key, projectId },
     include: { agents: { orderBy: { position: 'asc' }, include: { handoffs: { orderBy: { position: 'asc' } } } } },
   });
-  const { ids, changes } = await importAgents(tx, deps, tenantId, agents);
+  const { ids, changes } = await importAgents(tx, deps, tenantId, agents).catch((error: unknown) => {
+    throw error instanceof BadUserInputError ? new ScenarioFileError(file.path, [error.message]) : error;
+  });
 
   const idOf = (name: string) => {
     const id = ids.get(name);

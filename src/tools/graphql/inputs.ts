@@ -65,7 +65,7 @@ const httpTool = {
     'What the tool does, 1 to 2,000 characters. The model reads it to decide when to call the tool. Example: `Finds an invoice by its number`.',
   parameters:
     'The JSON Schema (2020-12) of the arguments: an object schema of at most 65,536 characters without recursive references. Example: `{"type": "object", "properties": {"orderNumber": {"type": "string"}}, "required": ["orderNumber"]}`. `format` is shown to the model but not enforced.',
-  url: 'The URL of the request, at most 4,096 characters. `{name}` is replaced with that argument, in the path and the query only; in the path it is one step, and `{name+}` may be several. Example: `https://api.example.com/orders/{orderNumber}`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
+  url: 'The URL of the request, at most 4,096 characters. `{name}` is replaced with that argument, in the path and the query only; in the path it is one step, and `{name+}` may be several. Example: `https://api.example.com/orders/{orderNumber}`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS, with their path. Redirects are not followed.',
 };
 
 /** The GraphQL input CreateHttpToolInput. */
@@ -98,7 +98,7 @@ export const UpdateHttpToolInput = builder.inputType('UpdateHttpToolInput', {
 
 const mcpServer = {
   name: 'The name, 1 to 32 letters, digits or `-`. Example: `crm`. The names of the server’s tools start with it: `crm_find_customer`. Unique in the tenant.',
-  url: 'The endpoint, at most 4,096 characters. It is spoken to over streamable HTTP, or, if it refuses that, over the HTTP with SSE of MCP 2024-11-05. Example: `https://crm.example.com/mcp`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS. Redirects are not followed.',
+  url: 'The endpoint, at most 4,096 characters. It is spoken to over streamable HTTP, or, if it refuses that, over the HTTP with SSE of MCP 2024-11-05. Example: `https://crm.example.com/mcp`. Private addresses work only if the operator lists them in MODEL_ALLOWED_HOSTS, with their path. Redirects are not followed.',
 };
 
 /** The GraphQL input CreateMcpServerInput. */

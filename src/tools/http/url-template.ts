@@ -1,4 +1,4 @@
-import { areSteps, isOneStep } from './path-argument.ts';
+import { areSteps, isOneStep } from '../../outbound/path-steps.ts';
 
 /**
  * A parsed URL template. `{name}` stands for an argument: one step of the path, or a part of the query; `{name+}` stands
@@ -9,6 +9,8 @@ export interface UrlTemplate {
   readonly origin: string;
   /** Path and query, with the placeholders. */
   readonly rest: string;
+  /** A URL that it makes, to check where it leads. */
+  readonly example: URL;
   /** The names of its placeholders. */
   readonly names: ReadonlySet<string>;
   /** Names of the query parameters that it writes: an argument cannot add to them. */
@@ -42,7 +44,7 @@ export function parseTemplate(url: string): UrlTemplate | string {
   if (several) return `must not have {${several.name}+} in its query: it stands for steps of the path`;
   const names = new Set([...rest.matchAll(placeholder)].map(([, name = '']) => name));
   const taken = new Set(new URLSearchParams(query.replace(placeholder, 'x')).keys());
-  return { origin: filled.origin, rest: rest === '' ? '/' : rest, names, taken };
+  return { origin: filled.origin, rest: rest === '' ? '/' : rest, example: filled, names, taken };
 }
 
 /** An argument as text for a URL; null if it cannot be one. */

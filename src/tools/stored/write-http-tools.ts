@@ -197,7 +197,7 @@ function checkUrl(tools: ToolRegistry, url: string, parameters: Record<string, u
   if (problem !== null) throw badInput(['input', 'url'], problem);
   const template = parseTemplate(url);
   if (typeof template === 'string') throw badInput(['input', 'url'], template);
-  const refusal = tools.deps.guard.explainRefusal(template.origin);
+  const refusal = tools.deps.guard.explainRefusal(template.example);
   if (refusal !== null) throw badInput(['input', 'url'], refusal);
   return template.origin;
 }
