@@ -281,7 +281,11 @@ describe('an agent’s own provider', () => {
     const refused = await app.query(speak, { text: 'Hello.' });
     expect(refused.errors).toMatchObject([{ extensions: { code: 'PROVIDER_FAILED', problem: 'ADDRESS_NOT_ALLOWED' } }]);
     expect(asked).toEqual([]);
-    await using open = await startApp({ TTS_API_URL: providerUrl, TTS_API_KEY: key, MODEL_ALLOWED_HOSTS: '127.0.0.1/' });
+    await using open = await startApp({
+      TTS_API_URL: providerUrl,
+      TTS_API_KEY: key,
+      MODEL_ALLOWED_HOSTS: '127.0.0.1/',
+    });
     await giveAgent(open, { provider: 'custom', apiUrl: `${new URL(providerUrl).origin}/admin` });
     expect((await open.query(speak, { text: 'Hello.' })).errors).toEqual([]);
     expect(asked.map(({ headers }) => headers.authorization)).toEqual([undefined]);

@@ -36,7 +36,7 @@ beforeAll(async () => {
   http = createServer((request, response) => void take(request, response));
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: new URL(origin).host } });
+  app = await startTestApp({ env: { MODEL_ALLOWED_HOSTS: `${new URL(origin).host}/` } });
   admin = await app.token({ sub: 'root', roles: ['admin'] });
 });
 afterAll(async () => {
