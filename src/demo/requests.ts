@@ -48,6 +48,13 @@ const chatBody = z.looseObject({
 const responsesItem = z.union([
   z.looseObject({ type: z.literal('function_call'), call_id: z.string(), name: z.string(), arguments: z.string() }),
   z.looseObject({ type: z.literal('function_call_output'), call_id: z.string(), output: z.string() }),
+  // It says nothing to this model.
+  z.strictObject({
+    type: z.literal('reasoning'),
+    id: z.string(),
+    summary: z.array(z.unknown()),
+    encrypted_content: z.string(),
+  }),
   z.looseObject({
     type: z.literal('message').optional(),
     role: z.enum(['system', 'developer', 'user', 'assistant']),

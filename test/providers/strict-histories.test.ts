@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { HistoryItem, ModelRequest } from '../../src/engine/ports.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
-import { collect, requestFor } from '../support/scripted-model/model-step.ts';
-import { findRefusal, startStrictServer } from './field/strict-server.ts';
+import { type Api, collect, requestFor } from '../support/scripted-model/model-step.ts';
+import { findRefusal } from '../support/scripted-model/strict-history.ts';
+import { startStrictServer } from './field/strict-server.ts';
+
+const apis: readonly Api[] = ['CHAT_COMPLETIONS', 'RESPONSES'];
 
 const user = (content: string): HistoryItem => ({ role: 'user', content });
 const assistant = (content: string): HistoryItem => ({ role: 'assistant', content, calls: [] });
@@ -13,7 +16,7 @@ const call = (id: string, content = ''): HistoryItem[] => [
 ];
 const tool = { name: 'lookup_order', description: 'Finds an order.', parameters: { type: 'object', properties: {} } };
 
-const histories: readonly [id: string, history: HistoryItem[], ...flags: boolean[]][] = [
+const histories: readonly [id: string, history: HistoryItem[], hasTools?: boolean][] = [
   ['H1 two user messages in a row after a failed turn', [user('one'), user('two'), user('three')]],
   ['H2 a user message after a tool result', [user('one'), ...call('c1'), user('two')]],
   ['H3 a system message between turns', [user('one'), assistant('Hi.'), system('A note.'), user('two')]],
@@ -53,17 +56,19 @@ const histories: readonly [id: string, history: HistoryItem[], ...flags: boolean
   ],
 ];
 
-function writeRequest(url: string, history: readonly HistoryItem[], hasTools: boolean): ModelRequest {
-  const request = requestFor('CHAT_COMPLETIONS', url, { history, tools: hasTools ? [tool] : [] });
+function writeRequest(api: Api, url: string, history: readonly HistoryItem[], hasTools: boolean): ModelRequest {
+  const request = requestFor(api, url, { history, tools: hasTools ? [tool] : [] });
   return { ...request, endpoint: { ...request.endpoint, model: 'mistral-large-latest' } };
 }
 
 describe('Histories at a strict server', () => {
-  test.each(histories)('A strict server accepts %s', async (_, history, ...flags) => {
-    const hasTools = flags[0] ?? true;
+  const cases = apis.flatMap((api) =>
+    histories.map(([id, history, hasTools = true]) => [id, api, history, hasTools] as const),
+  );
+  test.each(cases)('A strict server accepts %s (%s)', async (_, api, history, hasTools) => {
     await using server = await startStrictServer();
     const stream = createOpenAiModel().stream(
-      writeRequest(server.url, history, hasTools),
+      writeRequest(api, server.url, history, hasTools),
       new AbortController().signal,
     );
     const result = await collect(stream);
@@ -76,7 +81,7 @@ describe('Histories at a strict server', () => {
     }
   });
 
-  test('Ids of calls stay the same in every request, and calls keep their results', async () => {
+  test.each(apis)('Ids of calls stay the same in every request, and calls keep their results (%s)', async (api) => {
     await using server = await startStrictServer();
     const history = [
       user('one'),
@@ -87,7 +92,9 @@ describe('Histories at a strict server', () => {
       user('two'),
     ];
     for (let step = 0; step < 2; step++) {
-      await collect(createOpenAiModel().stream(writeRequest(server.url, history, true), new AbortController().signal));
+      await collect(
+        createOpenAiModel().stream(writeRequest(api, server.url, history, true), new AbortController().signal),
+      );
     }
     expect(server.requests[0]).toEqual(server.requests[1]);
     expect(JSON.stringify(server.requests[0])).toContain('abcDEF123');
@@ -123,8 +130,9 @@ describe('Histories at a strict server', () => {
         { role: 'assistant', content: 'b' },
       ],
     ],
-  ])('The strict server refuses %s', (_, messages) => {
-    expect(findRefusal({ messages })).not.toBeNull();
+  ])('The strict server refuses %s, over both APIs', (_, messages) => {
+    expect(findRefusal('CHAT_COMPLETIONS', { model: 'm', messages })).not.toBeNull();
+    expect(findRefusal('RESPONSES', { model: 'm', input: messages })).not.toBeNull();
   });
 });
 

@@ -2,7 +2,7 @@ import type OpenAI from 'openai';
 import { isRecord } from '../../engine/json.ts';
 import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
 import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
-import { writeCallId } from './call-ids.ts';
+import { writeCallIds } from './call-ids.ts';
 import type { ChatState } from './chat-state.ts';
 import { writeCallArguments, writeCallName, writeFunction } from './functions.ts';
 import { dropBlanks, normalizeHistory } from './normalize-history.ts';
@@ -27,7 +27,7 @@ export function writeChatRequest(request: ModelRequest): OpenAI.Chat.Completions
   const system: Message[] = instructions === '' ? [] : [{ role: 'system', content: instructions }];
   return {
     model: endpoint.model,
-    messages: [...system, ...history.flatMap((item) => writeMessage(item, quirks))],
+    messages: [...system, ...writeCallIds(history, quirks.callIds).flatMap((item) => writeMessage(item, quirks))],
     ...(tools.length === 0
       ? {}
       : { tools: tools.map((tool) => ({ type: 'function', function: writeFunction(tool, endpoint) })) }),
@@ -47,7 +47,7 @@ function writeTokenLimit(maxTokens: number | null, isOpenAi: boolean, options: M
 
 function writeMessage(item: HistoryItem, quirks: Quirks): Message[] {
   if (item.role === 'tool') {
-    return [{ role: 'tool', tool_call_id: writeCallId(item.callId, quirks.callIds), content: item.output }];
+    return [{ role: 'tool', tool_call_id: item.callId, content: item.output }];
   }
   if (item.role !== 'assistant') return [item];
   const { content, calls } = item;
@@ -61,7 +61,7 @@ function writeMessage(item: HistoryItem, quirks: Quirks): Message[] {
       ...reasoning,
       ...state.message,
       tool_calls: calls.map((call, index) => ({
-        id: writeCallId(call.id, quirks.callIds),
+        id: call.id,
         type: 'function' as const,
         function: { name: writeCallName(call.name), arguments: writeCallArguments(call.arguments) },
         ...writeExtra(state.calls?.[index] ?? null, state, quirks, index),

@@ -2,10 +2,10 @@ import type OpenAI from 'openai';
 import { isRecord } from '../../engine/json.ts';
 import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
 import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
-import { writeCallId } from './call-ids.ts';
+import { writeCallIds } from './call-ids.ts';
 import { writeCallArguments, writeCallName, writeFunction } from './functions.ts';
 import { dropBlanks, normalizeHistory } from './normalize-history.ts';
-import { findQuirks, type Quirks } from './quirks.ts';
+import { findQuirks } from './quirks.ts';
 
 /** The fewest output tokens that OpenAI accepts here. */
 const minOutputTokens = 16;
@@ -24,7 +24,7 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
   return {
     model: endpoint.model,
     ...(instructions === '' ? {} : { instructions }),
-    input: history.flatMap((item) => writeItems(item, quirks)),
+    input: writeCallIds(history, quirks.callIds).flatMap(writeItems),
     ...(tools.length === 0
       ? {}
       : {
@@ -47,9 +47,9 @@ export function writeResponsesRequest(request: ModelRequest): OpenAI.Responses.R
   };
 }
 
-function writeItems(item: HistoryItem, quirks: Quirks): OpenAI.Responses.ResponseInputItem[] {
+function writeItems(item: HistoryItem): OpenAI.Responses.ResponseInputItem[] {
   if (item.role === 'tool') {
-    return [{ type: 'function_call_output', call_id: writeCallId(item.callId, quirks.callIds), output: item.output }];
+    return [{ type: 'function_call_output', call_id: item.callId, output: item.output }];
   }
   if (item.role !== 'assistant') return [item];
   const { content, calls, state } = item;
@@ -59,7 +59,7 @@ function writeItems(item: HistoryItem, quirks: Quirks): OpenAI.Responses.Respons
     ...(content === '' ? [] : [{ role: 'assistant', content } as const]),
     ...calls.map((call) => ({
       type: 'function_call' as const,
-      call_id: writeCallId(call.id, quirks.callIds),
+      call_id: call.id,
       name: writeCallName(call.name),
       arguments: writeCallArguments(call.arguments),
     })),

@@ -39,6 +39,11 @@ export interface FaultyStep extends ScriptedStep {
   readonly misbehave?: Misbehaviour;
   /** Holds the stream. A plain promise is enough if nobody needs to know that the stream has come to it. */
   readonly gate?: Gate | Promise<void>;
+  /**
+   * The body of the stream in place of the usual one, whatever the API: an object is a `data:` event, a string is sent as
+   * it is, and a number is a pause in milliseconds.
+   */
+  readonly raw?: readonly (object | string | number)[];
   /** How many tokens come before the gate and the misbehaviour (argument fragments count). Unset: all of them. */
   readonly afterTokens?: number;
 }
@@ -48,6 +53,7 @@ const error = { message: 'The scripted model failed.', type: 'server_error', par
 /** Writes an answer as its step says: pace, gate and misbehaviour included. Settles when no more will be written. */
 export async function playFaulty(answer: ModelAnswer<FaultyStep>): Promise<void> {
   const { response, request, step, frames, ticker } = answer;
+  if (step.raw !== undefined) return await playRaw(response, step.raw);
   if (step.misbehave === undefined && step.gate === undefined) return await playAnswer(answer);
   if (misbehaveBeforeStream(response, step.misbehave)) return;
   if (!request.stream) return await playWhole(answer);
@@ -59,6 +65,16 @@ export async function playFaulty(answer: ModelAnswer<FaultyStep>): Promise<void>
   if (step.misbehave !== undefined) return misbehave(response, step.misbehave, request);
   await playTokens(response, frames.tokens.slice(stop), step, 0, ticker);
   if (!response.destroyed) response.end(frames.tail);
+}
+
+async function playRaw(response: ServerResponse, frames: readonly (object | string | number)[]): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+  for (const frame of frames) {
+    if (response.destroyed) return;
+    if (typeof frame === 'number') await sleep(frame);
+    else response.write(typeof frame === 'string' ? frame : frameData(frame));
+  }
+  response.end();
 }
 
 /** Answers without a stream, after the time that the stream would have taken. */

@@ -1,6 +1,7 @@
 import { type ModelServer, startModelServer } from '../../../src/demo/server.ts';
 import type { ReceivedRequest } from '../../../src/demo/steps.ts';
 import { type FaultyStep, playFaulty } from './faults.ts';
+import { findRefusal } from './strict-history.ts';
 
 /** A step of a test's script. */
 export interface TestStep extends FaultyStep {
@@ -27,8 +28,8 @@ export interface ScriptedModel extends AsyncDisposable {
 }
 
 /**
- * Starts a model that answers by a script, each step once, and fails on what is not in it. Disposing of it closes
- * it and calls `assertDone`.
+ * Starts a model that answers by a script, each step once, and fails on what is not in it. It also fails on every history
+ * that a strict server would refuse. Disposing of it closes it and calls `assertDone`.
  */
 export async function createScriptedModel(steps: readonly TestStep[] = []): Promise<ScriptedModel> {
   const unused = [...steps];
@@ -47,6 +48,8 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
         }
       }
       try {
+        const refusal = findRefusal(request.api, request.body);
+        if (refusal !== null) throw new Error(`A strict server refuses the request: ${refusal}`);
         return takeStep(unused, request);
       } catch (error) {
         wrongs.push(error);
