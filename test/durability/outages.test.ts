@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { startTestApp } from '../support/app.ts';
+import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
+import { assembleTexts, sequenceOf, type TurnEvent } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
+import { openProxy } from '../support/database/proxy.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
+
+/** Room for what is on its way, not an expectation. */
+const room = { timeout: 240_000 };
+
+/** An app whose database can be taken away, and alice. */
+async function openFragile() {
+  await using opening = new AsyncDisposableStack();
+  const database = opening.use(await createTestDatabase());
+  const proxy = opening.use(await openProxy(database.url));
+  const app = opening.use(await startTestApp({ databaseUrl: proxy.url }));
+  const alice = await openSocketClient(app, 'alice');
+  const opened = opening.move();
+  return { app, proxy, alice, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+const terminal = /^Run(Completed|Failed|Cancelled)$/;
+
+/** What has to hold of a turn that was not cancelled, whatever happened to the database. */
+async function expectWhole(alice: SocketClient, events: readonly TurnEvent[]) {
+  expect(events.filter(({ __typename }) => terminal.test(__typename))).toHaveLength(1);
+  expect(events.at(-1)?.__typename).toBe('RunCompleted');
+  const runId = events[0]?.runId ?? '';
+  const { run } = await alice.ask(documents.run, { id: runId });
+  expect(run.status).toBe('COMPLETED');
+  const stored = new Map<string, string>(
+    run.messages.map(({ id, content }: { id: string; content: string }) => [id, content]),
+  );
+  expect(assembleTexts(events)).toEqual(stored);
+  for (const message of run.messages) expect(message.status).toBe('COMPLETE');
+  // A later reader is given the same.
+  expect(sequenceOf(await alice.runEvents('ws', runId).rest())).toEqual(sequenceOf(events));
+  return run;
+}
+
+/** A turn that hands off, calls a tool, and answers; a client that asks again with the same key until it is answered. */
+async function readWholeTurn(alice: SocketClient, conversationId: string): Promise<TurnEvent[]> {
+  for (;;) {
+    const reader = alice.chatTurn('ws', { conversationId, content: 'Where is 1042?', idempotencyKey: 'k' });
+    try {
+      return await reader.rest();
+    } catch {
+      await sleep(50);
+    }
+  }
+}
+
+test.each(['cut', 'freeze'] as const)('A database that is gone in the middle of a text costs nothing: %s', room, async (how) => {
+  await using fragile = await openFragile();
+  const { app, proxy, alice } = fragile;
+  const conversationId = await alice.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
+  const reader = alice.chatTurn('ws', { conversationId });
+  await reader.untilText('A b');
+  proxy[how]();
+  gate.open();
+  await sleep(1_500);
+  proxy[how === 'cut' ? 'restore' : 'thaw']();
+  const run = await expectWhole(alice, await reader.rest());
+  expect(run.messages).toMatchObject([{ content: 'A b c d' }]);
+});
+
+const lost = [
+  { what: 'is lost on its way', verdict: 'drop' },
+  { what: 'is carried out and its answer is lost', verdict: 'drop answer' },
+] as const;
+
+test.each(lost)('Whichever statement of a turn $what, the turn is whole and its tool is called once', room, async ({ verdict }) => {
+  await using fragile = await openFragile();
+  const { app, proxy, alice } = fragile;
+  const script = [
+    { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
+    { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
+    { text: 'It is shipped.' },
+  ];
+  let isOver = false;
+  for (let victim = 1; !isOver; victim++) {
+    const conversationId = await alice.createConversation('support');
+    app.model.add(...script);
+    let count = 0;
+    proxy.onStatement = (sql) => {
+      // Only the statements of the turn; not those of the background jobs and of its reader.
+      if (!/\b(runs|conversations|messages|tool_calls|model_calls|handoffs)\b/.test(sql)) return 'pass';
+      if (/renewed AS|"lease_expires_at" </.test(sql)) return 'pass';
+      count += 1;
+      return count === victim ? verdict : 'pass';
+    };
+    const events = await readWholeTurn(alice, conversationId);
+    isOver = count < victim;
+    proxy.onStatement = null;
+    const run = await expectWhole(alice, events);
+    expect(run.toolCalls, `statement ${victim}`).toMatchObject([{ name: 'lookup_order', status: 'SUCCEEDED' }]);
+    expect(run.handoffs).toHaveLength(1);
+    const { conversation } = await alice.ask(documents.conversation, { id: conversationId });
+    expect(conversation.messages.edges).toHaveLength(conversation.messageCount);
+    expect(conversation.messageCount).toBe(3);
+  }
+});

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A TCP proxy in front of PostgreSQL, which can take it away in the ways in which networks and servers do. */
+export interface DatabaseProxy extends AsyncDisposable {
+  /** The address of the database behind the proxy. */
+  readonly url: string;
+  /** How many connections are open. */
+  readonly connections: number;
+  /** Nothing passes any more, in either direction, on open and on new connections: no reset, no end. */
+  freeze(): void;
+  /** What was held passes, and everything that follows. */
+  thaw(): void;
+  /** Resets every connection and refuses new ones until `restore`. */
+  cut(): void;
+  /** Accepts connections again. */
+  restore(): void;
+  /** Resets the open connections; new ones pass. */
+  reset(): void;
+  /** Called with each statement that a client sends; `drop` resets its connection before or after it is carried out. */
+  onStatement: ((sql: string) => 'pass' | 'drop' | 'drop answer') | null;
+}
+
+/** Opens a proxy in front of the database behind `url`. */
+export async function openProxy(url: string): Promise<DatabaseProxy> {
+  const target = new URL(url);
+  const pairs = new Set<{ readonly client: Socket; readonly server: Socket }>();
+  let frozen = false;
+  let refusing = false;
+
+  const listener = createServer((client) => {
+    if (refusing) return client.resetAndDestroy();
+    const server = connect(Number(target.port || 5432), target.hostname);
+    const pair = { client, server };
+    pairs.add(pair);
+    const end = () => {
+      pairs.delete(pair);
+      client.destroy();
+      server.destroy();
+    };
+    let isDeaf = false;
+    client.on('error', end).on('close', end);
+    server.on('error', end).on('close', end);
+    client.on('data', (data) => {
+      const sql = readStatement(data);
+      const verdict = sql === null ? 'pass' : (proxy.onStatement?.(sql) ?? 'pass');
+      if (verdict === 'drop') return void client.resetAndDestroy();
+      if (verdict === 'drop answer') isDeaf = true;
+      server.write(data);
+    });
+    server.on('data', (data) => {
+      // The statement was carried out, and its client does not learn it.
+      if (isDeaf) return void client.resetAndDestroy();
+      client.write(data);
+    });
+    if (frozen) {
+      client.pause();
+      server.pause();
+    }
+    return undefined;
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const through = new URL(url);
+  through.hostname = '127.0.0.1';
+  const address = listener.address() as AddressInfo;
+  through.port = String(address.port);
+
+  const reset = () => {
+    for (const { client } of pairs) client.resetAndDestroy();
+  };
+  const proxy: DatabaseProxy = {
+    url: through.href,
+    get connections() {
+      return pairs.size;
+    },
+    onStatement: null,
+    freeze() {
+      frozen = true;
+      for (const { client, server } of pairs) {
+        client.pause();
+        server.pause();
+      }
+    },
+    thaw() {
+      frozen = false;
+      for (const { client, server } of pairs) {
+        client.resume();
+        server.resume();
+      }
+    },
+    cut() {
+      refusing = true;
+      reset();
+    },
+    restore() {
+      refusing = false;
+    },
+    reset,
+    async [Symbol.asyncDispose]() {
+      reset();
+      for (const { server } of pairs) server.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+  return proxy;
+}
+
+/** The SQL in what a client sends: of a simple query, or of a Parse message; null: there is none. */
+function readStatement(data: Buffer): string | null {
+  const kind = String.fromCharCode(data[0] ?? 0);
+  if (kind !== 'Q' && kind !== 'P') return null;
+  const text = data.toString('utf8', 5);
+  // A Parse message names the statement first.
+  const from = kind === 'P' ? text.indexOf('\0') + 1 : 0;
+  const end = text.indexOf('\0', from);
+  return text.slice(from, end < 0 ? undefined : end);
+}
