@@ -18,6 +18,7 @@ import type { RunReplays } from '../log/run-replays.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import type { PauseState } from './frozen-turn.ts';
 import type { StoredTurn } from './input.ts';
+import type { LaunchingRuns } from './launching.ts';
 import type { LeaseLost, Moment, RunLease } from './lease.ts';
 import type { CompiledTurn } from './planned-turn.ts';
 
@@ -68,6 +69,8 @@ export interface RunRuntime extends RunDependencies {
   readonly replays: RunReplays;
   /** The runs that this process carries out, by row id. */
   readonly running: ReadonlyMap<string, ActiveRun>;
+  /** The runs whose lease this process is just asking for. */
+  readonly launching: LaunchingRuns;
   /** The readers of runs in this process. */
   readonly cursors: Pick<Set<RunCursor>, 'add' | 'delete'>;
   /** Whether the server is stopping: no more runs are taken. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { decide, refund, startWaitingTurn } from '../approvals/decide.ts';
 import { startTestApp } from '../support/app.ts';
 import { documents, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, sequenceOf, type TurnEvent } from '../support/clients/turn-reader.ts';
@@ -52,55 +53,106 @@ async function readWholeTurn(alice: SocketClient, conversationId: string): Promi
   }
 }
 
-test.each(['cut', 'freeze'] as const)('A database that is gone in the middle of a text costs nothing: %s', room, async (how) => {
-  await using fragile = await openFragile();
-  const { app, proxy, alice } = fragile;
-  const conversationId = await alice.createConversation();
-  const gate = createGate();
-  app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
-  const reader = alice.chatTurn('ws', { conversationId });
-  await reader.untilText('A b');
-  proxy[how]();
-  gate.open();
-  await sleep(1_500);
-  proxy[how === 'cut' ? 'restore' : 'thaw']();
-  const run = await expectWhole(alice, await reader.rest());
-  expect(run.messages).toMatchObject([{ content: 'A b c d' }]);
-});
+test.each(['cut', 'freeze'] as const)(
+  'A database that is gone in the middle of a text costs nothing: %s',
+  room,
+  async (how) => {
+    await using fragile = await openFragile();
+    const { app, proxy, alice } = fragile;
+    const conversationId = await alice.createConversation();
+    const gate = createGate();
+    app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
+    const reader = alice.chatTurn('ws', { conversationId });
+    await reader.untilText('A b');
+    proxy[how]();
+    gate.open();
+    await sleep(1_500);
+    proxy[how === 'cut' ? 'restore' : 'thaw']();
+    const run = await expectWhole(alice, await reader.rest());
+    expect(run.messages).toMatchObject([{ content: 'A b c d' }]);
+  },
+);
 
 const lost = [
   { what: 'is lost on its way', verdict: 'drop' },
   { what: 'is carried out and its answer is lost', verdict: 'drop answer' },
 ] as const;
 
-test.each(lost)('Whichever statement of a turn $what, the turn is whole and its tool is called once', room, async ({ verdict }) => {
+test.each(lost)(
+  'Whichever statement of a turn $what, the turn is whole and its tool is called once',
+  room,
+  async ({ verdict }) => {
+    await using fragile = await openFragile();
+    const { app, proxy, alice } = fragile;
+    const script = [
+      { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
+      { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
+      { text: 'It is shipped.' },
+    ];
+    let isOver = false;
+    for (let victim = 1; !isOver; victim++) {
+      const conversationId = await alice.createConversation('support');
+      app.model.add(...script);
+      let count = 0;
+      proxy.onStatement = (sql) => {
+        // Only the statements of the turn; not those of the background jobs and of its reader.
+        if (!/\b(runs|conversations|messages|tool_calls|model_calls|handoffs)\b/.test(sql)) return 'pass';
+        if (/renewed AS|"lease_expires_at" </.test(sql)) return 'pass';
+        count += 1;
+        return count === victim ? verdict : 'pass';
+      };
+      const events = await readWholeTurn(alice, conversationId);
+      isOver = count < victim;
+      proxy.onStatement = null;
+      const run = await expectWhole(alice, events);
+      expect(run.toolCalls, `statement ${victim}`).toMatchObject([{ name: 'lookup_order', status: 'SUCCEEDED' }]);
+      expect(run.handoffs).toHaveLength(1);
+      const { conversation } = await alice.ask(documents.conversation, { id: conversationId });
+      expect(conversation.messages.edges).toHaveLength(conversation.messageCount);
+      expect(conversation.messageCount).toBe(3);
+    }
+  },
+);
+
+test('An approval whose COMMIT is not answered is carried out: the call is made once, and the turn ends', room, async () => {
   await using fragile = await openFragile();
   const { app, proxy, alice } = fragile;
-  const script = [
-    { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
-    { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
-    { text: 'It is shipped.' },
-  ];
-  let isOver = false;
-  for (let victim = 1; !isOver; victim++) {
-    const conversationId = await alice.createConversation('support');
-    app.model.add(...script);
-    let count = 0;
-    proxy.onStatement = (sql) => {
-      // Only the statements of the turn; not those of the background jobs and of its reader.
-      if (!/\b(runs|conversations|messages|tool_calls|model_calls|handoffs)\b/.test(sql)) return 'pass';
-      if (/renewed AS|"lease_expires_at" </.test(sql)) return 'pass';
-      count += 1;
-      return count === victim ? verdict : 'pass';
-    };
-    const events = await readWholeTurn(alice, conversationId);
-    isOver = count < victim;
-    proxy.onStatement = null;
-    const run = await expectWhole(alice, events);
-    expect(run.toolCalls, `statement ${victim}`).toMatchObject([{ name: 'lookup_order', status: 'SUCCEEDED' }]);
-    expect(run.handoffs).toHaveLength(1);
-    const { conversation } = await alice.ask(documents.conversation, { id: conversationId });
-    expect(conversation.messages.edges).toHaveLength(conversation.messageCount);
-    expect(conversation.messageCount).toBe(3);
-  }
+  app.model.add({ calls: [refund('r')] });
+  const { runId, reader } = await startWaitingTurn(alice);
+  await expect.poll(() => app.app.runs.running.size).toBe(0);
+  app.model.add({ text: 'Done.' });
+  let isLost = false;
+  proxy.onStatement = (sql) => {
+    if (isLost || sql !== 'COMMIT') return 'pass';
+    isLost = true;
+    return 'drop answer';
+  };
+  await decide(alice, runId, 'r').catch(() => {});
+  expect(isLost).toBe(true);
+  const events = await reader.rest();
+  const run = await expectWhole(alice, events);
+  expect(run.toolCalls).toMatchObject([{ status: 'SUCCEEDED' }]);
+  expect(sequenceOf(events).filter((type) => type === 'ToolCallStarted')).toHaveLength(1);
+});
+
+test('A turn of the queue whose start is not answered is carried out all the same', room, async () => {
+  await using fragile = await openFragile();
+  const { app, proxy, alice } = fragile;
+  const conversationId = await alice.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' b'], afterTokens: 1, gate }, { text: 'Second' });
+  const first = alice.chatTurn('ws', { conversationId });
+  await first.untilText('A');
+  const second = alice.chatTurn('ws', { conversationId, content: 'Next', ifBusy: 'ENQUEUE' });
+  await expect.poll(() => app.app.db.run.count({ where: { status: 'QUEUED' } })).toBe(1);
+  let isLost = false;
+  proxy.onStatement = (sql) => {
+    if (isLost || sql !== 'COMMIT') return 'pass';
+    isLost = true;
+    return 'drop answer';
+  };
+  gate.open();
+  await expectWhole(alice, await first.rest());
+  await expectWhole(alice, await second.rest());
+  expect(isLost).toBe(true);
 });

@@ -4,13 +4,13 @@ import { formatId } from '../../api/ids.ts';
 import { badInput, json, parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { type ExactJson, parseExactJson } from '../../engine/exact-json.ts';
-import type { CallDecision } from '../../engine/paused-turn.ts';
 import { deniedNote } from '../../engine/tool-step.ts';
-import type { Run, ToolCall } from '../../generated/prisma/client.ts';
+import type { Prisma, Run, ToolCall } from '../../generated/prisma/client.ts';
 import { unpackEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { refuseRoles, type Tool } from '../../tools/contract/tool.ts';
 import { explainMisfit } from '../../tools/parameters/check.ts';
+import { readDecisions } from '../decisions.ts';
 import { type PauseState, readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
@@ -50,7 +50,7 @@ export async function approveToolCall(
   const { id } = await findRun(viewer, runtime.db, input.runId, ['runId']);
   // Before the transaction, because it may have to connect to a server.
   const tool = editedArguments === null ? undefined : await findTool(viewer, runtime, id, callId);
-  const resumed = await runtime.db.$transaction(async (tx) => {
+  const decide = async (tx: Prisma.TransactionClient) => {
     // Decisions on one run come one after another.
     const lock = await lockConversationOf(tx, id);
     const found = await tx.run.findUnique({ where: { id }, include: { toolCalls: true, pause: true, archive: true } });
@@ -78,7 +78,9 @@ export async function approveToolCall(
     // the server can have begun to stop since the first statement.
     if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
     return { run: continued, leasedAt, events, resumed: { state, decisions: readDecisions(calls) } };
-  });
+  };
+  const resumed = await runtime.launching.during(id, () => runtime.db.$transaction(decide));
+  if (!resumed) runtime.launching.done(id);
 
   if (resumed) continueRun(viewer, runtime, resumed);
   const run = await readRun(viewer, runtime.db, id, query);
@@ -150,17 +152,6 @@ function refuse(run: Run, call: ToolCall, late: boolean): string | null {
   if (call.status === 'AWAITING_APPROVAL' && run.status === 'REQUIRES_ACTION') return null;
   if (call.status === 'CANCELLED') return 'This tool call was cancelled.';
   return 'This tool call does not wait for an approval.';
-}
-
-/** The decisions on the calls of the step that waited, by call id. Each call has one now. */
-function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
-  return new Map(
-    calls.flatMap(({ callId, status, editedArguments, decidedBy, finishedAt }) => {
-      if (decidedBy === null || (status !== 'PENDING' && status !== 'DENIED')) return [];
-      const decidedAt = finishedAt ?? new Date();
-      return [[callId, { approved: status === 'PENDING', editedArguments, decidedBy, decidedAt }]];
-    }),
-  );
 }
 
 /** Carries out the rest of a turn, here. Its readers on this instance stay attached. */

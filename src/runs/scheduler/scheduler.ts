@@ -15,8 +15,10 @@ import { LiveRunLogs } from '../../log/live-logs.ts';
 import { RunReplays } from '../../log/run-replays.ts';
 import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
+import { LaunchingRuns } from '../launching.ts';
 import { interrupted } from '../run-end.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
+import { adoptRuns } from '../upkeep/adopt.ts';
 import { checkpointRuns, watchLeases } from '../upkeep/checkpoint.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
 import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
@@ -24,6 +26,7 @@ import { BackgroundJobs } from './background-jobs.ts';
 
 const checkpointEveryMs = 500;
 const watchEveryMs = 250;
+const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
 const recoverEveryMs = 5_000;
 /** How long running turns may take to end when the server stops. */
@@ -57,6 +60,7 @@ export class RunScheduler implements RunRuntime {
   readonly log = new LiveRunLogs();
   readonly replays = new RunReplays();
   readonly running = new Map<string, ActiveRun>();
+  readonly launching = new LaunchingRuns();
   readonly cursors = new Set<RunCursor>();
   readonly #jobs: BackgroundJobs;
   #closing = false;
@@ -86,6 +90,7 @@ export class RunScheduler implements RunRuntime {
     await recoverRuns(this, { all: this.exclusive });
     this.#jobs.repeat('checkpoint', checkpointEveryMs, () => checkpointRuns(this));
     this.#jobs.repeat('watch', watchEveryMs, async () => watchLeases(this));
+    this.#jobs.repeat('adopt', adoptEveryMs, () => adoptRuns(this));
     this.#jobs.repeat('sync', syncEveryMs, () => syncRunsOfOtherInstances(this));
     this.#jobs.repeat('recover', recoverEveryMs, () => recoverRuns(this, { all: false }));
   }
@@ -95,6 +100,10 @@ export class RunScheduler implements RunRuntime {
   }
 
   launch(request: LaunchRequest): ActiveRun {
+    this.launching.done(request.run.id);
+    // It was taken up by its row before the answer to its start was read (adopt.ts).
+    const known = this.running.get(request.run.id);
+    if (known && known.run.leaseEpoch > request.run.leaseEpoch) return known;
     this.log.open(request.run.id).showUpTo(request.run.reservedSeq);
     // A request that was being handled when the server began to stop fails immediately, and can be tried again elsewhere.
     const stopped = this.#closing ? new TurnAborted(interrupted) : null;

@@ -26,7 +26,7 @@ export async function createRunFast(
   const attached = attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId }));
   const agentId = turn.startAgentId;
   const startsRun = { activeAgentId: agentId, asked: stored.agentId !== null };
-  const [created] = await runtime.db.$queryRaw<(Run & { position: number })[]>`
+  const create = () => runtime.db.$queryRaw<(Run & { position: number })[]>`
     WITH place AS (
       UPDATE conversations SET ${appendMessageColumns({ role: 'USER', content }, startsRun)}
       WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} AND user_id = ${userId} AND NOT EXISTS (
@@ -48,7 +48,11 @@ export async function createRunFast(
       RETURNING ${runColumns}
     )
     SELECT run.*, place.message_count AS position FROM run, place`;
-  if (created === undefined) return null;
+  const [created] = await runtime.launching.during(runId, create);
+  if (created === undefined) {
+    runtime.launching.done(runId);
+    return null;
+  }
   const { position, ...run } = created;
   return { run, leasedAt, position };
 }

@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { appendMessage } from '../../conversations/append.ts';
 import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
 import { leaseMs, reservedSeqs } from '../lease.ts';
@@ -11,7 +12,7 @@ import type { NewTurn } from './new-turn.ts';
  */
 export async function createRun(
   tx: Prisma.TransactionClient,
-  { instanceId }: RunRuntime,
+  { instanceId, launching }: RunRuntime,
   conversation: LockedConversation,
   { viewer, input, stored, turn, queued }: NewTurn & { readonly queued: boolean },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
@@ -30,19 +31,23 @@ export async function createRun(
     reservedSeq: reservedSeqs,
   } as const;
   const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing };
-  const run = await tx.run.create({
-    data: {
-      ...(queued ? { status: 'QUEUED' } : { ...begun, ...leased }),
-      tenantId: viewer.tenantId,
-      userId: viewer.userId,
-      conversationId: conversation.id,
-      number: conversation.runCount + 1,
-      idempotencyKey,
-      payloadHash,
-      input: stored,
-      userMessageId: message.id,
-      createdAt,
-    },
-  });
+  const id = randomUUIDv7();
+  const create = () =>
+    tx.run.create({
+      data: {
+        id,
+        ...(queued ? { status: 'QUEUED' } : { ...begun, ...leased }),
+        tenantId: viewer.tenantId,
+        userId: viewer.userId,
+        conversationId: conversation.id,
+        number: conversation.runCount + 1,
+        idempotencyKey,
+        payloadHash,
+        input: stored,
+        userMessageId: message.id,
+        createdAt,
+      },
+    });
+  const run = await (queued ? create() : launching.during(id, create));
   return { run, message };
 }

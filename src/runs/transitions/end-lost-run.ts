@@ -27,6 +27,7 @@ export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean
       data: { ...endedColumns(end, 0), leaseEpoch: leaseEpoch + 1 },
     });
     if (count === 0) return { ended: false, next: null };
+    await tx.runPause.deleteMany({ where: { runId: id } });
     await cancelUnfinishedRows(tx, id);
     const events = await rebuildEvents(tx, run, firstSeq);
     const terminal = terminalEvent(id, Math.max(firstSeq, (events.at(-1)?.seq ?? 0) + 1), end);

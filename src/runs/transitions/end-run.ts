@@ -57,6 +57,8 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
     ), archived AS (
       INSERT INTO run_archives (run_id, events) SELECT id, ${archive} FROM ended
       ON CONFLICT (run_id) DO UPDATE SET events = excluded.events
+    ), unpaused AS (
+      DELETE FROM run_pauses WHERE run_id = (SELECT id FROM ended)
     )${closed}
     SELECT EXISTS (SELECT 1 FROM ended) AS written,
       EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED') AS queued`;

@@ -42,7 +42,9 @@ export async function pauseRun(
   if (count === 0) return hasPaused(tx, run, lastSeq);
   await tx.toolCall.createMany({ data: calls });
   await saveArchive(tx, run.id, archive);
-  await tx.$executeRaw`INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)`;
+  await tx.$executeRaw`
+    INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)
+    ON CONFLICT (run_id) DO UPDATE SET state = excluded.state`;
   return true;
 }
 

@@ -34,12 +34,16 @@ export async function promoteNext(
     if (!next) return null;
     const leasedAt = takeMoment();
     // It may have been cancelled since it was read: that does not take the lock (cancel-queued.ts).
-    const [run] = await tx.$queryRaw<Run[]>`
+    const [run] = await runtime.launching.during(
+      next.id,
+      () => tx.$queryRaw<Run[]>`
       UPDATE runs SET status = 'RUNNING', started_at = ${new Date()}::timestamptz,
         lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd},
         reserved_seq = greatest(reserved_seq, last_seq + ${reservedSeqs})
       WHERE id = ${next.id}::uuid AND status = 'QUEUED'
-      RETURNING ${runColumns}`;
+      RETURNING ${runColumns}`,
+    );
+    if (!run) runtime.launching.done(next.id);
     if (run) return { run, leasedAt };
   }
   return null;

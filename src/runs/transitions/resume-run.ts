@@ -5,7 +5,8 @@ import { leaseEnd } from './lease.ts';
 import { runColumns } from './run-columns.ts';
 
 /**
- * REQUIRES_ACTION to RUNNING, with the lease of this process. The caller holds the lock on the conversation's row.
+ * REQUIRES_ACTION to RUNNING, with the lease of this process. The caller holds the lock on the conversation's row. The
+ * state of the pause stays, in case the answer is lost: the next pause replaces it, and the end deletes it.
  * @returns the run as it is now, and a moment before its lease began
  */
 export async function resumeRun(
@@ -21,6 +22,5 @@ export async function resumeRun(
     WHERE id = ${id}::uuid AND status = 'REQUIRES_ACTION'
     RETURNING ${runColumns}`;
   if (!run) throw new Error(`Run ${id} does not wait any more.`);
-  await tx.runPause.deleteMany({ where: { runId: id } });
   return { run, leasedAt };
 }
