@@ -7,47 +7,51 @@ import { createGate } from '../support/scripted-model/gate.ts';
 /** Room for what is on its way, not an expectation. */
 const room = { timeout: 120_000 };
 
-test('A process whose run was taken writes nothing of it, calls none of its tools and reports no end', room, async () => {
-  await using app = await startTestApp();
-  const { db, runs } = app.app;
-  const alice = await openSocketClient(app, 'alice');
-  const conversationId = await alice.createConversation('support');
-  const gate = createGate();
-  app.model.add(
-    { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
-    {
-      text: ['I', ' look.'],
-      afterTokens: 1,
-      gate,
-      calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }],
-    },
-  );
-  const reader = alice.chatTurn('ws', { conversationId, content: 'Where is 1042?' });
-  await reader.untilText('I');
-  const id = reader.events[0]?.runId.slice('run_'.length) ?? '';
-  const active = runs.running.get(id);
-  // As if another process had taken it: whatever this one still sends comes too late.
-  await db.run.update({
-    where: { id },
-    data: { leaseOwner: 'another', leaseEpoch: { increment: 1 }, leaseExpiresAt: new Date(Date.now() + 60_000) },
-  });
-  gate.open();
-  expect(await active?.done).toBe('lost');
-  const run = await db.run.findUniqueOrThrow({
-    where: { id },
-    include: { messages: { where: { step: { not: null } } }, toolCalls: true, modelCalls: true, archive: true },
-  });
-  expect(run).toMatchObject({ status: 'RUNNING', leaseOwner: 'another', toolCalls: [], archive: null });
-  expect(run.messages).toMatchObject([{ status: 'STREAMING' }]);
-  expect(run.modelCalls.map(({ step }) => step)).toEqual([0]);
-  // The owner ends it; its readers here are told of that end and of no other.
-  await db.run.update({ where: { id }, data: { leaseOwner: runs.instanceId, leaseExpiresAt: new Date(0) } });
-  const events = await reader.rest();
-  expect(events.filter(({ __typename }) => /^Run(Completed|Failed|Cancelled)$/.test(__typename))).toHaveLength(1);
-  expect([...assembleTexts(events).values()].every((text) => text === '' || 'I look.'.startsWith(text))).toBe(true);
-  app.model.add({ text: 'unused' });
-  await alice.chatTurn('ws', { conversationId }).rest();
-});
+test(
+  'A process whose run was taken writes nothing of it, calls none of its tools and reports no end',
+  room,
+  async () => {
+    await using app = await startTestApp();
+    const { db, runs } = app.app;
+    const alice = await openSocketClient(app, 'alice');
+    const conversationId = await alice.createConversation('support');
+    const gate = createGate();
+    app.model.add(
+      { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
+      {
+        text: ['I', ' look.'],
+        afterTokens: 1,
+        gate,
+        calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }],
+      },
+    );
+    const reader = alice.chatTurn('ws', { conversationId, content: 'Where is 1042?' });
+    await reader.untilText('I');
+    const id = reader.events[0]?.runId.slice('run_'.length) ?? '';
+    const active = runs.running.get(id);
+    // As if another process had taken it: whatever this one still sends comes too late.
+    await db.run.update({
+      where: { id },
+      data: { leaseOwner: 'another', leaseEpoch: { increment: 1 }, leaseExpiresAt: new Date(Date.now() + 60_000) },
+    });
+    gate.open();
+    expect(await active?.done).toBe('lost');
+    const run = await db.run.findUniqueOrThrow({
+      where: { id },
+      include: { messages: { where: { step: { not: null } } }, toolCalls: true, modelCalls: true, archive: true },
+    });
+    expect(run).toMatchObject({ status: 'RUNNING', leaseOwner: 'another', toolCalls: [], archive: null });
+    expect(run.messages).toMatchObject([{ status: 'STREAMING' }]);
+    expect(run.modelCalls.map(({ step }) => step)).toEqual([0]);
+    // The owner ends it; its readers here are told of that end and of no other.
+    await db.run.update({ where: { id }, data: { leaseOwner: runs.instanceId, leaseExpiresAt: new Date(0) } });
+    const events = await reader.rest();
+    expect(events.filter(({ __typename }) => /^Run(Completed|Failed|Cancelled)$/.test(__typename))).toHaveLength(1);
+    expect([...assembleTexts(events).values()].every((text) => text === '' || 'I look.'.startsWith(text))).toBe(true);
+    app.model.add({ text: 'unused' });
+    await alice.chatTurn('ws', { conversationId }).rest();
+  },
+);
 
 test('The events that a stale lease does not cover are held back until the lease is renewed', room, async () => {
   await using app = await startTestApp();

@@ -114,26 +114,30 @@ test.each(lost)(
   },
 );
 
-test('An approval whose COMMIT is not answered is carried out: the call is made once, and the turn ends', room, async () => {
-  await using fragile = await openFragile();
-  const { app, proxy, alice } = fragile;
-  app.model.add({ calls: [refund('r')] });
-  const { runId, reader } = await startWaitingTurn(alice);
-  await expect.poll(() => app.app.runs.running.size).toBe(0);
-  app.model.add({ text: 'Done.' });
-  let isLost = false;
-  proxy.onStatement = (sql) => {
-    if (isLost || sql !== 'COMMIT') return 'pass';
-    isLost = true;
-    return 'drop answer';
-  };
-  await decide(alice, runId, 'r').catch(() => {});
-  expect(isLost).toBe(true);
-  const events = await reader.rest();
-  const run = await expectWhole(alice, events);
-  expect(run.toolCalls).toMatchObject([{ status: 'SUCCEEDED' }]);
-  expect(sequenceOf(events).filter((type) => type === 'ToolCallStarted')).toHaveLength(1);
-});
+test(
+  'An approval whose COMMIT is not answered is carried out: the call is made once, and the turn ends',
+  room,
+  async () => {
+    await using fragile = await openFragile();
+    const { app, proxy, alice } = fragile;
+    app.model.add({ calls: [refund('r')] });
+    const { runId, reader } = await startWaitingTurn(alice);
+    await expect.poll(() => app.app.runs.running.size).toBe(0);
+    app.model.add({ text: 'Done.' });
+    let isLost = false;
+    proxy.onStatement = (sql) => {
+      if (isLost || sql !== 'COMMIT') return 'pass';
+      isLost = true;
+      return 'drop answer';
+    };
+    await decide(alice, runId, 'r').catch(() => {});
+    expect(isLost).toBe(true);
+    const events = await reader.rest();
+    const run = await expectWhole(alice, events);
+    expect(run.toolCalls).toMatchObject([{ status: 'SUCCEEDED' }]);
+    expect(sequenceOf(events).filter((type) => type === 'ToolCallStarted')).toHaveLength(1);
+  },
+);
 
 test('A turn of the queue whose start is not answered is carried out all the same', room, async () => {
   await using fragile = await openFragile();
