@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'NOT_FOUND'
   | 'BAD_USER_INPUT'
   | 'CONFLICT'
+  | 'EVENTS_EXPIRED'
   | 'RATE_LIMITED'
   | 'QUERY_TOO_COMPLEX'
   | 'PROVIDER_FAILED'
@@ -17,6 +18,7 @@ export const httpStatusOf: Readonly<Record<ErrorCode, number>> = {
   NOT_FOUND: 404,
   BAD_USER_INPUT: 400,
   CONFLICT: 409,
+  EVENTS_EXPIRED: 410,
   RATE_LIMITED: 429,
   QUERY_TOO_COMPLEX: 400,
   PROVIDER_FAILED: 502,
@@ -89,6 +91,25 @@ export class ConflictError extends SwitchboardError {
 
   override get details() {
     return this.runId === undefined ? {} : { runId: this.runId };
+  }
+}
+
+/** The events after the position that a reader gave are not kept any more; it has to read the rows again. */
+export class EventsExpiredError extends SwitchboardError {
+  override readonly name = 'EventsExpiredError';
+  readonly code = 'EVENTS_EXPIRED';
+  readonly lastEventSeq: number;
+
+  /** @param lastEventSeq the seq of the last event so far */
+  constructor(lastEventSeq: number) {
+    super(
+      'Events after this position are not kept any more. Read the conversations again, with lastEventSeq, and subscribe after it.',
+    );
+    this.lastEventSeq = lastEventSeq;
+  }
+
+  override get details() {
+    return { lastEventSeq: this.lastEventSeq };
   }
 }
 

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { badInput } from './input.ts';
-import { buildConnection, type Connection, type Page, type PageArgs, parsePage, trimPage } from './paging.ts';
+import {
+  buildConnection,
+  type Connection,
+  encodeCursor,
+  type Page,
+  type PageArgs,
+  parsePage,
+  trimPage,
+} from './paging.ts';
 
 /** Where a row stands among those of its parent, and the parent's row id, so that a cursor of another one is refused. */
 type PlaceKey = readonly [place: number, parentId: string];
@@ -64,6 +72,11 @@ export function buildPlacePage<Row>(
   });
   const keyed = trimmed.rows.map((node) => ({ key: [positionOf(node), parent.id] as const, node }));
   return buildConnection<Row, PlaceKey>(page, { ...trimmed, rows: keyed }, () => parent.count);
+}
+
+/** A row as an edge of its list, in ascending order: what an event brings that adds it. */
+export function buildPlaceEdge<Row>(list: NumberedList, node: Row, place: number, parentId: string) {
+  return { cursor: encodeCursor(`${list.name}:ASC`, [place, parentId] satisfies PlaceKey), node };
 }
 
 function checkArgs(list: NumberedList, args: PlaceArgs): Page<PlaceKey> {

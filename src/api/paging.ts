@@ -112,7 +112,7 @@ export function buildConnection<Node, Key>(
 }
 
 /** The opaque cursor of a row: the list it is of, and its key. */
-function encodeCursor(list: string, key: unknown): string {
+export function encodeCursor(list: string, key: unknown): string {
   return Buffer.from(JSON.stringify([list, key])).toString('base64url');
 }
 

@@ -95,7 +95,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
       listPendingMigrations: () => pendingMigrations(databaseUrl),
     }),
     serveGraphiql: env.graphiql
-      ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, viewers }))
+      ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, feed, viewers }))
       : null,
   });
   const sockets = serveSockets(server, {

@@ -8,10 +8,10 @@ import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
-import { ConversationFeed } from '../log/conversation-feed.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
@@ -50,7 +50,7 @@ const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 10
  * @throws {StartError} when a file that the environment names is invalid
  */
 export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Parts> {
-  const { db, keys, config, exclusive, redis } = stores;
+  const { db, keys, config, feed, exclusive, redis } = stores;
   const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
   };
@@ -99,7 +99,6 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
   };
 
-  const feed = new ConversationFeed();
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const runs = new RunScheduler({
     db,

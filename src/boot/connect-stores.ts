@@ -2,11 +2,12 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
-import { type ChangeListener, listenForChanges } from '../database/changes.ts';
+import { type ChangeListener, configurationChannel, listenForChanges } from '../database/changes.ts';
 import { type Database, openDatabase } from '../database/client.ts';
 import { ConfigurationCache } from '../database/configuration-cache.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedded/embedded.ts';
 import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
+import { ConversationFeed, feedChannel } from '../feed/conversation-feed.ts';
 import { openRedis } from '../limits/redis.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { openKeyRing } from '../secrets/open-key-ring.ts';
@@ -20,6 +21,7 @@ export interface Stores {
   /** How many connections to the database are open at most. */
   readonly poolSize: number;
   readonly config: ConfigurationCache;
+  readonly feed: ConversationFeed;
   readonly keys: KeyRing;
   readonly redis: Redis | null;
 }
@@ -51,12 +53,13 @@ export async function connectStores(
   await assertMigrated(databaseUrl);
 
   const config = opening.use(new ConfigurationCache());
-  if (!exclusive) opening.use(await listenForConfiguration(databaseUrl, config, logger));
+  const feed = opening.use(new ConversationFeed({ db, logger, alone: exclusive }));
+  if (!exclusive) opening.use(await listenToInstances(databaseUrl, { config, feed }, logger));
   const keys = await openKeyRing(env);
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
-  return { db, databaseUrl, exclusive, poolSize, config, keys, redis };
+  return { db, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
 }
 
 async function openEmbedded(
@@ -85,11 +88,21 @@ async function assertMigrated(databaseUrl: string): Promise<void> {
   throw new StartError(`Pending migrations. Apply them with npm run migrate: ${pending.join(', ')}`);
 }
 
-/** Drops the cached configuration of a tenant when the database reports a change. */
-function listenForConfiguration(url: string, config: ConfigurationCache, logger: Logger): Promise<ChangeListener> {
+/** Drops the cached configuration of a tenant, and wakes the readers of a user's feed, when the database says so. */
+function listenToInstances(
+  url: string,
+  { config, feed }: Pick<Stores, 'config' | 'feed'>,
+  logger: Logger,
+): Promise<ChangeListener> {
   return listenForChanges(url, {
-    change: (tenantId) => config.drop(tenantId),
-    gap: () => config.clear(),
+    notices: {
+      [configurationChannel]: (tenantId) => config.drop(tenantId),
+      [feedChannel]: (payload) => feed.hear(payload),
+    },
+    gap: () => {
+      config.clear();
+      feed.check();
+    },
     error: (error) => logger.warn({ err: error }, 'the connection that listens for changes was lost'),
   });
 }

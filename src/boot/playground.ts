@@ -4,6 +4,7 @@ import type { VerifyToken } from '../auth/verify-token.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { createConversation } from '../conversations/write.ts';
 import type { Database } from '../database/client.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Conversation } from '../generated/prisma/client.ts';
 import type { Playground } from '../server/http/graphiql.ts';
 import type { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
@@ -19,26 +20,31 @@ export async function preparePlayground(from: {
   mintToken: (() => Promise<string>) | null;
   verifyToken: VerifyToken;
   db: Database;
+  feed: ConversationFeed;
   viewers: ProvisionedViewers;
 }): Promise<Playground | null> {
-  const { mintToken, verifyToken, db, viewers } = from;
+  const { mintToken, verifyToken, db, feed, viewers } = from;
   if (mintToken === null) return null;
   const token = await mintToken();
   const viewer = await verifyToken(token);
   await viewers.ensureProvisioned(viewer);
   const { userId, tenantId } = viewer;
   const unused = await db.conversation.findFirst({ where: { userId, tenantId, title, messageCount: 0 } });
-  const { id } = unused ?? (await createPlaygroundConversation(viewer, db));
+  const { id } = unused ?? (await createPlaygroundConversation(viewer, db, feed));
   return { token, conversationId: formatId('Conversation', id) };
 }
 
-async function createPlaygroundConversation(viewer: Viewer, db: Database): Promise<Conversation> {
+async function createPlaygroundConversation(
+  viewer: Viewer,
+  db: Database,
+  feed: ConversationFeed,
+): Promise<Conversation> {
   try {
-    return await createConversation(viewer, db, { title, scenarioKey: 'support' });
+    return await createConversation(viewer, db, feed, { title, scenarioKey: 'support' });
   } catch (error) {
     // The operator's seed may lack this scenario.
     if (error instanceof NotFoundError || error instanceof BadUserInputError) {
-      return createConversation(viewer, db, { title });
+      return createConversation(viewer, db, feed, { title });
     }
     throw error;
   }

@@ -1,4 +1,10 @@
-import { buildPlacePage, type NumberedList, type PlaceArgs, selectPlaces } from '../api/numbered-paging.ts';
+import {
+  buildPlaceEdge,
+  buildPlacePage,
+  type NumberedList,
+  type PlaceArgs,
+  selectPlaces,
+} from '../api/numbered-paging.ts';
 import type { Connection } from '../api/paging.ts';
 import type { Conversation, Message, Prisma } from '../generated/prisma/client.ts';
 
@@ -35,4 +41,9 @@ export function buildMessagePage(
 ): Connection<Message> {
   const parent = { id: conversation.id, count: conversation.messageCount };
   return buildPlacePage(messageList, args, parent, loaded, (message) => message.position);
+}
+
+/** A message as an edge of `Conversation.messages`, in ascending order. */
+export function buildMessageEdge(message: Message) {
+  return buildPlaceEdge(messageList, message, message.position, message.conversationId);
 }

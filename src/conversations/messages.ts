@@ -5,8 +5,8 @@ import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
 import { isUniqueViolation } from '../database/errors.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message } from '../generated/prisma/client.ts';
-import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createMessageInput, parseToolCalls } from './input.ts';
@@ -89,7 +89,7 @@ export async function createMessage(
     const message = await db.$transaction((tx) =>
       appendMessage(tx, viewer.tenantId, conversationId, draft, { userId: viewer.userId, query }),
     );
-    feed.publish({ type: 'MessageAdded', conversationId, messageId: message.id });
+    feed.wake(viewer);
     return message;
   } catch (error) {
     // A concurrent request with the same key was faster.

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput, text } from '../api/input.ts';
-import { buildConnection, type Connection, type PageArgs, parsePage } from '../api/paging.ts';
+import { buildConnection, type Connection, encodeCursor, type PageArgs, parsePage } from '../api/paging.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
@@ -22,6 +22,13 @@ const sortColumns = {
 
 export type ConversationOrderField = keyof typeof sortColumns;
 export type OrderDirection = 'ASC' | 'DESC';
+
+interface ConversationOrder {
+  readonly field: ConversationOrderField;
+  readonly direction: OrderDirection;
+}
+
+const defaultOrder: ConversationOrder = { field: 'UPDATED_AT', direction: 'DESC' };
 
 /**
  * Reads one conversation of the viewer.
@@ -66,18 +73,15 @@ export async function listConversations(
   viewer: Viewer,
   db: Db,
   options: PageArgs & {
-    readonly orderBy?:
-      | { readonly field: ConversationOrderField; readonly direction: OrderDirection }
-      | null
-      | undefined;
+    readonly orderBy?: ConversationOrder | null | undefined;
     readonly search?: string | null | undefined;
   },
   query: ConversationQuery = {},
 ): Promise<Connection<Conversation>> {
   const { tenantId, userId } = viewer;
-  const { field, direction } = options.orderBy ?? { field: 'UPDATED_AT', direction: 'DESC' };
+  const { field, direction } = options.orderBy ?? defaultOrder;
   const sort = sortColumns[field];
-  const rules = { list: `conversations:${field}:${direction}`, key: sort.key, defaultSize: 50, maxSize: 100 };
+  const rules = { list: nameList(options.orderBy ?? defaultOrder), key: sort.key, defaultSize: 50, maxSize: 100 };
   const page = parsePage<RowKey>(options, rules);
   const search = parseInput(text(1, 200).nullable(), options.search ?? null, ['search']);
   const own = Prisma.sql`tenant_id = ${tenantId} AND user_id = ${userId}`;
@@ -102,6 +106,17 @@ export async function listConversations(
     return z.tuple([z.object({ count: z.int() })]).parse(counted)[0].count;
   };
   return buildConnection(page, arrangeByKey(found, rows), search === null ? countAll : countFound);
+}
+
+/** A conversation as an edge of `conversations` in its default order. */
+export function buildConversationEdge(conversation: Conversation) {
+  const key: RowKey = [conversation.updatedAt.toISOString(), conversation.id];
+  return { cursor: encodeCursor(nameList(defaultOrder), key), node: conversation };
+}
+
+/** Names a list in its cursors. */
+function nameList({ field, direction }: ConversationOrder): string {
+  return `conversations:${field}:${direction}`;
 }
 
 /** A LIKE pattern for texts that contain this one, with its wildcards escaped. */

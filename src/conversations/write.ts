@@ -5,8 +5,8 @@ import { parseInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
 import { isForeignKeyViolation, isMissingRow, isUniqueViolation } from '../database/errors.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Conversation } from '../generated/prisma/client.ts';
-import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { type ActiveAgentColumns, chooseInScenario, chooseWithoutScenario } from './choose-agent.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createConversationInput, updateConversationInput } from './input.ts';
@@ -25,6 +25,7 @@ import { makeTitle, untitled } from './text.ts';
 export async function createConversation(
   viewer: Viewer,
   db: Database,
+  feed: ConversationFeed,
   input: unknown,
   query: ConversationQuery = {},
 ): Promise<Conversation> {
@@ -58,6 +59,7 @@ export async function createConversation(
   ]);
   try {
     const [, conversation] = await writing;
+    feed.wake(viewer);
     return conversation;
   } catch (error) {
     // A concurrent request with the same key was faster.
@@ -109,7 +111,7 @@ export async function updateConversation(
   const own = { id: conversationId, tenantId: viewer.tenantId, userId: viewer.userId };
   const before = await db.conversation.findUnique({
     where: own,
-    select: { scenarioId: true, activeAgentId: true, projectId: true },
+    select: { scenarioId: true, projectId: true },
   });
   if (before === null) throw await explainMissingConversation(viewer, db, conversationId);
   const active = await chooseActiveAgent(viewer, db, before, parsed);
@@ -121,11 +123,7 @@ export async function updateConversation(
       data: { ...active, ...naming, updatedAt: new Date() },
       ...query,
     });
-    feed.publish({ type: 'ConversationUpdated', conversationId });
-    const [fromAgentId, toAgentId] = [before.activeAgentId, updated.activeAgentId];
-    if (toAgentId !== null && toAgentId !== fromAgentId) {
-      feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason: null });
-    }
+    feed.wake(viewer);
     return updated;
   } catch (error) {
     if (isForeignKeyViolation(error)) throw scenarioDeleted();

@@ -1,6 +1,7 @@
-import { Client } from 'pg';
+import { Client, escapeIdentifier } from 'pg';
 
-const channel = 'switchboard_configuration';
+/** The channel on which triggers announce the tenants whose configuration has changed. */
+export const configurationChannel = 'switchboard_configuration';
 const firstRetryMs = 100;
 const maxRetryMs = 5_000;
 /** A connection that has silently gone is found out by a question that nobody answers. */
@@ -13,12 +14,11 @@ export interface ChangeListener extends AsyncDisposable {
 }
 
 /**
- * Listens to the database (LISTEN, PostgreSQL manual) for changes of configuration, which triggers announce whoever
- * makes them. Comes back by itself when the connection is lost.
+ * Listens to channels of the database (LISTEN, PostgreSQL manual). Comes back by itself when the connection is lost.
  *
  * @param url of the database; not the embedded one, which delivers no notices and needs none: nobody else is on it
- * @param on.change a tenant's configuration has changed
- * @param on.gap changes may have been missed: everything that was remembered is in doubt
+ * @param on.notices what is done with the payload of a notice, by its channel
+ * @param on.gap notices may have been missed: everything that was remembered is in doubt
  * @param on.error the connection was lost, or could not be made; it is tried again
  * @returns when it listens for the first time
  * @throws when the database cannot be reached at all
@@ -26,7 +26,7 @@ export interface ChangeListener extends AsyncDisposable {
 export async function listenForChanges(
   url: string,
   on: {
-    readonly change: (tenantId: string) => void;
+    readonly notices: Readonly<Record<string, (payload: string) => void>>;
     readonly gap: () => void;
     readonly error: (error: Error) => void;
   },
@@ -49,11 +49,11 @@ export async function listenForChanges(
     };
     next.on('error', lose);
     next.on('end', () => lose(new Error('The connection that listens for changes has ended.')));
-    next.on('notification', ({ payload }) => {
-      if (payload !== undefined) on.change(payload);
+    next.on('notification', ({ channel, payload }) => {
+      if (payload !== undefined) on.notices[channel]?.(payload);
     });
     await next.connect();
-    await next.query(`LISTEN ${channel}`);
+    for (const channel of Object.keys(on.notices)) await next.query(`LISTEN ${escapeIdentifier(channel)}`);
     if (closed) return void next.end();
     client = next;
     retryMs = firstRetryMs;

@@ -3,8 +3,8 @@ import type { AgentDependencies } from '../agents/dependencies.ts';
 import { UnauthenticatedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Agent } from '../generated/prisma/client.ts';
-import type { ConversationFeed } from '../log/conversation-feed.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from '../runs/read/usage.ts';
 import type { RunRuntime } from '../runs/runtime.ts';
@@ -20,7 +20,7 @@ export interface Context {
   readonly db: Database;
   /** Runs turns, and lets clients follow them. */
   readonly runs: RunRuntime;
-  /** Publishes what happens in conversations. */
+  /** Delivers what happens in conversations, to all readers of their user. */
   readonly feed: ConversationFeed;
   /** What reading, changing and checking agents takes. */
   readonly agentDeps: AgentDependencies;
@@ -34,6 +34,11 @@ export interface Context {
   readonly signal: AbortSignal | null;
   /** When the operation began, in milliseconds of performance.now. */
   readonly startedAt: number;
+  /**
+   * The seq of the viewer's last event when the query began, if it asks for one beside other things (event-seq.ts). Null:
+   * the seq is read with the rows.
+   */
+  eventSeqAtStart: number | null;
   /** Agents by row id, for events that name them. Batched, and cached for the operation. */
   readonly agents: DataLoader<string, Agent | null>;
   /** The agent that answers next in a conversation, by row id, batched. */
@@ -75,6 +80,7 @@ export function createContext(from: {
     requestId,
     signal,
     startedAt: performance.now(),
+    eventSeqAtStart: null,
     agents: new DataLoader(async (ids) => {
       const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: requireViewer().tenantId } });
       const byId = new Map(rows.map((row) => [row.id, row]));

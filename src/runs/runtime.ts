@@ -7,11 +7,11 @@ import type { PastMessage } from '../engine/history.ts';
 import type { CallDecision } from '../engine/paused-turn.ts';
 import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelPort } from '../engine/ports.ts';
+import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
 import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
-import type { ConversationFeed } from '../log/conversation-feed.ts';
 import type { RunCursor } from '../log/cursor.ts';
 import type { LiveRunLogs } from '../log/live-logs.ts';
 import type { RunReplays } from '../log/run-replays.ts';
@@ -42,7 +42,7 @@ export interface RunDependencies {
   readonly sizeLimits: RunSizeLimits;
   /** How many tokens of the past a model is given at most. */
   readonly historyTokens: number;
-  /** Notifies the readers of conversations, in this process. */
+  /** Wakes the readers of a user's conversations, on every instance. */
   readonly feed: ConversationFeed;
   /** How often a user may start a turn. */
   readonly turnLimit: RateLimit;

@@ -14,7 +14,7 @@ const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.
 const levels: readonly (readonly string[])[] = [
   ['api', 'config', 'database/embedded', 'engine', 'outbound', 'tools/parameters'],
   ['auth', 'database', 'log', 'providers/llm'],
-  ['limits', 'providers/speech', 'secrets', 'server/operation', 'tools/contract'],
+  ['feed', 'limits', 'providers/speech', 'secrets', 'server/operation', 'tools/contract'],
   ['agents/providers', 'demo', 'tools/http', 'tools/mcp'],
   ['tools/registry'],
   ['agents', 'tools/stored'],

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { listenForChanges } from '../../src/database/changes.ts';
+import { configurationChannel, listenForChanges } from '../../src/database/changes.ts';
 import { createTestDatabase } from '../support/database/database.ts';
 
 // The embedded database delivers no notices: nobody else is on it.
@@ -14,7 +14,7 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
     const heard: string[] = [];
     const listener = stack.use(
       await listenForChanges(url, {
-        change: (tenantId) => heard.push(tenantId),
+        notices: { [configurationChannel]: (tenantId) => heard.push(tenantId) },
         gap: () => heard.push('gap'),
         error: () => heard.push('lost'),
       }),
@@ -93,6 +93,6 @@ describe.runIf(process.env.TEST_DATABASE_URL)('listenForChanges', () => {
 });
 
 test('A database that cannot be reached is reported', async () => {
-  const on = { change: () => {}, gap: () => {}, error: () => {} };
+  const on = { notices: {}, gap: () => {}, error: () => {} };
   await expect(listenForChanges('postgresql://nobody@127.0.0.1:1/none', on)).rejects.toThrow();
 });

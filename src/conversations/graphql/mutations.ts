@@ -107,7 +107,8 @@ builder.mutationFields((t) => ({
     type: ConversationRef,
     description: 'Creates a conversation of the viewer.',
     args: { input: t.arg({ type: CreateConversationInput, description: 'The properties of the conversation.' }) },
-    resolve: (query, _root, args, context) => createConversation(context.viewer, context.db, args.input, query),
+    resolve: (query, _root, args, context) =>
+      createConversation(context.viewer, context.db, context.feed, args.input, query),
   }),
   updateConversation: t.prismaField({
     type: ConversationRef,

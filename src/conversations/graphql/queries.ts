@@ -5,7 +5,7 @@ import { readMessage } from '../messages.ts';
 import { listConversations, readConversation } from '../read.ts';
 import { readChatSettings } from '../settings.ts';
 import { MessageRef } from './message-types.ts';
-import { ChatSettingsRef, ConversationRef, OrderDirection } from './types.ts';
+import { ChatSettingsRef, ConversationEdge, ConversationRef, OrderDirection } from './types.ts';
 
 const ConversationOrderField = builder.enumType('ConversationOrderField', {
   description: 'The fields by which conversations can be ordered.',
@@ -45,7 +45,7 @@ builder.queryFields((t) => ({
         listConversations(context.viewer, context.db, args, includeUnder(context, info, 'Conversation', toNodes)),
     },
     { name: 'ConversationConnection', description: 'One page of a list of conversations.' },
-    { name: 'ConversationEdge', description: 'A conversation in a list, with its cursor.' },
+    ConversationEdge,
   ),
   conversation: t.prismaField({
     type: ConversationRef,

@@ -16,6 +16,13 @@ export const OrderDirection = builder.enumType('OrderDirection', {
   } as const,
 });
 
+/** A message in a list. Events bring it too. */
+export const MessageEdge = builder.edgeObject({
+  type: MessageRef,
+  name: 'MessageEdge',
+  description: 'A message in a list, with its cursor.',
+});
+
 /** Conversations in the graph. */
 export const ConversationRef = builder.prismaObject('Conversation', {
   fields: (t) => ({
@@ -50,11 +57,18 @@ export const ConversationRef = builder.prismaObject('Conversation', {
         resolve: (conversation, args) => buildMessagePage(conversation, conversation.messages, args),
       },
       { name: 'MessageConnection', description: 'One page of a list of messages.' },
-      { name: 'MessageEdge', description: 'A message in a list, with its cursor.' },
+      MessageEdge,
     ),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the conversation was created.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
   }),
+});
+
+/** A conversation in a list. Events bring it too. */
+export const ConversationEdge = builder.edgeObject({
+  type: ConversationRef,
+  name: 'ConversationEdge',
+  description: 'A conversation in a list, with its cursor.',
 });
 
 builder.nodeRef(ConversationRef, {

@@ -84,7 +84,7 @@ export async function approveToolCall(
 
   if (resumed) continueRun(viewer, runtime, resumed);
   const run = await readRun(viewer, runtime.db, id, query);
-  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: id });
+  runtime.feed.wake(run);
   return run;
 }
 

@@ -22,6 +22,6 @@ export async function deleteWithRuns(viewer: Viewer, runtime: RunRuntime, rawId:
   });
   for (const { id } of unfinished) await cancelRow(runtime, id, new TurnAborted());
   const deleted = await deleteConversation(viewer, runtime.db, rawId);
-  runtime.feed.end(conversation.id);
+  runtime.feed.wake(viewer);
   return deleted;
 }

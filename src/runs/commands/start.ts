@@ -8,7 +8,7 @@ import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
-import { type ConversationForTurn, compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
+import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
 import type { OpeningMessage, RunRuntime } from '../runtime.ts';
@@ -73,29 +73,11 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
     runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null });
   }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id);
-  if (created) announceRun(runtime, conversation, run, turn);
+  if (created) runtime.feed.wake(run);
   // The runs before it are stopped, the last of the queue first; when the one that is running has ended, this one begins.
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
   // Returns the row as it is now, or with what the document selects.
   return query || superseded.length > 0 ? readRun(viewer, runtime.db, run.id, query) : run;
-}
-
-/** Notifies the readers of the conversation of what the start of the run has changed in it. */
-function announceRun(runtime: RunRuntime, conversation: ConversationForTurn, run: Run, turn: CompiledTurn): void {
-  const { id: conversationId, activeAgentId: fromAgentId } = conversation;
-  runtime.feed.publish({ type: 'MessageAdded', conversationId, messageId: run.userMessageId });
-  if (conversation.autoTitle) runtime.feed.publish({ type: 'ConversationUpdated', conversationId });
-  runtime.feed.publish({ type: 'RunChanged', conversationId, runId: run.id });
-  const toAgentId = turn.startAgentId;
-  if (run.status === 'RUNNING' && fromAgentId !== toAgentId) {
-    runtime.feed.publish({
-      type: 'AgentSwitched',
-      conversationId,
-      fromAgentId,
-      toAgentId,
-      reason: turn.routing.reasoning,
-    });
-  }
 }
 
 /** The runs that are in the way of a turn: the one that its key has started, and the unfinished ones. */

@@ -154,10 +154,7 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   const turn = await compileTurn(viewer, runtime, conversation, stored);
   const { startAgentId: toAgentId, routing } = turn;
   await setAgent(runtime, run, { toAgentId, routing, asked: stored.agentId !== null });
-  const { id: conversationId, activeAgentId: fromAgentId } = conversation;
-  if (fromAgentId !== toAgentId) {
-    runtime.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason: routing.reasoning });
-  }
+  runtime.feed.wake(run);
   return turn;
 }
 

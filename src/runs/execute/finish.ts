@@ -46,7 +46,7 @@ export async function finishRun(
   }
   // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
   if (buffer.closed) runtime.log.drop(run.id);
-  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+  runtime.feed.wake(run);
   if (queued) await beginNext(runtime, run.conversationId);
   return 'ended';
 }

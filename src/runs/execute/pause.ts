@@ -56,6 +56,6 @@ export async function waitForApproval(
   buffer.showUpTo(Math.max(buffer.shownSeq, rows.lastSeq));
   // Filled, not appended: somebody who answered quickly has filled it already (approve.ts).
   buffer.fill(requested);
-  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+  runtime.feed.wake(run);
   return true;
 }

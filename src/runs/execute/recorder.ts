@@ -106,7 +106,6 @@ export class RunRecorder implements RunProgress {
    */
   async record(event: Exclude<TurnEvent, DeltaEvent | EndEvent>): Promise<RunEventPayload | null> {
     if (this.#failure) throw this.#failure.error;
-    const { conversationId } = this.#request.run;
     switch (event.type) {
       case 'messageStarted':
         this.#open = { id: event.messageId, chunks: [], stored: false, saved: '' };
@@ -118,7 +117,7 @@ export class RunRecorder implements RunProgress {
         return { type: 'TextRetracted', messageId: event.messageId, length: event.length };
       case 'messageCompleted':
         await this.#completeMessage(event);
-        this.#runtime.feed.publish({ type: 'MessageAdded', conversationId, messageId: event.messageId });
+        this.#runtime.feed.wake(this.#request.run);
         return { type: 'MessageCompleted', messageId: event.messageId };
       case 'toolCallStarted':
         await this.#beginCall(event.toolCall);
@@ -129,7 +128,7 @@ export class RunRecorder implements RunProgress {
       case 'handoffOccurred': {
         await this.#recordHandoff(event);
         const { fromAgentId, toAgentId, reason, at } = event;
-        this.#runtime.feed.publish({ type: 'AgentSwitched', conversationId, fromAgentId, toAgentId, reason });
+        this.#runtime.feed.wake(this.#request.run);
         return { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at };
       }
       case 'providerStateReceived': {

@@ -18,9 +18,9 @@ export async function cancelQueued(runtime: RunRuntime, runId: string): Promise<
     });
     if (count === 0) return null;
     await saveArchive(tx, runId, await packEvents([terminal]));
-    return tx.run.findUnique({ where: { id: runId }, select: { conversationId: true } });
+    return tx.run.findUnique({ where: { id: runId }, select: { tenantId: true, userId: true } });
   });
   if (!ended) return false;
-  announceEnd(runtime, { runId, conversationId: ended.conversationId, events: [terminal] });
+  announceEnd(runtime, { ...ended, runId, events: [terminal] });
   return true;
 }

@@ -47,7 +47,7 @@ export async function cancelWaiting(
     await tx.runPause.deleteMany({ where: { runId } });
     await saveArchive(tx, runId, await packEvents([...before, ...events]));
     const next = await promoteNext(tx, runtime, conversation.id);
-    return { conversationId: conversation.id, events: [...before, ...events], next };
+    return { tenantId: run.tenantId, userId: run.userId, events: [...before, ...events], next };
   });
   if (!ended) return false;
   announceEnd(runtime, { runId, ...ended });

@@ -38,13 +38,15 @@ export async function createRunFast(
       SELECT ${messageId}::uuid, ${tenantId}, ${conversationId}::uuid, message_count, 'USER', ${content},
         ${JSON.stringify(attached)}::jsonb, ${now}
       FROM place
+      RETURNING id
     ), run AS (
       INSERT INTO runs (id, tenant_id, conversation_id, user_id, number, status, idempotency_key, payload_hash, input,
         user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, reserved_seq, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
-        ${payloadHash}, ${JSON.stringify(stored)}::jsonb, ${messageId}::uuid, ${agentId}::uuid,
+        ${payloadHash}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
         ${JSON.stringify(turn.routing)}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, ${reservedSeqs}::int, ${now}, ${now}
-      FROM place
+      -- After the message: the events of the feed come in this order.
+      FROM place, message
       RETURNING ${runColumns}
     )
     SELECT run.*, place.message_count AS position FROM run, place`;

@@ -37,7 +37,7 @@ export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean
   });
   if (!ended) return false;
   runtime.logger.warn({ runId: id }, 'ended a run that its process left behind');
-  runtime.feed.publish({ type: 'RunChanged', conversationId, runId: id });
+  runtime.feed.wake(run);
   if (next) launchPromoted(runtime, next);
   return true;
 }

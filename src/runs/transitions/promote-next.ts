@@ -68,5 +68,5 @@ export function launchPromoted(runtime: RunRuntime, { run, leasedAt }: PromotedR
   const stored = storedTurn.parse(run.input);
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
   runtime.launch({ viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null });
-  runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+  runtime.feed.wake(run);
 }

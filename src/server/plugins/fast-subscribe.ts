@@ -14,6 +14,7 @@ import { collectFields } from 'graphql/execution/collectFields.js';
 import { getVariableValues } from 'graphql/execution/values.js';
 import type { Plugin } from 'graphql-yoga';
 import { formatId } from '../../api/ids.ts';
+import { type FeedEvent, feedEvent } from '../../feed/feed-event.ts';
 import type { Context } from '../../graphql/context.ts';
 import type { RunEvent } from '../../log/event.ts';
 
@@ -34,7 +35,7 @@ export async function subscribe(
   const source = await createSourceEventStream(args);
   if (!isAsyncIterable(source)) return source;
   const projections = new Map<string, Projection | null>();
-  const project = (event: unknown): ExecutionResult | Promise<ExecutionResult> => {
+  const project = async (event: unknown): Promise<ExecutionResult | null> => {
     if (isPlain(event)) {
       let projection = projections.get(event.type);
       if (projection === undefined) {
@@ -43,8 +44,13 @@ export async function subscribe(
       }
       if (projection) return { data: projection(event) };
     }
-    const contextValue: unknown = isContext(args.contextValue) ? args.contextValue.renew() : args.contextValue;
-    return execute({ ...args, rootValue: event, contextValue });
+    const context: unknown = args.contextValue;
+    const contextValue = isContext(context) ? context.renew() : context;
+    const result = await execute({ ...args, rootValue: event, contextValue });
+    // The rows that it selects were deleted in the meantime: the reader gets ConversationDeleted instead.
+    if (result.data == null && isContext(context) && isFeedEvent(event) && (await isObsolete(context, event)))
+      return null;
+    return result;
   };
   return mapIterator(source[Symbol.asyncIterator](), project);
 }
@@ -125,7 +131,7 @@ function readVariables(schema: GraphQLSchema, operation: OperationDefinitionNode
   return coerced ?? null;
 }
 
-function isContext(value: unknown): value is Pick<Context, 'renew'> {
+function isContext(value: unknown): value is Context {
   return typeof value === 'object' && value !== null && 'renew' in value && typeof value.renew === 'function';
 }
 
@@ -133,18 +139,34 @@ function isAsyncIterable(value: object): value is AsyncIterable<unknown> {
   return Symbol.asyncIterator in value;
 }
 
-/** Maps an iterator. Unlike an async generator, it forwards `return` immediately, even while `next` is pending. */
+function isFeedEvent(event: unknown): event is FeedEvent {
+  return feedEvent.safeParse(event).success;
+}
+
+async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event: FeedEvent): Promise<boolean> {
+  const { tenantId, userId } = viewer;
+  return (await db.conversation.count({ where: { id: event.conversationId, tenantId, userId } })) === 0;
+}
+
+/**
+ * Maps an iterator; what is mapped to null is left out. Unlike an async generator, it forwards `return` immediately, even
+ * while `next` is pending.
+ */
 function mapIterator(
   source: AsyncIterator<unknown>,
-  map: (event: unknown) => ExecutionResult | Promise<ExecutionResult>,
+  map: (event: unknown) => Promise<ExecutionResult | null>,
 ): AsyncIterableIterator<ExecutionResult> {
   return {
     [Symbol.asyncIterator]() {
       return this;
     },
     async next() {
-      const step = await source.next();
-      return step.done ? { done: true, value: undefined } : { done: false, value: await map(step.value) };
+      for (;;) {
+        const step = await source.next();
+        if (step.done) return { done: true, value: undefined };
+        const value = await map(step.value);
+        if (value !== null) return { done: false, value };
+      }
     },
     async return() {
       await source.return?.();

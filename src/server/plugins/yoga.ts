@@ -11,6 +11,7 @@ import { useCostLimit } from './cost-limit.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { listDocumentLimits } from './document-limits.ts';
 import { useErrorPresentation } from './error-presentation.ts';
+import { useEventSeq } from './event-seq.ts';
 import { useEventStreams } from './event-streams.ts';
 import { useFastSubscribe } from './fast-subscribe.ts';
 import { useHttpStatus } from './http-status.ts';
@@ -55,6 +56,7 @@ export function createGraphql(options: {
       useEventStreams(),
       useCostLimit(),
       useMutationLimit(options.mutationLimit),
+      useEventSeq(),
       useFastSubscribe(),
     ],
     // useRequestBodies limits bodies by their type, and reads multipart ones itself.
