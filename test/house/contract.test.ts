@@ -55,6 +55,9 @@ const pending = new Set([
   'RealtimeItemInput',
 ]);
 
+/** What the contract of the next issues replaces: ConversationEvent is an interface there, and no union. */
+const replaced = new Set(['ConversationEvent']);
+
 const contractFile = new URL('./contract.graphql', import.meta.url);
 const sharedFile = new URL('../../../shared/contract.graphql', import.meta.url);
 
@@ -79,7 +82,7 @@ describe('the contract', () => {
   });
 
   test('What is listed as pending is not in the schema yet, and is in the contract', () => {
-    const existing = promises.filter(({ at, found }) => isPending(at) && found !== undefined);
+    const existing = promises.filter(({ at, found }) => isPending(at) && !replaced.has(at) && found !== undefined);
     expect(existing.map(({ at }) => at)).toEqual([]);
     const known = new Set(promises.map(({ at }) => at));
     expect([...pending].filter((at) => !known.has(at))).toEqual([]);
@@ -130,7 +133,8 @@ test('Every element of the schema has a description', () => {
 });
 
 function isPending(at: string): boolean {
-  return [at, at.replace(/\(.*/, ''), at.replace(/[.( ].*/, '')].some((name) => pending.has(name));
+  const names = [at, at.replace(/\(.*/, ''), at.replace(/[.( ].*/, '')];
+  return names.some((name) => pending.has(name) || replaced.has(name));
 }
 
 function listPromises(node: DefinitionNode): Promised[] {

@@ -2,7 +2,7 @@
 CREATE TYPE "FeedEventType" AS ENUM ('ConversationCreated', 'ConversationUpdated', 'ConversationDeleted', 'MessageAdded', 'RunChanged', 'AgentSwitched');
 
 -- AlterTable
-ALTER TABLE "users" ADD COLUMN     "last_event_seq" INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE "users" ADD COLUMN     "expired_event_seq" INTEGER NOT NULL DEFAULT 0;
 
 -- CreateTable
 CREATE TABLE "feed_events" (
@@ -28,9 +28,9 @@ CREATE INDEX "feed_events_at_idx" ON "feed_events"("at");
 ALTER TABLE "feed_events" ADD CONSTRAINT "feed_events_tenant_id_user_id_fkey" FOREIGN KEY ("tenant_id", "user_id") REFERENCES "users"("tenant_id", "id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 -- The feed is written by triggers: whoever changes a row, in whichever statement, the event is part of the same
--- transaction, and costs no statement of its own. The triggers are deferred to the commit. The row of the user, whose
--- counter gives each event its number, is then the last lock that a transaction takes: transactions of one user wait for
--- one another only while they commit, never in a circle, and their numbers become visible in order and without gaps.
+-- transaction, and costs no statement of its own. The triggers are deferred to the commit: the lock under which the events
+-- of a user are numbered is then the last one that a transaction takes. Transactions of one user wait for one another only
+-- while they commit, never in a circle, and their numbers become visible in order and without gaps.
 CREATE FUNCTION append_feed_event(
     tenant TEXT, owner TEXT, kind "FeedEventType", conversation UUID,
     message UUID DEFAULT NULL, run UUID DEFAULT NULL, handoff UUID DEFAULT NULL,
@@ -39,16 +39,20 @@ CREATE FUNCTION append_feed_event(
 DECLARE
     next_seq INTEGER;
 BEGIN
-    UPDATE users SET last_event_seq = last_event_seq + 1 WHERE tenant_id = tenant AND id = owner
-        RETURNING last_event_seq INTO next_seq;
-    -- The user is deleted in the same transaction.
-    IF next_seq IS NULL THEN RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(tenant, hashtextextended(owner, 0)));
+    -- A statement of its own: it sees what was committed while this transaction waited for the lock.
     INSERT INTO feed_events (tenant_id, user_id, seq, at, type, conversation_id,
         message_id, run_id, handoff_id, from_agent_id, to_agent_id)
-    VALUES (tenant, owner, next_seq, clock_timestamp(), kind, conversation, message, run, handoff, from_agent, to_agent);
+    SELECT tenant, owner, 1 + greatest(users.expired_event_seq, (
+            SELECT seq FROM feed_events WHERE tenant_id = tenant AND user_id = owner ORDER BY seq DESC LIMIT 1)),
+        clock_timestamp(), kind, conversation, message, run, handoff, from_agent, to_agent
+    -- No row if the user is deleted in the same transaction.
+    FROM users WHERE tenant_id = tenant AND id = owner
+    RETURNING seq INTO next_seq;
     -- The last 1,000 are kept, some at a time are deleted.
     IF next_seq % 100 = 0 THEN
-        DELETE FROM feed_events WHERE tenant_id = tenant AND user_id = owner AND seq <= next_seq - 1000;
+        DELETE FROM feed_events WHERE tenant_id = tenant AND user_id = owner
+            AND seq BETWEEN next_seq - 1099 AND next_seq - 1000;
     END IF;
 END $$;
 

@@ -1,4 +1,4 @@
-import { readLastSeq } from '../../feed/read-feed.ts';
+import { findLastSeq, lastSeqOfUser, readLastSeq } from '../../feed/read-feed.ts';
 import { builder } from '../../graphql/builder.ts';
 import { ViewerRef } from '../../graphql/refs.ts';
 import { followConversation, followViewer } from '../read/follow-conversation.ts';
@@ -37,8 +37,8 @@ builder.prismaObjectField('Conversation', 'lastEventSeq', (t) =>
   t.int({
     description:
       'The `seq` of the last event whose effects are included in what you read. Pass it to `conversationEvents` as `after` to continue from here. (In the answer of a mutation, the events of the mutation itself may follow.)',
-    select: { user: { select: { lastEventSeq: true } } },
-    resolve: (conversation, _args, context) => context.eventSeqAtStart ?? conversation.user.lastEventSeq,
+    select: { user: { select: lastSeqOfUser } },
+    resolve: (conversation, _args, context) => context.eventSeqAtStart ?? findLastSeq(conversation.user),
   }),
 );
 
