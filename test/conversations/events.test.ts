@@ -339,6 +339,12 @@ test('Events are stored for a day, and a reader that is behind when they are del
   await expect(late.next()).rejects.toMatchObject({ errors: [{ extensions: { code: 'EVENTS_EXPIRED' } }] });
   await using rest = followConversation(app, user.token, id, 2);
   expect(await rest.next()).toMatchObject({ seq: 3 });
+  // The numbers go on, also when none is left.
+  await db.feedEvent.updateMany({ where: { conversationId }, data: { at: new Date(0) } });
+  await deleteExpiredEvents(db);
+  expect(await readSeq(user)).toBe(3);
+  await note(user, id, 'three');
+  expect(await rest.next()).toMatchObject({ seq: 4, edge: { node: { content: 'three' } } });
 });
 
 test('Events reach the readers of every instance, and are there after a restart', async () => {
