@@ -50,6 +50,6 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
     if (archive) runtime.log.open(run.id).fill(await unpackEvents(run.id, archive.events));
     runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed });
-    runtime.feed.publish({ type: 'RunChanged', conversationId: run.conversationId, runId: run.id });
+    runtime.feed.wake(run);
   }
 }
