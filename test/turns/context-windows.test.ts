@@ -65,7 +65,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
   app = await startTestApp({
-    env: { MODEL_ALLOWED_HOSTS: [new URL(model.url).host, new URL(origin).host].join(',') },
+    env: { MODEL_ALLOWED_HOSTS: [new URL(model.url).host, `${new URL(origin).host}/`].join(',') },
   });
   const admin = await openSocketClient(app, { sub: 'root', roles: ['admin'] });
   await admin.ask('mutation ($input: CreateHttpToolInput!) { createHttpTool(input: $input) { id } }', {

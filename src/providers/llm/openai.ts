@@ -46,7 +46,7 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
     timeoutMs: firstByteMs,
     maxRetries: options.maxRetries ?? 0,
   });
-  /** Base URLs that turned out to work instead of what was configured: with /v1, or without. */
+  /** Base URLs that turned out to work for an operation instead of what was configured: with /v1, or without. */
   const learnedBases = new LRUCache<string, string>({ max: maxLearnedBases });
 
   async function open(request: ModelRequest, timeoutMs: number, signal: AbortSignal): Promise<Response> {
@@ -64,17 +64,23 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
       return raceAbort(sent, signal);
     };
     const base = trimBase(endpoint.apiUrl);
-    const learned = learnedBases.get(base);
-    if (learned !== undefined) return await post(learned);
+    const operation = `${base} ${path}`;
+    const learned = learnedBases.get(operation);
     try {
-      return await post(base);
+      return await post(learned ?? base);
     } catch (error) {
-      const other = endpoint.path === undefined && isAtWrongPath(error) ? findOtherBase(base) : null;
+      if (endpoint.path !== undefined || !isAtWrongPath(error)) throw error;
+      if (learned !== undefined) {
+        // A server that was set up anew may be where it was configured to be.
+        learnedBases.delete(operation);
+        return await post(base);
+      }
+      const other = findOtherBase(base);
       if (other === null) throw error;
       // If that fails as well, what was configured is what the message is about.
       const response = await post(other).catch(() => null);
       if (response === null) throw error;
-      learnedBases.set(base, other);
+      learnedBases.set(operation, other);
       return response;
     }
   }

@@ -71,7 +71,7 @@ async function playRaw(response: ServerResponse, frames: readonly (object | stri
   response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
   for (const frame of frames) {
     if (response.destroyed) return;
-    if (typeof frame === 'number') await sleep(frame);
+    if (typeof frame === 'number') await sleep(frame, null, { ref: false });
     else response.write(typeof frame === 'string' ? frame : frameData(frame));
   }
   response.end();
