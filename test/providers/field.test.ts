@@ -1,5 +1,8 @@
-import { describe, expect, test, vi } from 'vitest';
+import { createServer, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ModelError } from '../../src/engine/ports.ts';
+import { AddressGuard } from '../../src/outbound/address-guard.ts';
 import { readAnswer } from '../../src/providers/llm/answer.ts';
 import { ChatCompletionsReader } from '../../src/providers/llm/chat-completions.ts';
 import { createOpenAiModel } from '../../src/providers/llm/openai.ts';
@@ -75,6 +78,52 @@ describe('Streams as providers were reported to send them', () => {
           [...body].map((byte) => Buffer.of(byte)),
         ),
       );
+    },
+  );
+});
+
+describe('The same streams over a connection', () => {
+  let server: Server;
+  let url: string;
+  /** What the next request is answered with. */
+  let played: { readonly stream: FieldStream; readonly chunks: readonly Buffer[] };
+  beforeAll(async () => {
+    server = createServer(async (request, response) => {
+      const { stream, chunks } = played;
+      request.resume();
+      response.socket?.setNoDelay();
+      response.writeHead(200, { 'content-type': stream.contentType ?? 'text/event-stream' }).flushHeaders();
+      for (const chunk of chunks) {
+        response.write(chunk);
+        // In a packet of its own.
+        await sleep(5);
+      }
+      if (stream.end === 'break') response.destroy();
+      else response.end();
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.listen(0, '127.0.0.1', resolve);
+    await promise;
+    const address = server.address();
+    url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/v1`;
+  });
+  afterAll(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  const model = createOpenAiModel({ guard: new AddressGuard(['127.0.0.1/']) });
+  const tools = toolNames.map((name) => ({ name, description: '', parameters: { type: 'object' } }));
+  test.each(streams.map((stream) => [`${stream.id} (${stream.api})`, stream] as const))(
+    'A stream over HTTP is read as it was meant, whole and cut in the middle: %s',
+    async (_, stream) => {
+      const body = writeBody(stream);
+      const middle = Math.floor(body.length / 2);
+      for (const chunks of [[body], [body.subarray(0, middle), body.subarray(middle)]]) {
+        played = { stream, chunks };
+        const request = requestFor(stream.api, url, { tools });
+        expectResult(stream, await collect(model.stream(request, new AbortController().signal)));
+      }
     },
   );
 });
