@@ -18,6 +18,8 @@ import { createHttpServer } from '../server/http/http.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
 import { createOriginCheck } from '../server/requests/origins.ts';
+import { PersistedDocuments } from '../server/requests/persisted-documents.ts';
+import { readTrustedDocuments } from '../server/requests/trusted-documents.ts';
 import { serveSockets } from '../server/sockets/sockets.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
 import { compose } from './compose.ts';
@@ -77,8 +79,11 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const { sockets: socketBounds, operations: operationBounds, unauthenticatedSockets } = env.connections;
   const openOperations = new ConcurrencyLimit('open operations', operationBounds);
+  const served = overrides.schema ?? schema;
+  const documents = await openDocuments(env, served, logger);
   const yoga = createGraphql({
-    schema: overrides.schema ?? schema,
+    schema: served,
+    documents,
     dependencies: { db, runs, feed, speech },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
@@ -86,7 +91,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     mutationLimit: createRateLimit('changes', env.rateLimits.mutations, redis),
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
-  const shared = { yoga, allowsOrigin, logger, onMasked };
+  const shared = { yoga, documents, allowsOrigin, logger, onMasked };
   const server = createHttpServer({
     ...shared,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
@@ -142,6 +147,19 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Reads the trusted documents. Those that the schema does not allow are logged: old clients may still send them. */
+async function openDocuments(env: Env, served: GraphQLSchema, logger: Logger): Promise<PersistedDocuments> {
+  const { path = null, only = false } = env.trustedDocuments ?? {};
+  if (path === null) return new PersistedDocuments({ trusted: null, trustedOnly: false });
+  const trusted = await readTrustedDocuments(path).catch((cause: unknown) => {
+    throw new StartError(`The documents of TRUSTED_DOCUMENTS (${path}) cannot be used.`, { cause });
+  });
+  const invalid = trusted.explainInvalid(served);
+  if (invalid.length > 0) logger.warn({ invalid }, 'trusted documents are not valid with this schema');
+  logger.info({ documents: trusted.size, only }, 'read trusted documents');
+  return new PersistedDocuments({ trusted, trustedOnly: only });
 }
 
 async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierConfig> {

@@ -105,6 +105,8 @@ export interface Env {
   readonly connections: ConnectionBounds;
   /** How many proxies stand in front of this server; they append the address of the client to X-Forwarded-For. */
   readonly trustedProxies: number;
+  /** A manifest of documents that clients name by an id, or a folder of them; `only`: nothing else is executed. */
+  readonly trustedDocuments: { readonly path: string; readonly only: boolean } | null;
   /** Whether GraphiQL is served at /graphql. */
   readonly graphiql: boolean;
 }
@@ -181,6 +183,10 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     firstByteTimeoutSeconds: read.FIRST_BYTE_TIMEOUT_SECONDS,
     connections: readConnectionBounds(read),
     trustedProxies: read.TRUST_PROXY,
+    trustedDocuments:
+      read.TRUSTED_DOCUMENTS === undefined
+        ? null
+        : { path: read.TRUSTED_DOCUMENTS, only: read.TRUSTED_DOCUMENTS_ONLY === 'true' },
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
   };
 }
@@ -219,6 +225,9 @@ function findContradictions(given: Readonly<Record<string, string | undefined>>)
     missing('JWT_AUDIENCE', 'tokens are checked for their audience');
   } else if (given.JWT_ISSUER !== undefined || given.JWT_AUDIENCE !== undefined) {
     problems.push('JWT_SECRET or JWT_JWKS_URL is missing: JWT_ISSUER and JWT_AUDIENCE mean nothing without one');
+  }
+  if (given.TRUSTED_DOCUMENTS_ONLY === 'true') {
+    missing('TRUSTED_DOCUMENTS', 'without documents, TRUSTED_DOCUMENTS_ONLY would refuse every operation');
   }
   const baseUrl = given.OPENAI_BASE_URL;
   if (baseUrl !== undefined && baseUrl !== openaiUrl) missing('MODEL', 'the models of OPENAI_BASE_URL are not known');

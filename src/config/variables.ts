@@ -194,6 +194,8 @@ export const variables = z.object({
   OPERATIONS_PER_TENANT: wholeNumber(1, 1_000_000, 3_000),
   OPERATIONS_PER_PROCESS: wholeNumber(1, 1_000_000, 20_000),
   TRUST_PROXY: wholeNumber(0, 10, 0),
+  TRUSTED_DOCUMENTS: text,
+  TRUSTED_DOCUMENTS_ONLY: z.enum(['true', 'false'], 'must be true or false').optional(),
   GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
 });
 export type Variables = z.infer<typeof variables>;

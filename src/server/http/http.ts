@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { countStatementsIn } from '../../database/statements.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
+import { namesDocument } from '../requests/operation-form.ts';
 import { type AllowsOrigin, forbiddenOrigin, listCorsHeaders } from '../requests/origins.ts';
 import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
 import { maxUploadMs } from '../requests/read-upload.ts';
@@ -101,8 +102,9 @@ async function route(
   if (routes.serveGraphiql && request.method === 'GET' && request.headers.accept?.includes('text/html')) {
     return routes.serveGraphiql(request, response);
   }
-  // With GET, a mere link could change something.
-  if (request.method !== 'POST') {
+  // A GET names a persisted document: with any other, a mere link could send one.
+  const isPersistedGet = request.method === 'GET' && namesDocument(request.url ?? '');
+  if (request.method !== 'POST' && !isPersistedGet) {
     response.setHeader('allow', 'POST');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Send operations with POST and a JSON body.');
   }
@@ -116,6 +118,11 @@ async function route(
     if (result.status === 406) {
       const message = 'Accept application/json, application/graphql-response+json or text/event-stream.';
       return respondError(response, 406, 'BAD_USER_INPUT', message);
+    }
+    if (isPersistedGet && result.status === 200) {
+      // The browser of the user may store it, and has to ask before it is used again; nobody between may.
+      response.setHeader('cache-control', 'private, no-cache');
+      response.appendHeader('vary', 'authorization, accept');
     }
     await sendResponse(result, response);
   });

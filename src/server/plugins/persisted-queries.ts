@@ -1,48 +1,24 @@
-import { createHash } from 'node:crypto';
 import { GraphQLError } from 'graphql';
-import type { Plugin } from 'graphql-yoga';
-import { LRUCache } from 'lru-cache';
+import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { z } from 'zod';
+import type { PersistedDocuments } from '../requests/persisted-documents.ts';
 
-/** How many documents are stored, and how many characters they have together. */
-const maxDocuments = 1_000;
-const maxCharacters = 5_000_000;
+const documentParams = z.object({ documentId: z.string().nullish() });
 
-const persistedQuery = z.object({ version: z.literal(1), sha256Hash: z.string().regex(/^[0-9a-f]{64}$/) });
-
-/**
- * Automatic persisted queries, as Apollo's link sends them: the client sends the SHA-256 of a document, and the document
- * itself only if the server does not know it. Documents are stored in this process, those used last; only clients with a
- * valid token get here.
- */
-export function usePersistedQueries(): Plugin {
-  const documents = new LRUCache<string, string>({
-    max: maxDocuments,
-    maxSize: maxCharacters,
-    sizeCalculation: (document) => Math.max(document.length, 1),
-  });
+/** Finds the document of a request that has the id of a document in place of it. (Sockets: see sockets/protocol.ts.) */
+export function usePersistedQueries(documents: PersistedDocuments): Plugin<Partial<YogaInitialContext>> {
   return {
     onParams({ params, setParams }) {
-      const extension: unknown = params.extensions?.persistedQuery;
-      if (extension === undefined) return;
-      const { data } = persistedQuery.safeParse(extension);
-      if (!data) throw httpError('extensions.persistedQuery must have version 1 and a sha256Hash in hexadecimal.', 400);
-      const hash = data.sha256Hash;
-      if (params.query === undefined) {
-        const query = documents.get(hash);
-        // Apollo's link looks for this very message and sends the document. The status is 200, as of Apollo's server.
-        if (query === undefined) throw httpError('PersistedQueryNotFound', 200);
-        setParams({ ...params, query });
-        return;
-      }
-      if (createHash('sha256').update(params.query).digest('hex') !== hash) {
-        throw httpError('extensions.persistedQuery.sha256Hash is not the hash of the query.', 400);
-      }
-      documents.set(hash, params.query);
+      const { documentId } = documentParams.parse(params);
+      const query = documents.find({ query: params.query, extensions: params.extensions, documentId });
+      if (query !== undefined && query !== params.query) setParams({ ...params, query });
+    },
+    // A GET may be repeated by anybody on the way, and a subscription may start a turn. (Yoga refuses mutations itself.)
+    onSubscribe({ args, setResultAndStopExecution }) {
+      if (args.contextValue.request?.method !== 'GET') return;
+      const http = { status: 405, headers: { allow: 'POST' } };
+      const extensions = { code: 'BAD_USER_INPUT', http };
+      setResultAndStopExecution({ errors: [new GraphQLError('Send subscriptions with POST.', { extensions })] });
     },
   };
-}
-
-function httpError(message: string, status: number): GraphQLError {
-  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT', http: { status } } });
 }

@@ -6,7 +6,7 @@ import { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { Operation } from '../operation/operation.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { type BodyLimits, BodyTooLargeError, BodyTooSlowError, readBody } from '../requests/body.ts';
-import { operationForm, toParams } from '../requests/operation-form.ts';
+import { operationForm, readOperationInUrl, toParams } from '../requests/operation-form.ts';
 import { preflightHeaders } from '../requests/origins.ts';
 import { maxUploadBytes, maxUploadMs, readUpload, uploadPace } from '../requests/read-upload.ts';
 
@@ -23,13 +23,20 @@ const uploadLimits: BodyLimits = { maxBytes: maxUploadBytes, totalMs: maxUploadM
  * Accepts operations as JSON, and as multipart/form-data if they carry a file. A page of another site can send forms and
  * plain text without a preflight (CSRF), so these are refused; application/json always causes a preflight, and multipart
  * bodies need a header that does. Uploads without a valid token are refused unread. The others count against the limit of
- * concurrent uploads until their operation ends, which is how long they stay in memory. (http.ts accepts POST only.)
+ * concurrent uploads until their operation ends, which is how long they stay in memory. With GET, http.ts
+ * accepts the ids of documents only.
  */
 export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
   const openUploads = new ConcurrencyLimit('uploads', maxUploads);
   const uploads = new WeakSet<Operation>();
   return {
     onRequestParse({ request, setRequestParser, serverContext }) {
+      if (request.method === 'GET') {
+        const form = readOperationInUrl(request.url);
+        if (form === null) throw httpError('The variables and extensions of the URL must be JSON objects.', 400);
+        setRequestParser(() => toParams(form));
+        return;
+      }
       assertNotEncoded(request);
       const contentType = request.headers.get('content-type') ?? '';
       const [mediaType = ''] = contentType.split(';');
@@ -84,7 +91,7 @@ function parseOperation(body: Buffer): GraphQLParams {
   const form = operationForm.safeParse(json);
   if (form.success) return toParams(form.data);
   const [field] = form.error.issues[0]?.path ?? [];
-  const type = field === 'query' || field === 'operationName' ? 'a string' : 'an object';
+  const type = field === 'query' || field === 'operationName' || field === 'documentId' ? 'a string' : 'an object';
   throw httpError(`${field === undefined ? 'The request body' : String(field)} must be ${type}.`, 400);
 }
 

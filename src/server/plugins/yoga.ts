@@ -6,6 +6,7 @@ import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { graphqlPath } from '../requests/path.ts';
+import type { PersistedDocuments } from '../requests/persisted-documents.ts';
 import { useAuthentication } from './authentication.ts';
 import { useCostLimit } from './cost-limit.ts';
 import { createDocumentCache } from './document-cache.ts';
@@ -33,6 +34,8 @@ export function createGraphql(options: {
   verifyToken: VerifyToken;
   /** Creates the rows of a viewer who is seen for the first time. */
   ensureProvisioned: (viewer: Viewer) => Promise<void>;
+  /** The documents that clients may name by an id. */
+  documents: PersistedDocuments;
   /** Every operation over HTTP counts against it until it finishes. */
   openOperations: ConcurrencyLimit;
   /** How often a user may change something. */
@@ -45,7 +48,7 @@ export function createGraphql(options: {
       useAuthentication(options.verifyToken),
       useOpenOperations(options.openOperations),
       useRequestBodies(),
-      usePersistedQueries(),
+      usePersistedQueries(options.documents),
       ...listDocumentLimits(),
       useNestingLimit(),
       useResolverContext(options.dependencies, options.ensureProvisioned),
@@ -63,6 +66,7 @@ export function createGraphql(options: {
     maxRequestBodySize: false,
     multipart: false,
     batching: false,
+    extraParamNames: ['documentId'],
     // useErrorPresentation masks errors; see present-error.ts.
     maskedErrors: false,
     parserAndValidationCache: {

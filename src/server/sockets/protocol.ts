@@ -3,12 +3,14 @@ import { type ExecutionArgs, type ExecutionResult, getOperationAST } from 'graph
 import { CloseCode, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { isAsyncIterable } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../../api/errors.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { StatementTally } from '../../database/statements.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
+import type { PersistedDocuments } from '../requests/persisted-documents.ts';
 import { closeReasonOf, readConnectionToken, readOperationToken } from './authenticate.ts';
 import type { SocketSession } from './session.ts';
 
@@ -29,11 +31,20 @@ export interface ProtocolConfig {
   readonly yoga: Yoga;
   readonly verifyToken: VerifyToken;
   readonly logger: Logger;
+  /** The documents that clients may name by an id. */
+  readonly documents: PersistedDocuments;
   /** Every operation of a socket counts against it until it finishes. */
   readonly openOperations: ConcurrencyLimit;
   /** Whether a socket may be opened without a token, each operation bringing its own, as GraphiQL does it. */
   readonly tokenPerOperation: boolean;
   readonly onMasked: (operation: Operation) => void;
+}
+
+const documentId = z.object({ documentId: z.string().nullish() });
+
+function readDocumentParams(payload: SubscribePayload) {
+  const { query, extensions } = payload;
+  return { query, extensions, documentId: documentId.safeParse(payload).data?.documentId };
 }
 
 const maxOperations = 32;
@@ -59,9 +70,10 @@ export function createProtocol(config: ProtocolConfig) {
     if (viewer === null) throw new UnauthenticatedError();
     operation.viewer = viewer;
     operation.hold(config.openOperations.enter(viewer));
-    const params = { query: payload.query, operationName: payload.operationName ?? undefined };
+    const query = config.documents.find(readDocumentParams(payload)) ?? payload.query;
+    const params = { query, operationName: payload.operationName ?? undefined };
     const { schema, parse, validate, contextFactory } = config.yoga.getEnveloped({ operation, params });
-    const document = parse(payload.query);
+    const document = parse(query);
     const errors = validate(schema, document);
     if (errors.length > 0) throw new AggregateError(errors);
     if (!getOperationAST(document, payload.operationName)) {
