@@ -4,47 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { sendResponse } from '../../src/server/http/send-response.ts';
 import { shareApp } from '../support/app.ts';
-import { edgeSchema, flood, ticks } from './edge-schema.ts';
+import { edgeSchema, flood } from './edge-schema.ts';
 
 const edge = shareApp({ schema: edgeSchema });
-
-/**
- * A proxy as nginx is by default: it forwards a response when it has all of it or 64 KB, unless the response says
- * X-Accel-Buffering: no. It compresses nothing.
- */
-async function openBufferingProxy(target: string) {
-  const proxy = createServer((incoming, outgoing) => {
-    const upstream = sendRequest(`${target}${incoming.url}`, { method: incoming.method, headers: incoming.headers });
-    incoming.pipe(upstream);
-    upstream.on('error', () => outgoing.destroy());
-    outgoing.on('close', () => upstream.destroy());
-    upstream.on('response', (response) => {
-      const { 'x-accel-buffering': buffering, ...headers } = response.headers;
-      const chunks: Buffer[] = [];
-      let size = 0;
-      const forward = () => {
-        if (!outgoing.headersSent) outgoing.writeHead(response.statusCode ?? 502, headers);
-        for (const chunk of chunks.splice(0)) outgoing.write(chunk);
-        size = 0;
-      };
-      response.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        size += chunk.length;
-        if (buffering === 'no' || size > 64 * 1024) forward();
-      });
-      response.on('end', () => {
-        forward();
-        outgoing.end();
-      });
-    });
-  });
-  await once(proxy.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => {
-    proxy.closeAllConnections();
-    proxy.close();
-  });
-  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-}
 
 async function subscribe(url: string, query: string, signal?: AbortSignal) {
   return fetch(`${url}/graphql`, {
@@ -58,23 +20,6 @@ async function subscribe(url: string, query: string, signal?: AbortSignal) {
     ...(signal ? { signal } : {}),
   });
 }
-
-test('The first event of a stream passes a buffering proxy while the stream goes on', async () => {
-  const proxy = await openBufferingProxy(edge.url);
-  const controller = new AbortController();
-  const response = await subscribe(proxy, 'subscription { tick }', controller.signal);
-  expect(response.headers.get('cache-control')).toContain('no-transform');
-  const reader = response.body?.getReader();
-  let text = '';
-  while (!text.includes('"tick":0')) {
-    const { value, done } = (await reader?.read()) ?? { done: true };
-    if (done) throw new Error(`The stream ended with: ${text}`);
-    text += new TextDecoder().decode(value);
-  }
-  expect(ticks.open).toBe(1);
-  controller.abort();
-  await expect.poll(() => ticks.open).toBe(0);
-});
 
 test('A stream carries its headers, and no Content-Encoding', async () => {
   const response = await subscribe(edge.url, 'subscription { sometimes }');
