@@ -2,6 +2,7 @@ import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { callStatuses } from '../engine/events.ts';
 import { failureCodes } from '../engine/ports.ts';
+import { cutLine } from './archive-pieces.ts';
 import { type RunEvent, sizeOfEvent } from './event.ts';
 
 /*
@@ -10,13 +11,15 @@ import { type RunEvent, sizeOfEvent } from './event.ts';
  * so a token costs a few bytes, and unpacking returns exactly the events that were packed.
  *
  * A line is packed or unpacked in one go, and the event loop turns between two lines, so that a long run stops nobody
- * else. Archives from before that are one line.
+ * else. Archives from before that are one line of any length, which is unpacked in pieces (archive-pieces.ts).
  */
 
 /** A line holds at most this many events, ... */
 const maxLineEvents = 1_000;
 /** ... and no further event once it holds this many bytes of text. */
 const maxLineBytes = 256 * 1024;
+/** So many events are unpacked before the event loop turns. */
+const maxEventsAtOnce = 5_000;
 
 const toolCall = z.strictObject({
   callId: z.string(),
@@ -170,22 +173,30 @@ function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknow
 
 /**
  * Unpacks the events of a run, exactly as they were packed.
- * @throws {z.ZodError} when the text is not an archive
+ * @throws {z.ZodError} {@link SyntaxError} when the text is not an archive
  */
 export async function unpackEvents(runId: string, archive: string): Promise<RunEvent[]> {
   const events: RunEvent[] = [];
-  for (const [index, line] of archive.split('\n').entries()) {
-    if (index > 0) await nextLoopTurn();
-    for (const event of unpackLine(runId, line)) events.push(event);
+  for (let from = 0; from <= archive.length; ) {
+    const newline = archive.indexOf('\n', from);
+    const end = newline === -1 ? archive.length : newline;
+    for (const piece of cutLine(archive.slice(from, end))) {
+      if (events.length > 0) await nextLoopTurn();
+      for (const event of unpackPiece(runId, piece)) {
+        events.push(event);
+        // One entry of an older archive can hold any number of deltas.
+        if (events.length % maxEventsAtOnce === 0) await nextLoopTurn();
+      }
+    }
+    from = end + 1;
   }
   return events;
 }
 
-function unpackLine(runId: string, line: string): RunEvent[] {
-  const events: RunEvent[] = [];
-  for (const packed of entries.parse(JSON.parse(line))) {
+function* unpackPiece(runId: string, piece: string): Generator<RunEvent, void, undefined> {
+  for (const packed of entries.parse(JSON.parse(piece))) {
     if (packed.type !== 'TextDelta' && packed.type !== 'ReasoningDelta') {
-      events.push({ ...packed, runId });
+      yield { ...packed, runId };
       continue;
     }
     let start = 0;
@@ -196,10 +207,9 @@ function unpackLine(runId: string, line: string): RunEvent[] {
         runId,
         delta: packed.text.slice(start, start + length),
       };
-      if (packed.type === 'ReasoningDelta') events.push({ type: 'ReasoningDelta', ...common });
-      else events.push({ type: 'TextDelta', messageId: packed.messageId, offset: packed.offset + start, ...common });
+      if (packed.type === 'ReasoningDelta') yield { type: 'ReasoningDelta', ...common };
+      else yield { type: 'TextDelta', messageId: packed.messageId, offset: packed.offset + start, ...common };
       start += length;
     }
   }
-  return events;
 }

@@ -137,6 +137,45 @@ describe('the archive', () => {
     expect(lines).toHaveLength(1);
     expect(await unpackEvents(runId, lines[0] ?? '')).toEqual(events);
   });
+
+  test('A long archive from before there were lines is read in pieces, between which the event loop turns', async () => {
+    const messageId = crypto.randomUUID();
+    const odd = ['"}],{[', '\\\\"', '\\', ',', '\n', 'é😀'];
+    const many: RunEvent[] = Array.from({ length: 20_000 }, (_none, index) => {
+      const common = { seq: index + 1, runId, at: 1_000 + index };
+      if (index % 2 === 0) return { type: 'ReasoningDelta', delta: odd[(index / 2) % odd.length] ?? '', ...common };
+      return { type: 'MessageCompleted', messageId, ...common };
+    });
+    const deltas: RunEvent[] = Array.from({ length: 30_000 }, (_none, index) => {
+      return { type: 'ReasoningDelta', delta: 'ab', seq: index + 1, runId, at: 1_000 };
+    });
+    for (const [events, minTurns] of [
+      [many, 6],
+      [deltas, 6],
+    ] as const) {
+      const line = `[${(await packEvents(events)).replaceAll(/^\[|\]$/gm, '').replaceAll('\n', ',')}]`;
+      expect(JSON.parse(line)).toBeInstanceOf(Array);
+      let turns = 0;
+      const count = () => {
+        turns += 1;
+        counted = setImmediate(count);
+      };
+      let counted = setImmediate(count);
+      expect(await unpackEvents(runId, line)).toEqual(events);
+      clearImmediate(counted);
+      expect(turns).toBeGreaterThanOrEqual(minTurns);
+      for (const broken of [
+        line.slice(0, -1),
+        line.slice(0, -2),
+        `${line}]`,
+        `${line}x`,
+        line.slice(0, -30),
+        `[${line}`,
+      ]) {
+        await expect(unpackEvents(runId, broken)).rejects.toThrow();
+      }
+    }
+  });
 });
 
 describe('a cursor', () => {
