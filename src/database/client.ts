@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import { type DatabaseTimeouts, openPool } from './pool.ts';
 import { countAdapterStatements, type Statement } from './statements.ts';
 
 /** The database, or a transaction in it. Domain functions take it after the Viewer. */
@@ -24,13 +25,6 @@ class CountingPrismaPg extends PrismaPg {
   }
 }
 
-/** How long a statement may take, in milliseconds: then the server ends it. */
-const statementTimeoutMs = 30_000;
-/** How long this process waits for a statement, in milliseconds: a connection that went silent never fails by itself. */
-const queryTimeoutMs = 35_000;
-/** How long a transaction may wait for its next statement, in milliseconds, before the server ends it. */
-const idleTransactionTimeoutMs = 60_000;
-
 /**
  * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query. A statement that
  * takes longer than half a minute fails.
@@ -40,6 +34,7 @@ const idleTransactionTimeoutMs = 60_000;
  *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
  * @param options.onQuery called with each statement as it is sent, for tests and for tracing
  * @param options.onConnectionError called with the failures of idle connections; the pool replaces them
+ * @param options.timeouts for tests
  */
 export function openDatabase(options: {
   readonly url: string;
@@ -47,31 +42,16 @@ export function openDatabase(options: {
   readonly exclusive?: boolean;
   readonly onQuery?: (statement: Statement) => void;
   readonly onConnectionError?: (error: Error) => void;
+  readonly timeouts?: DatabaseTimeouts;
 }): { db: Database; close(): Promise<void>; [Symbol.asyncDispose](): Promise<void> } {
+  const { exclusive = false, onConnectionError } = options;
   const names = new StatementNames();
-  const onConnectionError = (error: Error) => {
-    names.renew();
-    options.onConnectionError?.(error);
-  };
   const adapter = new CountingPrismaPg(
+    openPool({ url: options.url, poolSize: options.poolSize, exclusive, timeouts: options.timeouts }),
     {
-      connectionString: options.url,
-      max: options.poolSize,
-      keepAlive: true,
-      statement_timeout: statementTimeoutMs,
-      query_timeout: queryTimeoutMs,
-      idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
-      // To wait for the one connection is not a failure to connect.
-      connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
-      // On a new connection the names of the old one would be taken already.
-      ...(options.exclusive ? { idleTimeoutMillis: 0 } : {}),
-    },
-    {
-      onPoolError: onConnectionError,
-      onConnectionError,
-      ...(options.exclusive
-        ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) }
-        : {}),
+      disposeExternalPool: true,
+      ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
+      ...(exclusive ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) } : {}),
     },
     options.onQuery,
   );
@@ -89,24 +69,17 @@ const maxNames = 500;
 
 /**
  * Names statements by their SQL. Beyond 500 different ones, new ones stay without a name and are prepared each time. This
- * is not an lru-cache: the session holds every name that it was given, so none can be given a second time.
+ * is not an lru-cache: the session holds every name that it was given until the connection is made anew (pool.ts).
  */
 class StatementNames {
   readonly #names = new Map<string, string>();
-  #epoch = 0;
 
   /** The name of a statement; empty: it has none. */
   nameOf(sql: string): string {
     const known = this.#names.get(sql);
     if (known !== undefined || this.#names.size >= maxNames) return known ?? '';
-    const name = `s${this.#epoch}_${this.#names.size}`;
+    const name = `s${this.#names.size}`;
     this.#names.set(sql, name);
     return name;
-  }
-
-  /** Gives new names from now on: the connection that used the old ones is gone, and the session still holds them. */
-  renew(): void {
-    this.#names.clear();
-    this.#epoch += 1;
   }
 }

@@ -1,0 +1,77 @@
+import { type ClientBase, Pool, type PoolClient } from 'pg';
+
+/** How long a connection and its statements may take, in milliseconds. */
+export interface DatabaseTimeouts {
+  /** Of a statement: then the server ends it. */
+  readonly statementMs: number;
+  /** Of waiting for a statement: a connection that went silent never fails by itself. */
+  readonly answerMs: number;
+}
+
+const usualTimeouts: DatabaseTimeouts = { statementMs: 30_000, answerMs: 35_000 };
+/** How long a transaction may wait for its next statement, in milliseconds, before the server ends it. */
+const idleTransactionTimeoutMs = 60_000;
+
+/** The SQLSTATE of a statement that the server has ended, and what pg says if it has waited too long itself. */
+const statementEnded = '57014';
+const answerMissing = 'Query read timeout';
+
+/**
+ * Opens a pool of connections. Nothing connects before the first query. A connection on which a statement took too long is
+ * closed, and not given to the next caller, who would wait for that statement: pg does so for statements of their own, and
+ * here it is done for those of transactions.
+ * @param options.exclusive whether no other process uses the database, which has one session for all its connections
+ */
+export function openPool(options: {
+  readonly url: string;
+  readonly poolSize: number;
+  readonly exclusive: boolean;
+  readonly timeouts?: DatabaseTimeouts | undefined;
+}): Pool {
+  const { statementMs, answerMs } = options.timeouts ?? usualTimeouts;
+  const pool = new Pool({
+    connectionString: options.url,
+    max: options.poolSize,
+    keepAlive: true,
+    statement_timeout: statementMs,
+    query_timeout: answerMs,
+    idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
+    // To wait for the one connection is not a failure to connect.
+    connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
+    ...(options.exclusive ? { idleTimeoutMillis: 0, onConnect: forgetStatements } : {}),
+  });
+  const late = new WeakSet<ClientBase>();
+  pool.on('connect', (client) => watchStatements(client, late));
+  // The pool closes what is ended when it is given back.
+  pool.on('release', (_error, client) => {
+    if (late.has(client)) void client.end();
+  });
+  return pool;
+}
+
+/**
+ * A new connection does not know what was prepared over the one before it, whose session it has. Without this, every
+ * statement with a name would fail from the first connection on that was closed, as each is on which a statement failed.
+ */
+async function forgetStatements(client: ClientBase): Promise<void> {
+  await client.query('DEALLOCATE ALL');
+}
+
+/** Notes in `late` that a statement of a connection took too long. */
+function watchStatements(client: PoolClient, late: WeakSet<ClientBase>): void {
+  const note = (error: unknown) => {
+    if (!(error instanceof Error)) return;
+    const isSilent = error.message === answerMissing;
+    if (!isSilent && !('code' in error && error.code === statementEnded)) return;
+    late.add(client);
+    // Its ROLLBACK would wait as long again.
+    if (isSilent) void client.end();
+  };
+  client.query = new Proxy(client.query, {
+    apply(query, self, args) {
+      const answer: unknown = Reflect.apply(query, self, args);
+      if (answer instanceof Promise) answer.catch(note);
+      return answer;
+    },
+  });
+}
