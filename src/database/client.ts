@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import { ConnectionShare } from './connection-share.ts';
 import { type DatabaseTimeouts, openPool } from './pool.ts';
 import { countAdapterStatements, type Statement } from './statements.ts';
 
@@ -7,23 +8,29 @@ import { countAdapterStatements, type Statement } from './statements.ts';
 export type Db = PrismaClient | Prisma.TransactionClient;
 export type Database = PrismaClient;
 
-/** Connects with the first query; every statement is counted (database/statements.ts). */
+/** Connects with the first query; every statement is counted, and waits for its turn (database/statements.ts). */
 class CountingPrismaPg extends PrismaPg {
+  readonly #share: ConnectionShare;
   readonly #onQuery: ((statement: Statement) => void) | undefined;
 
   constructor(
     config: ConstructorParameters<typeof PrismaPg>[0],
     options: ConstructorParameters<typeof PrismaPg>[1],
+    share: ConnectionShare,
     onQuery: ((statement: Statement) => void) | undefined,
   ) {
     super(config, options);
+    this.#share = share;
     this.#onQuery = onQuery;
   }
 
   override async connect() {
-    return countAdapterStatements(await super.connect(), this.#onQuery);
+    return countAdapterStatements(await super.connect(), this.#share, this.#onQuery);
   }
 }
+
+/** The part of the pool that the work of one tenant may hold at the same time. */
+const tenantShare = 3 / 4;
 
 /**
  * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query. A statement that
@@ -53,6 +60,7 @@ export function openDatabase(options: {
       ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
       ...(exclusive ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) } : {}),
     },
+    new ConnectionShare(Math.max(1, Math.floor(options.poolSize * tenantShare))),
     options.onQuery,
   );
   const db = new PrismaClient({

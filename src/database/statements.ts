@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PrismaPg } from '@prisma/adapter-pg';
+import type { ConnectionOwner, ConnectionShare } from './connection-share.ts';
 
 /** A statement on its way to the database. */
 export interface Statement {
@@ -10,10 +11,13 @@ export interface Statement {
 /** How many SQL statements a piece of work has taken so far; BEGIN and COMMIT count too. */
 export interface StatementTally {
   readonly count: number;
+  /** Whose work it is: its statements take connections of that tenant's share. Null: nobody's, or not known yet. */
+  owner: ConnectionOwner | null;
 }
 
 interface OpenTally {
   count: number;
+  owner: ConnectionOwner | null;
   readonly outer: OpenTally | undefined;
 }
 
@@ -25,7 +29,8 @@ const tallies = new AsyncLocalStorage<OpenTally | undefined>();
  * Await queries in the work: one of Prisma's starts where it is awaited, not where it is made.
  */
 export function countStatementsIn<T>(work: (tally: StatementTally) => T): T {
-  const tally: OpenTally = { count: 0, outer: tallies.getStore() };
+  const outer = tallies.getStore();
+  const tally: OpenTally = { count: 0, owner: outer?.owner ?? null, outer };
   return tallies.run(tally, work, tally);
 }
 
@@ -37,32 +42,53 @@ export async function countStatements<T>(work: () => Promise<T>): Promise<{ resu
   });
 }
 
-/** Runs work that is nobody's: a detached run is not charged to the operation that started it. */
-export function withoutCounting<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Runs work that is not counted for whoever started it, such as a detached run.
+ * @param owner whose share of the connections it uses all the same; null: nobody's
+ */
+export function withoutCounting<T>(owner: ConnectionOwner | null, work: () => Promise<T>): Promise<T> {
   // Awaited in here, because a query of Prisma starts only when it is awaited.
-  return tallies.run(undefined, async () => await work());
+  return tallies.run({ count: 0, owner, outer: undefined }, async () => await work());
 }
 
 type Adapter = Awaited<ReturnType<PrismaPg['connect']>>;
+type Transaction = Awaited<ReturnType<Adapter['startTransaction']>>;
 
 /**
- * Makes a Prisma adapter count each statement in the async context that asked for it.
+ * Makes a Prisma adapter count each statement in the async context that asked for it, and take connections of its owner's
+ * share only.
  *
  * It counts here and not in the pg pool, because a pool that is full runs a waiting query in the context of whoever
  * gives a connection back. Prisma sends BEGIN from inside startTransaction; COMMIT and ROLLBACK come as statements.
  */
 export function countAdapterStatements(
   adapter: Adapter,
+  share: ConnectionShare,
   onQuery: ((statement: Statement) => void) | undefined,
 ): Adapter {
-  watch(adapter);
+  watch(adapter, async (send) => {
+    const leave = await share.enter(tallies.getStore()?.owner ?? null);
+    try {
+      return await send();
+    } finally {
+      leave();
+    }
+  });
   const startTransaction = adapter.startTransaction.bind(adapter);
   adapter.startTransaction = async (isolationLevel) => {
     note({ sql: 'BEGIN', args: [] });
     if (isolationLevel !== undefined) note({ sql: `SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`, args: [] });
-    const transaction = await startTransaction(isolationLevel);
-    watch(transaction);
-    return transaction;
+    const leave = await share.enter(tallies.getStore()?.owner ?? null);
+    try {
+      const transaction = await startTransaction(isolationLevel);
+      // It has its connection already.
+      watch(transaction, (send) => send());
+      leaveWith(transaction, leave);
+      return transaction;
+    } catch (error) {
+      leave();
+      throw error;
+    }
   };
   return adapter;
 
@@ -71,16 +97,35 @@ export function countAdapterStatements(
     onQuery?.(statement);
   }
 
-  function watch(queryable: Pick<Adapter, 'queryRaw' | 'executeRaw'>): void {
+  function watch(
+    queryable: Pick<Adapter, 'queryRaw' | 'executeRaw'>,
+    inTurn: <T>(send: () => Promise<T>) => Promise<T>,
+  ): void {
     const queryRaw = queryable.queryRaw.bind(queryable);
     const executeRaw = queryable.executeRaw.bind(queryable);
     queryable.queryRaw = (query) => {
       note(query);
-      return queryRaw(query);
+      return inTurn(() => queryRaw(query));
     };
     queryable.executeRaw = (query) => {
       note(query);
-      return executeRaw(query);
+      return inTurn(() => executeRaw(query));
+    };
+  }
+}
+
+/** Calls back once, when the transaction has given its connection back. */
+function leaveWith(transaction: Transaction, leave: () => void): void {
+  let left = false;
+  for (const end of ['commit', 'rollback'] as const) {
+    const finish = transaction[end].bind(transaction);
+    transaction[end] = async () => {
+      try {
+        return await finish();
+      } finally {
+        if (!left) leave();
+        left = true;
+      }
     };
   }
 }

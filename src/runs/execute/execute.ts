@@ -32,7 +32,8 @@ interface Execution extends LaunchRequest {
  * @returns when the rows are written and every reader can read the last event
  */
 export function executeRun(runtime: RunRuntime, execution: Execution, recorder: RunRecorder): Promise<RunOutcome> {
-  return withoutCounting(async () => {
+  const { tenantId, userId } = execution.run;
+  return withoutCounting({ tenantId, userId }, async () => {
     // The rows of before the pause hold what the log holds. Noted before anything is awaited: readers ask immediately.
     if (execution.resumed) recorder.noteCheckpoint(runtime.log.open(execution.run.id).lastSeq);
     try {

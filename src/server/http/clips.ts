@@ -6,6 +6,7 @@ import { httpStatusOf, SwitchboardError, UnauthenticatedError } from '../../api/
 import { readBearerToken } from '../../auth/bearer.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Database } from '../../database/client.ts';
+import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
 import { readClip, readClipBytes } from '../../speech/clips.ts';
 import { clipPath } from '../../speech/synthesize.ts';
 import { readPath } from '../requests/path.ts';
@@ -28,7 +29,7 @@ export function isClipPath(path: string): boolean {
 export function createClipRoute({ db, verifyToken }: { readonly db: Database; readonly verifyToken: VerifyToken }) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     try {
-      await serveClip(request, response, db, verifyToken);
+      await countStatementsIn((statements) => serveClip(request, response, { db, verifyToken, statements }));
     } catch (error) {
       if (response.headersSent || !(error instanceof SwitchboardError)) throw error;
       if (error instanceof UnauthenticatedError) response.setHeader('www-authenticate', 'Bearer');
@@ -40,12 +41,13 @@ export function createClipRoute({ db, verifyToken }: { readonly db: Database; re
 async function serveClip(
   request: IncomingMessage,
   response: ServerResponse,
-  db: Database,
-  verifyToken: VerifyToken,
+  deps: { readonly db: Database; readonly verifyToken: VerifyToken; readonly statements: StatementTally },
 ): Promise<void> {
+  const { db, verifyToken, statements } = deps;
   const token = readBearerToken(request.headers.authorization);
   if (token === null) throw new UnauthenticatedError();
   const viewer = await verifyToken(token);
+  statements.owner = viewer;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Clips are fetched with GET.');

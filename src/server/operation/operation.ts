@@ -21,13 +21,12 @@ export interface OperationOptions {
 export class Operation {
   readonly requestId: string;
   readonly transport: 'http' | 'ws';
-  /** Who sent it, once that is known. */
-  viewer: Viewer | null = null;
   /** Whether it is a subscription that passed every check, so that its source was started. */
   subscribed = false;
   /** Whether its result is a stream: then the operation ends when the stream does. */
   streaming = false;
 
+  #viewer: Viewer | null = null;
   readonly #options: OperationOptions;
   readonly #startedAt = performance.now();
   readonly #codes = new Set<string>();
@@ -41,6 +40,16 @@ export class Operation {
     this.requestId = options.requestId;
     this.transport = options.transport;
     this.#options = options;
+  }
+
+  /** Who sent it, once that is known: from then on its statements use that tenant's share of the connections. */
+  get viewer(): Viewer | null {
+    return this.#viewer;
+  }
+
+  set viewer(viewer: Viewer | null) {
+    this.#viewer = viewer;
+    this.#options.statements.owner = viewer;
   }
 
   /** Takes name and type of the operation from its document. */

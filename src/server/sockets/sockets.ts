@@ -73,7 +73,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
       unauthenticated: place,
       onExpiry: () => close(CloseCode.Forbidden, 'The access token has expired.'),
     });
-    let tally: StatementTally = { count: 0 };
+    let tally: StatementTally = { count: 0, owner: null };
     let onStarted = () => {};
     let onMessage = async (_text: string): Promise<void> => {};
     const channel = new SocketChannel(socket, raw, async (text) => {
