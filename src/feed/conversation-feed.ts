@@ -176,7 +176,7 @@ export class ConversationFeed implements AsyncDisposable {
 
   #run(name: string, work: () => Promise<unknown>): void {
     if (this.#closed) return;
-    const round = withoutCounting(work)
+    const round = withoutCounting(null, work)
       .catch((error: unknown) => this.#logger.warn({ err: error, job: name }, 'a job of the conversation feed failed'))
       .finally(() => this.#pending.delete(round));
     this.#pending.add(round);
