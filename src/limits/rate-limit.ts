@@ -3,6 +3,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { RateLimitedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Limits, Rate } from '../config/limits.ts';
+import { noteQuota } from './quotas.ts';
 
 /** Lets each user, and all users of a tenant together, do something so often. */
 export interface RateLimit {
@@ -29,23 +30,26 @@ export function createRateLimit(what: string, limits: Limits | null, redis: Redi
   if (limits === null) return noLimit;
   const users = limits.user && createLimiter(`${what}:user`, limits.user, redis);
   const tenants = limits.tenant && createLimiter(`${what}:tenant`, limits.tenant, redis);
+  const name = what.replaceAll(/[^a-z]+/g, '-');
   return {
     async take({ tenantId, userId }) {
       if (users && limits.user) {
-        await takeOne(users, JSON.stringify([tenantId, userId]), `Too many ${what}: at most`, limits.user);
+        const counted = { name, rate: limits.user, message: `Too many ${what}: at most` };
+        await takeOne(users, JSON.stringify([tenantId, userId]), counted);
       }
       if (tenants && limits.tenant) {
         try {
-          await takeOne(tenants, tenantId, `Too many ${what} in your organisation: at most`, limits.tenant);
+          const message = `Too many ${what} in your organisation: at most`;
+          await takeOne(tenants, tenantId, { name: `${name}-of-organisation`, rate: limits.tenant, message });
         } catch (error) {
-          await users?.reward(JSON.stringify([tenantId, userId]), 1);
+          await giveOneBack(users, JSON.stringify([tenantId, userId]), { name, rate: limits.user });
           throw error;
         }
       }
     },
     async giveBack({ tenantId, userId }) {
-      await users?.reward(JSON.stringify([tenantId, userId]), 1);
-      await tenants?.reward(tenantId, 1);
+      await giveOneBack(users, JSON.stringify([tenantId, userId]), { name, rate: limits.user });
+      await giveOneBack(tenants, tenantId, { name: `${name}-of-organisation`, rate: limits.tenant });
     },
   };
 }
@@ -65,11 +69,33 @@ function createLimiter(keyPrefix: string, { points, seconds: duration }: Rate, r
   });
 }
 
-async function takeOne(limiter: Limiter, key: string, message: string, rate: Rate): Promise<void> {
+/** A limit, as it is counted. */
+interface Counted {
+  /** In the header fields of answers. */
+  readonly name: string;
+  readonly rate: Rate;
+}
+
+async function takeOne(limiter: Limiter, key: string, counted: Counted & { readonly message: string }): Promise<void> {
+  const { rate, message } = counted;
   try {
-    await limiter.consume(key);
+    note(counted, await limiter.consume(key));
   } catch (refused) {
     if (!(refused instanceof RateLimiterRes)) throw refused;
+    note(counted, refused);
     throw new RateLimitedError(`${message} ${rate.points} in ${rate.seconds} seconds.`, refused.msBeforeNext);
   }
+}
+
+async function giveOneBack(
+  limiter: Limiter | null,
+  key: string,
+  { name, rate }: { readonly name: string; readonly rate: Rate | null },
+): Promise<void> {
+  if (limiter && rate) note({ name, rate }, await limiter.reward(key, 1));
+}
+
+function note({ name, rate: { points, seconds } }: Counted, left: RateLimiterRes): void {
+  const remaining = Math.max(0, Math.min(points, left.remainingPoints));
+  noteQuota({ name, points, seconds, remaining, resetMs: Math.max(0, left.msBeforeNext) });
 }

@@ -197,3 +197,47 @@ test.runIf(redisUrl)('Two instances count together in Redis', async () => {
   expect(await tryOn(second)).toBe('RATE_LIMITED');
   expect([...first.logs, ...second.logs].filter(({ msg }) => msg.startsWith('Redis'))).toEqual([]);
 });
+
+test('HTTP answers say which limits the request was counted against, and what is left of them', async () => {
+  await using app = await startTestApp({
+    env: { RATE_LIMIT_TURNS: '2/60,100/30', RATE_LIMIT_MUTATIONS: '10/60' },
+    steps: [{ text: 'one' }],
+  });
+  const read = ({ headers }: { readonly headers: Headers }) =>
+    [headers.get('ratelimit-policy'), headers.get('ratelimit')?.replaceAll(/t=\d+/g, 't=n')] as const;
+  const created = await app.query('mutation { createConversation { id } }');
+  expect(read(created)).toEqual(['"changes";q=10;w=60', '"changes";r=9;t=n']);
+  const conversationId: string = created.data.createConversation.id;
+  const start = (idempotencyKey: string, ifBusy: string) =>
+    app.query(startRun, { input: { conversationId, content: 'hi', idempotencyKey, ifBusy } });
+  const policy = '"turns";q=2;w=60, "turns-of-organisation";q=100;w=30';
+  expect(read(await start('a', 'REJECT'))).toEqual([policy, '"turns";r=1;t=n, "turns-of-organisation";r=99;t=n']);
+  await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(1);
+  // To attach is free, and a query has no limit.
+  expect(read(await start('a', 'REJECT'))).toEqual([null, undefined]);
+  expect(read(await app.query('{ viewer { userId } }'))).toEqual([null, undefined]);
+  app.model.add({ text: 'two' });
+  await start('b', 'ENQUEUE');
+  const refused = await start('c', 'ENQUEUE');
+  expect(refused.status).toBe(429);
+  expect(refused.headers.get('ratelimit')).toMatch(/^"turns";r=0;t=\d+$/);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  // Those of others are not affected.
+  const other = await app.query(
+    'mutation { createConversation { id } }',
+    {},
+    { token: await app.token({ sub: 'bob' }) },
+  );
+  expect(read(other)).toEqual(['"changes";q=10;w=60', '"changes";r=9;t=n']);
+  await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(2);
+});
+
+test('Pages of allowed origins may read what is left of a limit', async () => {
+  await using app = await startTestApp({ env: { RATE_LIMIT_MUTATIONS: '10/60' } });
+  const answer = await app.query(
+    'mutation { createConversation { id } }',
+    {},
+    { headers: { origin: 'http://localhost:5173' } },
+  );
+  expect(answer.headers.get('access-control-expose-headers')).toContain('ratelimit, ratelimit-policy');
+});

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { countStatementsIn } from '../../database/statements.ts';
+import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
+import { collectQuotas, listQuotaHeaders, type Quota } from '../../limits/quotas.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
 import { namesDocument } from '../requests/operation-form.ts';
@@ -109,7 +110,7 @@ async function route(
     return respondError(response, 405, 'BAD_USER_INPUT', 'Send operations with POST and a JSON body.');
   }
   const { logger, onMasked } = routes;
-  await countStatementsIn(async (statements) => {
+  const respond = async (statements: StatementTally, quotas: ReadonlyMap<string, Quota>) => {
     const operation = new Operation({ requestId, transport: 'http', logger, statements, onMasked });
     // Also if the client disconnects before there is a result.
     response.once('close', () => operation.finish());
@@ -124,8 +125,10 @@ async function route(
       response.setHeader('cache-control', 'private, no-cache');
       response.appendHeader('vary', 'authorization, accept');
     }
+    response.setHeaders(new Headers(listQuotaHeaders(quotas.values())));
     await sendResponse(result, response);
-  });
+  };
+  await countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas)));
 }
 
 /** The client's own id for the request if it is well-formed, so that logs can be joined; else a new one. */

@@ -46,6 +46,8 @@ export function shapeFailure(errors: readonly GraphQLError[]): HttpShape {
   if (first === undefined) return { status: 500, headers: {} };
   const code = codeOf(first);
   const headers: Record<string, string> = code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer' } : {};
+  const { retryAfterMs } = first.extensions;
+  if (typeof retryAfterMs === 'number') headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
   return shapes.get(first) ?? { status: httpStatusOf[code], headers };
 }
 

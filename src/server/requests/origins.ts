@@ -61,7 +61,8 @@ export function listCorsHeaders(origin: string, requested?: string): Record<stri
     'access-control-allow-origin': origin,
     'access-control-allow-methods': 'POST, GET, HEAD',
     'access-control-allow-headers': isHeaderList(requested) ? requested : usual,
-    'access-control-expose-headers': 'x-request-id, content-range, accept-ranges, retry-after',
+    'access-control-expose-headers':
+      'x-request-id, content-range, accept-ranges, retry-after, ratelimit, ratelimit-policy',
     // Browsers cut it to their own limit: two hours in Chromium, a day in Firefox.
     'access-control-max-age': '86400',
     vary: 'origin, access-control-request-headers',
