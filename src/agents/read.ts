@@ -1,10 +1,19 @@
 import { NotFoundError } from '../api/errors.ts';
 import { parseId } from '../api/ids.ts';
-import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../api/paging.ts';
+import {
+  buildConnection,
+  type Connection,
+  type PageArgs,
+  type PageRules,
+  pageSizes,
+  parsePage,
+} from '../api/paging.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
+import type { SizedReads } from '../limits/answer-budget.ts';
+import { fitPage } from '../limits/fit-page.ts';
 import { defaultAgentFirst, explainMissingAgent, visibleAgents } from './visible.ts';
 
 /** What to load with the row: the selection of a GraphQL document. */
@@ -12,8 +21,12 @@ export interface AgentQuery {
   readonly include?: Prisma.AgentInclude;
 }
 
+/** The size of an agent. */
+const bytes = Prisma.sql`octet_length(instructions) + coalesce(octet_length(description), 0)
+  + coalesce(octet_length(llm::text), 0) + coalesce(octet_length(tts::text), 0) + coalesce(octet_length(stt::text), 0)`;
+
 const byAge = timeColumn(Prisma.sql`created_at`);
-const rules: PageRules<RowKey> = { list: 'agents', key: byAge.key, defaultSize: 50, maxSize: 100 };
+const rules: PageRules<RowKey> = { list: 'agents', key: byAge.key, ...pageSizes };
 
 /**
  * Reads one agent that the viewer may see.
@@ -56,11 +69,11 @@ export async function readDefaultAgentId(viewer: Viewer, db: Db): Promise<string
 /**
  * A page of the agents that the viewer may use, oldest first.
  * @param options.includeInactive whether to include inactive agents
- * @throws {BadUserInputError} if a page argument is invalid
+ * @throws {BadUserInputError} if a page argument is invalid; as `fitPage` does
  */
 export async function listAgents(
   viewer: Viewer,
-  db: Db,
+  { db, answer }: SizedReads,
   options: PageArgs & { readonly includeInactive?: boolean | null | undefined },
   query: AgentQuery = {},
 ): Promise<Connection<Agent>> {
@@ -68,8 +81,9 @@ export async function listAgents(
   const { tenantId, userId } = viewer;
   const where = Prisma.sql`tenant_id = ${tenantId} AND deleted_at IS NULL AND (owner_id IS NULL OR owner_id = ${userId})
     AND (is_active OR ${options.includeInactive === true})`;
-  const found = await readKeyPage(db, { table: Prisma.sql`agents`, where, sort: byAge, descending: false }, page);
-  const ids = found.rows.map((key) => key[1]);
+  const list = { table: Prisma.sql`agents`, where, sort: byAge, descending: false, bytes };
+  const found = await fitPage(page, await readKeyPage(db, list, page), answer);
+  const ids = found.rows.map(({ key }) => key[1]);
   const rows =
     ids.length === 0
       ? []

@@ -75,9 +75,19 @@ export function parsePage<Key>(args: PageArgs, rules: PageRules<Key>): Page<Key>
   };
 }
 
-/** How many rows a page may have, for the cost of a document: its arguments are not checked yet. */
-export function estimatePageSize(args: PageArgs, defaultSize: number): number {
-  return Math.max(0, args.first ?? args.last ?? defaultSize);
+/** How many items a page of most lists has. */
+export const pageSizes = { defaultSize: 50, maxSize: 100 } as const;
+
+/**
+ * The cost of a page: its field, and what is selected on each item of it. Arguments are checked later, so one beyond the
+ * maximum counts as the maximum, and is then refused by its name.
+ */
+export function estimatePageCost(
+  args: PageArgs,
+  { defaultSize, maxSize }: { readonly defaultSize: number; readonly maxSize: number },
+) {
+  const size = args.first ?? args.last ?? defaultSize;
+  return { field: 1, multiplier: Math.min(Math.max(0, size), maxSize) };
 }
 
 /**

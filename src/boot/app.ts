@@ -8,6 +8,7 @@ import { createTokenVerifier, type VerifierConfig } from '../auth/verify-token.t
 import type { Env } from '../config/env.ts';
 import type { Database } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { AnswerBytes } from '../limits/answer-bytes.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import type { RunScheduler } from '../runs/scheduler/scheduler.ts';
@@ -79,19 +80,22 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const { sockets: socketBounds, operations: operationBounds, unauthenticatedSockets } = env.connections;
   const openOperations = new ConcurrencyLimit('open operations', operationBounds);
+  const answers = new AnswerBytes(env.connections.answers, (load) =>
+    logger.warn(load, 'large answers wait for others to be read, or are refused'),
+  );
   const served = overrides.schema ?? schema;
   const documents = await openDocuments(env, served, logger);
   const yoga = createGraphql({
     schema: served,
     documents,
-    dependencies: { db, runs, feed, speech },
+    dependencies: { db, runs, feed, speech, answers },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     openOperations,
     mutationLimit: createRateLimit('changes', env.rateLimits.mutations, redis),
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
-  const shared = { yoga, documents, allowsOrigin, logger, onMasked };
+  const shared = { yoga, documents, allowsOrigin, answers, logger, onMasked };
   const server = createHttpServer({
     ...shared,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },

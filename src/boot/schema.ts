@@ -4,6 +4,7 @@ import '../agents/graphql/types.ts';
 import '../conversations/graphql/mutations.ts';
 import '../conversations/graphql/queries.ts';
 import '../runs/graphql/active-agent.ts';
+import '../runs/graphql/contents.ts';
 import '../runs/graphql/conversation-subscription.ts';
 import '../runs/graphql/run.ts';
 import '../runs/graphql/subscription.ts';
@@ -14,7 +15,8 @@ import '../tenants/graphql/queries.ts';
 import '../tenants/graphql/types.ts';
 import '../tools/graphql/mutations.ts';
 import '../tools/graphql/queries.ts';
+import { meterAnswers } from '../graphql/answer-meter.ts';
 import { builder } from '../graphql/builder.ts';
 
 /** The whole graph: the imports above have added the part of every noun. */
-export const schema = builder.toSchema();
+export const schema = meterAnswers(builder.toSchema());

@@ -12,6 +12,8 @@ export interface ConnectionBounds {
   readonly sockets: OpenBounds;
   /** Operations over HTTP and sockets, streams included. */
   readonly operations: OpenBounds;
+  /** Bytes of answers that are under way, and of one operation. */
+  readonly answers: OpenBounds & { readonly operation: number };
   /** Sockets on which no valid token was presented yet. */
   readonly unauthenticatedSockets: { readonly perAddress: number; readonly process: number };
 }
@@ -28,6 +30,12 @@ export function readConnectionBounds(variables: Variables): ConnectionBounds {
       user: variables.OPERATIONS_PER_USER,
       tenant: variables.OPERATIONS_PER_TENANT,
       process: variables.OPERATIONS_PER_PROCESS,
+    },
+    answers: {
+      operation: variables.MAX_ANSWER_BYTES,
+      user: variables.ANSWER_BYTES_PER_USER,
+      tenant: variables.ANSWER_BYTES_PER_TENANT,
+      process: variables.ANSWER_BYTES_PER_PROCESS,
     },
     unauthenticatedSockets: {
       perAddress: variables.UNAUTHENTICATED_SOCKETS_PER_ADDRESS,

@@ -1,46 +1,127 @@
 import {
   buildPlaceEdge,
-  buildPlacePage,
+  buildPlaces,
   type NumberedList,
   type PlaceArgs,
-  selectPlaces,
+  type PlacePage,
+  planPlaces,
 } from '../api/numbered-paging.ts';
 import type { Connection } from '../api/paging.ts';
-import type { Conversation, Message, Prisma } from '../generated/prisma/client.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Conversation, Message } from '../generated/prisma/client.ts';
+import { rowBytes, type SizedReads } from '../limits/answer-budget.ts';
+import type { MessageQuery } from './append.ts';
+import { loadMeasured, loadSmallMessages, measureMessages, type SizedMessage } from './load-messages.ts';
 
 /** The list of a conversation's messages, by position. */
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
 
-/**
- * What to load for a page of a conversation's messages. It is a nested selection, so that the pages of many conversations
- * are loaded with the conversations.
- * @throws {BadUserInputError} if a page argument is invalid
- */
-export function selectMessagePage(
-  args: PlaceArgs,
-): Pick<Prisma.Conversation$messagesArgs, 'where' | 'orderBy' | 'take'> {
-  const { range, direction, take } = selectPlaces(messageList, args);
-  const loading = {
-    where: { position: range },
-    orderBy: { position: direction },
-    take,
-    // If the document selects nodes, Pothos loads whole rows; a page without nodes still needs the cursors.
-    select: { position: true },
-  };
-  return loading;
-}
+/** The conversation of a page. */
+export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
+
+/** How much of what the answer may still hold a list of messages may take: other fields need some as well. */
+const maxShare = 0.75;
 
 /**
- * Builds the page from the rows that selectMessagePage has loaded.
- * @throws {BadUserInputError} if a cursor is of another conversation
+ * Reads a page of the messages of each conversation. One statement if they are small; else one for their sizes and one for
+ * as many as fit: a page that cannot hold all ends early, and says that the list goes on. It has one message at least.
+ * @param conversations the viewer's own
+ * @param query relations to load with the messages
+ * @throws {BadUserInputError} if a page argument is invalid, or a cursor is of another conversation
+ * @throws {QueryTooComplexError} if not even one message of each page fits
+ * @throws {RateLimitedError} if too many large answers are under way
  */
-export function buildMessagePage(
-  conversation: Pick<Conversation, 'id' | 'messageCount'>,
-  loaded: readonly Message[],
+export async function readMessagePages(
+  viewer: Viewer,
+  reads: SizedReads,
   args: PlaceArgs,
-): Connection<Message> {
-  const parent = { id: conversation.id, count: conversation.messageCount };
-  return buildPlacePage(messageList, args, parent, loaded, (message) => message.position);
+  conversations: readonly PagedConversation[],
+  query: MessageQuery,
+): Promise<Connection<Message>[]> {
+  const pages = conversations.map(({ id, messageCount }) => planPlaces(messageList, args, { id, count: messageCount }));
+  const ranges = pages
+    .filter(({ first, last }) => first <= last)
+    .map(({ parent, first, last }) => ({ conversationId: parent.id, first, last }));
+  if (ranges.length === 0) return pages.map((page) => build(page, [], false));
+
+  const small = (await loadSmallMessages(viewer, reads, { ranges }, query)) ?? [];
+  const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
+
+  const measured = await measureMessages(viewer, reads.db, { ranges }, query);
+  const { chosen, cut } = choose(pages, measured, new Set(small.map(({ id }) => id)), reads);
+  const missing = chosen.filter(({ isLoaded }) => !isLoaded).map(({ id }) => id);
+  await reads.answer.take(sumBytes(chosen.filter(({ isLoaded }) => !isLoaded)));
+  const loaded = missing.length === 0 ? [] : await loadMeasured(viewer, reads.db, missing, query);
+  const ids = new Set(chosen.map(({ id }) => id));
+  const rows = [...small, ...loaded].filter(({ id }) => ids.has(id));
+  return pages.map((page) => build(page, ofPage(page, rows), cut.has(page)));
+}
+
+/** The newest message of each conversation, in the order of the conversations; null: it has none. */
+export async function readLastMessages(
+  viewer: Viewer,
+  reads: SizedReads,
+  conversations: readonly PagedConversation[],
+  query: MessageQuery,
+): Promise<(Message | null)[]> {
+  const pages = await readMessagePages(viewer, reads, { last: 1 }, conversations, query);
+  return pages.map(({ edges }) => edges[0]?.node ?? null);
+}
+
+interface ChosenMessage extends SizedMessage {
+  /** Whether its contents were read already. */
+  readonly isLoaded: boolean;
+}
+
+/** Chooses what fits: the first message of every page, then more of each page, in the order of the pages. */
+function choose(
+  pages: readonly PlacePage[],
+  measured: readonly SizedMessage[],
+  loaded: ReadonlySet<string>,
+  { answer }: SizedReads,
+): { readonly chosen: readonly ChosenMessage[]; readonly cut: ReadonlySet<PlacePage> } {
+  const lines = pages.map((page) => {
+    const messages = measured
+      .filter(({ conversationId, position }) => isOnPage(page, conversationId, position))
+      .toSorted((one, other) => (page.fromLowest ? one.position - other.position : other.position - one.position))
+      .map((message) => ({ ...message, isLoaded: loaded.has(message.id) }));
+    return { page, messages };
+  });
+  const first = lines.flatMap(({ messages }) => messages.slice(0, 1));
+  const needed = sumBytes(first.filter(({ isLoaded }) => !isLoaded));
+  if (needed > answer.remaining && !(first.length === 1 && answer.isUntouched)) throw answer.tooLarge();
+  let available = answer.remaining * maxShare - needed;
+  const chosen: ChosenMessage[] = [...first];
+  const cut = new Set<PlacePage>();
+  for (const { page, messages } of lines) {
+    for (const message of messages.slice(1)) {
+      const bytes = message.isLoaded ? 0 : message.bytes + rowBytes;
+      if (bytes > available) {
+        cut.add(page);
+        break;
+      }
+      available -= bytes;
+      chosen.push(message);
+    }
+  }
+  return { chosen, cut };
+}
+
+function sumBytes(messages: readonly SizedMessage[]): number {
+  return messages.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0);
+}
+
+function build(page: PlacePage, messages: readonly Message[], isCut: boolean): Connection<Message> {
+  return buildPlaces(page, messages, (message) => message.position, isCut);
+}
+
+function ofPage(page: PlacePage, messages: readonly Message[]): Message[] {
+  return messages.filter(({ conversationId, position }) => isOnPage(page, conversationId, position));
+}
+
+function isOnPage({ parent, first, last }: PlacePage, conversationId: string, position: number): boolean {
+  return conversationId === parent.id && position >= first && position <= last;
 }
 
 /** A message as an edge of `Conversation.messages`, in ascending order. */

@@ -7,24 +7,31 @@ import type { Database, Db } from '../database/client.ts';
 import { isUniqueViolation } from '../database/errors.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message } from '../generated/prisma/client.ts';
+import type { SizedReads } from '../limits/answer-budget.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createMessageInput, parseToolCalls } from './input.ts';
+import { readMessagesById } from './load-messages.ts';
 import { explainMissingConversation } from './read.ts';
 import { parseRoutingDecision } from './routing-decision.ts';
 
 /**
  * Reads one message of the viewer's conversations.
  * @param id the public id
- * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError}
+ * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError};
+ *   {@link QueryTooComplexError} if it does not fit into the answer
  */
-export async function readMessage(viewer: Viewer, db: Db, id: string, query: MessageQuery = {}): Promise<Message> {
+export async function readMessage(
+  viewer: Viewer,
+  reads: SizedReads,
+  id: string,
+  query: MessageQuery = {},
+): Promise<Message> {
   const messageId = parseId('Message', id, ['id']);
-  const { tenantId, userId } = viewer;
-  const where = { id: messageId, tenantId, conversation: { userId } };
-  const message = await db.message.findUnique({ where, ...query });
-  if (message !== null) return message;
-  const other = await db.message.findUnique({
+  const [message] = await readMessagesById(viewer, reads, [messageId], query);
+  if (message instanceof Error) throw message;
+  if (message) return message;
+  const other = await reads.db.message.findUnique({
     where: { id: messageId },
     select: { conversation: { select: { tenantId: true, userId: true } } },
   });

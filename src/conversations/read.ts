@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput, text } from '../api/input.ts';
-import { buildConnection, type Connection, encodeCursor, type PageArgs, parsePage } from '../api/paging.ts';
+import { buildConnection, type Connection, encodeCursor, type PageArgs, pageSizes, parsePage } from '../api/paging.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
@@ -81,7 +81,7 @@ export async function listConversations(
   const { tenantId, userId } = viewer;
   const { field, direction } = options.orderBy ?? defaultOrder;
   const sort = sortColumns[field];
-  const rules = { list: nameList(options.orderBy ?? defaultOrder), key: sort.key, defaultSize: 50, maxSize: 100 };
+  const rules = { list: nameList(options.orderBy ?? defaultOrder), key: sort.key, ...pageSizes };
   const page = parsePage<RowKey>(options, rules);
   const search = parseInput(text(1, 200).nullable(), options.search ?? null, ['search']);
   const own = Prisma.sql`tenant_id = ${tenantId} AND user_id = ${userId}`;
@@ -91,7 +91,7 @@ export async function listConversations(
     { table: Prisma.sql`conversations`, where, sort, descending: direction === 'DESC' },
     page,
   );
-  const ids = found.rows.map((key) => key[1]);
+  const ids = found.rows.map(({ key }) => key[1]);
   const rows =
     ids.length === 0 ? [] : await db.conversation.findMany({ where: { tenantId, userId, id: { in: ids } }, ...query });
   const countAll = async () => {

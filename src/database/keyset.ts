@@ -6,6 +6,12 @@ import type { Db } from './client.ts';
 /** Where a row stands in its list: the value that the list is ordered by, and its id. */
 export type RowKey = readonly [value: string, id: string];
 
+/** The key of a row, and how many bytes its contents have. */
+export interface SizedKey {
+  readonly key: RowKey;
+  readonly bytes: number;
+}
+
 /** A column that a list can be ordered by, with the check of what a cursor says of it. */
 export interface SortColumn {
   readonly column: Prisma.Sql;
@@ -33,7 +39,9 @@ export function textColumn(column: Prisma.Sql): SortColumn {
  *
  * Prisma cannot compare rows, and its OR of the two columns reads past everything that was skipped.
  *
- * @param where the columns that the index begins with, compared to constants; further filters are applied while walking
+ * @param list.where the columns that the index begins with, compared to constants; further filters are applied while walking
+ * @param list.bytes the size of a row's contents, which are not read; absent: they are small
+ * @returns the keys, and the size of each row
  */
 export async function readKeyPage(
   db: Db,
@@ -42,10 +50,11 @@ export async function readKeyPage(
     readonly where: Prisma.Sql;
     readonly sort: SortColumn;
     readonly descending: boolean;
+    readonly bytes?: Prisma.Sql;
   },
   page: Page<RowKey>,
-): Promise<PageRows<RowKey>> {
-  const { table, where, sort, descending } = list;
+): Promise<PageRows<SizedKey>> {
+  const { table, where, sort, descending, bytes = Prisma.sql`0` } = list;
   const forwards = descending ? less : greater;
   const backwards = descending ? greater : less;
   const compare = (operator: Prisma.Sql, key: RowKey, orEqual = Prisma.empty) =>
@@ -66,18 +75,25 @@ export async function readKeyPage(
   ];
   const direction = descending === page.backward ? Prisma.sql`ASC` : Prisma.sql`DESC`;
   const rows = await db.$queryRaw<
-    { moreBefore: boolean; moreAfter: boolean; id: string | null; value: Date | string | null }[]
+    {
+      moreBefore: boolean;
+      moreAfter: boolean;
+      id: string | null;
+      value: Date | string | null;
+      bytes: number | null;
+    }[]
   >`
-    SELECT ends."moreBefore", ends."moreAfter", page.id, page.value
+    SELECT ends."moreBefore", ends."moreAfter", page.id, page.value, page.bytes
     FROM (SELECT ${reachesBeyond(backwards, page.after)} AS "moreBefore", ${reachesBeyond(forwards, page.before)} AS "moreAfter") AS ends
     LEFT JOIN (
-      SELECT id, ${sort.column} AS value FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
+      SELECT id, ${sort.column} AS value, ${bytes} AS bytes FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
       ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${page.size + 1}
     ) AS page ON true
     ORDER BY page.value ${direction}, page.id ${direction}`;
-  const keys: RowKey[] = [];
-  for (const { id, value } of rows) {
-    if (id !== null && value !== null) keys.push([value instanceof Date ? value.toISOString() : value, id]);
+  const keys: SizedKey[] = [];
+  for (const { id, value, bytes: size } of rows) {
+    if (id === null || value === null) continue;
+    keys.push({ key: [value instanceof Date ? value.toISOString() : value, id], bytes: size ?? 0 });
   }
   if (page.backward) keys.reverse();
   return trimPage(page, {
@@ -89,11 +105,11 @@ export async function readKeyPage(
 
 /** The rows of a page in the order of their keys; a row that was deleted since its key was read is left out. */
 export function arrangeByKey<Row extends { readonly id: string }>(
-  found: PageRows<RowKey>,
+  found: PageRows<SizedKey>,
   rows: readonly Row[],
 ): PageRows<{ key: RowKey; node: Row }> {
   const byId = new Map(rows.map((row) => [row.id, row]));
-  const arranged = found.rows.flatMap((key) => {
+  const arranged = found.rows.flatMap(({ key }) => {
     const node = byId.get(key[1]);
     return node === undefined ? [] : [{ key, node }];
   });

@@ -3,7 +3,16 @@ import ComplexityPlugin from '@pothos/plugin-complexity';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
-import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import {
+  GraphQLError,
+  GraphQLScalarType,
+  getNamedType,
+  getNullableType,
+  isLeafType,
+  isListType,
+  Kind,
+  type ValueNode,
+} from 'graphql';
 import { BadUserInputError, UnauthenticatedError } from '../api/errors.ts';
 import { formatId, type IdKind, parseAnyId } from '../api/ids.ts';
 import type { UploadedFile } from '../api/uploaded-file.ts';
@@ -91,7 +100,7 @@ export const builder = new SchemaBuilder<{
       description:
         'The objects with these ids, in the order of the ids. An object that cannot be read is null, with an error for its position.',
       args: { ids: { description: 'The ids, of any types.' } },
-      complexity: (args) => ({ field: 1, multiplier: args.ids.length }),
+      complexity: (args) => ({ field: args.ids.length, multiplier: args.ids.length }),
     },
     encodeGlobalID: (typename, id) => formatId(typename as IdKind, String(id)),
     decodeGlobalID: (globalId) => {
@@ -102,8 +111,11 @@ export const builder = new SchemaBuilder<{
     },
   },
   complexity: {
-    defaultComplexity: 1,
-    defaultListMultiplier: 5,
+    // The cost of an operation is about the number of objects in its answer: values inside them are free.
+    fieldComplexity: (_args, _context, { type }) => {
+      if (isLeafType(getNamedType(type))) return 0;
+      return isListType(getNullableType(type)) ? { field: 1, multiplier: 5 } : 1;
+    },
     // Checked before an operation runs (server/plugins/cost-limit.ts), not again in its resolvers.
     disabled: true,
   },

@@ -5,6 +5,8 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Agent } from '../generated/prisma/client.ts';
+import { AnswerBudget } from '../limits/answer-budget.ts';
+import type { AnswerBytes } from '../limits/answer-bytes.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from '../runs/read/usage.ts';
 import type { RunRuntime } from '../runs/runtime.ts';
@@ -18,6 +20,8 @@ export interface Context {
   /** Whether there is a viewer, for the scopes of the root types. */
   readonly authenticated: boolean;
   readonly db: Database;
+  /** The bytes that the answer may still read and return. Whoever sends the answer disposes of it. */
+  readonly answer: AnswerBudget;
   /** Runs turns, and lets clients follow them. */
   readonly runs: RunRuntime;
   /** Delivers what happens in conversations, to all readers of their user. */
@@ -58,17 +62,23 @@ export function createContext(from: {
   runs: RunRuntime;
   feed: ConversationFeed;
   speech: SpeechRuntime;
+  answers: AnswerBytes;
   requestId: string;
   signal?: AbortSignal | null;
 }): Context {
-  const { viewer, db, runs, feed, speech, requestId, signal = null } = from;
+  const { viewer, db, runs, feed, speech, answers, requestId, signal = null } = from;
   const requireViewer = () => {
     if (!viewer) throw new UnauthenticatedError();
     return viewer;
   };
+  const answer = viewer && new AnswerBudget(answers, viewer);
   return {
     get viewer() {
       return requireViewer();
+    },
+    get answer() {
+      if (!answer) throw new UnauthenticatedError();
+      return answer;
     },
     authenticated: viewer !== null,
     db,

@@ -1,12 +1,21 @@
 import { BadUserInputError, NotFoundError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput, parseInput, text } from '../api/input.ts';
-import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../api/paging.ts';
+import {
+  buildConnection,
+  type Connection,
+  type PageArgs,
+  type PageRules,
+  pageSizes,
+  parsePage,
+} from '../api/paging.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
 import { Prisma, type Scenario } from '../generated/prisma/client.ts';
+import type { SizedReads } from '../limits/answer-budget.ts';
+import { fitPage } from '../limits/fit-page.ts';
 import { maxScenarioKeyLength, scenarioParts } from './input.ts';
 import { inProject, projectFirst } from './members.ts';
 
@@ -15,8 +24,11 @@ export interface ScenarioQuery {
   readonly include?: Prisma.ScenarioInclude;
 }
 
+/** The size of a scenario, without its members. */
+const bytes = Prisma.sql`coalesce(octet_length(description), 0) + octet_length(guardrails::text)`;
+
 const byAge = timeColumn(Prisma.sql`created_at`);
-const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, defaultSize: 50, maxSize: 100 };
+const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, ...pageSizes };
 
 /**
  * Reads one scenario of the viewer's tenant, by its id or by its key.
@@ -77,7 +89,7 @@ export async function explainMissingScenario(viewer: Viewer, db: Db, scenarioId:
  */
 export async function listScenarios(
   viewer: Viewer,
-  db: Db,
+  { db, answer }: SizedReads,
   options: PageArgs & { readonly projectId?: string | null | undefined },
   query: ScenarioQuery = {},
 ): Promise<Connection<Scenario>> {
@@ -85,8 +97,9 @@ export async function listScenarios(
   const page = parsePage(options, rules);
   const projectId = parseInput(scenarioParts.projectId.nullish(), options.projectId, ['projectId']) ?? null;
   const where = Prisma.sql`tenant_id = ${tenantId} AND ${usableIn(tenantId, projectId)}`;
-  const found = await readKeyPage(db, { table: Prisma.sql`scenarios`, where, sort: byAge, descending: false }, page);
-  const ids = found.rows.map((key) => key[1]);
+  const list = { table: Prisma.sql`scenarios`, where, sort: byAge, descending: false, bytes };
+  const found = await fitPage(page, await readKeyPage(db, list, page), answer);
+  const ids = found.rows.map(({ key }) => key[1]);
   const rows = ids.length === 0 ? [] : await db.scenario.findMany({ where: { tenantId, id: { in: ids } }, ...query });
   return buildConnection(page, arrangeByKey(found, rows), async () => {
     if (projectId === null) return db.scenario.count({ where: { tenantId } });

@@ -6,7 +6,7 @@ import { schema } from '../../src/boot/schema.ts';
 import { openDatabase } from '../../src/database/client.ts';
 import type { Statement } from '../../src/database/statements.ts';
 import { createContext } from '../../src/graphql/context.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
+import { type Graph, openAnswers, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
 let alice: TestViewer;
@@ -310,7 +310,7 @@ describe('deleteConversation', () => {
 });
 
 describe('conversations', () => {
-  test('A list of 10,000 conversations takes three statements, and none reads rows outside the page', async () => {
+  test('A list of 10,000 conversations takes four statements, and none reads rows outside the page', async () => {
     const many = await graph.viewer('many');
     await graph.db.$executeRaw`
       INSERT INTO conversations (id, tenant_id, user_id, title, message_count, created_at, updated_at)
@@ -335,7 +335,7 @@ describe('conversations', () => {
       for (let turn = 0; turn < 3; turn += 1) {
         const { data, errors, statements } = await graph.query(many, page, { after, orderBy });
         expect(errors).toEqual([]);
-        expect(statements).toBeLessThanOrEqual(3);
+        expect(statements).toBeLessThanOrEqual(4);
         expect(data.conversations.totalCount).toBe(10_000);
         expect(data.conversations.edges).toHaveLength(50);
         expect(data.conversations.edges[0].node).toMatchObject({
@@ -368,7 +368,15 @@ async function recordStatements() {
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
       const { runs, speech } = graph.app.app;
-      const contextValue = createContext({ viewer, db, runs, feed: runs.feed, speech, requestId: 'test' });
+      const contextValue = createContext({
+        viewer,
+        db,
+        runs,
+        feed: runs.feed,
+        speech,
+        answers: openAnswers(),
+        requestId: 'test',
+      });
       const { errors } = await graphql({ schema, source, variableValues, contextValue });
       expect(errors).toBeUndefined();
       expect(statements.length).toBeGreaterThan(0);

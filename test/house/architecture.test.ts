@@ -14,8 +14,8 @@ const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.
 const levels: readonly (readonly string[])[] = [
   ['api', 'config', 'database/embedded', 'engine', 'outbound', 'tools/parameters'],
   ['auth', 'database', 'log', 'providers/llm'],
-  ['feed', 'limits', 'providers/speech', 'secrets', 'server/operation', 'tools/contract'],
-  ['agents/providers', 'demo', 'tools/http', 'tools/mcp'],
+  ['feed', 'limits', 'providers/speech', 'secrets', 'tools/contract'],
+  ['agents/providers', 'demo', 'server/operation', 'tools/http', 'tools/mcp'],
   ['tools/registry'],
   ['agents', 'tools/stored'],
   ['agents/check', 'scenarios', 'speech'],

@@ -53,7 +53,8 @@ async function sendToSilentReader(body: BodyInit, type: string) {
   const sent = Promise.withResolvers<string>();
   const server = createServer((_request, response) => {
     response.once('close', () => sent.resolve(response.writableFinished ? 'finished' : 'destroyed'));
-    sendResponse(new Response(body, { headers: { 'content-type': type } }), response, 50).catch(sent.reject);
+    const uncounted = () => new DisposableStack();
+    sendResponse(new Response(body, { headers: { 'content-type': type } }), response, uncounted, 50).catch(sent.reject);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const request = sendRequest({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });

@@ -8,6 +8,7 @@ import type { Viewer } from '../../src/auth/viewer.ts';
 import { type App, startApp } from '../../src/boot/app.ts';
 import { readEnv } from '../../src/config/env.ts';
 import type { Database } from '../../src/database/client.ts';
+import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
 import { createTestDatabase } from './database/database.ts';
 import { createScriptedModel, type ScriptedModel, type TestStep } from './scripted-model/script.ts';
 
@@ -200,6 +201,11 @@ export function shareApp(options: TestAppOptions | (() => TestAppOptions | Promi
   };
 }
 
+/** The bounds of answers as they are by default, for a context that a test creates itself. */
+export function openAnswers(): AnswerBytes {
+  return new AnswerBytes(readEnv({}).connections.answers);
+}
+
 /** Reads a GraphQL answer. */
 export async function readAnswer(response: Response): Promise<HttpAnswer> {
   const { data, errors = [] } = JSON.parse(await response.text());
@@ -232,10 +238,10 @@ export interface Graph extends AsyncDisposable {
 }
 
 /** Starts an app, with a database of its own. */
-export async function openGraph(): Promise<Graph> {
+export async function openGraph(env: Record<string, string> = {}): Promise<Graph> {
   await using opening = new AsyncDisposableStack();
   const database = opening.use(await createTestDatabase());
-  const app = opening.use(await startTestApp({ databaseUrl: database.url }));
+  const app = opening.use(await startTestApp({ databaseUrl: database.url, env }));
   const query: Graph['query'] = async (viewer, document, variables) => {
     const requestId = crypto.randomUUID();
     const { data, errors } = await app.query(document, variables, {

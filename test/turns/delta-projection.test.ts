@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
 import { createContext } from '../../src/graphql/context.ts';
 import { subscribe } from '../../src/server/plugins/fast-subscribe.ts';
-import { shareApp } from '../support/app.ts';
+import { openAnswers, shareApp } from '../support/app.ts';
 
 const app = shareApp({ steps: [{ reasoning: ['hm', 'm'], text: ['Hel', 'lo'], delayMs: 20 }] });
 let runId: string;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 function makeContext() {
   const { db, runs, speech } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  return createContext({ viewer, db, runs, feed: runs.feed, speech, requestId: 'test' });
+  return createContext({ viewer, db, runs, feed: runs.feed, speech, answers: openAnswers(), requestId: 'test' });
 }
 
 async function drain(

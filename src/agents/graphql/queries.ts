@@ -1,4 +1,4 @@
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
@@ -15,9 +15,9 @@ builder.queryFields((t) => ({
           description: 'Whether to include agents that are switched off. Default: false.',
         }),
       },
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
-        listAgents(context.viewer, context.db, args, includeUnder(context, info, 'Agent', toNodes)),
+        listAgents(context.viewer, context, args, includeUnder(context, info, 'Agent', toNodes)),
     },
     { name: 'AgentConnection', description: 'One page of a list of agents.' },
     { name: 'AgentEdge', description: 'An agent in a list, with its cursor.' },

@@ -1,6 +1,7 @@
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { builder } from '../../graphql/builder.ts';
+import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { type Attachment as AttachmentShape, storedAttachments } from '../attachment.ts';
 import { readMessage } from '../messages.ts';
@@ -102,6 +103,7 @@ export const MessageRef = builder.prismaObject('Message', {
     }),
     content: t.exposeString('content', {}),
     preview: t.string({
+      complexity: 1,
       description: 'The beginning of the text on one line, with `…` at the end if the text is longer.',
       args: {
         length: t.arg.int({
@@ -115,9 +117,11 @@ export const MessageRef = builder.prismaObject('Message', {
         return makePreview(message.content, most);
       },
     }),
-    agent: t.relation('agent', {
+    agent: t.field({
+      type: AgentRef,
       nullable: true,
       description: 'The agent that wrote the message. Null for messages of the user and of the application.',
+      resolve: ({ agentId }, _args, context) => (agentId === null ? null : context.agents.load(agentId)),
     }),
     attachments: t.field({
       type: [Attachment],
@@ -136,5 +140,5 @@ export const MessageRef = builder.prismaObject('Message', {
 builder.nodeRef(MessageRef, {
   id: { resolve: (message: typeof MessageRef.$inferType) => message.id },
   loadWithoutCache: (row, context, info) =>
-    loadNode(readMessage(context.viewer, context.db, formatId('Message', row), includeUnder(context, info, 'Message'))),
+    loadNode(readMessage(context.viewer, context, formatId('Message', row), includeUnder(context, info, 'Message'))),
 });

@@ -1,4 +1,4 @@
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
 import { readMessage } from '../messages.ts';
@@ -40,7 +40,7 @@ builder.queryFields((t) => ({
             'Return only conversations whose title contains this text, in upper or lower case: 1 to 200 characters. Example: `refund`.',
         }),
       },
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
         listConversations(context.viewer, context.db, args, includeUnder(context, info, 'Conversation', toNodes)),
     },
@@ -71,7 +71,7 @@ builder.queryFields((t) => ({
         description: 'The message’s id, such as `msg_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
       }),
     },
-    resolve: (query, _root, args, context) => readMessage(context.viewer, context.db, args.id, query),
+    resolve: (query, _root, args, context) => readMessage(context.viewer, context, args.id, query),
   }),
   chatSettings: t.prismaField({
     type: ChatSettingsRef,

@@ -1,9 +1,10 @@
 import { formatId } from '../../api/ids.ts';
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost } from '../../api/paging.ts';
+import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
-import { buildMessagePage, messageList, selectMessagePage } from '../message-page.ts';
+import { messageList, type PagedConversation, readLastMessages, readMessagePages } from '../message-page.ts';
 import { readConversation } from '../read.ts';
 import { MessageRef } from './message-types.ts';
 
@@ -23,6 +24,8 @@ export const MessageEdge = builder.edgeObject({
   description: 'A message in a list, with its cursor.',
 });
 
+const idOf = ({ id }: PagedConversation) => id;
+
 /** Conversations in the graph. */
 export const ConversationRef = builder.prismaObject('Conversation', {
   fields: (t) => ({
@@ -38,13 +41,15 @@ export const ConversationRef = builder.prismaObject('Conversation', {
       type: MessageRef,
       nullable: true,
       description: 'The newest message. Null if there is none yet.',
-      select: (_args, _context, nested) => ({ messages: nested({ take: 1, orderBy: { position: 'desc' } }) }),
-      resolve: (conversation) => conversation.messages[0] ?? null,
+      resolve: batchField(idOf, (conversations, _args, context, info) =>
+        readLastMessages(context.viewer, context, conversations, includeUnder(context, info, 'Message')),
+      ),
     }),
     messages: t.connection(
       {
         type: MessageRef,
-        description: 'The messages of the conversation. 100 per page by default, at most 500.',
+        description:
+          'The messages of the conversation. 100 per page by default, at most 500. A page of long messages has fewer, and `hasNextPage` is true (with `last`, `hasPreviousPage`), if the answer would become larger than the server allows (MAX_ANSWER_BYTES, default 8,000,000): read on from its last cursor.',
         args: {
           order: t.arg({
             type: OrderDirection,
@@ -52,9 +57,16 @@ export const ConversationRef = builder.prismaObject('Conversation', {
             description: 'ASC lists the oldest message first, DESC the newest.',
           }),
         },
-        complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, messageList.defaultSize) }),
-        select: (args, _context, nested) => ({ messages: nested(selectMessagePage(args), toNodes) }),
-        resolve: (conversation, args) => buildMessagePage(conversation, conversation.messages, args),
+        complexity: (args) => estimatePageCost(args, messageList),
+        resolve: batchField(idOf, (conversations, args, context, info) =>
+          readMessagePages(
+            context.viewer,
+            context,
+            args,
+            conversations,
+            includeUnder(context, info, 'Message', toNodes),
+          ),
+        ),
       },
       { name: 'MessageConnection', description: 'One page of a list of messages.' },
       MessageEdge,

@@ -43,15 +43,16 @@ export class CallAssembler {
     return this.#calls.some(({ extra }) => extra !== null) ? this.#calls.map(({ extra }) => extra) : null;
   }
 
-  /** @returns how many characters the fragment has added */
-  push(fragment: CallFragment): number {
+  /** @returns how many characters the fragment has added, and how many the arguments of its call have now */
+  push(fragment: CallFragment): { readonly added: number; readonly argumentsLength: number } {
     const { index, id, name, extra } = fragment;
     const known = index === undefined ? this.#calls.at(-1) : (this.#byIndex.get(index) ?? this.#findNameless(fragment));
     if (known === undefined || this.#begins(known, fragment)) {
       const call: OpenCall = { id, name, arguments: fragment.arguments, extra };
       if (index !== undefined) this.#byIndex.set(index, call);
       this.#calls.push(call);
-      return id.length + name.length + fragment.arguments.length + 1;
+      const argumentsLength = fragment.arguments.length;
+      return { added: id.length + name.length + argumentsLength + 1, argumentsLength };
     }
     const before = known.name.length + known.arguments.length;
     const isRepeated = id !== '' && id === known.id && name !== '' && fragment.arguments === known.arguments;
@@ -60,7 +61,8 @@ export class CallAssembler {
     else if (this.#continuesName(known, name)) known.name += name;
     if (!isRepeated || !isWhole(known.arguments)) known.arguments += fragment.arguments;
     if (extra !== null) known.extra = { ...known.extra, ...extra };
-    return known.name.length + known.arguments.length - before;
+    const argumentsLength = known.arguments.length;
+    return { added: known.name.length + argumentsLength - before, argumentsLength };
   }
 
   /** A fragment of an unknown index that only has arguments continues the last call: a call begins with its name. */

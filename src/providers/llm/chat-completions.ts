@@ -112,8 +112,14 @@ export class ChatCompletionsReader implements StepReader {
       isContent = content !== '';
     } else if (Array.isArray(content)) isContent = this.#readParts(content);
     if (typeof refused === 'string' && refused !== '') throw refusal();
-    if (Array.isArray(delta.reasoning_details)) this.#state.addDetails(delta.reasoning_details);
-    if (delta.extra_content) this.#state.addExtraContent(delta.extra_content);
+    if (Array.isArray(delta.reasoning_details)) {
+      this.#out.count(JSON.stringify(delta.reasoning_details).length);
+      this.#state.addDetails(delta.reasoning_details);
+    }
+    if (delta.extra_content) {
+      this.#out.count(JSON.stringify(delta.extra_content).length);
+      this.#state.addExtraContent(delta.extra_content);
+    }
     const calls = delta.tool_calls ?? (delta.function_call ? [{ function: delta.function_call }] : null);
     if (calls) isContent = this.#readFragments(Array.isArray(calls) ? calls : [calls]) || isContent;
     return isContent;
@@ -139,14 +145,16 @@ export class ChatCompletionsReader implements StepReader {
     for (const fragment of fragments) {
       if (!isRecord(fragment)) throw malformedAnswer();
       const called = isRecord(fragment.function) ? fragment.function : {};
-      const length = this.#calls.push({
+      const extra = readCallExtra(fragment);
+      const { added, argumentsLength } = this.#calls.push({
         index: typeof fragment.index === 'number' ? fragment.index : undefined,
         id: typeof fragment.id === 'string' ? fragment.id : '',
         name: typeof called.name === 'string' ? called.name : '',
         arguments: writeArguments(called.arguments),
-        extra: readCallExtra(fragment),
+        extra,
       });
-      this.#out.count(length);
+      if (extra !== null) this.#out.count(JSON.stringify(extra).length);
+      this.#out.countArguments(added, argumentsLength, this.#calls.calls.length);
     }
     return fragments.length > 0;
   }

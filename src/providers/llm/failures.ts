@@ -82,6 +82,18 @@ export function oversizedAnswer(): ModelError {
   return modelError('The answer of the model is too large.', false, 'BAD_ANSWER');
 }
 
+/** The model wrote arguments that are longer than a call, or the calls of a step, may have. */
+export function oversizedArguments(what: string, maxLength: number): ModelError {
+  const limit = maxLength.toLocaleString('en-US');
+  const message = `The model wrote more than ${limit} characters of arguments for ${what}. Ask it for less at a time, or give the tool a reference instead of the data.`;
+  return modelError(message, false, 'BAD_ANSWER');
+}
+
+/** The model made more calls in one step than a step may have. */
+export function tooManyCalls(maxCalls: number): ModelError {
+  return modelError(`The model made more than ${maxCalls} tool calls in one step.`, false, 'BAD_ANSWER');
+}
+
 /**
  * The failure that a request ended with, before any answer. What the provider said goes, without the API key and cut
  * short, into `cause`: it is for the log and never for the user.

@@ -93,16 +93,21 @@ export class ResponseItems {
   addArguments(event: Data, delta: string): void {
     const call = this.#find(event, {}) ?? this.#lastIfUnnamed(event);
     if (call === undefined) throw malformedAnswer();
-    this.#out.count(delta.length);
     call.arguments += delta;
+    this.#countArguments(call, delta.length);
   }
 
   /** @throws {ModelError} if the item that names the call has not come */
   setArguments(event: Data, text: string): void {
     const call = this.#find(event, {}) ?? this.#lastIfUnnamed(event);
     if (call === undefined) throw malformedAnswer();
-    this.#out.count(Math.max(0, text.length - call.arguments.length));
+    const added = Math.max(0, text.length - call.arguments.length);
     call.arguments = text;
+    this.#countArguments(call, added);
+  }
+
+  #countArguments(call: OpenCall, added: number): void {
+    this.#out.countArguments(added, call.arguments.length, this.#calls.length);
   }
 
   #readMessage(item: Data, isDone: boolean): void {
@@ -128,12 +133,12 @@ export class ResponseItems {
       const itemId = typeof item.id === 'string' ? item.id : '';
       call = { index, itemId, order: this.#calls.length, id: '', name: '', arguments: '' };
       this.#calls.push(call);
-      this.#out.count(1);
     }
-    this.#out.count(Math.max(0, sent.length - call.arguments.length));
+    const added = Math.max(0, sent.length - call.arguments.length);
     if (id) call.id = id;
     if (name) call.name = name;
     if (sent !== '') call.arguments = sent;
+    this.#countArguments(call, added + 1);
   }
 
   #readReasoning(item: Data): void {

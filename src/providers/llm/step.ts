@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { isRecord, parseJson } from '../../engine/json.ts';
 import type { HistoryItem, ModelEvent, RequestedCall, TokenUsage } from '../../engine/ports.ts';
 import { cleanText, TextCleaner } from '../../engine/text.ts';
-import { emptyAnswer, malformedAnswer, oversizedAnswer } from './failures.ts';
+import { emptyAnswer, malformedAnswer, oversizedAnswer, oversizedArguments, tooManyCalls } from './failures.ts';
 import { ThinkTagSplitter } from './think-tags.ts';
 
 /** Characters of text, reasoning and arguments in one step. */
 const maxStepLength = 4 * 1024 * 1024;
+/** Characters of the arguments of one tool call, and of all calls of a step. */
+const maxCallArguments = 256 * 1024;
+const maxStepArguments = 1024 * 1024;
 const maxCalls = 128;
 /** The Responses API allows 64 characters for a call id; any tool name fits into 128. */
 const maxIdLength = 64;
@@ -42,6 +45,7 @@ export class StepAccumulator {
   /** The deltas of this chunk, at most one of each kind: alternating kinds make no more events than one. */
   readonly #pending = new Map<'text' | 'reasoning', string>();
   #length = 0;
+  #argumentsLength = 0;
   #hasText = false;
   #hasReasoning = false;
 
@@ -78,6 +82,22 @@ export class StepAccumulator {
   }
 
   /**
+   * Counts the arguments of tool calls as they arrive, so that what is too much is never collected.
+   * @param added characters that were added to one of the calls
+   * @param ofCall characters that the arguments of that call have now
+   * @param calls how many calls there are
+   * @throws {ModelError} if the call, the calls of the step or their number becomes too large
+   */
+  countArguments(added: number, ofCall: number, calls: number): void {
+    this.count(added);
+    this.#argumentsLength += added;
+    if (ofCall > maxCallArguments) throw oversizedArguments('one tool call', maxCallArguments);
+    if (this.#argumentsLength > maxStepArguments)
+      throw oversizedArguments('the tool calls of one step', maxStepArguments);
+    if (calls > maxCalls) throw tooManyCalls(maxCalls);
+  }
+
+  /**
    * Ends the step. If it was cut at its limit, the calls are dropped: the last one is incomplete.
    * @throws {ModelError} if a call has no name, or the answer is empty
    */
@@ -85,7 +105,6 @@ export class StepAccumulator {
     this.#add('reasoning', this.#reasoning.end());
     for (const part of [...this.#tags.push(this.#text.end()), ...this.#tags.end()]) this.#add(part.type, part.delta);
     this.#flush();
-    if (assembled.length > maxCalls) throw oversizedAnswer();
     const calls = isCut ? [] : assembled.map((call) => this.#cleanCall(call));
     const reason = isCut ? 'length' : calls.length > 0 ? 'calls' : 'stop';
     for (const call of calls) this.#events.push({ type: 'call', call });

@@ -56,14 +56,14 @@ eventWithConversation('MessageAdded').implement({
     message: t.prismaField({
       type: MessageRef,
       description: 'The message.',
-      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context.db, event.messageId, query),
+      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context, event.messageId, query),
     }),
     edge: t.field({
       type: MessageEdge,
       description: 'The message as an item of `Conversation.messages` in ascending order, to append to a cached list.',
       resolve: async (event, _args, context, info) => {
         const include = includeUnder(context, info, 'Message', ['node']);
-        return buildMessageEdge(await readRunMessage(context.viewer, context.db, event.messageId, include));
+        return buildMessageEdge(await readRunMessage(context.viewer, context, event.messageId, include));
       },
     }),
   }),

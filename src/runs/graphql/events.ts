@@ -36,7 +36,7 @@ builder.objectRef<EventOf<'RunStarted'>>('RunStarted').implement({
     userMessage: t.prismaField({
       type: MessageRef,
       description: 'The user message that the turn answers.',
-      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context.db, event.userMessageId, query),
+      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context, event.userMessageId, query),
     }),
   }),
 });
@@ -140,7 +140,7 @@ builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
     message: t.prismaField({
       type: MessageRef,
       description: 'The message as it is stored.',
-      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context.db, event.messageId, query),
+      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context, event.messageId, query),
     }),
   }),
 });

@@ -1,7 +1,7 @@
 import { formatId } from '../../api/ids.ts';
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
-import { ViewerRef } from '../../graphql/refs.ts';
+import { AgentRef, ViewerRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
 import { approveToolCall } from '../commands/approve.ts';
 import { cancelRun } from '../commands/cancel.ts';
@@ -9,11 +9,11 @@ import { deleteWithRuns } from '../commands/delete.ts';
 import { sendMessage } from '../commands/follow.ts';
 import { startRun } from '../commands/start.ts';
 import { findRun, readFailure, readRoutingDecision, savedSeq } from '../read/read.ts';
-import { buildRunPage, defaultRunPageSize, selectRunPage } from '../read/run-page.ts';
+import { buildRunPage, selectRunPage } from '../read/run-page.ts';
 import { sumViewerUsage } from '../read/usage.ts';
 import { unfinishedStatuses } from '../statuses.ts';
 import { chatTurnInput } from './input.ts';
-import { Handoff, RoutingDecision, RunError, ToolCall } from './records.ts';
+import { RoutingDecision, RunError } from './records.ts';
 import { RunRef } from './run-ref.ts';
 import { Usage } from './usage.ts';
 
@@ -32,34 +32,16 @@ const RunStatus = builder.enumType('RunStatus', {
 builder.prismaObjectFields(RunRef, (t) => ({
   conversation: t.relation('conversation', { description: 'The conversation of the run.' }),
   status: t.expose('status', { type: RunStatus, description: 'The current state.' }),
-  agent: t.relation('agent', {
+  agent: t.field({
+    type: AgentRef,
     nullable: true,
     description: 'The agent that was active last. Null before the run has started.',
+    resolve: ({ agentId }, _args, context) => (agentId === null ? null : context.agents.load(agentId)),
   }),
   lastSeq: t.int({
     description:
       'The `seq` of the last event whose effects are included in what you read. Pass it to `runEvents` as `after` to continue from here.',
     resolve: (run, _args, context) => savedSeq(context.runs, run, context.startedAt),
-  }),
-  userMessage: t.relation('userMessage', {
-    nullable: true,
-    description: 'The user message that the turn answers. Null if it was deleted.',
-  }),
-  messages: t.relation('messages', {
-    query: { orderBy: { position: 'asc' } },
-    description: 'The messages that the run wrote, oldest first.',
-  }),
-  toolCalls: t.field({
-    type: [ToolCall],
-    description: 'The tool calls of the run, oldest first.',
-    select: { toolCalls: { orderBy: [{ step: 'asc' }, { index: 'asc' }] } },
-    resolve: (run) => run.toolCalls,
-  }),
-  handoffs: t.field({
-    type: [Handoff],
-    description: 'The handoffs of the run, oldest first.',
-    select: { handoffs: { orderBy: { step: 'asc' } } },
-    resolve: (run) => run.handoffs,
   }),
   routingDecision: t.field({
     type: RoutingDecision,
@@ -132,7 +114,7 @@ builder.prismaObjectFields('Conversation', (t) => ({
     {
       type: RunRef,
       description: 'The runs of the conversation, oldest first. 50 per page by default, at most 100.',
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, defaultRunPageSize) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       select: (args, _context, nested) => ({ runs: nested(selectRunPage(args), toNodes) }),
       resolve: (conversation, args) => buildRunPage(conversation, conversation.runs, args),
     },
@@ -160,12 +142,6 @@ builder.prismaObjectFields('Message', (t) => ({
     nullable: true,
     description: 'How the agent of the message was chosen. Null if it was not recorded.',
     resolve: (message) => readRoutingDecision(message.routingDecision),
-  }),
-  toolCalls: t.field({
-    type: [ToolCall],
-    description: 'The tool calls that belong to the message, oldest first.',
-    select: { toolCalls: { orderBy: [{ step: 'asc' }, { index: 'asc' }] } },
-    resolve: (message) => message.toolCalls,
   }),
 }));
 

@@ -6,13 +6,14 @@ import type { Message, Run } from '../../generated/prisma/client.ts';
 import { readProviderState } from '../provider-state.ts';
 import type { OpeningMessage } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
+import { type PastMessageRow, readPastMessages } from './past-messages.ts';
 
-/** No more messages than this are read, whatever the token budget would allow. */
-const maxMessages = 400;
+/** Bytes that are read for each token of the budget. A token is about four; what is stored is longer than what is sent. */
+const bytesPerToken = 5;
 
 /**
- * What the model is given of the past of a conversation, ending with the user message of the run.
- * Three statements at most, whatever the length.
+ * What the model is given of the past of a conversation, ending with the user message of the run. It is read backwards, and
+ * only as far as the budget goes. Three statements at most, whatever the length.
  * @param budgetTokens older turns are dropped beyond it
  * @param agents those of the turn: handoffs to them are named as the turn offers them
  */
@@ -22,21 +23,16 @@ export async function loadHistory(
   budgetTokens: number,
   agents: ReadonlyMap<string, PlannedAgent>,
 ): Promise<HistoryItem[]> {
-  const messages = await db.message.findMany({
-    where: { conversationId: run.conversationId },
-    orderBy: { position: 'desc' },
-    take: maxMessages,
-    include: { startedRun: { select: { id: true, number: true } }, run: { select: { number: true } } },
-  });
+  const messages = await readPastMessages(db, run, budgetTokens * bytesPerToken);
   messages.reverse();
 
   // The message of a turn that waited in the queue was written before the answer of the turn it waited for: messages are
-  // grouped by run, each run at the position where it began. Turns that still wait are not part of the past.
-  const turns = new Map<string, { runId: string | null; messages: Message[] }>();
+  // grouped by run, each run at the position where it began. A turn of which not even the beginning was read is left out.
+  const begun = new Set(messages.filter(({ startedRun }) => startedRun).map(({ runId }) => runId));
+  const turns = new Map<string, { runId: string | null; messages: PastMessageRow[] }>();
   for (const message of messages) {
-    const number = message.startedRun?.number ?? message.run?.number;
-    if (number !== undefined && number > run.number) continue;
-    const runId = message.startedRun?.id ?? message.runId;
+    const { runId } = message;
+    if (runId !== null && !begun.has(runId)) continue;
     const key = runId ?? message.id;
     const turn = turns.get(key) ?? { runId, messages: [] };
     turn.messages.push(message);
@@ -44,7 +40,9 @@ export async function loadHistory(
   }
 
   const runIds = [...turns.values()].flatMap((turn) => turn.runId ?? []).filter((id) => id !== run.id);
-  const imported = messages.filter((message) => message.role === 'ASSISTANT' && message.step === null);
+  const imported = [...turns.values()]
+    .flatMap((turn) => turn.messages)
+    .filter((message) => message.role === 'ASSISTANT' && message.step === null);
   const [calls, handoffs] = await Promise.all([
     runIds.length + imported.length === 0
       ? []

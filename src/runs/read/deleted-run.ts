@@ -11,7 +11,7 @@ import { type RunQuery, readRun } from './read.ts';
 const known = new WeakMap<RunEvent, Run>();
 
 /** The relations of a run that was deleted. */
-const nothing = { messages: [], toolCalls: [], handoffs: [], agent: null, userMessage: null };
+const nothing = { handoffs: [] };
 
 /**
  * Remembers a run with its terminal event, until the event is delivered. Its conversation may be deleted, here or on

@@ -3,11 +3,13 @@ import { formatId, parseId } from '../../api/ids.ts';
 import type { InputPath } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { readMessagesById } from '../../conversations/load-messages.ts';
 import { readConversation } from '../../conversations/read.ts';
 import { type StoredRoutingDecision, storedRoutingDecision } from '../../conversations/routing-decision.ts';
 import type { Db } from '../../database/client.ts';
 import { type Failure, failureCodes } from '../../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
+import type { SizedReads } from '../../limits/answer-budget.ts';
 import type { RunRuntime } from '../runtime.ts';
 
 /** The relations to load with the row: what a document selects. */
@@ -41,16 +43,17 @@ export function readRun(viewer: Viewer, db: Db, id: string, query: RunQuery = {}
 
 /**
  * A message of the viewer's by its row id, as events name it.
- * @throws {NotFoundError} if it was deleted since, or belongs to somebody else
+ * @throws {NotFoundError} if it was deleted since, or belongs to somebody else; {@link QueryTooComplexError} if the answer
+ *   cannot hold it
  */
 export async function readRunMessage(
   viewer: Viewer,
-  db: Db,
+  reads: SizedReads,
   id: string,
   query: { readonly include?: Prisma.MessageInclude } = {},
 ): Promise<Message> {
-  const { tenantId, userId } = viewer;
-  const message = await db.message.findUnique({ ...query, where: { id, tenantId, conversation: { userId } } });
+  const [message] = await readMessagesById(viewer, reads, [id], query);
+  if (message instanceof Error) throw message;
   if (!message) throw notFoundOrForbidden(viewer, `message ${formatId('Message', id)}`, null);
   return message;
 }

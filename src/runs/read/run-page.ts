@@ -1,11 +1,8 @@
 import { buildPlacePage, type NumberedList, selectPlaces } from '../../api/numbered-paging.ts';
-import type { Connection, PageArgs } from '../../api/paging.ts';
+import { type Connection, type PageArgs, pageSizes } from '../../api/paging.ts';
 import type { Conversation, Prisma, Run } from '../../generated/prisma/client.ts';
 
-const runs: NumberedList = { name: 'runs', defaultSize: 50, maxSize: 100 };
-
-/** How many runs a page has unless the document says otherwise. */
-export const defaultRunPageSize = runs.defaultSize;
+const runs: NumberedList = { name: 'runs', ...pageSizes };
 
 /** What to load of a conversation's runs for a page: nested, so that it comes with the conversation. */
 export function selectRunPage(args: PageArgs): Pick<Prisma.Conversation$runsArgs, 'where' | 'orderBy' | 'take'> {

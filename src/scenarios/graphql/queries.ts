@@ -1,4 +1,4 @@
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
 import { listScenarios, readScenario } from '../read.ts';
@@ -15,9 +15,9 @@ builder.queryFields((t) => ({
             'Return only scenarios that conversations of this project can use: those of the project, and those of the tenant whose keys the project does not have itself.',
         }),
       },
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
-        listScenarios(context.viewer, context.db, args, includeUnder(context, info, 'Scenario', toNodes)),
+        listScenarios(context.viewer, context, args, includeUnder(context, info, 'Scenario', toNodes)),
     },
     { name: 'ScenarioConnection', description: 'One page of a list of scenarios.' },
     { name: 'ScenarioEdge', description: 'A scenario in a list, with its cursor.' },

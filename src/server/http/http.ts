@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
+import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import { collectQuotas, listQuotaHeaders, type Quota } from '../../limits/quotas.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
@@ -23,6 +24,9 @@ const keepAliveTimeout = 75_000;
 /** How long the rest of a request is discarded after its response was sent, in milliseconds. */
 const drainMs = 10_000;
 
+/** What strangers are answered is short. */
+const uncounted: Disposable = { [Symbol.dispose]() {} };
+
 type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 /** What the routes lead to. */
@@ -34,6 +38,8 @@ export interface HttpRoutes {
   /** Serves spoken clips at the paths for which `isPath` is true. */
   readonly clips: { readonly isPath: (path: string) => boolean; readonly serve: Route };
   readonly allowsOrigin: AllowsOrigin;
+  /** Counts the bytes of answers until their clients have taken them. */
+  readonly answers: AnswerBytes;
   readonly logger: Logger;
   /** Called after each failure that was masked. */
   readonly onMasked: (operation: Operation) => void;
@@ -113,7 +119,10 @@ async function route(
   const respond = async (statements: StatementTally, quotas: ReadonlyMap<string, Quota>) => {
     const operation = new Operation({ requestId, transport: 'http', logger, statements, onMasked });
     // Also if the client disconnects before there is a result.
-    response.once('close', () => operation.finish());
+    response.once('close', () => {
+      operation.finish();
+      operation.sent();
+    });
     const result = await routes.yoga.handleNodeRequestAndResponse(request, response, { operation, incoming: request });
     // Yoga's own response to an Accept header that nothing fits has no body.
     if (result.status === 406) {
@@ -126,7 +135,10 @@ async function route(
       response.appendHeader('vary', 'authorization, accept');
     }
     response.setHeaders(new Headers(listQuotaHeaders(quotas.values())));
-    await sendResponse(result, response);
+    await sendResponse(result, response, (bytes) => {
+      operation.sent();
+      return operation.viewer ? routes.answers.add(operation.viewer, bytes) : uncounted;
+    });
   };
   await countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas)));
 }

@@ -14,16 +14,22 @@ class ReaderGoneError extends Error {
  * Writes the response of Yoga. The next piece is taken from the source when the client has read the last one, so that a
  * client that does not read holds little memory; after {@link stallMs} without progress the connection is closed. (The
  * run goes on, and its stream can be resumed.)
+ * @param count counts bytes while they are written
  */
-export async function sendResponse(source: Response, response: ServerResponse, maxStallMs = stallMs): Promise<void> {
+export async function sendResponse(
+  source: Response,
+  response: ServerResponse,
+  count: (bytes: number) => Disposable,
+  maxStallMs = stallMs,
+): Promise<void> {
   if (response.destroyed || response.writableEnded) return;
   for (const [name, value] of source.headers) response.setHeader(name, value);
   const streaming = source.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
   if (streaming) keepProxiesFromBuffering(response);
   response.writeHead(source.status);
   try {
-    if (streaming && source.body) await writeStream(source.body, response, maxStallMs);
-    else await writePieces(Buffer.from(await source.arrayBuffer()), response, maxStallMs);
+    if (streaming && source.body) await writeStream(source.body, response, count, maxStallMs);
+    else await writePieces(Buffer.from(await source.arrayBuffer()), response, count, maxStallMs);
     response.end();
   } catch (error) {
     response.destroy();
@@ -42,6 +48,7 @@ function keepProxiesFromBuffering(response: ServerResponse): void {
 async function writeStream(
   body: ReadableStream<Uint8Array>,
   response: ServerResponse,
+  count: (bytes: number) => Disposable,
   maxStallMs: number,
 ): Promise<void> {
   const reader = body.getReader();
@@ -56,6 +63,7 @@ async function writeStream(
         response.cork();
         setImmediate(() => response.uncork());
       }
+      using _counted = count(value.length);
       await write(value, response, maxStallMs);
     }
   } finally {
@@ -66,7 +74,13 @@ async function writeStream(
   }
 }
 
-async function writePieces(body: Buffer, response: ServerResponse, maxStallMs: number): Promise<void> {
+async function writePieces(
+  body: Buffer,
+  response: ServerResponse,
+  count: (bytes: number) => Disposable,
+  maxStallMs: number,
+): Promise<void> {
+  using _counted = count(body.length);
   for (let at = 0; at < body.length; at += pieceBytes) {
     await write(body.subarray(at, at + pieceBytes), response, maxStallMs);
   }

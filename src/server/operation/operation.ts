@@ -31,6 +31,7 @@ export class Operation {
   readonly #startedAt = performance.now();
   readonly #codes = new Set<string>();
   readonly #held: Disposable[] = [];
+  readonly #heldUntilSent = new DisposableStack();
   #name: string | null = null;
   #type: string | null = null;
   #events = 0;
@@ -85,6 +86,17 @@ export class Operation {
   hold(resource: Disposable): void {
     if (this.#finished) resource[Symbol.dispose]();
     else this.#held.push(resource);
+  }
+
+  /** Disposes of a resource when the answer was sent, or when it is counted where it is sent. */
+  holdUntilSent(resource: Disposable): void {
+    if (this.#heldUntilSent.disposed) resource[Symbol.dispose]();
+    else this.#heldUntilSent.use(resource);
+  }
+
+  /** The answer was sent, or there is nobody to send it to. Later calls do nothing. */
+  sent(): void {
+    this.#heldUntilSent.dispose();
   }
 
   /** Releases what the operation holds and writes the log line. Later calls do nothing. */

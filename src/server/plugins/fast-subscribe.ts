@@ -35,6 +35,12 @@ export async function subscribe(
   const source = await createSourceEventStream(args);
   if (!isAsyncIterable(source)) return source;
   const projections = new Map<string, Projection | null>();
+  /** The budget of the last event. It was sent when the next one is asked for. */
+  let sending: Disposable | null = null;
+  const onSent = () => {
+    sending?.[Symbol.dispose]();
+    sending = null;
+  };
   const project = async (event: unknown): Promise<ExecutionResult | null> => {
     if (isPlain(event)) {
       let projection = projections.get(event.type);
@@ -45,14 +51,15 @@ export async function subscribe(
       if (projection) return { data: projection(event) };
     }
     const context: unknown = args.contextValue;
-    const contextValue = isContext(context) ? context.renew() : context;
+    if (!isContext(context)) return execute({ ...args, rootValue: event });
+    const contextValue = context.renew();
+    sending = contextValue.answer;
     const result = await execute({ ...args, rootValue: event, contextValue });
     // The rows that it selects were deleted in the meantime: the reader gets ConversationDeleted instead.
-    if (result.data == null && isContext(context) && isFeedEvent(event) && (await isObsolete(context, event)))
-      return null;
+    if (result.data == null && isFeedEvent(event) && (await isObsolete(context, event))) return null;
     return result;
   };
-  return mapIterator(source[Symbol.asyncIterator](), project);
+  return mapIterator(source[Symbol.asyncIterator](), project, onSent);
 }
 
 type PlainEvent = Extract<RunEvent, { type: 'TextDelta' | 'ReasoningDelta' }>;
@@ -149,12 +156,13 @@ async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event:
 }
 
 /**
- * Maps an iterator; what is mapped to null is left out. Unlike an async generator, it forwards `return` immediately, even
- * while `next` is pending.
+ * Maps an iterator, and tells when the last result was taken; what is mapped to null is left out. Unlike an async
+ * generator, it forwards `return` immediately, even while `next` is pending.
  */
 function mapIterator(
   source: AsyncIterator<unknown>,
   map: (event: unknown) => Promise<ExecutionResult | null>,
+  onSent: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
   return {
     [Symbol.asyncIterator]() {
@@ -162,6 +170,7 @@ function mapIterator(
     },
     async next() {
       for (;;) {
+        onSent();
         const step = await source.next();
         if (step.done) return { done: true, value: undefined };
         const value = await map(step.value);
@@ -169,6 +178,7 @@ function mapIterator(
       }
     },
     async return() {
+      onSent();
       await source.return?.();
       return { done: true, value: undefined };
     },

@@ -19,11 +19,10 @@ export function useResolverContext(
       const { viewer, requestId } = context.operation;
       if (viewer) await ensureProvisioned(viewer);
       const signal = context.request ? followSignal(context.request.signal) : null;
+      const built = createContext({ ...dependencies, viewer, requestId, signal });
+      if (viewer) context.operation.holdUntilSent(built.answer);
       // Copied by descriptor: copying the values would read `viewer`, which throws if there is none.
-      Object.defineProperties(
-        context,
-        Object.getOwnPropertyDescriptors(createContext({ ...dependencies, viewer, requestId, signal })),
-      );
+      Object.defineProperties(context, Object.getOwnPropertyDescriptors(built));
     },
   };
 }

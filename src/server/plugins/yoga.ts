@@ -46,7 +46,7 @@ export function createGraphql(options: {
     graphqlEndpoint: graphqlPath,
     plugins: [
       useAuthentication(options.verifyToken),
-      useOpenOperations(options.openOperations),
+      useOpenOperations(options.openOperations, options.dependencies.answers),
       useRequestBodies(),
       usePersistedQueries(options.documents),
       ...listDocumentLimits(),
@@ -56,7 +56,7 @@ export function createGraphql(options: {
       useErrorPresentation(),
       useHttpStatus(),
       useOperationLog(),
-      useEventStreams(),
+      useEventStreams(options.dependencies.answers),
       useCostLimit(),
       useMutationLimit(options.mutationLimit),
       useEventSeq(),

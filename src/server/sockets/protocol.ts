@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../../api/errors.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { StatementTally } from '../../database/statements.ts';
+import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
@@ -35,6 +36,8 @@ export interface ProtocolConfig {
   readonly documents: PersistedDocuments;
   /** Every operation of a socket counts against it until it finishes. */
   readonly openOperations: ConcurrencyLimit;
+  /** Counts the bytes of answers until their clients have taken them. */
+  readonly answers: AnswerBytes;
   /** Whether a socket may be opened without a token, each operation bringing its own, as GraphiQL does it. */
   readonly tokenPerOperation: boolean;
   readonly onMasked: (operation: Operation) => void;
@@ -69,6 +72,7 @@ export function createProtocol(config: ProtocolConfig) {
     const viewer = extra.session.viewer ?? (await authenticateOperation(extra, payload));
     if (viewer === null) throw new UnauthenticatedError();
     operation.viewer = viewer;
+    config.answers.assertRoom(viewer);
     operation.hold(config.openOperations.enter(viewer));
     const query = config.documents.find(readDocumentParams(payload)) ?? payload.query;
     const params = { query, operationName: payload.operationName ?? undefined };
@@ -121,6 +125,8 @@ export function createProtocol(config: ProtocolConfig) {
     } catch (error) {
       result = { errors: operation.present([error]) };
     }
+    // By then the frame of the answer is counted where it is written.
+    setImmediate(() => operation.sent());
     if (isAsyncIterable(result)) return result;
     const presented = operation.presentResult(result);
     operation.finish();
@@ -169,6 +175,7 @@ export function createProtocol(config: ProtocolConfig) {
       } catch (error) {
         const errors = operation.present(error instanceof AggregateError ? error.errors : [error]);
         operation.finish();
+        operation.sent();
         extra.countRefusal();
         return errors;
       }

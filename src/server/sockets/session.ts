@@ -22,11 +22,17 @@ export class SocketSession {
   readonly #users = new Map<string, Disposable>();
   readonly #expiries = new Map<number, { cancel(): void }>();
   #closed = false;
+  #owner: Viewer | null = null;
 
   constructor(options: { limits: SocketLimits; unauthenticated: Disposable; onExpiry: () => void }) {
     this.#limits = options.limits;
     this.#unauthenticated = options.unauthenticated;
     this.#onExpiry = options.onExpiry;
+  }
+
+  /** The user of the socket; with a token per operation the last one. Null: no valid token was presented yet. */
+  get owner(): Viewer | null {
+    return this.#owner;
   }
 
   /** Whether a valid token was presented. */
@@ -44,6 +50,7 @@ export class SocketSession {
     // The socket may have closed in the meantime; nothing would take the user off the count again.
     if (this.#closed) return;
     if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
+    this.#owner = viewer;
     this.#unauthenticated[Symbol.dispose]();
     if (!this.#expiries.has(viewer.expiresAt)) {
       this.#expiries.set(viewer.expiresAt, callAt(viewer.expiresAt, this.#onExpiry));

@@ -14,6 +14,8 @@ import { type SocketLimits, SocketSession } from './session.ts';
 import { type UnauthenticatedBounds, UnauthenticatedSockets } from './unauthenticated-sockets.ts';
 
 const maxMessageBytes = 256 * 1024;
+/** Shorter frames, such as those of tokens, are not counted one by one: the channel bounds how many of them may wait. */
+const smallFrame = 16 * 1024;
 const closeTimeoutMs = 1_000;
 const goingAway = 1001;
 
@@ -93,10 +95,16 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
       });
       await Promise.race([started, handled]);
     });
+    const sendCounted = async (text: string) => {
+      const { owner } = session;
+      if (owner === null || text.length < smallFrame) return channel.send(text);
+      using _counted = config.answers.add(owner, Buffer.byteLength(text));
+      await channel.send(text);
+    };
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => channel.send(text),
+        send: (text) => sendCounted(text),
         close: (code = CloseCode.InternalServerError, reason = '') => close(code, reason),
         onMessage: (listener) => {
           onMessage = listener;

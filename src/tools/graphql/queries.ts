@@ -1,4 +1,4 @@
-import { estimatePageSize } from '../../api/paging.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
 import { listHttpTools, listMcpServers } from '../stored/read.ts';
@@ -16,9 +16,9 @@ builder.queryFields((t) => ({
       type: HttpTool,
       description:
         'The configuration of the tenant’s HTTP tools, oldest first. 50 per page by default, at most 100. Only admins may read it.',
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
-        listHttpTools(context.viewer, context.db, args, includeUnder(context, info, 'HttpTool', toNodes)),
+        listHttpTools(context.viewer, context, args, includeUnder(context, info, 'HttpTool', toNodes)),
     },
     { name: 'HttpToolConnection', description: 'One page of a list of HTTP tools.' },
     { name: 'HttpToolEdge', description: 'An HTTP tool in a list, with its cursor.' },
@@ -28,9 +28,9 @@ builder.queryFields((t) => ({
       type: McpServer,
       description:
         'The configuration of the tenant’s MCP servers, oldest first. 50 per page by default, at most 100. Only admins may read it.',
-      complexity: (args) => ({ field: 1, multiplier: estimatePageSize(args, 50) }),
+      complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
-        listMcpServers(context.viewer, context.db, args, includeUnder(context, info, 'McpServer', toNodes)),
+        listMcpServers(context.viewer, context, args, includeUnder(context, info, 'McpServer', toNodes)),
     },
     { name: 'McpServerConnection', description: 'One page of a list of MCP servers.' },
     { name: 'McpServerEdge', description: 'An MCP server in a list, with its cursor.' },

@@ -1,10 +1,19 @@
 import { parseId } from '../../api/ids.ts';
-import { buildConnection, type Connection, type PageArgs, type PageRules, parsePage } from '../../api/paging.ts';
+import {
+  buildConnection,
+  type Connection,
+  type PageArgs,
+  type PageRules,
+  pageSizes,
+  parsePage,
+} from '../../api/paging.ts';
 import { notFoundOrForbidden, requireAdmin } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../../database/keyset.ts';
 import { type HttpTool, type McpServer, Prisma } from '../../generated/prisma/client.ts';
+import type { SizedReads } from '../../limits/answer-budget.ts';
+import { fitPage } from '../../limits/fit-page.ts';
 
 /** Relations to load with the row: those that a document selects. */
 export interface HttpToolQuery {
@@ -14,9 +23,14 @@ export interface McpServerQuery {
   readonly include?: Prisma.McpServerInclude;
 }
 
+/** The size of an HTTP tool, and of an MCP server. */
+const httpToolBytes = Prisma.sql`octet_length(description) + octet_length(url) + octet_length(parameters::text)
+  + octet_length(headers::text)`;
+const mcpServerBytes = Prisma.sql`octet_length(url) + octet_length(headers::text)`;
+
 const byAge = timeColumn(Prisma.sql`created_at`);
-const httpToolRules: PageRules<RowKey> = { list: 'httpTools', key: byAge.key, defaultSize: 50, maxSize: 100 };
-const mcpServerRules: PageRules<RowKey> = { list: 'mcpServers', key: byAge.key, defaultSize: 50, maxSize: 100 };
+const httpToolRules: PageRules<RowKey> = { list: 'httpTools', key: byAge.key, ...pageSizes };
+const mcpServerRules: PageRules<RowKey> = { list: 'mcpServers', key: byAge.key, ...pageSizes };
 const see = 'see the configuration of tools';
 
 /**
@@ -43,7 +57,7 @@ export async function explainMissingTool(viewer: Viewer, db: Db, id: string, row
  */
 export async function listHttpTools(
   viewer: Viewer,
-  db: Db,
+  { db, answer }: SizedReads,
   args: PageArgs,
   query: HttpToolQuery = {},
 ): Promise<Connection<HttpTool>> {
@@ -51,8 +65,9 @@ export async function listHttpTools(
   const { tenantId } = viewer;
   const page = parsePage(args, httpToolRules);
   const where = Prisma.sql`tenant_id = ${tenantId}`;
-  const found = await readKeyPage(db, { table: Prisma.sql`http_tools`, where, sort: byAge, descending: false }, page);
-  const ids = found.rows.map((key) => key[1]);
+  const list = { table: Prisma.sql`http_tools`, where, sort: byAge, descending: false, bytes: httpToolBytes };
+  const found = await fitPage(page, await readKeyPage(db, list, page), answer);
+  const ids = found.rows.map(({ key }) => key[1]);
   const rows = ids.length === 0 ? [] : await db.httpTool.findMany({ where: { tenantId, id: { in: ids } }, ...query });
   return buildConnection(page, arrangeByKey(found, rows), () => db.httpTool.count({ where: { tenantId } }));
 }
@@ -86,7 +101,7 @@ export async function explainMissingServer(viewer: Viewer, db: Db, id: string, r
  */
 export async function listMcpServers(
   viewer: Viewer,
-  db: Db,
+  { db, answer }: SizedReads,
   args: PageArgs,
   query: McpServerQuery = {},
 ): Promise<Connection<McpServer>> {
@@ -94,8 +109,9 @@ export async function listMcpServers(
   const { tenantId } = viewer;
   const page = parsePage(args, mcpServerRules);
   const where = Prisma.sql`tenant_id = ${tenantId}`;
-  const found = await readKeyPage(db, { table: Prisma.sql`mcp_servers`, where, sort: byAge, descending: false }, page);
-  const ids = found.rows.map((key) => key[1]);
+  const list = { table: Prisma.sql`mcp_servers`, where, sort: byAge, descending: false, bytes: mcpServerBytes };
+  const found = await fitPage(page, await readKeyPage(db, list, page), answer);
+  const ids = found.rows.map(({ key }) => key[1]);
   const rows = ids.length === 0 ? [] : await db.mcpServer.findMany({ where: { tenantId, id: { in: ids } }, ...query });
   return buildConnection(page, arrangeByKey(found, rows), () => db.mcpServer.count({ where: { tenantId } }));
 }

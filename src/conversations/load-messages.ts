@@ -1,0 +1,137 @@
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import { type Message, Prisma } from '../generated/prisma/client.ts';
+import { type AnswerBudget, freeBytes, rowBytes, type SizedReads } from '../limits/answer-budget.ts';
+import type { MessageQuery } from './append.ts';
+
+/** A message whose contents were not read. */
+export interface SizedMessage {
+  readonly id: string;
+  readonly conversationId: string;
+  readonly position: number;
+  /** Bytes of the contents and, if they are selected, of its tool calls. */
+  readonly bytes: number;
+}
+
+/** Which messages: by their row ids, or by ranges of positions in conversations, both ends inclusive. */
+export type MessageChoice =
+  | { readonly ids: readonly string[] }
+  | { readonly ranges: readonly { readonly conversationId: string; readonly first: number; readonly last: number }[] };
+
+/** More messages than this are never read before their size is known. */
+const maxSmall = 100;
+
+/**
+ * Reads the messages that are small enough to be read before their size is known, in one statement: nearly always all.
+ * @returns null, and nothing was read, if there are too many, or their tool calls are selected, whose size is unknown
+ */
+export async function loadSmallMessages(
+  viewer: Viewer,
+  { db, answer }: SizedReads,
+  choice: MessageChoice,
+  query: MessageQuery,
+): Promise<Message[] | null> {
+  const count =
+    'ids' in choice ? choice.ids.length : choice.ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  if (count > maxSmall || query.include?.toolCalls) return null;
+  const maxBytes = Math.floor(Math.min(freeBytes, answer.remaining) / count);
+  const wanted =
+    'ids' in choice
+      ? { id: { in: [...choice.ids] } }
+      : {
+          OR: choice.ranges.map(({ conversationId, first, last }) => ({
+            conversationId,
+            position: first === last ? first : { gte: first, lte: last },
+          })),
+        };
+  const messages = await db.message.findMany({
+    where: { ...ownedBy(viewer), ...wanted, bytes: { lte: maxBytes } },
+    ...query,
+  });
+  await answer.take(messages.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0));
+  return messages;
+}
+
+/** The sizes of messages, in one statement that reads no contents. */
+export async function measureMessages(
+  viewer: Viewer,
+  db: Db,
+  choice: MessageChoice,
+  query: MessageQuery,
+): Promise<SizedMessage[]> {
+  const wanted =
+    'ids' in choice
+      ? Prisma.sql`messages AS m WHERE m.id = ANY(${[...choice.ids]}::uuid[])`
+      : Prisma.sql`unnest(
+          ${choice.ranges.map(({ conversationId }) => conversationId)}::uuid[],
+          ${choice.ranges.map(({ first }) => first)}::integer[],
+          ${choice.ranges.map(({ last }) => last)}::integer[]
+        ) AS range (conversation_id, first, last)
+        JOIN messages AS m ON m.conversation_id = range.conversation_id AND m.position BETWEEN range.first AND range.last
+        WHERE true`;
+  return db.$queryRaw<SizedMessage[]>`
+    SELECT m.id, m.conversation_id AS "conversationId", m.position, (m.bytes + ${sumCalls(query)})::integer AS bytes
+    FROM ${wanted} AND m.tenant_id = ${viewer.tenantId} AND EXISTS (
+      SELECT FROM conversations AS c WHERE c.id = m.conversation_id AND c.user_id = ${viewer.userId}
+    )`;
+}
+
+/** Reads messages whose size was taken from the budget. */
+export function loadMeasured(viewer: Viewer, db: Db, ids: readonly string[], query: MessageQuery): Promise<Message[]> {
+  return db.message.findMany({ where: { ...ownedBy(viewer), id: { in: [...ids] } }, ...query });
+}
+
+/**
+ * Reads messages by their row ids. One statement if they are small, else three.
+ * @returns in the order of the ids; null: the viewer has none with that id. An error if the answer cannot hold it as well
+ * @throws {RateLimitedError} if too many large answers are under way
+ */
+export async function readMessagesById(
+  viewer: Viewer,
+  reads: SizedReads,
+  ids: readonly string[],
+  query: MessageQuery,
+): Promise<(Message | Error | null)[]> {
+  const found = new Map<string, Message | Error>();
+  const wanted = [...new Set(ids)];
+  for (const message of (await loadSmallMessages(viewer, reads, { ids: wanted }, query)) ?? []) {
+    found.set(message.id, message);
+  }
+  const missing = wanted.filter((id) => !found.has(id));
+  const measured = missing.length === 0 ? [] : await measureMessages(viewer, reads.db, { ids: missing }, query);
+  const fitting = await takeFitting(measured, reads.answer);
+  for (const { id } of measured) found.set(id, reads.answer.tooLarge());
+  if (fitting.length > 0) {
+    for (const message of await loadMeasured(viewer, reads.db, fitting, query)) found.set(message.id, message);
+  }
+  return ids.map((id) => found.get(id) ?? null);
+}
+
+/** Takes the messages that still fit into an answer from its budget. @returns their ids */
+async function takeFitting(measured: readonly SizedMessage[], answer: AnswerBudget): Promise<string[]> {
+  const fitting: string[] = [];
+  let bytes = 0;
+  for (const message of measured) {
+    const next = bytes + message.bytes + rowBytes;
+    const isFirst = fitting.length === 0 && answer.isUntouched;
+    if (next > answer.remaining && !isFirst) continue;
+    fitting.push(message.id);
+    bytes = next;
+  }
+  if (fitting.length > 0) await answer.take(bytes);
+  return fitting;
+}
+
+function ownedBy({ tenantId, userId }: Viewer) {
+  return { tenantId, conversation: { userId } };
+}
+
+/** The bytes of the tool calls that are selected with a message `m`, each with its row. */
+export function sumCalls({ include }: MessageQuery): Prisma.Sql {
+  const calls = include?.toolCalls;
+  if (!calls) return Prisma.sql`0`;
+  const { take = null, skip = 0 } = typeof calls === 'object' ? calls : {};
+  return Prisma.sql`(SELECT coalesce(sum(page.bytes + ${rowBytes}), 0) FROM (
+    SELECT t.bytes FROM tool_calls AS t WHERE t.message_id = m.id ORDER BY t.step, t.index LIMIT ${take} OFFSET ${skip}
+  ) AS page)`;
+}

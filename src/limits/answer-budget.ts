@@ -1,0 +1,92 @@
+import { QueryTooComplexError } from '../api/errors.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import type { AnswerBytes, HeldBytes } from './answer-bytes.ts';
+
+/** What a row of an answer takes beside its contents: ids, dates, names of fields. In bytes. */
+export const rowBytes = 512;
+
+/** An operation may read so many bytes without waiting for others. */
+export const freeBytes = 256 * 1024;
+
+/** What reading rows of any size takes. */
+export interface SizedReads {
+  readonly db: Db;
+  /** What the answer may still hold. */
+  readonly answer: AnswerBudget;
+}
+
+/**
+ * The bytes that one operation, or one event of a subscription, may read and return. Whoever reads contents asks for their
+ * size first and takes it from here. An operation that needs more than a little reserves all that it may take, once: it
+ * never waits with a part of it in its hands.
+ */
+export class AnswerBudget implements Disposable {
+  readonly #answers: AnswerBytes;
+  readonly #owner: Viewer;
+  readonly #ended = new AbortController();
+  #taken = 0;
+  #written = 0;
+  #reservation: Promise<HeldBytes> | null = null;
+
+  constructor(answers: AnswerBytes, owner: Viewer) {
+    this.#answers = answers;
+    this.#owner = owner;
+  }
+
+  /** How many bytes may still be read. */
+  get remaining(): number {
+    return Math.max(0, this.#max - this.#taken);
+  }
+
+  /** Whether nothing was read yet: then the first object may have any size, so that each can be read on its own. */
+  get isUntouched(): boolean {
+    return this.#taken === 0;
+  }
+
+  /**
+   * Takes bytes before they are read, and waits until the process has room for them.
+   * @throws {QueryTooComplexError} if they are more than remain, and not the first
+   * @throws {RateLimitedError} if there is no room
+   */
+  async take(bytes: number): Promise<void> {
+    if (!this.isUntouched && bytes > this.remaining) throw this.tooLarge();
+    this.#taken += bytes;
+    const { signal } = this.#ended;
+    if (this.#taken <= freeBytes || signal.aborted) return;
+    this.#reservation ??= this.#answers.reserve(this.#owner, Math.max(this.#max, this.#taken), signal);
+    await this.#reservation;
+  }
+
+  /**
+   * Counts bytes of the answer itself. A document can repeat what was read once.
+   * @throws {QueryTooComplexError} if the answer becomes too large
+   */
+  count(bytes: number): void {
+    this.#written += bytes;
+    // What is read is counted exactly; the rest of the answer, such as agents and titles, comes on top.
+    if (this.#written > Math.max(this.#max, this.#taken) * 1.25) throw this.tooLarge();
+  }
+
+  /** The error for contents that do not fit. */
+  tooLarge(): QueryTooComplexError {
+    const max = this.#max.toLocaleString('en-US');
+    return new QueryTooComplexError(
+      `The answer would have more than ${max} bytes. Ask for smaller pages, or for fewer objects in one operation.`,
+    );
+  }
+
+  /** Gives back what was reserved: the answer was taken by its client, or there is none. */
+  [Symbol.dispose](): void {
+    this.#ended.abort();
+    this.#reservation?.then(
+      (held) => held[Symbol.dispose](),
+      () => {},
+    );
+    this.#reservation = null;
+  }
+
+  get #max(): number {
+    return this.#answers.bounds.operation;
+  }
+}

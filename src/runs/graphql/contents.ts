@@ -1,0 +1,104 @@
+import { MessageRef } from '../../conversations/graphql/message-types.ts';
+import { batchField } from '../../graphql/batch.ts';
+import { builder } from '../../graphql/builder.ts';
+import { includeUnder } from '../../graphql/selection.ts';
+import {
+  maxPart,
+  type Part,
+  parsePart,
+  readRunCalls,
+  readRunMessages,
+  readUserMessages,
+} from '../read/run-contents.ts';
+import { Handoff, ToolCall } from './records.ts';
+import { RunRef } from './run-ref.ts';
+
+// What a run and a message contain: lists whose items may be large. They are loaded for all runs of an answer together,
+// after their sizes.
+
+/** The items that a list counts in the cost of an operation if `first` does not say how many are asked for. */
+const usualCounts = { messages: 10, toolCallsOfRun: 20, toolCallsOfMessage: 10, handoffs: 10 } as const;
+
+/** A handoff takes a model step, and a run has at most 100. */
+const maxHandoffs = 100;
+
+/** The cost of a list: its items, and what is selected on each. */
+function costOf(usualCount: number) {
+  return ({ first }: Part) => {
+    const count = Math.min(Math.max(0, first ?? usualCount), maxPart);
+    return { field: 1 + count, multiplier: count };
+  };
+}
+
+const firstDescription = (count: number) =>
+  `Return at most so many items, 0 to ${maxPart}. Default: all. The cost of the operation counts ${count} if it is not given.`;
+const offsetDescription = 'Skip so many items at the beginning of the list.';
+
+builder.prismaObjectFields(RunRef, (t) => ({
+  userMessage: t.field({
+    type: MessageRef,
+    nullable: true,
+    description: 'The user message that the turn answers. Null if it was deleted.',
+    resolve: batchField(
+      ({ id }) => id,
+      (runs, _args, context, info) =>
+        readUserMessages(context.viewer, context, runs, includeUnder(context, info, 'Message')),
+    ),
+  }),
+  messages: t.field({
+    type: [MessageRef],
+    description:
+      'The messages that the run wrote, oldest first. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
+    args: {
+      first: t.arg.int({ description: firstDescription(usualCounts.messages) }),
+      offset: t.arg.int({ defaultValue: 0, description: offsetDescription }),
+    },
+    complexity: costOf(usualCounts.messages),
+    resolve: batchField(
+      ({ id }) => id,
+      (runs, args, context, info) =>
+        readRunMessages(context.viewer, context, runs, args, includeUnder(context, info, 'Message')),
+    ),
+  }),
+  toolCalls: t.field({
+    type: [ToolCall],
+    description:
+      'The tool calls of the run, oldest first. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
+    args: {
+      first: t.arg.int({ description: firstDescription(usualCounts.toolCallsOfRun) }),
+      offset: t.arg.int({ defaultValue: 0, description: offsetDescription }),
+    },
+    complexity: costOf(usualCounts.toolCallsOfRun),
+    resolve: batchField(
+      ({ id }) => id,
+      (runs, args, context) => readRunCalls(context.viewer, context, runs, args),
+    ),
+  }),
+  handoffs: t.field({
+    type: [Handoff],
+    description: 'The handoffs of the run, oldest first, at most 100.',
+    complexity: { field: 1 + usualCounts.handoffs, multiplier: usualCounts.handoffs },
+    select: { handoffs: { orderBy: { step: 'asc' }, take: maxHandoffs } },
+    resolve: (run) => run.handoffs,
+  }),
+}));
+
+builder.prismaObjectField('Message', 'toolCalls', (t) =>
+  t.field({
+    type: [ToolCall],
+    description:
+      'The tool calls that belong to the message, oldest first. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
+    args: {
+      first: t.arg.int({ description: firstDescription(usualCounts.toolCallsOfMessage) }),
+      offset: t.arg.int({ defaultValue: 0, description: offsetDescription }),
+    },
+    complexity: costOf(usualCounts.toolCallsOfMessage),
+    // Loaded with the messages, whose sizes include their calls.
+    select: (args) => {
+      const { take, skip } = parsePart(args);
+      const order = { orderBy: [{ step: 'asc' as const }, { index: 'asc' as const }] };
+      return { toolCalls: take === null ? { ...order, skip } : { ...order, skip, take } };
+    },
+    resolve: (message) => message.toolCalls,
+  }),
+);

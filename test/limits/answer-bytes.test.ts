@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { RateLimitedError } from '../../src/api/errors.ts';
+import type { Viewer } from '../../src/auth/viewer.ts';
+import { AnswerBudget, freeBytes } from '../../src/limits/answer-budget.ts';
+import { AnswerBytes, type AnswerLoad } from '../../src/limits/answer-bytes.ts';
+
+const megabyte = 1024 * 1024;
+const bounds = { operation: 4 * megabyte, user: 8 * megabyte, tenant: 12 * megabyte, process: 16 * megabyte };
+const viewer = (userId: string, tenantId = 'acme'): Viewer => ({
+  userId,
+  tenantId,
+  roles: [],
+  expiresAt: Number.POSITIVE_INFINITY,
+});
+const [alice, bob, carol, stranger] = [viewer('alice'), viewer('bob'), viewer('carol'), viewer('x', 'other')];
+
+/** Which of some promises have resolved by now. */
+async function settled(promises: readonly Promise<unknown>[]): Promise<boolean[]> {
+  const states = promises.map(() => false);
+  promises.forEach((promise, index) => {
+    promise.then(
+      () => {
+        states[index] = true;
+      },
+      () => {},
+    );
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  return states;
+}
+
+describe('The bytes of answers', () => {
+  const { signal } = new AbortController();
+
+  test('A reservation waits while the user, the tenant or the process holds too much, and is granted in order', async () => {
+    const answers = new AnswerBytes(bounds);
+    const first = await answers.reserve(alice, 6 * megabyte, signal);
+    const waiting = [answers.reserve(alice, 4 * megabyte, signal), answers.reserve(alice, 3 * megabyte, signal)];
+    expect(await settled(waiting)).toEqual([false, false]);
+    // Of the same tenant, within its bound; then of another one, within that of the process.
+    await answers.reserve(bob, 6 * megabyte, signal);
+    const ofCarol = answers.reserve(carol, megabyte, signal);
+    await answers.reserve(stranger, 4 * megabyte, signal);
+    expect(answers.load).toEqual({ heldBytes: 16 * megabyte, waiting: 3, refused: 0 });
+    expect(await settled([...waiting, ofCarol])).toEqual([false, false, false]);
+    first[Symbol.dispose]();
+    // The second of alice does not fit into the tenant; what fits after it goes first.
+    expect(await settled([...waiting, ofCarol])).toEqual([true, false, true]);
+  });
+
+  test('A user of whom nothing is under way may reserve any number of bytes, so that everything can be read', async () => {
+    const answers = new AnswerBytes(bounds);
+    const held = await answers.reserve(alice, 100 * megabyte, signal);
+    expect(answers.load.heldBytes).toBe(100 * megabyte);
+    held[Symbol.dispose]();
+    held[Symbol.dispose]();
+    expect(answers.load.heldBytes).toBe(0);
+  });
+
+  test('A reservation whose operation has ended is given up, and holds nothing', async () => {
+    const answers = new AnswerBytes(bounds);
+    await answers.reserve(alice, 8 * megabyte, signal);
+    const controller = new AbortController();
+    const waiting = answers.reserve(alice, megabyte, controller.signal);
+    controller.abort();
+    await expect(waiting).rejects.toThrow(RateLimitedError);
+    expect(answers.load).toEqual({ heldBytes: 8 * megabyte, waiting: 0, refused: 1 });
+  });
+
+  test('A client that does not read its answers gets no more, and others do', async () => {
+    const reports: AnswerLoad[] = [];
+    const answers = new AnswerBytes(bounds, (load) => reports.push(load));
+    const written = answers.add(alice, 17 * megabyte);
+    expect(() => answers.assertRoom(alice)).toThrow(RateLimitedError);
+    expect(() => answers.assertRoom(alice)).toThrow('Too many answers have not been read.');
+    answers.assertRoom(bob);
+    expect(answers.isFull(alice)).toBe(true);
+    const room = answers.waitForRoom(alice);
+    expect(await settled([room])).toEqual([false]);
+    await answers.waitForRoom(stranger);
+    written[Symbol.dispose]();
+    await room;
+    answers.assertRoom(alice);
+    // The log hears of it once, not for every refusal.
+    expect(reports).toHaveLength(1);
+  });
+});
+
+describe('The budget of an answer', () => {
+  test('An answer reserves nothing for a little, and all that it may take for more', async () => {
+    const answers = new AnswerBytes(bounds);
+    const budget = new AnswerBudget(answers, alice);
+    await budget.take(freeBytes);
+    expect(answers.load.heldBytes).toBe(0);
+    await budget.take(1);
+    await budget.take(megabyte);
+    expect(answers.load.heldBytes).toBe(bounds.operation);
+    expect(budget.remaining).toBe(bounds.operation - freeBytes - megabyte - 1);
+    budget[Symbol.dispose]();
+    await expect.poll(() => answers.load.heldBytes).toBe(0);
+  });
+
+  test('An answer holds its first object whatever its size, and nothing beyond the budget after that', async () => {
+    const budget = new AnswerBudget(new AnswerBytes(bounds), alice);
+    await budget.take(5 * megabyte);
+    await expect(budget.take(1)).rejects.toThrow('The answer would have more than 4,194,304 bytes.');
+  });
+
+  test('An answer cannot repeat what it has read until it is too large', () => {
+    const budget = new AnswerBudget(new AnswerBytes(bounds), alice);
+    for (let n = 0; n < 5; n += 1) budget.count(megabyte);
+    expect(() => budget.count(megabyte)).toThrow('The answer would have more than 4,194,304 bytes.');
+  });
+});
