@@ -133,6 +133,17 @@ export class RateLimitedError extends SwitchboardError {
 export class QueryTooComplexError extends SwitchboardError {
   override readonly name = 'QueryTooComplexError';
   readonly code = 'QUERY_TOO_COMPLEX';
+  readonly #measured: { readonly cost: number; readonly limit: number } | undefined;
+
+  /** @param measured what the operation costs, if that is what is too high */
+  constructor(message: string, measured?: { readonly cost: number; readonly limit: number }) {
+    super(message);
+    this.#measured = measured;
+  }
+
+  override get details() {
+    return { ...this.#measured };
+  }
 }
 
 /** What was wrong with a provider of speech, told apart for clients. */

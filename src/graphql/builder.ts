@@ -20,6 +20,7 @@ import { isExactNumber } from '../engine/exact-json.ts';
 import type PrismaTypes from '../generated/pothos-types.ts';
 import { getDatamodel } from '../generated/pothos-types.ts';
 import type { Context } from './context.ts';
+import { maxCost } from './max-cost.ts';
 
 /** The schema builder. The graphql folder of every noun adds its types to it; boot/schema.ts builds the schema. */
 export const builder = new SchemaBuilder<{
@@ -194,7 +195,10 @@ builder.addScalarType(
 );
 
 const rootScopes = { authenticated: true };
-builder.queryType({ authScopes: rootScopes, description: 'Read operations. None of them changes anything.' });
+builder.queryType({
+  authScopes: rootScopes,
+  description: `Read operations. None of them changes anything. An operation may cost ${maxCost.toLocaleString('en-US')}: an object costs 1, and a list as many as it may have (\`first\` or \`last\`, otherwise its default), each with what is selected on it; values are free. With \`extensions: {"cost": true}\` in the request, the answer has its cost in \`extensions.cost\`.`,
+});
 builder.mutationType({
   authScopes: rootScopes,
   description: 'Write operations. Each of them takes effect before it returns.',

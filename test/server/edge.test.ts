@@ -278,7 +278,7 @@ describe('limits', () => {
     expect(await real.query(pages, { n: 10 })).toMatchObject({ status: 200, errors: [] });
     expect(await real.query(pages, { n: 100 })).toMatchObject({
       status: 400,
-      errors: [{ extensions: { code: 'QUERY_TOO_COMPLEX' } }],
+      errors: [{ extensions: { code: 'QUERY_TOO_COMPLEX', cost: 40_301, limit: 20_000 } }],
     });
   });
 });

@@ -1,33 +1,50 @@
 import { type DocumentNode, type ExecutionArgs, GraphQLError, getOperationAST, Kind, validate } from 'graphql';
-import type { Plugin } from 'graphql-yoga';
+import { isAsyncIterable, type Plugin } from 'graphql-yoga';
 import { QueryTooComplexError } from '../../api/errors.ts';
 import { createCostRule } from '../../graphql/cost-rule.ts';
-
-/** The highest cost of one operation: its fields, multiplied by the sizes of the lists that contain them. */
-const maxCost = 20_000;
+import { maxCost } from '../../graphql/max-cost.ts';
+import type { RequestContext } from '../operation/request-context.ts';
 
 /**
- * Limits the cost of an operation, as Pothos computes it from the document and the variables.
+ * Limits the cost of an operation, as Pothos computes it from the document and the variables. A client that sends
+ * `extensions: {"cost": true}` gets the cost and the limit with its answer.
  * The check runs just before the operation does, not in resolvers: there, the source of a subscription would have been
  * started already. It is no validation rule either, because results of validation are cached per document.
  */
-export function useCostLimit(): Plugin {
-  const check = (args: ExecutionArgs, stop: (result: { errors: readonly GraphQLError[] }) => void) => {
-    if (isIntrospection(args.document, args.operationName)) return;
-    const rule = createCostRule(args, (cost) => {
-      if (cost <= maxCost) return null;
-      const originalError = new QueryTooComplexError(
-        `The operation costs ${cost}; ${maxCost} is the limit. Ask for smaller pages or fewer fields.`,
-      );
-      return new GraphQLError(originalError.message, { originalError });
-    });
-    const errors = validate(args.schema, args.document, [rule]);
-    if (errors.length > 0) stop({ errors });
-  };
+export function useCostLimit(): Plugin<RequestContext> {
   return {
-    onExecute: ({ args, setResultAndStopExecution }) => check(args, setResultAndStopExecution),
-    onSubscribe: ({ args, setResultAndStopExecution }) => check(args, setResultAndStopExecution),
+    onExecute({ args, setResultAndStopExecution }) {
+      const { cost, errors } = measure(args);
+      if (errors.length > 0) return setResultAndStopExecution({ errors });
+      if (args.contextValue.params?.extensions?.cost !== true) return;
+      return {
+        onExecuteDone({ result, setResult }) {
+          if (isAsyncIterable(result)) return;
+          setResult({ ...result, extensions: { ...result.extensions, cost: { cost, limit: maxCost } } });
+        },
+      };
+    },
+    onSubscribe({ args, setResultAndStopExecution }) {
+      const { errors } = measure(args);
+      if (errors.length > 0) setResultAndStopExecution({ errors });
+    },
   };
+}
+
+function measure(args: ExecutionArgs): { readonly cost: number; readonly errors: readonly GraphQLError[] } {
+  if (isIntrospection(args.document, args.operationName)) return { cost: 0, errors: [] };
+  let measured = 0;
+  const rule = createCostRule(args, (cost) => {
+    measured = cost;
+    if (cost <= maxCost) return null;
+    const originalError = new QueryTooComplexError(
+      `The operation costs ${cost}; ${maxCost} is the limit. Ask for smaller pages or fewer fields.`,
+      { cost, limit: maxCost },
+    );
+    return new GraphQLError(originalError.message, { originalError });
+  });
+  const errors = validate(args.schema, args.document, [rule]);
+  return { cost: measured, errors };
 }
 
 /** Whether it selects fields of introspection only: the schema does not grow, so its depth limit is enough. */

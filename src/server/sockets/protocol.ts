@@ -75,7 +75,11 @@ export function createProtocol(config: ProtocolConfig) {
     config.answers.assertRoom(viewer);
     operation.hold(config.openOperations.enter(viewer));
     const query = config.documents.find(readDocumentParams(payload)) ?? payload.query;
-    const params = { query, operationName: payload.operationName ?? undefined };
+    const params = {
+      query,
+      operationName: payload.operationName ?? undefined,
+      extensions: payload.extensions ?? undefined,
+    };
     const { schema, parse, validate, contextFactory } = config.yoga.getEnveloped({ operation, params });
     const document = parse(query);
     const errors = validate(schema, document);
