@@ -34,7 +34,7 @@ export async function openOperatorDatabase(): Promise<OperatorDatabase> {
   });
   if (pending.length > 0) throw new OperatorError('The database is behind: run npm run migrate first.');
   const poolSize = env.databaseUrl === null ? 1 : 4;
-  const { db } = opening.use(openDatabase({ url, poolSize, exclusive }));
+  const { db } = opening.use(openDatabase({ url, poolSize, exclusive, isPooled: env.databaseDirectUrl !== null }));
   const keys = await openKeyRing(env);
   const opened = opening.move();
   return { env, db, keys, [Symbol.asyncDispose]: () => opened.disposeAsync() };

@@ -49,12 +49,23 @@ export async function connectStores(
   const exclusive = env.databaseUrl === null;
   // The embedded database runs one statement at a time: more connections would only wait inside it.
   const poolSize = exclusive ? 1 : env.databasePoolSize;
-  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, onConnectionError }));
+  const isPooled = !exclusive && env.databaseDirectUrl !== null;
+  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, isPooled, onConnectionError }));
   await assertMigrated(databaseUrl);
 
   const config = opening.use(new ConfigurationCache());
   const feed = opening.use(new ConversationFeed({ db, logger, alone: exclusive }));
-  if (!exclusive) opening.use(await listenToInstances(databaseUrl, { config, feed }, logger));
+  if (!exclusive) {
+    if (!isPooled) await assertNoPooler(db);
+    // Through a pooler in transaction mode, LISTEN is accepted and no notice ever arrives.
+    const listening = listenToInstances(env.databaseDirectUrl ?? databaseUrl, { config, feed }, logger);
+    opening.use(
+      await listening.catch((cause: unknown) => {
+        const name = isPooled ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
+        throw new StartError(`The database of ${name} cannot be used.`, { cause });
+      }),
+    );
+  }
   const keys = await openKeyRing(env);
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
@@ -86,6 +97,17 @@ async function assertMigrated(databaseUrl: string): Promise<void> {
   });
   if (pending.length === 0) return;
   throw new StartError(`Pending migrations. Apply them with npm run migrate: ${pending.join(', ')}`);
+}
+
+/** PgBouncer refuses settings of a session, unless it was told to ignore them. */
+async function assertNoPooler(db: Database): Promise<void> {
+  await db.$queryRaw`SELECT 1`.catch((cause: unknown) => {
+    if (!/unsupported startup parameter/i.test(String(cause))) return;
+    throw new StartError(
+      'DATABASE_URL leads to a pooler such as PgBouncer: set DATABASE_DIRECT_URL to the database itself as well.',
+      { cause },
+    );
+  });
 }
 
 /** Drops the cached configuration of a tenant, and wakes the readers of a user's feed, when the database says so. */

@@ -44,6 +44,8 @@ export interface Env {
   /** The embedded database and the development key live here. */
   readonly dataDir: string;
   readonly databaseUrl: string | null;
+  /** The database itself, if `databaseUrl` leads to a pooler in front of it. */
+  readonly databaseDirectUrl: string | null;
   /** The most connections to the database at once. */
   readonly databasePoolSize: number;
   readonly redisUrl: string | null;
@@ -145,6 +147,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     host: read.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
     dataDir: read.DATA_DIR,
     databaseUrl: read.DATABASE_URL ?? null,
+    databaseDirectUrl: read.DATABASE_DIRECT_URL ?? null,
     databasePoolSize: read.DATABASE_POOL_SIZE,
     redisUrl: read.REDIS_URL ?? null,
     redisPrefix: read.REDIS_PREFIX,

@@ -126,6 +126,7 @@ export const variables = z.object({
   HOST: text,
   DATA_DIR: z.string().default('.data'),
   DATABASE_URL: urlOf('postgres', 'postgresql'),
+  DATABASE_DIRECT_URL: urlOf('postgres', 'postgresql'),
   DATABASE_POOL_SIZE: wholeNumber(1, 1000, 10),
   REDIS_URL: urlOf('redis', 'rediss'),
   REDIS_PREFIX: z.string().max(200, 'must be at most 200 characters').default('switchboard:'),

@@ -37,6 +37,8 @@ const tenantShare = 3 / 4;
  * takes longer than half a minute fails.
  *
  * @param options.poolSize how many connections are open at most
+ * @param options.isPooled whether a pooler is in front of the database (PgBouncer, in transaction mode): it refuses settings
+ *   of a session. The limits of the server then have to be set for the role
  * @param options.exclusive whether no other process uses the database, and `poolSize` is 1: then each statement is
  *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
  * @param options.onQuery called with each statement as it is sent, for tests and for tracing
@@ -47,20 +49,21 @@ export function openDatabase(options: {
   readonly url: string;
   readonly poolSize: number;
   readonly exclusive?: boolean;
+  readonly isPooled?: boolean;
   readonly onQuery?: (statement: Statement) => void;
   readonly onConnectionError?: (error: Error) => void;
   readonly timeouts?: DatabaseTimeouts;
 }): { db: Database; close(): Promise<void>; [Symbol.asyncDispose](): Promise<void> } {
-  const { exclusive = false, onConnectionError } = options;
+  const { url, poolSize, timeouts, exclusive = false, isPooled = false, onConnectionError } = options;
   const names = new StatementNames();
   const adapter = new CountingPrismaPg(
-    openPool({ url: options.url, poolSize: options.poolSize, exclusive, timeouts: options.timeouts }),
+    openPool({ url, poolSize, exclusive, isPooled, timeouts }),
     {
       disposeExternalPool: true,
       ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
       ...(exclusive ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) } : {}),
     },
-    new ConnectionShare(Math.max(1, Math.floor(options.poolSize * tenantShare))),
+    new ConnectionShare(Math.max(1, Math.floor(poolSize * tenantShare))),
     options.onQuery,
   );
   const db = new PrismaClient({

@@ -20,12 +20,14 @@ const answerMissing = 'Query read timeout';
  * Opens a pool of connections. Nothing connects before the first query. A connection on which a statement took too long is
  * closed, and not given to the next caller, who would wait for that statement: pg does so for statements of their own, and
  * here it is done for those of transactions.
+ * @param options.isPooled whether a pooler is in front of the database: it refuses settings of a session
  * @param options.exclusive whether no other process uses the database, which has one session for all its connections
  */
 export function openPool(options: {
   readonly url: string;
   readonly poolSize: number;
   readonly exclusive: boolean;
+  readonly isPooled: boolean;
   readonly timeouts?: DatabaseTimeouts | undefined;
 }): Pool {
   const { statementMs, answerMs } = options.timeouts ?? usualTimeouts;
@@ -33,9 +35,10 @@ export function openPool(options: {
     connectionString: options.url,
     max: options.poolSize,
     keepAlive: true,
-    statement_timeout: statementMs,
     query_timeout: answerMs,
-    idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
+    ...(options.isPooled
+      ? {}
+      : { statement_timeout: statementMs, idle_in_transaction_session_timeout: idleTransactionTimeoutMs }),
     // To wait for the one connection is not a failure to connect.
     connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
     ...(options.exclusive ? { idleTimeoutMillis: 0, onConnect: forgetStatements } : {}),

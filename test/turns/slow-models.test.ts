@@ -23,8 +23,8 @@ afterAll(async () => {
 });
 
 /** The end of one turn at the scripted model. */
-async function takeTurn(patience: 'short' | 'usual', api: string, options: Record<string, unknown> = {}) {
-  const client = clients[patience === 'short' ? 0 : 1];
+async function takeTurn(timeout: 'short' | 'usual', api: string, options: Record<string, unknown> = {}) {
+  const client = clients[timeout === 'short' ? 0 : 1];
   if (client === undefined) throw new Error('The apps have not started.');
   const llm = { provider: 'custom', model: 'local', apiUrl: model.url, api, options };
   const agentId = await client.createAgent({ name: `a${crypto.randomUUID()}`, llm });

@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningProxy, startBufferingProxy } from './buffering-proxy.ts';
+import { findPort, findProgram, isListening } from './find-program.ts';
 
 /**
  * Starts a plain nginx in front of a server: its configuration says `proxy_pass` and nothing else. On a machine without
@@ -15,24 +13,10 @@ import { type RunningProxy, startBufferingProxy } from './buffering-proxy.ts';
  * @param target the URL of the server, without a path
  */
 export async function startNginx(target: string): Promise<RunningProxy> {
-  const path = findNginx();
+  const path = findProgram('nginx');
   if (path !== null) return await spawnNginx(path, target);
   if (process.env.CI) throw new Error('nginx is missing: CI has to install it (nginx-light).');
   return await startBufferingProxy(target);
-}
-
-function findNginx(): string | null {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-  return folders.map((folder) => join(folder, 'nginx')).find(isExecutable) ?? null;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function spawnNginx(path: string, target: string): Promise<RunningProxy> {
@@ -75,23 +59,4 @@ async function spawnNginx(path: string, target: string): Promise<RunningProxy> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function findPort(): Promise<number> {
-  const server = createServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  socket.once('connect', () => resolve(true));
-  socket.once('error', () => resolve(false));
-  const is = await promise;
-  socket.destroy();
-  return is;
 }
