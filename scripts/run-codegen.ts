@@ -1,5 +1,6 @@
 import { glob, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import * as add from '@graphql-codegen/add';
 import { preset } from '@graphql-codegen/client-preset';
 import { codegen } from '@graphql-codegen/core';
 import * as fragmentMatcher from '@graphql-codegen/fragment-matcher';
@@ -15,9 +16,12 @@ export interface CodegenConfig {
 interface CodegenTarget {
   readonly preset?: string;
   readonly presetConfig?: Readonly<Record<string, unknown>>;
-  readonly plugins?: readonly string[];
+  readonly plugins?: readonly CodegenPlugin[];
   readonly config?: Readonly<Record<string, unknown>>;
 }
+
+/** A plugin by its name, or its name with its settings. */
+type CodegenPlugin = string | Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 interface DocumentFile {
   readonly location: string;
@@ -102,7 +106,7 @@ async function generateClient(
 async function generateFile(
   filename: string,
   sdl: string,
-  plugins: readonly string[],
+  plugins: readonly CodegenPlugin[],
   config: Readonly<Record<string, unknown>>,
 ): Promise<GeneratedFile> {
   const text = await codegen({
@@ -111,8 +115,8 @@ async function generateFile(
     schemaAst: buildSchema(sdl),
     documents: [],
     config,
-    plugins: plugins.map((name) => ({ [name]: {} })),
-    pluginMap: { 'fragment-matcher': fragmentMatcher },
+    plugins: plugins.map((plugin) => (typeof plugin === 'string' ? { [plugin]: {} } : { ...plugin })),
+    pluginMap: { add, 'fragment-matcher': fragmentMatcher },
   });
   return { path: filename, text };
 }

@@ -64,6 +64,60 @@ const pages = {
       cache: new InMemoryCache({ possibleTypes: fragments.possibleTypes }),
     });
     ${usage}`,
+  graphcache: () => `
+    import { createClient } from 'graphql-ws';
+    import { Client, fetchExchange, subscriptionExchange } from 'urql';
+    import { ask, startConversation } from './urql';
+    import { ConversationListDocument, ViewerEventsDocument } from './generated/graphql';
+    import { graphcache } from './urql-graphcache';
+    declare const token: string;
+    const url = 'http://127.0.0.1:4000/graphql';
+    const headers = { authorization: \`Bearer \${token}\` };
+    let requests = 0;
+    const socket = createClient({ url: url.replace(/^http/, 'ws'), connectionParams: headers });
+    const open = () => new Client({
+      url,
+      preferGetMethod: false,
+      fetchOptions: { headers },
+      fetch: (input, init) => { requests++; return fetch(input, init); },
+      exchanges: [
+        graphcache(),
+        fetchExchange,
+        subscriptionExchange({
+          forwardSubscription: ({ query = '', variables }) => ({
+            subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables }, sink) }),
+          }),
+        }),
+      ],
+    });
+    const [client, other] = [open(), open()];
+    const list = async (from: typeof client) => {
+      const { data } = await from.query(ConversationListDocument, {}, { requestPolicy: from === client ? 'cache-only' : 'network-only' });
+      const nodes = (data?.conversations.edges ?? []).map(({ node }) => node);
+      return JSON.stringify(nodes.sort((a, b) => a.updatedAt < b.updatedAt ? 1 : -1));
+    };
+    const { data } = await client.query(ConversationListDocument, {});
+    const types: string[] = [];
+    client.subscription(ViewerEventsDocument, { after: data?.viewer.lastEventSeq }).subscribe(({ data }) => {
+      if (data) types.push(data.viewerEvents.__typename);
+    });
+    const afterRead = requests;
+    const id = await startConversation(other, 'support');
+    const ended = new Promise<void>((resolve) => {
+      let seen = false;
+      ask(other, id, 'Where is my order 1042?', ({ __typename }) => {
+        if (!seen && __typename === 'RunCompleted') resolve();
+        seen ||= __typename === 'RunCompleted';
+      });
+    });
+    await ended;
+    for (let tries = 0; types.filter((type) => type === 'RunChanged').length < 2 && tries < 100; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const made = requests - afterRead;
+    const [cached, fresh] = [await list(client), await list(other)];
+    document.body.textContent = cached === fresh && cached.includes(id) ? \`EQUAL after \${made} request\` : \`\${cached} IS NOT \${fresh}\`;
+  `,
   refund: () => `
     import { ask, openClient, startConversation } from './apollo';
     import { ApproveToolCallDocument } from './generated/graphql';
@@ -175,6 +229,13 @@ describe('The snippets of README.md and docs/clients.md', () => {
     },
   );
 
+  test('A list in graphcache that viewerEvents keeps in step equals what the server lists, without a further request.', async () => {
+    const { text, troubles } = await openPage('graphcache');
+    // The one request is the mutation of the other client.
+    await expect.poll(text, { timeout: 60_000 }).toBe('EQUAL after 1 request');
+    expect(troubles).toEqual([]);
+  });
+
   test('A page asks for the refund in the scenario, approves it, and the turn goes on to its end.', async () => {
     const { text, troubles } = await openPage('refund');
     await expect.poll(text, { timeout: 60_000 }).toMatch(/ApprovalRequested .*RunCompleted .*refund/i);
@@ -213,16 +274,19 @@ async function writeProject(url: string): Promise<void> {
   expect([...files.keys()]).toEqual(['src/chat.graphql', 'src/apollo.ts', 'src/urql.ts']);
   const usage = blocks.find(({ language, file }) => language === 'ts' && file === undefined)?.code ?? '';
   expect(usage).toContain('applyText');
-  const [urqlSse = '', apolloSse = '', ...others] = page.flatMap(({ language, code }) =>
-    language === 'ts' ? [code] : [],
+  const [urqlSse = '', apolloSse = '', ...others] = page.flatMap(({ language, code, file }) =>
+    language === 'ts' && file === undefined ? [code] : [],
   );
+  for (const { language, code, file } of page) if (language === 'ts' && file !== undefined) files.set(file, code);
   expect(others).toEqual([]);
   files.set('src/urql-sse.ts', urqlSse).set('src/apollo-sse.ts', apolloSse);
   files.set(
     'src/more.graphql',
     page.flatMap(({ language, code }) => (language === 'graphql' ? [code] : [])).join('\n'),
   );
-  files.set('src/turn-text.ts', await readFile(join(root, 'examples/turn-text.ts'), 'utf8'));
+  for (const example of ['turn-text.ts', 'conversation-list.ts']) {
+    files.set(`src/${example}`, await readFile(join(root, 'examples', example), 'utf8'));
+  }
   for (const [name, write] of Object.entries(pages)) files.set(`src/page-${name}.ts`, write(usage));
   await mkdir(join(project, 'src'));
   for (const [file, code] of files) {
