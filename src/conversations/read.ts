@@ -20,8 +20,8 @@ const sortColumns = {
   TITLE: textColumn(Prisma.sql`title`),
 } as const satisfies Record<string, SortColumn>;
 
-export type ConversationOrderField = keyof typeof sortColumns;
-export type OrderDirection = 'ASC' | 'DESC';
+type ConversationOrderField = keyof typeof sortColumns;
+type OrderDirection = 'ASC' | 'DESC';
 
 interface ConversationOrder {
   readonly field: ConversationOrderField;

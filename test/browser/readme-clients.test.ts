@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { build } from 'vite';
+import { build, type Plugin } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import codegenConfig from '../../codegen.ts';
 import { runCodegen } from '../../scripts/run-codegen.ts';
@@ -64,6 +64,11 @@ const pages = {
       cache: new InMemoryCache({ possibleTypes: fragments.possibleTypes }),
     });
     ${usage}`,
+  relay: (usage: string) => `
+    import { ask, openEnvironment, startConversation } from './relay';
+    import { applyText } from './turn-text.ts';
+    declare const token: string;
+    ${usage.replace('openClient', 'openEnvironment')}`,
   graphcache: () => `
     import { createClient } from 'graphql-ws';
     import { Client, fetchExchange, subscriptionExchange } from 'urql';
@@ -197,6 +202,15 @@ describe('The snippets of README.md and docs/clients.md', () => {
     expect(possibleTypes).toMatch(/RunEvent[\s\S]*RunCompleted/);
   });
 
+  test('relay-compiler generates the artifacts of the documents in the Relay snippet.', () => {
+    const compiler = join(root, 'node_modules/relay-compiler/cli.js');
+    const { stderr, status } = spawnSync(process.execPath, [compiler, 'relay.config.json'], {
+      cwd: project,
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+  });
+
   test('They compile against the generated types.', async () => {
     await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -210,6 +224,7 @@ describe('The snippets of README.md and docs/clients.md', () => {
       root: project,
       configFile: false,
       logLevel: 'error',
+      plugins: [importRelayArtifacts],
       define: { __DEV__: 'true', 'process.env.NODE_ENV': '"development"' },
       build: {
         target: 'esnext',
@@ -220,7 +235,7 @@ describe('The snippets of README.md and docs/clients.md', () => {
     });
   });
 
-  test.each(['apollo', 'urql', 'urql-over-sse', 'apollo-over-sse'] as const)(
+  test.each(['apollo', 'urql', 'relay', 'urql-over-sse', 'apollo-over-sse'] as const)(
     'A page with %s streams a turn.',
     async (name) => {
       const { text, troubles } = await openPage(name);
@@ -251,6 +266,21 @@ describe('The snippets of README.md and docs/clients.md', () => {
   });
 });
 
+/** Does what babel-plugin-relay does in a front end: each document in the code becomes an import of its artifact. */
+const importRelayArtifacts: Plugin = {
+  name: 'relay-artifacts',
+  enforce: 'pre',
+  transform(code, id) {
+    if (!id.endsWith('/src/relay.ts')) return null;
+    const imports: string[] = [];
+    const replaced = code.replace(/graphql`\s*\w+ (\w+)[^`]*`/g, (_document, name: string) => {
+      imports.push(`import ${name} from './__generated__/${name}.graphql';`);
+      return name;
+    });
+    return [...imports, replaced].join('\n');
+  },
+};
+
 /** The code blocks of a section with their language and the file that the text before them names, if any. */
 function listBlocks(markdown: string): { language: string; code: string; file: string | undefined }[] {
   return [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((block) => {
@@ -261,7 +291,7 @@ function listBlocks(markdown: string): { language: string; code: string; file: s
         .trimEnd()
         .split(/\n\n|```\n/)
         .at(-1) ?? '';
-    return { language, code, file: /`(src\/[\w.-]+)`/.exec(before)?.[1] };
+    return { language, code, file: /`(src\/[\w.-]+|relay\.config\.json)`/.exec(before)?.[1] };
   });
 }
 
@@ -277,7 +307,9 @@ async function writeProject(url: string): Promise<void> {
   const [urqlSse = '', apolloSse = '', ...others] = page.flatMap(({ language, code, file }) =>
     language === 'ts' && file === undefined ? [code] : [],
   );
-  for (const { language, code, file } of page) if (language === 'ts' && file !== undefined) files.set(file, code);
+  for (const { language, code, file } of page) {
+    if (file !== undefined && (language === 'ts' || language === 'json')) files.set(file, code);
+  }
   expect(others).toEqual([]);
   files.set('src/urql-sse.ts', urqlSse).set('src/apollo-sse.ts', apolloSse);
   files.set(

@@ -10,7 +10,7 @@ export interface FeedStep {
 }
 
 /** Selects a little of every event. */
-export const eventFields = `
+const eventFields = `
   __typename seq conversationId
   ... on ConversationCreated { edge { cursor node { id title } } }
   ... on ConversationUpdated { conversation { title } }
