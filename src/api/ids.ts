@@ -10,6 +10,8 @@ const idPrefixes = {
   ChatSettings: 'set',
   HttpTool: 'tool',
   McpServer: 'mcp',
+  ToolCall: 'tcl',
+  Handoff: 'hdf',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

@@ -52,16 +52,23 @@ export interface StartsRun {
   readonly asked: boolean;
 }
 
-/** The columns of a conversation that change when a message is appended: the part of an UPDATE after SET. */
-export function appendMessageColumns(draft: Pick<MessageDraft, 'role' | 'content'>, startsRun?: StartsRun): Prisma.Sql {
+/**
+ * The columns of a conversation that change when a message is appended: the part of an UPDATE after SET.
+ * @param isQueued whether the message waits with its turn: then it takes no position yet
+ */
+export function appendMessageColumns(
+  draft: Pick<MessageDraft, 'role' | 'content'>,
+  startsRun?: StartsRun,
+  isQueued = false,
+): Prisma.Sql {
   const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
   const hasTitle = title !== untitled;
   const runColumns = startsRun
     ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),
       follows_default = follows_default AND NOT ${startsRun.asked},`
     : Prisma.empty;
-  return Prisma.sql`${runColumns}
-    message_count = message_count + 1,
+  const countColumn = isQueued ? Prisma.empty : Prisma.sql`message_count = message_count + 1,`;
+  return Prisma.sql`${runColumns} ${countColumn}
     updated_at = greatest(updated_at, clock_timestamp()),
     title = CASE WHEN auto_title AND ${hasTitle} THEN ${title} ELSE title END,
     auto_title = auto_title AND NOT ${hasTitle}`;
@@ -76,6 +83,7 @@ export function appendMessageColumns(draft: Pick<MessageDraft, 'role' | 'content
  *
  * @param conversationId the row id
  * @param options.startsRun given if the message starts a turn
+ * @param options.isQueued whether the message waits with its turn: then it has no position, and is not listed yet
  * @param options.userId given if the conversation has to belong to this user
  * @throws {NotFoundError} if there is no such conversation
  */
@@ -87,12 +95,14 @@ export async function appendMessage(
   options: {
     readonly userId?: string;
     readonly startsRun?: StartsRun;
+    readonly isQueued?: boolean;
     readonly query?: MessageQuery;
   } = {},
 ): Promise<Message> {
+  const { isQueued = false } = options;
   const own = options.userId === undefined ? Prisma.empty : Prisma.sql`AND user_id = ${options.userId}`;
   const [appended] = await tx.$queryRaw<{ position: number }[]>`
-    UPDATE conversations SET ${appendMessageColumns(draft, options.startsRun)}
+    UPDATE conversations SET ${appendMessageColumns(draft, options.startsRun, isQueued)}
     WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} ${own}
     RETURNING message_count AS position`;
   if (appended === undefined)
@@ -103,7 +113,7 @@ export async function appendMessage(
       ...scalars,
       tenantId,
       conversationId,
-      position: appended.position,
+      position: isQueued ? null : appended.position,
       attachments: attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId })),
       routingDecision: routingDecision ?? Prisma.DbNull,
       ...(toolCalls.length > 0 && {

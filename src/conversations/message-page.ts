@@ -113,11 +113,11 @@ function sumBytes(messages: readonly SizedMessage[]): number {
 }
 
 function build(page: PlacePage, messages: readonly Message[], isCut: boolean): Connection<Message> {
-  return buildPlaces(page, messages, (message) => message.position, isCut);
+  return buildPlaces(page, messages, (message) => message.position ?? 0, isCut);
 }
 
 function ofPage(page: PlacePage, messages: readonly Message[]): Message[] {
-  return messages.filter(({ conversationId, position }) => isOnPage(page, conversationId, position));
+  return messages.filter(({ conversationId, position }) => isOnPage(page, conversationId, position ?? 0));
 }
 
 function isOnPage({ parent, first, last }: PlacePage, conversationId: string, position: number): boolean {
@@ -126,5 +126,5 @@ function isOnPage({ parent, first, last }: PlacePage, conversationId: string, po
 
 /** A message as an edge of `Conversation.messages`, in ascending order. */
 export function buildMessageEdge(message: Message) {
-  return buildPlaceEdge(messageList, message, message.position, message.conversationId);
+  return buildPlaceEdge(messageList, message, message.position ?? 0, message.conversationId);
 }

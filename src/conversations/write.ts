@@ -185,7 +185,7 @@ async function chooseActiveAgent(
 async function chooseTitle(viewer: Viewer, db: Db, conversationId: string, title: string | null) {
   if (title !== null) return { title, autoTitle: false };
   const first = await db.message.findFirst({
-    where: { tenantId: viewer.tenantId, conversationId, role: 'USER' },
+    where: { tenantId: viewer.tenantId, conversationId, role: 'USER', position: { not: null } },
     orderBy: { position: 'asc' },
     select: { content: true },
   });

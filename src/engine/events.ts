@@ -19,7 +19,12 @@ export type FinishReason = (typeof finishReasons)[number];
 
 /** A tool call as it stood when the event happened. */
 export interface TurnToolCall {
+  /** The row id. It is the same in every event, and after a pause. */
+  readonly id: string;
+  /** The id that the model chose, unique in its turn. */
   readonly callId: string;
+  /** The message of its step; null: the step has no text. */
+  readonly messageId: string | null;
   readonly step: number;
   readonly index: number;
   readonly name: string;
@@ -35,6 +40,8 @@ export interface TurnToolCall {
   readonly agentId: string;
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
+  /** When the call is cancelled if nobody has decided on it; null: nobody was asked. Whoever pauses the turn sets it. */
+  readonly approvalExpiresAt: Date | null;
 }
 
 /** How many tokens a model call took, for the ledger. */
@@ -56,7 +63,8 @@ export type TurnEvent =
   | { readonly type: 'messageStarted'; readonly messageId: string; readonly agentId: string; readonly step: number }
   /** `offset` is where the delta starts in its message, in UTF-16 code units. */
   | { readonly type: 'textDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
-  | { readonly type: 'reasoningDelta'; readonly delta: string }
+  /** The reasoning before the message, which is not started if the step writes no text. `offset` is as for text. */
+  | { readonly type: 'reasoningDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
   /** The text of the message from `length` code units on was withdrawn. */
   | { readonly type: 'textRetracted'; readonly messageId: string; readonly length: number }
   | {
@@ -67,10 +75,21 @@ export type TurnEvent =
       readonly status: 'COMPLETE' | 'PARTIAL';
       readonly finishReason: FinishReason;
     }
+  /**
+   * The calls that a step asks for, handoffs excluded, before its message is completed and before any of them begins.
+   * `state` is what the provider wants back with them. Readers see the calls in the message.
+   */
+  | {
+      readonly type: 'callsRequested';
+      readonly toolCalls: readonly TurnToolCall[];
+      readonly state: ProviderState | null;
+    }
   | { readonly type: 'toolCallStarted'; readonly toolCall: TurnToolCall }
   | { readonly type: 'toolCallCompleted'; readonly toolCall: TurnToolCall }
   | {
       readonly type: 'handoffOccurred';
+      /** The row id. */
+      readonly id: string;
       readonly callId: string;
       readonly step: number;
       readonly fromAgentId: string;
@@ -78,8 +97,6 @@ export type TurnEvent =
       readonly reason: string | null;
       readonly at: Date;
     }
-  /** What the provider of a step wants back with the step's calls, before the first of them. Readers are not shown it. */
-  | { readonly type: 'providerStateReceived'; readonly step: number; readonly state: ProviderState }
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TurnAborted } from './abort.ts';
 import { nameEndpoint } from './endpoint-name.ts';
-import type { FinishReason, TurnEvent } from './events.ts';
+import type { FinishReason, TurnEvent, TurnToolCall } from './events.ts';
 import { fitHistory, planHistoryTokens } from './fit-history.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type RequestedCall,
   type TurnPorts,
 } from './ports.ts';
+import { describeCalls } from './requested-calls.ts';
 import { estimateHistory } from './tokens.ts';
 
 /** The input of a model step. */
@@ -30,14 +31,18 @@ export interface ModelStepInput {
 export interface ModelStepAnswer {
   readonly content: string;
   readonly calls: readonly RequestedCall[];
+  /** The calls as they are shown, handoffs excluded. */
+  readonly toolCalls: readonly TurnToolCall[];
   /** What the provider wants back with the calls; null: nothing. */
   readonly state: ProviderState | null;
 }
 
-/** The message that a step writes, from its first text on. */
+/** The message that a step writes. It starts with its first text; the reasoning before it has its id already. */
 interface OpenMessage {
   readonly id: string;
+  started: boolean;
   content: string;
+  reasoningLength: number;
 }
 
 const firstRetryDelayMs = 250;
@@ -61,7 +66,7 @@ export async function* runModelStep(
   let budget = planHistoryTokens(agent, input.knownWindows.get(endpoint));
   let wasTooLong = false;
 
-  let message: OpenMessage | null = null;
+  const message: OpenMessage = { id: ports.newId(), started: false, content: '', reasoningLength: 0 };
   for (let attempt = 0; ; attempt++) {
     const request = writeRequest(input, endpoint, budget);
     const calls: RequestedCall[] = [];
@@ -70,6 +75,7 @@ export async function* runModelStep(
     const begunAt = ports.now().getTime();
     let firstTokenAt: number | null = null;
     let finished = false;
+    message.reasoningLength = 0;
     const modelCalled = (usage: Parameters<typeof ledgerEvent>[2]) =>
       ledgerEvent(input, ports.now().getTime() - begunAt, usage, firstTokenAt === null ? null : firstTokenAt - begunAt);
 
@@ -78,8 +84,8 @@ export async function* runModelStep(
       for await (const event of ports.model.stream(request, signal)) {
         if (event.type === 'text') {
           firstTokenAt ??= ports.now().getTime();
-          if (message === null) {
-            message = { id: ports.newId(), content: '' };
+          if (!message.started) {
+            message.started = true;
             yield { type: 'messageStarted', messageId: message.id, agentId: agent.id, step };
           }
           const offset = message.content.length;
@@ -87,7 +93,9 @@ export async function* runModelStep(
           yield { type: 'textDelta', messageId: message.id, offset, delta: event.delta };
         } else if (event.type === 'reasoning') {
           firstTokenAt ??= ports.now().getTime();
-          yield { type: 'reasoningDelta', delta: event.delta };
+          const offset = message.reasoningLength;
+          message.reasoningLength += event.delta.length;
+          yield { type: 'reasoningDelta', messageId: message.id, offset, delta: event.delta };
         } else if (event.type === 'call') {
           calls.push(withUniqueId(event.call, input.usedCallIds, ports));
         } else {
@@ -101,8 +109,12 @@ export async function* runModelStep(
       }
       signal.throwIfAborted();
       if (!finished) throw truncated();
-      if (message) yield closeMessage(message, 'COMPLETE', isCut ? 'LENGTH' : 'STOP');
-      return { content: message?.content ?? '', calls, state };
+      const messageId = message.started ? message.id : null;
+      const toolCalls = describeCalls(calls, { agent, step, messageId }, ports);
+      // Before the message is completed: whoever reads the completed message reads its calls.
+      if (toolCalls.length > 0) yield { type: 'callsRequested', toolCalls, state };
+      if (message.started) yield closeMessage(message, 'COMPLETE', isCut ? 'LENGTH' : 'STOP');
+      return { content: message.content, calls, toolCalls, state };
     } catch (error) {
       // A failed call has cost tokens too; the ledger records that their number is unknown.
       if (!finished && firstTokenAt !== null) yield modelCalled(null);
@@ -117,10 +129,10 @@ export async function* runModelStep(
       const mayRetry = !signal.aborted && attempt < limits.maxRetries;
       const delayMs = isShortened ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
       if (delayMs === null) {
-        if (message) yield closeMessage(message, 'PARTIAL', explainEnd(error, signal));
+        if (message.started) yield closeMessage(message, 'PARTIAL', explainEnd(error, signal));
         throw error;
       }
-      if (message && message.content !== '') {
+      if (message.content !== '') {
         message.content = '';
         yield { type: 'textRetracted', messageId: message.id, length: 0 };
       }

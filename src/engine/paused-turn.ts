@@ -22,6 +22,9 @@ export interface PausedTurn {
 
 /** What a person has decided about a call that waited. */
 export interface CallDecision {
+  /** The row id of the call, and of the message of its step if that has one. */
+  readonly id: string;
+  readonly messageId: string | null;
   readonly approved: boolean;
   /** The arguments to use instead of the model's; null: those of the model. */
   readonly editedArguments: string | null;

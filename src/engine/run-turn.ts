@@ -4,6 +4,7 @@ import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
+import { describeDecidedCalls } from './requested-calls.ts';
 import { runToolStep } from './tool-step.ts';
 
 /** What comes after a model step. The union is closed: a new kind of step is a new member here. */
@@ -72,15 +73,14 @@ async function* runSteps(
     // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
     const answer = since
-      ? since.paused
+      ? { ...since.paused, toolCalls: describeDecidedCalls(since.paused, since.decisions) }
       : yield* runModelStep({ agent, step, history, limits, usedCallIds, knownWindows }, ports, signal);
     const state = answer.state ?? null;
 
     let next: NextStep = { kind: 'end' };
     if (answer.calls.length > 0) {
-      const { content, calls } = answer;
-      if (state !== null && since === null) yield { type: 'providerStateReceived', step, state };
-      const outcome = yield* runToolStep({ agent, step, calls, limits, resumed: since }, ports, signal);
+      const { content, calls, toolCalls } = answer;
+      const outcome = yield* runToolStep({ agent, step, calls, toolCalls, limits, resumed: since }, ports, signal);
       if (outcome.kind === 'waiting') {
         const { waiting, outputs } = outcome;
         const paused = { agentId: agent.id, step, history, content, calls, outputs, usedCallIds: [...usedCallIds] };

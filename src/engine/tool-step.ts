@@ -11,6 +11,8 @@ export interface ToolStepInput {
   readonly agent: PlannedAgent;
   readonly step: number;
   readonly calls: readonly RequestedCall[];
+  /** Those of them that are tool calls, before any of them begins; after a pause, those that waited. */
+  readonly toolCalls: readonly TurnToolCall[];
   readonly limits: TurnLimits;
   /** The state from which the step continues after a pause; null: the step begins. */
   readonly resumed: ResumedTurn | null;
@@ -56,6 +58,7 @@ export async function* runToolStep(
   const { agent, step, limits, resumed } = input;
   const handoffs = new Map(agent.handoffs.map((handoff) => [handoff.toolName, handoff]));
   const outputs = new Map<string, string>(resumed?.paused.outputs);
+  const toolCalls = new Map(input.toolCalls.map((toolCall) => [toolCall.callId, toolCall]));
   const open = new Map<string, TurnToolCall>();
   const waiting: TurnToolCall[] = [];
 
@@ -67,15 +70,15 @@ export async function* runToolStep(
   try {
     for (const [index, call] of input.calls.entries()) {
       if (handoffs.has(call.name) || outputs.has(call.id)) continue;
-      const toolCall = describeCall(call, index, input);
+      const toolCall = toolCalls.get(call.id);
+      if (!toolCall) throw new Error(`The call ${call.id} has no decision.`);
       const decision = resumed?.decisions.get(call.id);
-      if (resumed && !decision) throw new Error(`The call ${call.id} has no decision.`);
       if (decision?.approved === false) {
         outputs.set(call.id, JSON.stringify({ error: deniedNote }));
         const denied = { ...toolCall, status: 'DENIED', error: deniedNote, finishedAt: decision.decidedAt } as const;
         yield { type: 'toolCallCompleted', toolCall: denied };
       } else if (!decision && needsApproval(call, index, agent, ports)) {
-        waiting.push(toolCall);
+        waiting.push({ ...toolCall, status: 'AWAITING_APPROVAL' });
       } else {
         const begun: TurnToolCall = { ...toolCall, status: 'RUNNING', startedAt: ports.now() };
         open.set(call.id, begun);
@@ -117,7 +120,7 @@ export async function* runToolStep(
     }
     handoffTo = handoff.toAgentId;
     outputs.set(call.id, transferredOutput);
-    const edge = { callId: call.id, step, fromAgentId: agent.id, toAgentId: handoff.toAgentId };
+    const edge = { id: ports.newId(), callId: call.id, step, fromAgentId: agent.id, toAgentId: handoff.toAgentId };
     yield { type: 'handoffOccurred', ...edge, reason: reasonOf(call.arguments), at: ports.now() };
   }
 
@@ -129,26 +132,6 @@ export async function* runToolStep(
     (call): HistoryItem => ({ role: 'tool', callId: call.id, output: outputs.get(call.id) ?? '' }),
   );
   return { kind: 'done', calls, results, handoffTo };
-}
-
-/** A call that has not begun, with the decision about it. */
-function describeCall(call: RequestedCall, index: number, { agent, step, resumed }: ToolStepInput): TurnToolCall {
-  const decision = resumed?.decisions.get(call.id);
-  return {
-    callId: call.id,
-    step,
-    index,
-    name: call.name,
-    arguments: call.arguments,
-    editedArguments: decision?.editedArguments ?? null,
-    decidedBy: decision?.decidedBy ?? null,
-    result: null,
-    status: 'AWAITING_APPROVAL',
-    error: null,
-    agentId: agent.id,
-    startedAt: null,
-    finishedAt: null,
-  };
 }
 
 function reasonOf(written: string): string | null {

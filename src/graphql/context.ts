@@ -8,6 +8,7 @@ import type { Agent } from '../generated/prisma/client.ts';
 import { AnswerBudget } from '../limits/answer-budget.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
+import { findQueuePositions } from '../runs/read/queue-positions.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from '../runs/read/usage.ts';
 import type { RunRuntime } from '../runs/runtime.ts';
 import type { SpeechRuntime } from '../speech/dependencies.ts';
@@ -47,6 +48,8 @@ export interface Context {
   readonly agents: DataLoader<string, Agent | null>;
   /** The agent that answers next in a conversation, by row id, batched. */
   readonly activeAgents: DataLoader<ActiveAgentChoice, string | null, string>;
+  /** The place of a queued run in its queue, by row id, batched; null: it is not queued. */
+  readonly queuePositions: DataLoader<string, number | null>;
   /** Usage by the row id of a run, batched. */
   readonly usageOfRuns: DataLoader<string, Usage>;
   /** Usage by the row id of a conversation, batched. */
@@ -99,6 +102,7 @@ export function createContext(from: {
     activeAgents: new DataLoader((conversations) => findActiveAgents(requireViewer(), runs, conversations), {
       cacheKeyFn: ({ id }) => id,
     }),
+    queuePositions: new DataLoader((ids) => findQueuePositions(requireViewer(), db, ids)),
     usageOfRuns: new DataLoader((ids) => sumRunUsage(requireViewer(), db, ids)),
     usageOfConversations: new DataLoader((ids) => sumConversationUsage(requireViewer(), db, ids)),
     renew: () => createContext(from),

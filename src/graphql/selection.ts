@@ -12,6 +12,12 @@ export function includeUnder(context: Context, info: GraphQLResolveInfo, typeNam
   return include === undefined ? {} : { include };
 }
 
+/** As {@link includeUnder}, for types that read only the columns that they show. */
+export function selectUnder(context: Context, info: GraphQLResolveInfo, typeName: string, path: string[] = []) {
+  const { select } = queryFromInfo({ context, info, typeName, path });
+  return select === undefined ? {} : { select };
+}
+
 /** The path from a connection to its rows. */
 export const toNodes = ['edges', 'node'];
 

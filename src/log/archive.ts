@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { callStatuses } from '../engine/events.ts';
 import { failureCodes } from '../engine/ports.ts';
 import { cutLine } from './archive-pieces.ts';
+import { type ArchivedEvent, completeEvents, type StoredIds } from './earlier-archives.ts';
 import { type RunEvent, sizeOfEvent } from './event.ts';
 
 /*
@@ -21,8 +22,13 @@ const maxLineBytes = 256 * 1024;
 /** So many events are unpacked before the event loop turns. */
 const maxEventsAtOnce = 5_000;
 
+const date = z.iso.datetime().transform((at) => new Date(at));
+
 const toolCall = z.strictObject({
+  // Archives of earlier versions have no ids of calls: they are read from the rows (earlier-archives.ts).
+  id: z.string().nullable().default(null),
   callId: z.string(),
+  messageId: z.string().nullable().default(null),
   step: z.int(),
   index: z.int(),
   name: z.string(),
@@ -34,14 +40,9 @@ const toolCall = z.strictObject({
   status: z.enum(callStatuses),
   error: z.string().nullable(),
   agentId: z.string(),
-  startedAt: z.iso
-    .datetime()
-    .transform((at) => new Date(at))
-    .nullable(),
-  finishedAt: z.iso
-    .datetime()
-    .transform((at) => new Date(at))
-    .nullable(),
+  startedAt: date.nullable(),
+  finishedAt: date.nullable(),
+  approvalExpiresAt: date.nullable().default(null),
 });
 
 const failure = z.strictObject({
@@ -62,11 +63,18 @@ const decision = z.strictObject({
 const base = { seq: z.int(), at: z.number() };
 const deltas = { text: z.string(), lengths: z.array(z.int()), delays: z.array(z.number()) };
 const entry = z.discriminatedUnion('type', [
+  z.strictObject({ ...base, type: z.literal('RunQueued'), position: z.int() }),
   z.strictObject({ ...base, type: z.literal('RunStarted'), userMessageId: z.string() }),
   z.strictObject({ ...base, type: z.literal('RoutingDecided'), decision }),
   z.strictObject({ ...base, type: z.literal('MessageStarted'), messageId: z.string(), agentId: z.string() }),
   z.strictObject({ ...base, type: z.literal('TextDelta'), messageId: z.string(), offset: z.int(), ...deltas }),
-  z.strictObject({ ...base, type: z.literal('ReasoningDelta'), ...deltas }),
+  z.strictObject({
+    ...base,
+    type: z.literal('ReasoningDelta'),
+    messageId: z.string().nullable().default(null),
+    offset: z.int().nullable().default(null),
+    ...deltas,
+  }),
   z.strictObject({ ...base, type: z.literal('TextRetracted'), messageId: z.string(), length: z.int() }),
   z.strictObject({ ...base, type: z.literal('ToolCallStarted'), toolCall }),
   z.strictObject({ ...base, type: z.literal('ToolCallCompleted'), toolCall }),
@@ -74,10 +82,12 @@ const entry = z.discriminatedUnion('type', [
   z.strictObject({
     ...base,
     type: z.literal('HandoffOccurred'),
+    handoffId: z.string().nullable().default(null),
     fromAgentId: z.string(),
     toAgentId: z.string(),
     reason: z.string().nullable(),
-    happenedAt: z.iso.datetime().transform((at) => new Date(at)),
+    happenedAt: date,
+    happenedSeq: z.int().nullable().default(null),
   }),
   z.strictObject({ ...base, type: z.literal('MessageCompleted'), messageId: z.string() }),
   z.strictObject({ ...base, type: z.literal('RunCompleted') }),
@@ -90,8 +100,8 @@ interface OpenDeltas {
   type: 'TextDelta' | 'ReasoningDelta';
   seq: number;
   at: number;
-  messageId?: string;
-  offset?: number;
+  messageId: string;
+  offset: number;
   text: string[];
   lengths: number[];
   delays: number[];
@@ -135,22 +145,22 @@ function packLine(events: readonly RunEvent[]): string {
       packed.push(entry);
       continue;
     }
-    const place = event.type === 'TextDelta' ? { messageId: event.messageId, offset: event.offset } : {};
     if (open && !follows(open, event)) {
       packed.push(closeDeltas(open));
       open = null;
     }
-    const { type, seq, at, delta } = event;
+    const { type, seq, at, messageId, offset, delta } = event;
     open ??= {
       type,
       seq,
       at,
-      ...place,
+      messageId,
+      offset,
       text: [],
       lengths: [],
       delays: [],
       nextSeq: seq,
-      nextOffset: place.offset ?? 0,
+      nextOffset: offset,
     };
     open.text.push(delta);
     open.lengths.push(delta.length);
@@ -164,7 +174,7 @@ function packLine(events: readonly RunEvent[]): string {
 
 function follows(open: OpenDeltas, event: RunEvent & { type: 'TextDelta' | 'ReasoningDelta' }): boolean {
   if (open.type !== event.type || open.nextSeq !== event.seq) return false;
-  return event.type === 'ReasoningDelta' || (open.messageId === event.messageId && open.nextOffset === event.offset);
+  return open.messageId === event.messageId && open.nextOffset === event.offset;
 }
 
 function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknown {
@@ -173,10 +183,15 @@ function closeDeltas({ nextSeq, nextOffset, text, ...rest }: OpenDeltas): unknow
 
 /**
  * Unpacks the events of a run, exactly as they were packed.
+ * @param readIds reads the ids of the run's rows, which the archives of earlier versions lack
  * @throws {z.ZodError} {@link SyntaxError} when the text is not an archive
  */
-export async function unpackEvents(runId: string, archive: string): Promise<RunEvent[]> {
-  const events: RunEvent[] = [];
+export async function unpackEvents(
+  runId: string,
+  archive: string,
+  readIds: () => Promise<StoredIds>,
+): Promise<RunEvent[]> {
+  const events: ArchivedEvent[] = [];
   for (let from = 0; from <= archive.length; ) {
     const newline = archive.indexOf('\n', from);
     const end = newline === -1 ? archive.length : newline;
@@ -190,10 +205,10 @@ export async function unpackEvents(runId: string, archive: string): Promise<RunE
     }
     from = end + 1;
   }
-  return events;
+  return completeEvents(events, readIds);
 }
 
-function* unpackPiece(runId: string, piece: string): Generator<RunEvent, void, undefined> {
+function* unpackPiece(runId: string, piece: string): Generator<ArchivedEvent, void, undefined> {
   for (const packed of entries.parse(JSON.parse(piece))) {
     if (packed.type !== 'TextDelta' && packed.type !== 'ReasoningDelta') {
       yield { ...packed, runId };
@@ -207,8 +222,9 @@ function* unpackPiece(runId: string, piece: string): Generator<RunEvent, void, u
         runId,
         delta: packed.text.slice(start, start + length),
       };
-      if (packed.type === 'ReasoningDelta') yield { type: 'ReasoningDelta', ...common };
-      else yield { type: 'TextDelta', messageId: packed.messageId, offset: packed.offset + start, ...common };
+      const { type, messageId, offset } = packed;
+      if (type === 'TextDelta') yield { type, messageId, offset: offset + start, ...common };
+      else yield { type, messageId, offset: offset === null ? null : offset + start, ...common };
       start += length;
     }
   }

@@ -13,22 +13,27 @@ interface RoutingDecided {
 
 /** An event without its place in the log. Ids are row ids. */
 export type RunEventPayload =
+  /** The run waits for the turns before it. `position` is its place in the queue, from 1: the next to begin. */
+  | { readonly type: 'RunQueued'; readonly position: number }
   | { readonly type: 'RunStarted'; readonly userMessageId: string }
   /** `decision` is as runs store it. */
   | { readonly type: 'RoutingDecided'; readonly decision: RoutingDecided }
   | { readonly type: 'MessageStarted'; readonly messageId: string; readonly agentId: string }
   | { readonly type: 'TextDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
-  | { readonly type: 'ReasoningDelta'; readonly delta: string }
+  | { readonly type: 'ReasoningDelta'; readonly messageId: string; readonly offset: number; readonly delta: string }
   | { readonly type: 'TextRetracted'; readonly messageId: string; readonly length: number }
   | { readonly type: 'ToolCallStarted'; readonly toolCall: TurnToolCall }
   | { readonly type: 'ToolCallCompleted'; readonly toolCall: TurnToolCall }
   | { readonly type: 'ApprovalRequested'; readonly toolCall: TurnToolCall }
   | {
       readonly type: 'HandoffOccurred';
+      readonly handoffId: string;
       readonly fromAgentId: string;
       readonly toAgentId: string;
       readonly reason: string | null;
       readonly happenedAt: Date;
+      /** The seq with which it was first reported: another one if the events were rebuilt. */
+      readonly happenedSeq: number;
     }
   | { readonly type: 'MessageCompleted'; readonly messageId: string }
   | { readonly type: 'RunCompleted' }
@@ -44,18 +49,14 @@ export function isTerminal(event: RunEventPayload): boolean {
 }
 
 /**
- * Merges two adjacent deltas if both are of the same message, or both of reasoning.
+ * Merges two adjacent deltas of one kind, if the second continues the first.
  * @returns the merged event, with the seq and the moment of the later one; null if they cannot be merged
  */
 export function mergeDeltas(first: RunEvent, second: RunEvent): RunEvent | null {
-  if (first.type === 'TextDelta' && second.type === 'TextDelta') {
-    if (first.messageId !== second.messageId || first.offset + first.delta.length !== second.offset) return null;
-    return { ...second, offset: first.offset, delta: first.delta + second.delta };
-  }
-  if (first.type === 'ReasoningDelta' && second.type === 'ReasoningDelta') {
-    return { ...second, delta: first.delta + second.delta };
-  }
-  return null;
+  if (first.type !== 'TextDelta' && first.type !== 'ReasoningDelta') return null;
+  if (first.type !== second.type) return null;
+  if (first.messageId !== second.messageId || first.offset + first.delta.length !== second.offset) return null;
+  return { ...second, offset: first.offset, delta: first.delta + second.delta };
 }
 
 /** How many bytes of text an event holds, in UTF-8. */

@@ -1,5 +1,6 @@
 import type { Db } from '../database/client.ts';
 import { unpackEvents } from '../log/archive.ts';
+import type { StoredIds } from '../log/earlier-archives.ts';
 import type { RunEvent } from '../log/event.ts';
 import type { RunEventBuffer } from '../log/event-buffer.ts';
 
@@ -27,5 +28,20 @@ export async function backfillFromArchive(db: Db, buffer: RunEventBuffer): Promi
 /** The events of a run that has ended, or up to its last pause; null if it has done neither. */
 export async function readArchive(db: Db, runId: string): Promise<RunEvent[] | null> {
   const archive = await db.runArchive.findUnique({ where: { runId } });
-  return archive && (await unpackEvents(runId, archive.events));
+  return archive && (await unpackArchive(db, runId, archive.events));
+}
+
+/** Unpacks an archive that was read with its run. */
+export function unpackArchive(db: Db, runId: string, packed: string): Promise<RunEvent[]> {
+  return unpackEvents(runId, packed, () => readStoredIds(db, runId));
+}
+
+/** The ids of a run's calls and handoffs, for the archives of earlier versions. */
+async function readStoredIds(db: Db, runId: string): Promise<StoredIds> {
+  const calls = await db.toolCall.findMany({ where: { runId }, select: { rowId: true, callId: true } });
+  const handoffs = await db.handoff.findMany({ where: { runId }, orderBy: { step: 'asc' }, select: { id: true } });
+  return {
+    toolCalls: new Map(calls.map(({ callId, rowId }) => [callId, rowId])),
+    handoffs: handoffs.map(({ id }) => id),
+  };
 }

@@ -4,10 +4,10 @@ import type { ToolCall } from '../generated/prisma/client.ts';
 /** The decisions of a person on the calls of the step that waited, by call id, from their rows. */
 export function readDecisions(calls: readonly ToolCall[]): Map<string, CallDecision> {
   return new Map(
-    calls.flatMap(({ callId, status, editedArguments, decidedBy, finishedAt }) => {
+    calls.flatMap(({ rowId: id, callId, messageId, status, editedArguments, decidedBy, finishedAt }) => {
       if (decidedBy === null || (status !== 'PENDING' && status !== 'DENIED')) return [];
       const decidedAt = finishedAt ?? new Date();
-      return [[callId, { approved: status === 'PENDING', editedArguments, decidedBy, decidedAt }]];
+      return [[callId, { id, messageId, approved: status === 'PENDING', editedArguments, decidedBy, decidedAt }]];
     }),
   );
 }

@@ -1,10 +1,11 @@
 import { storedRoutingDecision } from '../conversations/routing-decision.ts';
 import type { Prisma, Run } from '../generated/prisma/client.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { queuedEvents } from './queued-events.ts';
 import { readStoredCall } from './stored-call.ts';
 
 /**
- * The events of a run, rebuilt from its rows. RunStarted and RoutingDecided are the first, as they were; all others
+ * The events of a run, rebuilt from its rows. Up to RoutingDecided they are as they were; all others
  * have a seq that no reader can have seen. Applied over what a reader has, they give what the rows hold: a TextDelta at
  * offset 0 replaces the text.
  * @param firstSeq the seq of the first event after RoutingDecided
@@ -39,16 +40,19 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
     if (call.startedAt !== null) add(call.step, { type: 'ToolCallStarted', toolCall: started });
     add(call.step, { type: 'ToolCallCompleted', toolCall: call });
   }
-  for (const { step, fromAgentId, toAgentId, reason, at } of handoffs) {
-    add(step, { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at });
+  for (const { id: handoffId, step, fromAgentId, toAgentId, reason, at, seq } of handoffs) {
+    const handoff = { handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq: seq };
+    add(step, { type: 'HandoffOccurred', ...handoff });
   }
   payloads.sort((a, b) => a.step - b.step);
 
   const at = Date.now();
-  const began: RunEvent[] = [{ type: 'RunStarted', userMessageId: run.userMessageId, seq: 1, runId: run.id, at }];
+  const began = queuedEvents(run);
+  const common = { runId: run.id, at };
+  began.push({ type: 'RunStarted', userMessageId: run.userMessageId, seq: began.length + 1, ...common });
   if (run.routingDecision !== null) {
     const decision = storedRoutingDecision.parse(run.routingDecision);
-    began.push({ type: 'RoutingDecided', decision, seq: 2, runId: run.id, at });
+    began.push({ type: 'RoutingDecided', decision, seq: began.length + 1, ...common });
   }
   return [
     ...began,

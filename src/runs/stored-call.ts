@@ -6,9 +6,21 @@ import type { ToolCall } from '../generated/prisma/client.ts';
  * @returns null if no agent called it: it was imported
  */
 export function readStoredCall(row: ToolCall): TurnToolCall | null {
-  const { callId, step, index, name, editedArguments, decidedBy, agentId, startedAt } = row;
+  const { rowId: id, callId, messageId, step, index, name, editedArguments, decidedBy, agentId, startedAt } = row;
   if (agentId === null) return null;
-  const { arguments: written, status, result, error, finishedAt } = row;
-  const asked = { callId, step, index, name, arguments: written, editedArguments, decidedBy, agentId, startedAt };
-  return { ...asked, status, result, error, finishedAt };
+  const { arguments: written, status, result, error, finishedAt, approvalExpiresAt } = row;
+  const asked = {
+    id,
+    callId,
+    messageId,
+    step,
+    index,
+    name,
+    arguments: written,
+    editedArguments,
+    decidedBy,
+    agentId,
+    startedAt,
+  };
+  return { ...asked, status, result, error, finishedAt, approvalExpiresAt };
 }

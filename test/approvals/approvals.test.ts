@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { HistoryItem } from '../../src/engine/ports.ts';
-import { unpackEvents } from '../../src/log/archive.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
+import { unpackArchive } from '../support/archive.ts';
 import { documents, openChat, openNewUser, openSocketClient, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, sequenceOf } from '../support/clients/turn-reader.ts';
 import { createScriptedModel } from '../support/scripted-model/script.ts';
@@ -17,7 +17,7 @@ const orderStatus = async (number: string) =>
 
 const runDocument = `query ($id: ID!) { run(id: $id) {
   status lastSeq agent { name } messages { content status }
-  toolCalls { id name arguments editedArguments decidedBy status result error startedAt finishedAt }
+  toolCalls { id callId name arguments editedArguments decidedBy status result error startedAt finishedAt }
   handoffs { toAgent { name } } usage { modelCalls inputTokens } finishedAt
 } }`;
 
@@ -40,7 +40,13 @@ describe('a call that needs approval', () => {
       'MessageCompleted',
       'ApprovalRequested',
     ]);
-    const asked = { id: 'r1', name: 'refund_order', arguments: '{"orderNumber":"1042"}', result: null, error: null };
+    const asked = {
+      callId: 'r1',
+      name: 'refund_order',
+      arguments: '{"orderNumber":"1042"}',
+      result: null,
+      error: null,
+    };
     expect(reader.events.at(-1)).toMatchObject({ toolCall: { ...asked, status: 'AWAITING_APPROVAL' } });
     expect(await orderStatus('1042')).toBe('shipped');
     const waiting = (await socketClient.ask(runDocument, { id: runId })).run;
@@ -64,7 +70,7 @@ describe('a call that needs approval', () => {
     ]);
     const completed = events.find((event) => event.__typename === 'ToolCallCompleted');
     expect(completed).toMatchObject({
-      toolCall: { id: 'r1', status: 'SUCCEEDED', result: { number: '1042', status: 'refunded' } },
+      toolCall: { callId: 'r1', status: 'SUCCEEDED', result: { number: '1042', status: 'refunded' } },
     });
     expect(await orderStatus('1042')).toBe('refunded');
     expect(lastHistory()).toEqual([
@@ -90,7 +96,7 @@ describe('a call that needs approval', () => {
       where: { id: runId.slice(4) },
       include: { archive: true, pause: true },
     });
-    const log = await unpackEvents(runId, archive?.events ?? '');
+    const log = await unpackArchive(runId, archive?.events ?? '');
     expect(log.map(({ seq }) => seq)).toEqual(log.map((_event, index) => index + 1));
     expect(log.at(-1)).toMatchObject({ type: 'RunCompleted', seq: events.at(-1)?.seq });
     expect(pause).toBeNull();
@@ -102,7 +108,7 @@ describe('a call that needs approval', () => {
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'I may not.' });
     const denied = await decide(socketClient, runId, 'r1', false);
-    expect(denied.toolCalls).toMatchObject([{ id: 'r1', status: 'DENIED', error: 'A person denied this call.' }]);
+    expect(denied.toolCalls).toMatchObject([{ callId: 'r1', status: 'DENIED', error: 'A person denied this call.' }]);
     const events = await reader.rest();
     expect(sequenceOf(events).slice(3)).toEqual([
       'ToolCallCompleted',
@@ -111,7 +117,7 @@ describe('a call that needs approval', () => {
       'MessageCompleted',
       'RunCompleted',
     ]);
-    expect(events[3]).toMatchObject({ toolCall: { id: 'r1', status: 'DENIED', result: null } });
+    expect(events[3]).toMatchObject({ toolCall: { callId: 'r1', status: 'DENIED', result: null } });
     expect(lastHistory().at(-1)).toEqual({
       role: 'tool',
       callId: 'r1',
@@ -159,7 +165,7 @@ describe('a call that needs approval', () => {
     const conversationId = await createBillingConversation(socketClient);
     const events = await socketClient.chatTurn('ws', { conversationId }).rest();
     expect(sequenceOf(events).slice(2, 4)).toEqual(['ToolCallStarted', 'ToolCallCompleted']);
-    expect(events[3]).toMatchObject({ toolCall: { id: 'bad', status: 'FAILED', error: expect.any(String) } });
+    expect(events[3]).toMatchObject({ toolCall: { callId: 'bad', status: 'FAILED', error: expect.any(String) } });
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
   });
 
@@ -171,9 +177,9 @@ describe('a call that needs approval', () => {
     await decide(socketClient, runId, 'same', false);
     // The provider begins again with its ids: they are unique in the run all the same.
     const second = await reader.until('ApprovalRequested');
-    expect(second.toolCall?.id).not.toBe('same');
+    expect(second.toolCall?.callId).not.toBe('same');
     app.model.add({ text: 'Fine.' });
-    await decide(socketClient, runId, second.toolCall?.id ?? '', true);
+    await decide(socketClient, runId, second.toolCall?.callId ?? '', true);
     const events = await reader.rest();
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     const { run } = await socketClient.ask(runDocument, { id: runId });
@@ -196,7 +202,7 @@ describe('several calls of one step', () => {
       ],
     });
     const { conversationId, runId, reader } = await startWaitingTurn(socketClient, {}, 2);
-    const seen = reader.events.slice(2).map(({ __typename, toolCall }) => `${__typename} ${toolCall?.id}`);
+    const seen = reader.events.slice(2).map(({ __typename, toolCall }) => `${__typename} ${toolCall?.callId}`);
     expect(seen.slice(0, 2)).toEqual(['ToolCallStarted look', 'ToolCallStarted none']);
     expect(seen.slice(2, 4).sort()).toEqual(['ToolCallCompleted look', 'ToolCallCompleted none']);
     expect(seen.slice(4)).toEqual(['ApprovalRequested a', 'ApprovalRequested b']);
@@ -212,14 +218,14 @@ describe('several calls of one step', () => {
       'PENDING',
     ]);
     expect(await orderStatus('1047')).toBe('shipped');
-    const again = await tryDecide(app, socketClient, { runId, toolCallId: 'b', approve: false });
+    const again = await tryDecide(app, socketClient, { runId, callId: 'b', approve: false });
     expect(again.errors).toMatchObject([{ extensions: { code: 'CONFLICT', runId } }]);
     expect(app.model.requests).toHaveLength(asked);
 
     app.model.add({ text: 'Orders here.', match: ({ instructions }) => instructions.includes('orders specialist') });
     await decide(socketClient, runId, 'a', false);
     const events = await reader.rest();
-    expect(events.slice(8).map(({ __typename, toolCall }) => [__typename, toolCall?.id])).toEqual([
+    expect(events.slice(8).map(({ __typename, toolCall }) => [__typename, toolCall?.callId])).toEqual([
       ['ToolCallCompleted', 'a'],
       ['ToolCallStarted', 'b'],
       ['ToolCallCompleted', 'b'],
@@ -294,11 +300,12 @@ describe('the right to decide', () => {
       /deeper/,
     ],
     ['arguments with a denial', { approve: false, arguments: '{}' }, 'arguments', /denied/],
-    ['an empty call id', { approve: true, toolCallId: '' }, 'toolCallId', /1 to/],
+    ['an empty call id', { approve: true, toolCallId: '' }, 'toolCallId', /tcl_<uuid>/],
+    ['the call id that the model chose', { approve: true, toolCallId: 'r1' }, 'toolCallId', /tcl_<uuid>/],
     ['a run id that is none', { approve: true, runId: 'conv_1' }, 'runId', /runId/],
   ])('A decision with %s is BAD_USER_INPUT, and nothing is decided', async (_what, over, field, message) => {
     const { socketClient, runId } = await waitForever();
-    const variables = { runId, toolCallId: 'r1', approve: true, ...over };
+    const variables = { runId, callId: 'r1', approve: true, ...over };
     const { errors } = await tryDecide(app, socketClient, variables);
     expect(errors).toMatchObject([
       { message: expect.stringMatching(message), extensions: { code: 'BAD_USER_INPUT', path: [field] } },
@@ -312,7 +319,7 @@ describe('the right to decide', () => {
     const stranger = { ...socketClient, token: await app.token({ sub: 'stranger' }) };
     const admin = { ...socketClient, token: await app.token({ sub: 'boss', roles: ['admin'] }) };
     const foreign = { ...socketClient, token: await app.token({ sub: 'approver-0', tenant: 'other' }) };
-    const variables = { runId, toolCallId: 'r1', approve: true };
+    const variables = { runId, callId: 'r1', approve: true };
     const [byStranger, byAdmin, byForeign] = await Promise.all(
       [stranger, admin, foreign].map((who) => tryDecide(app, who, variables)),
     );
@@ -334,9 +341,9 @@ describe('the right to decide', () => {
       calls: [{ id: 'look', name: 'lookup_order', arguments: { orderNumber: '1' } }, refund('r1', '1')],
     });
     const { runId } = await startWaitingTurn(socketClient);
-    const absent = await tryDecide(app, socketClient, { runId, toolCallId: 'r2', approve: true });
+    const absent = await tryDecide(app, socketClient, { runId, callId: 'r2', approve: true });
     expect(absent.errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
-    const other = await tryDecide(app, socketClient, { runId, toolCallId: 'look', approve: true });
+    const other = await tryDecide(app, socketClient, { runId, callId: 'look', approve: true });
     expect(other.errors).toMatchObject([{ extensions: { code: 'CONFLICT', runId } }]);
     await socketClient.ask(documents.cancelRun, { id: runId });
   });
@@ -349,7 +356,7 @@ describe('the right to decide', () => {
     await decide(socketClient, runId, 'r1');
     await reader.rest();
     for (const approve of [true, false]) {
-      const { errors, status } = await tryDecide(app, socketClient, { runId, toolCallId: 'r1', approve });
+      const { errors, status } = await tryDecide(app, socketClient, { runId, callId: 'r1', approve });
       const message = expect.stringMatching(/approved already/);
       expect(errors).toMatchObject([{ message, extensions: { code: 'CONFLICT', runId } }]);
       expect(status).toBe(409);
@@ -357,7 +364,7 @@ describe('the right to decide', () => {
     app.model.add({ calls: [refund('r2', '7')] });
     const next = await startWaitingTurn(socketClient);
     await socketClient.ask(documents.cancelRun, { id: next.runId });
-    const late = await tryDecide(app, socketClient, { runId: next.runId, toolCallId: 'r2', approve: true });
+    const late = await tryDecide(app, socketClient, { runId: next.runId, callId: 'r2', approve: true });
     expect(late.errors).toMatchObject([
       { message: expect.stringMatching(/cancelled/), extensions: { code: 'CONFLICT' } },
     ]);
@@ -369,9 +376,7 @@ describe('the right to decide', () => {
     const { runId, reader } = await startWaitingTurn(socketClient);
     app.model.add({ text: 'Once.' });
     const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, n) =>
-        tryDecide(app, socketClient, { runId, toolCallId: 'r1', approve: n % 2 === 0 }),
-      ),
+      Array.from({ length: 10 }, (_, n) => tryDecide(app, socketClient, { runId, callId: 'r1', approve: n % 2 === 0 })),
     );
     expect(answers.filter(({ errors }) => errors.length === 0)).toHaveLength(1);
     for (const { errors } of answers) if (errors[0]) expect(errors[0].extensions.code).toBe('CONFLICT');
@@ -494,7 +499,7 @@ test('The demo asks for approval of a refund, which is approved and reported', {
   });
   const { toolCall } = reader.events.at(-1) ?? {};
   expect(toolCall).toMatchObject({ name: 'refund_order', arguments: '{"orderNumber":"1046"}' });
-  await decide(socketClient, runId, toolCall?.id ?? '');
+  await decide(socketClient, runId, toolCall?.callId ?? '');
   const events = await reader.rest();
   expect([...assembleTexts(events).values()].at(-1)).toContain('Order 1046 is refunded: € 38.50.');
 });

@@ -43,27 +43,47 @@ export async function startWaitingTurn(
 const approveDocument = `
   mutation ($runId: ID!, $toolCallId: ID!, $approve: Boolean!, $arguments: String) {
     approveToolCall(runId: $runId, toolCallId: $toolCallId, approve: $approve, arguments: $arguments) {
-      id status lastSeq toolCalls { id status arguments editedArguments decidedBy error }
+      id status lastSeq toolCalls { id callId status arguments editedArguments decidedBy error }
     }
   }`;
 
-/** Decides on a call: has to work. @returns the run */
+/** The id of a call, by the id that the model chose; an id of no call if the user sees none. */
+export async function findCallId(
+  app: Pick<TestApp, 'query'>,
+  { token }: Pick<SocketClient, 'token'>,
+  runId: string,
+  callId: string,
+): Promise<string> {
+  const document = 'query ($id: ID!) { run(id: $id) { toolCalls { id callId } } }';
+  const { data } = await app.query(document, { id: runId }, { token });
+  const calls: { id: string; callId: string }[] = data?.run?.toolCalls ?? [];
+  return calls.find((call) => call.callId === callId)?.id ?? `tcl_${crypto.randomUUID()}`;
+}
+
+/** Decides on a call, which the model named: has to work. @returns the run */
 export async function decide(
   socketClient: SocketClient,
   runId: string,
-  toolCallId: string,
+  callId: string,
   approve = true,
   edited?: string,
 ) {
+  const document = 'query ($id: ID!) { run(id: $id) { toolCalls { id callId } } }';
+  const { run } = await socketClient.ask(document, { id: runId });
+  const toolCallId = run.toolCalls.find((call: { callId: string }) => call.callId === callId)?.id;
   const variables = { runId, toolCallId, approve, ...(edited === undefined ? {} : { arguments: edited }) };
   return (await socketClient.ask(approveDocument, variables)).approveToolCall;
 }
 
-/** Decides on a call, whatever comes of it. */
-export function tryDecide(
+/**
+ * Decides on a call, whatever comes of it.
+ * @param decision with the id that the model chose, or with `toolCallId`
+ */
+export async function tryDecide(
   app: Pick<TestApp, 'query'>,
   socketClient: SocketClient,
-  variables: { runId: string; toolCallId: string; approve: boolean; arguments?: string },
+  { callId, ...decision }: { runId: string; callId: string; toolCallId?: string; approve: boolean; arguments?: string },
 ): Promise<HttpAnswer> {
-  return app.query(approveDocument, variables, { token: socketClient.token });
+  const toolCallId = decision.toolCallId ?? (await findCallId(app, socketClient, decision.runId, callId));
+  return app.query(approveDocument, { ...decision, toolCallId }, { token: socketClient.token });
 }

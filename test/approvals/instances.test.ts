@@ -24,7 +24,7 @@ async function openTwo() {
   return { one, two, here, there, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-const run = `query ($id: ID!) { run(id: $id) { status lastSeq error { code } toolCalls { id status } messages { content status } usage { modelCalls } } }`;
+const run = `query ($id: ID!) { run(id: $id) { status lastSeq error { code } toolCalls { id callId status } messages { content status } usage { modelCalls } } }`;
 
 test('A waiting run is read, decided on and carried on from the other instance', { timeout: 40_000 }, async () => {
   await using both = await openTwo();
@@ -78,8 +78,8 @@ test('Two instances that decide on the last two calls, or on the same one, let t
     one.model.add(answer);
     two.model.add(answer);
     const answers = await Promise.all([
-      tryDecide(one, here, { runId, toolCallId: 'a', approve: true }),
-      tryDecide(two, there, { runId, toolCallId: same ? 'a' : 'b', approve: true }),
+      tryDecide(one, here, { runId, callId: 'a', approve: true }),
+      tryDecide(two, there, { runId, callId: same ? 'a' : 'b', approve: true }),
     ]);
     expect(answers.filter(({ errors }) => errors.length === 0)).toHaveLength(same ? 1 : 2);
     const events = await reader.rest();
@@ -105,7 +105,7 @@ test('A waiting run is cancelled from the other instance, and nobody takes it fo
   expect(cancelRun.status).toBe('CANCELLED');
   const events = await reader.rest();
   expect(events.slice(-2)).toMatchObject([
-    { toolCall: { id: 'r', status: 'CANCELLED' } },
+    { toolCall: { callId: 'r', status: 'CANCELLED' } },
     { __typename: 'RunCancelled', seq: cancelRun.lastSeq },
   ]);
 });
@@ -181,7 +181,7 @@ test('A run that waits survives kill -9, and goes on after the restart', room, a
     'RunCompleted',
   ]);
   expect(rest[0]?.seq).toBe(before.lastSeq + 1);
-  expect(rest.slice(0, 3).map(({ toolCall }) => [toolCall?.id, toolCall?.status])).toEqual([
+  expect(rest.slice(0, 3).map(({ toolCall }) => [toolCall?.callId, toolCall?.status])).toEqual([
     ['a', 'DENIED'],
     ['b', 'RUNNING'],
     ['b', 'SUCCEEDED'],
@@ -230,7 +230,7 @@ test('kill -9 right after the approval makes the run INTERRUPTED as any turn, an
   expect(dead).toMatchObject({
     status: 'FAILED',
     error: { code: 'INTERRUPTED' },
-    toolCalls: [{ id: 'r', status: 'SUCCEEDED' }],
+    toolCalls: [{ callId: 'r', status: 'SUCCEEDED' }],
     messages: [{ content: 'I refund.', status: 'COMPLETE' }],
   });
   for (const after of [0, ...seen.map(({ seq }) => seq)]) {
@@ -240,7 +240,7 @@ test('kill -9 right after the approval makes the run INTERRUPTED as any turn, an
     const texts = assembleTexts(rest, assembleTexts(seen.filter(({ seq }) => seq <= after)));
     expect([...texts.values()]).toEqual(['I refund.']);
   }
-  const late = await tryDecide(server, socketClient, { runId, toolCallId: 'r', approve: true });
+  const late = await tryDecide(server, socketClient, { runId, callId: 'r', approve: true });
   expect(late.errors).toMatchObject([{ extensions: { code: 'CONFLICT' } }]);
   model.add({ text: 'Again.' });
   const next = await socketClient.chatTurn('ws', { conversationId, content: 'So?' }).rest();

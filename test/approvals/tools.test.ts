@@ -80,7 +80,7 @@ const change = (id: string, input: Record<string, unknown>) =>
 
 const outcomes = (events: readonly TurnEvent[]) =>
   events.flatMap(({ __typename, toolCall }) =>
-    __typename === 'ToolCallCompleted' ? [[toolCall?.id, toolCall?.status, toolCall?.error]] : [],
+    __typename === 'ToolCallCompleted' ? [[toolCall?.callId, toolCall?.status, toolCall?.error]] : [],
   );
 const changedSince = 'The tool was changed since it was approved.';
 
@@ -141,7 +141,7 @@ test('A tool that needs approval only since the run waits is not called without 
   await change(other.id, { requiresApproval: true });
   app.model.add({ calls: [{ id: 'c2', name: other.name, arguments: { id: '2' } }] });
   await decide(socketClient, runId, 'c1');
-  expect((await reader.until('ApprovalRequested')).toolCall?.id).toBe('c2');
+  expect((await reader.until('ApprovalRequested')).toolCall?.callId).toBe('c2');
   expect(received).toEqual(['DELETE /orders/1']);
   app.model.add({ text: 'Fine.' });
   await decide(socketClient, runId, 'c2', false);
@@ -189,7 +189,7 @@ test('Edited arguments that the tool does not accept are refused, also if they c
   const { runId, reader } = await startWaitingTurn(socketClient, { conversationId });
   const { errors } = await tryDecide(app, socketClient, {
     runId,
-    toolCallId: 'c1',
+    callId: 'c1',
     approve: true,
     arguments: '{"no":1}',
   });

@@ -68,7 +68,7 @@ describe.each<Transport>(['ws', 'sse'])(
           }
           const back = socketClient.runEvents(transport, runId, reader.events.at(-1)?.seq);
           if (!decided) {
-            if (place < waitsAt) await back.until((event) => event.toolCall?.id === 'b');
+            if (place < waitsAt) await back.until((event) => event.toolCall?.callId === 'b');
             await decideBoth();
           }
           const all = [...reader.events, ...(await back.rest())];
@@ -109,11 +109,11 @@ describe('a run that waits', () => {
     const events = await reader.rest();
     expect(cancelRun).toMatchObject({ status: 'CANCELLED', lastSeq: events.at(-1)?.seq });
     expect(events.slice(-4)).toMatchObject([
-      { __typename: 'ToolCallCompleted', toolCall: { id: 'approved', status: 'CANCELLED' } },
-      { __typename: 'ToolCallCompleted', toolCall: { id: 'denied', status: 'DENIED' } },
+      { __typename: 'ToolCallCompleted', toolCall: { callId: 'approved', status: 'CANCELLED' } },
+      { __typename: 'ToolCallCompleted', toolCall: { callId: 'denied', status: 'DENIED' } },
       {
         __typename: 'ToolCallCompleted',
-        toolCall: { id: 'open', status: 'CANCELLED', error: 'The turn was stopped.' },
+        toolCall: { callId: 'open', status: 'CANCELLED', error: 'The turn was stopped.' },
       },
       { __typename: 'RunCancelled', run: { status: 'CANCELLED' } },
     ]);
@@ -152,7 +152,7 @@ describe('a run that waits', () => {
       app.model.add(answer);
       await Promise.all([
         socketClient.ask(documents.cancelRun, { id: runId }),
-        tryDecide(app, socketClient, { runId, toolCallId: 'r', approve: true }),
+        tryDecide(app, socketClient, { runId, callId: 'r', approve: true }),
       ]);
       const events = await reader.rest();
       expect(['RunCancelled', 'RunCompleted']).toContain(events.at(-1)?.__typename);
@@ -180,10 +180,10 @@ describe('a run that waits', () => {
     await expect.poll(expire, drainTimeout).toBe('CANCELLED');
     const events = await reader.rest();
     expect(events.slice(-2)).toMatchObject([
-      { toolCall: { id: 'r', status: 'CANCELLED', error: 'Nobody decided on it in time.' } },
+      { toolCall: { callId: 'r', status: 'CANCELLED', error: 'Nobody decided on it in time.' } },
       { __typename: 'RunCancelled' },
     ]);
-    const late = await tryDecide(own, socketClient, { runId, toolCallId: 'r', approve: true });
+    const late = await tryDecide(own, socketClient, { runId, callId: 'r', approve: true });
     expect(late.errors).toMatchObject([{ extensions: { code: 'CONFLICT', runId } }]);
     // What waited for it has its turn.
     expect((await socketClient.runEvents('ws', startRun.id).rest()).at(-1)?.__typename).toBe('RunCompleted');
@@ -195,7 +195,7 @@ describe('a run that waits', () => {
     const { runId } = await startWaitingTurn(socketClient);
     const past = new Date(Date.now() - 1_000);
     await app.app.db.run.update({ where: { id: runId.slice(4) }, data: { actionExpiresAt: past } });
-    const { errors } = await tryDecide(app, socketClient, { runId, toolCallId: 'r', approve: true });
+    const { errors } = await tryDecide(app, socketClient, { runId, callId: 'r', approve: true });
     // Unless the background jobs were faster.
     const message = expect.stringMatching(/time .* is over|was cancelled/);
     expect(errors).toMatchObject([{ message, extensions: { code: 'CONFLICT', runId } }]);
@@ -224,7 +224,7 @@ describe('a run that waits', () => {
     await reader.until('ApprovalRequested');
     await socketClient.ask(`mutation ($id: ID!) { deleteConversation(id: $id) }`, { id: conversationId });
     expect((await reader.rest()).at(-1)?.__typename).toBe('RunCancelled');
-    const { errors } = await tryDecide(app, socketClient, { runId, toolCallId: 'r', approve: true });
+    const { errors } = await tryDecide(app, socketClient, { runId, callId: 'r', approve: true });
     expect(errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
   });
 
@@ -338,7 +338,7 @@ describe('changes while a run waits', () => {
     const events = await reader.rest();
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     const results = events.filter(({ __typename }) => __typename === 'ToolCallCompleted');
-    expect(results.map(({ toolCall }) => [toolCall?.id, toolCall?.status]).sort()).toEqual([
+    expect(results.map(({ toolCall }) => [toolCall?.callId, toolCall?.status]).sort()).toEqual([
       ['r', 'SUCCEEDED'],
       ['s', 'FAILED'],
     ]);

@@ -136,7 +136,7 @@ const pages = {
       events.push(event.__typename);
       if (event.__typename === 'TextDelta' || event.__typename === 'TextRetracted') applyText(texts, event);
       if (event.__typename === 'ApprovalRequested') {
-        const variables = { runId: event.runId, toolCallId: event.toolCall.id, approve: true };
+        const variables = { toolCallId: event.toolCall.id, approve: true };
         void client.mutate({ mutation: ApproveToolCallDocument, variables });
       }
       document.body.textContent = [...events.filter((name) => name !== 'TextDelta'), ...texts.values()].join(' ');

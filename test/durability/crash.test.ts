@@ -43,7 +43,7 @@ async function expectInterrupted(socketClient: SocketClient, seen: readonly Turn
     expect(new Map([...texts].filter(([id]) => stored.has(id)))).toEqual(stored);
     const completed = rest
       .filter((event) => event.__typename === 'ToolCallCompleted')
-      .map((event) => event.toolCall?.id);
+      .map((event) => event.toolCall?.callId);
     for (const call of run.toolCalls) expect(completed).toContain(call.id);
   }
   for (const [id, content] of stored) expect((shown.get(id) ?? '').startsWith(content)).toBe(true);
@@ -167,7 +167,7 @@ test('kill -9 twice: in a tool call, after a handoff, with a turn that waits', r
     const socketClient = await openSocketClient(server, 'alice');
     const run = await expectInterrupted(
       socketClient,
-      first.filter((event) => event.toolCall?.id !== 'open' || event.__typename !== 'ToolCallCompleted'),
+      first.filter((event) => event.toolCall?.callId !== 'open' || event.__typename !== 'ToolCallCompleted'),
     );
     expect(run.toolCalls).toMatchObject([
       { id: 'done', status: 'SUCCEEDED', result: { number: '1042' } },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Database } from '../../src/database/client.ts';
 import { RunCursor } from '../../src/log/cursor.ts';
-import { jsonInput } from '../../src/runs/execute/json.ts';
+import { storedTurn } from '../../src/runs/input.ts';
 import { recoverRuns } from '../../src/runs/upkeep/recover.ts';
 import { decide, refund, startWaitingTurn, tryDecide } from '../approvals/decide.ts';
 import { startTestApp } from '../support/app.ts';
@@ -28,7 +28,7 @@ async function openTwo() {
 }
 
 const rowId = (runId: string) => runId.slice('run_'.length);
-const run = `query ($id: ID!) { run(id: $id) { status lastSeq toolCalls { id status } } }`;
+const run = `query ($id: ID!) { run(id: $id) { status lastSeq toolCalls { id callId status } } }`;
 
 /** Turns like one that waits for a person, each in a conversation of its own, without an archive. @returns their row ids */
 async function copyWaiting(db: Database, runId: string, count: number, actionExpiresAt: Date): Promise<string[]> {
@@ -50,7 +50,7 @@ async function copyWaiting(db: Database, runId: string, count: number, actionExp
   const common = {
     ...own,
     payloadHash,
-    input: jsonInput.parse(input),
+    input: storedTurn.parse(input),
     actionExpiresAt,
     idempotencyKey: 'k',
     number: 1,
@@ -113,7 +113,7 @@ test.each([1, 3])(
     expect(lost).toBe(times);
     expect((await socketClient.ask(run, { id: runId })).run).toMatchObject({
       status: 'REQUIRES_ACTION',
-      toolCalls: [{ id: 'r', status: 'AWAITING_APPROVAL' }],
+      toolCalls: [{ callId: 'r', status: 'AWAITING_APPROVAL' }],
     });
     app.model.add({ text: 'Done.' });
     await decide(socketClient, runId, 'r');
@@ -158,7 +158,7 @@ test.each(['ws', 'sse'] as const)(
         run: { id: runId, status: 'CANCELLED', lastSeq: last?.seq },
       });
     }
-    const gone = await tryDecide(one, here, { runId, toolCallId: 'r', approve: true });
+    const gone = await tryDecide(one, here, { runId, callId: 'r', approve: true });
     expect(gone.errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
   },
 );
@@ -203,7 +203,7 @@ test('A run whose process died after the decisions reports no start of a call th
   const events = await there.runEvents('ws', runId).rest();
   expect(events.at(-1)?.__typename).toBe('RunFailed');
   const calls = events.flatMap(({ __typename, toolCall }) =>
-    toolCall ? [[__typename, toolCall.id, toolCall.status]] : [],
+    toolCall ? [[__typename, toolCall.callId, toolCall.status]] : [],
   );
   expect(calls).toEqual([
     ['ToolCallCompleted', 'a', 'DENIED'],

@@ -88,6 +88,8 @@ async function pause(...calls: [id: string, name: string, args?: string][]): Pro
 }
 
 const decision = (approved: boolean, editedArguments: string | null = null): CallDecision => ({
+  id: 'row',
+  messageId: null,
   approved,
   editedArguments,
   decidedBy: 'alice',

@@ -55,11 +55,30 @@ const pending = new Set([
   'RealtimeItemInput',
 ]);
 
-/** What the contract of the next issues replaces: ConversationEvent is an interface there, and no union. */
-const replaced = new Set(['ConversationEvent']);
+/** What the contract of the next issues replaces in the first one, or the issue of its section, and with what. */
+const replaced = new Set([
+  // An interface, and no union.
+  'ConversationEvent',
+  // Null: the conversation was deleted.
+  'Run.conversation',
+  // The id of a call is enough.
+  'Mutation.approveToolCall(runId)',
+]);
+
+/** The sections of the contract of the next issues that are not due yet. One of which everything exists must leave this list. */
+const pendingSections = new Set([
+  'Durable turns',
+  'Guardrails, orchestration, context, realtime (with what contract.graphql already says of them)',
+  'Projects, knowledge, tickets, contacts, drafts',
+  'The life of a conversation',
+]);
+/** What is pending in the sections that are due. */
+const pendingNext = new Set(['MessageStarted.message']);
 
 const contractFile = new URL('./contract.graphql', import.meta.url);
+const nextFile = new URL('./contract-next.graphql', import.meta.url);
 const sharedFile = new URL('../../../shared/contract.graphql', import.meta.url);
+const sharedNextFile = new URL('../../../shared/contract-next.graphql', import.meta.url);
 
 /** One promise of the contract: where it stands, and what the schema has there (undefined: nothing). */
 interface Promised {
@@ -69,10 +88,28 @@ interface Promised {
 }
 
 const promises = parse(readFileSync(contractFile, 'utf8')).definitions.flatMap(listPromises);
+const nextSections = readFileSync(nextFile, 'utf8')
+  .split(/^# ── /m)
+  .slice(1)
+  .map((section) => {
+    const [title = ''] = section.split(/ ─+\n/, 1);
+    return { title, promises: parse(`# ${section}`).definitions.flatMap(listPromises) };
+  });
 
 describe('the contract', () => {
   test.runIf(existsSync(sharedFile))('The copy of the contract equals the contract', () => {
     expect(readFileSync(contractFile, 'utf8')).toBe(readFileSync(sharedFile, 'utf8'));
+    expect(readFileSync(nextFile, 'utf8')).toBe(readFileSync(sharedNextFile, 'utf8'));
+  });
+
+  test('The schema has what the contract of the next issues says, but for what is pending', () => {
+    const titles = nextSections.map(({ title }) => title);
+    expect(titles.filter((title) => pendingSections.has(title))).toEqual([...pendingSections]);
+    for (const { title, promises } of nextSections) {
+      const missing = promises.filter(({ wanted, found }) => wanted !== found);
+      if (pendingSections.has(title)) expect(missing, title).not.toEqual([]);
+      else expect(new Set(missing.map(({ at }) => at)), title).toEqual(intersect(promises, pendingNext));
+    }
   });
 
   test('The schema has every element of the contract, under its name, with its type and nullability', () => {
@@ -133,14 +170,27 @@ test('Every element of the schema has a description', () => {
 });
 
 function isPending(at: string): boolean {
-  const names = [at, at.replace(/\(.*/, ''), at.replace(/[.( ].*/, '')];
-  return names.some((name) => pending.has(name) || replaced.has(name));
+  return isIn(pending, at) || isIn(replaced, at);
+}
+
+/** Whether a list names an element, its field or its type. */
+function isIn(names: ReadonlySet<string>, at: string): boolean {
+  return namesOf(at).some((name) => names.has(name));
+}
+
+function namesOf(at: string): string[] {
+  return [at, at.replace(/\(.*/, ''), at.replace(/[.( ].*/, '')];
+}
+
+function intersect(list: readonly Promised[], names: ReadonlySet<string>): Set<string> {
+  return new Set(list.flatMap(({ at }) => (names.has(at) ? [at] : [])));
 }
 
 function listPromises(node: DefinitionNode): Promised[] {
   switch (node.kind) {
     case Kind.SCALAR_TYPE_DEFINITION:
       return [kindOf(node.name.value, 'scalar')];
+    case Kind.ENUM_TYPE_EXTENSION:
     case Kind.ENUM_TYPE_DEFINITION: {
       const name = node.name.value;
       const type = schema.getType(name);
@@ -164,6 +214,7 @@ function listPromises(node: DefinitionNode): Promised[] {
         })),
       ];
     }
+    case Kind.INPUT_OBJECT_TYPE_EXTENSION:
     case Kind.INPUT_OBJECT_TYPE_DEFINITION: {
       const type = schema.getType(node.name.value);
       const fields = isInputObjectType(type) ? type.getFields() : {};
@@ -174,6 +225,7 @@ function listPromises(node: DefinitionNode): Promised[] {
         ),
       ];
     }
+    case Kind.OBJECT_TYPE_EXTENSION:
     case Kind.OBJECT_TYPE_DEFINITION:
     case Kind.INTERFACE_TYPE_DEFINITION: {
       const name = node.name.value;
@@ -182,7 +234,7 @@ function listPromises(node: DefinitionNode): Promised[] {
       const interfaces = new Set(composite?.getInterfaces().map((entry) => entry.name));
       const fields: Record<string, GraphQLField<unknown, unknown>> = composite?.getFields() ?? {};
       return [
-        kindOf(name, node.kind === Kind.OBJECT_TYPE_DEFINITION ? 'type' : 'interface'),
+        kindOf(name, node.kind === Kind.INTERFACE_TYPE_DEFINITION ? 'interface' : 'type'),
         ...(node.interfaces ?? []).map(({ name: { value } }) => ({
           at: `${name} implements ${value}`,
           wanted: 'implements',

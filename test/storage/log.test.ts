@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { packEvents, unpackEvents } from '../../src/log/archive.ts';
+import { packEvents } from '../../src/log/archive.ts';
 import { RunCursor } from '../../src/log/cursor.ts';
 import type { RunEvent, RunEventPayload } from '../../src/log/event.ts';
 import { RunEventBuffer } from '../../src/log/event-buffer.ts';
 import { LiveRunLogs } from '../../src/log/live-logs.ts';
+import { unpackArchive } from '../support/archive.ts';
 
 const runId = 'run';
 const text = (delta: string, offset: number, messageId = 'm1'): RunEventPayload => ({
@@ -17,7 +18,9 @@ const text = (delta: string, offset: number, messageId = 'm1'): RunEventPayload 
 function sampleRun(): RunEvent[] {
   const log = new LiveRunLogs();
   const toolCall = {
+    id: 'call-row',
     callId: 'c1',
+    messageId: 'm1',
     step: 0,
     index: 0,
     name: 'lookup_order',
@@ -30,11 +33,12 @@ function sampleRun(): RunEvent[] {
     agentId: 'a1',
     startedAt: new Date(1_000),
     finishedAt: null,
+    approvalExpiresAt: null,
   } as const;
   const payloads: RunEventPayload[] = [
     { type: 'RunStarted', userMessageId: 'u1' },
-    { type: 'ReasoningDelta', delta: 'hm' },
-    { type: 'ReasoningDelta', delta: 'm' },
+    { type: 'ReasoningDelta', messageId: 'm1', offset: 0, delta: 'hm' },
+    { type: 'ReasoningDelta', messageId: 'm1', offset: 2, delta: 'm' },
     { type: 'MessageStarted', messageId: 'm1', agentId: 'a1' },
     text('Hel', 0),
     text('lo ', 3),
@@ -42,13 +46,24 @@ function sampleRun(): RunEvent[] {
     { type: 'TextRetracted', messageId: 'm1', length: 0 },
     text('Again', 0),
     { type: 'MessageCompleted', messageId: 'm1' },
-    { type: 'ApprovalRequested', toolCall: { ...toolCall, status: 'AWAITING_APPROVAL', startedAt: null } },
+    {
+      type: 'ApprovalRequested',
+      toolCall: { ...toolCall, status: 'AWAITING_APPROVAL', startedAt: null, approvalExpiresAt: new Date(9_000) },
+    },
     { type: 'ToolCallStarted', toolCall: { ...toolCall, editedArguments: '{}', decidedBy: 'alice' } },
     {
       type: 'ToolCallCompleted',
       toolCall: { ...toolCall, status: 'SUCCEEDED', result: { ok: [1, null] }, finishedAt: new Date(2_000) },
     },
-    { type: 'HandoffOccurred', fromAgentId: 'a1', toAgentId: 'a2', reason: null, happenedAt: new Date(3_000) },
+    {
+      type: 'HandoffOccurred',
+      handoffId: 'handoff-row',
+      fromAgentId: 'a1',
+      toAgentId: 'a2',
+      reason: null,
+      happenedAt: new Date(3_000),
+      happenedSeq: 14,
+    },
     { type: 'MessageStarted', messageId: 'm2', agentId: 'a2' },
     text('B', 0, 'm2'),
     text('ye', 1, 'm2'),
@@ -84,19 +99,19 @@ function tailOf(events: readonly RunEvent[]): RunEventBuffer {
 describe('the archive', () => {
   test('The archive gives the events back as they were, boundaries and all', async () => {
     const events = sampleRun();
-    expect(await unpackEvents(runId, await packEvents(events))).toEqual(events);
+    expect(await unpackArchive(runId, await packEvents(events))).toEqual(events);
   });
 
   test('The archive keeps the boundaries of every cut', async () => {
     const events = sampleRun();
     for (let cut = 0; cut <= events.length; cut++) {
-      expect(await unpackEvents(runId, await packEvents(events.slice(0, cut)))).toEqual(events.slice(0, cut));
+      expect(await unpackArchive(runId, await packEvents(events.slice(0, cut)))).toEqual(events.slice(0, cut));
     }
   });
 
   test('The archive refuses what is not an archive', async () => {
-    await expect(unpackEvents(runId, '[{"seq":1,"at":0,"type":"Nonsense"}]')).rejects.toThrow();
-    await expect(unpackEvents(runId, '{')).rejects.toThrow();
+    await expect(unpackArchive(runId, '[{"seq":1,"at":0,"type":"Nonsense"}]')).rejects.toThrow();
+    await expect(unpackArchive(runId, '{')).rejects.toThrow();
   });
 
   test('A token of a long answer costs less than twenty bytes in the archive', async () => {
@@ -108,7 +123,12 @@ describe('the archive', () => {
   test('A long run is archived and read in lines, between which the event loop turns', async () => {
     const log = new LiveRunLogs();
     const long = Array.from({ length: 20_000 }, (_, index) =>
-      log.append(runId, index % 2 === 0 ? text('a', index / 2) : { type: 'ReasoningDelta', delta: 'b' }),
+      log.append(
+        runId,
+        index % 2 === 0
+          ? text('a', index / 2)
+          : { type: 'ReasoningDelta', messageId: 'm1', offset: (index - 1) / 2, delta: 'b' },
+      ),
     );
     const large = Array.from({ length: 20 }, (_, index) =>
       log.append(runId, text('x'.repeat(200_000), 10_000 + index)),
@@ -122,7 +142,7 @@ describe('the archive', () => {
       let counted = setImmediate(count);
       const packed = await packEvents(events);
       const turnsToPack = turns;
-      expect(await unpackEvents(runId, packed)).toEqual(events);
+      expect(await unpackArchive(runId, packed)).toEqual(events);
       clearImmediate(counted);
       const lines = packed.split('\n').length;
       expect(lines).toBeGreaterThan(9);
@@ -135,7 +155,7 @@ describe('the archive', () => {
     const events = sampleRun();
     const lines = (await packEvents([...events])).split('\n');
     expect(lines).toHaveLength(1);
-    expect(await unpackEvents(runId, lines[0] ?? '')).toEqual(events);
+    expect(await unpackArchive(runId, lines[0] ?? '')).toEqual(events);
   });
 
   test('A long archive from before there were lines is read in pieces, between which the event loop turns', async () => {
@@ -143,11 +163,14 @@ describe('the archive', () => {
     const odd = ['"}],{[', '\\\\"', '\\', ',', '\n', 'é😀'];
     const many: RunEvent[] = Array.from({ length: 20_000 }, (_none, index) => {
       const common = { seq: index + 1, runId, at: 1_000 + index };
-      if (index % 2 === 0) return { type: 'ReasoningDelta', delta: odd[(index / 2) % odd.length] ?? '', ...common };
+      if (index % 2 === 0) {
+        const delta = odd[(index / 2) % odd.length] ?? '';
+        return { type: 'ReasoningDelta', messageId, offset: index, delta, ...common };
+      }
       return { type: 'MessageCompleted', messageId, ...common };
     });
     const deltas: RunEvent[] = Array.from({ length: 30_000 }, (_none, index) => {
-      return { type: 'ReasoningDelta', delta: 'ab', seq: index + 1, runId, at: 1_000 };
+      return { type: 'ReasoningDelta', messageId, offset: 2 * index, delta: 'ab', seq: index + 1, runId, at: 1_000 };
     });
     for (const [events, minTurns] of [
       [many, 6],
@@ -161,7 +184,7 @@ describe('the archive', () => {
         counted = setImmediate(count);
       };
       let counted = setImmediate(count);
-      expect(await unpackEvents(runId, line)).toEqual(events);
+      expect(await unpackArchive(runId, line)).toEqual(events);
       clearImmediate(counted);
       expect(turns).toBeGreaterThanOrEqual(minTurns);
       for (const broken of [
@@ -172,7 +195,7 @@ describe('the archive', () => {
         line.slice(0, -30),
         `[${line}`,
       ]) {
-        await expect(unpackEvents(runId, broken)).rejects.toThrow();
+        await expect(unpackArchive(runId, broken)).rejects.toThrow();
       }
     }
   });

@@ -121,8 +121,8 @@ export const documents = {
     id status lastSeq
     agent { name }
     userMessage { id role content }
-    messages { id role status content agent { name } source toolCalls { id name } }
-    toolCalls { id name arguments status result error agent { name } startedAt finishedAt }
+    messages { id role status content agent { name } source toolCalls { id callId name } }
+    toolCalls { id callId name arguments status result error agent { name } startedAt finishedAt }
     handoffs { fromAgent { name } toAgent { name } reason run { id } }
     routingDecision { rootAgent { name } selectedAgents { name } selectedTools confidence reasoning alternatives }
     usage { inputTokens outputTokens totalTokens cachedInputTokens cacheWriteInputTokens reasoningTokens modelCalls complete }

@@ -474,9 +474,9 @@ describe('whole numbers that JavaScript cannot hold', () => {
     const reader = user.chatTurn('ws', { conversationId });
     await reader.until('ApprovalRequested');
     const asked = reader.events.filter((event) => event.__typename === 'ApprovalRequested');
-    expect(asked.map((event) => event.toolCall?.id)).toEqual(['c2']);
+    expect(asked.map((event) => event.toolCall?.callId)).toEqual(['c2']);
     const runId = reader.events[0]?.runId ?? '';
-    const edited = { runId, toolCallId: 'c2', approve: true, arguments: `{"id": ${big}}` };
+    const edited = { runId, callId: 'c2', approve: true, arguments: `{"id": ${big}}` };
     const refused = await tryDecide(app, user, edited);
     expect(refused.errors[0]).toMatchObject({
       message: `arguments must not hold the number ${big}, which cannot be stored exactly: write it as text.`,

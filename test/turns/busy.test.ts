@@ -77,7 +77,10 @@ describe('ENQUEUE', () => {
     gate.open();
     await reader.rest();
     const events = await secondRest;
-    expect(events[0]).toMatchObject({ __typename: 'RunStarted', seq: 1, userMessage: { content: 'second' } });
+    expect(events.slice(0, 2)).toMatchObject([
+      { __typename: 'RunQueued', seq: 1, position: 1, run: { status: 'QUEUED' } },
+      { __typename: 'RunStarted', seq: 2, userMessage: { content: 'second' } },
+    ]);
     expect(events.at(-1)).toMatchObject({ __typename: 'RunCompleted', run: { status: 'COMPLETED' } });
     expect((await socketClient.runEvents('sse', third.id).rest()).at(-1)?.__typename).toBe('RunCompleted');
     expect(
@@ -145,8 +148,11 @@ describe('ENQUEUE', () => {
     gate.open();
     await reader.rest();
     const events = await socketClient.runEvents('ws', startRun.id).rest();
-    expect(events).toMatchObject([{ __typename: 'RunFailed', error: { code: 'INTERNAL', retryable: false } }]);
-    expect(events[0]?.error?.message).toContain('agentId');
+    expect(events).toMatchObject([
+      { __typename: 'RunQueued' },
+      { __typename: 'RunFailed', error: { code: 'INTERNAL', retryable: false } },
+    ]);
+    expect(events[1]?.error?.message).toContain('agentId');
     const { run } = await socketClient.ask(documents.run, { id: startRun.id });
     expect(run).toMatchObject({ status: 'FAILED', error: { code: 'INTERNAL' } });
     const lines = app.logs.slice(length);
@@ -165,10 +171,14 @@ describe('ENQUEUE', () => {
     const waiting = socketClient.runEvents('ws', second.id).rest();
     await expect.poll(() => app.app.runs.log.find(second.id.slice(4))?.readers).toBe(1);
     const { cancelRun } = await socketClient.ask(documents.cancelRun, { id: second.id });
-    expect(cancelRun).toMatchObject({ status: 'CANCELLED', lastSeq: 1 });
-    expect(await waiting).toMatchObject([{ __typename: 'RunCancelled', seq: 1, run: { status: 'CANCELLED' } }]);
+    expect(cancelRun).toMatchObject({ status: 'CANCELLED', lastSeq: 2 });
+    expect(await waiting).toMatchObject([
+      { __typename: 'RunQueued', seq: 1 },
+      { __typename: 'RunCancelled', seq: 2, run: { status: 'CANCELLED' } },
+    ]);
     expect(await socketClient.runEvents('sse', second.id).rest()).toMatchObject([
-      { __typename: 'RunCancelled', seq: 1 },
+      { __typename: 'RunQueued', seq: 1 },
+      { __typename: 'RunCancelled', seq: 2 },
     ]);
     app.model.add({ text: 'Third answer' });
     gate.open();
@@ -221,7 +231,7 @@ describe('ENQUEUE', () => {
     await expect.poll(() => statusesIn(socketClient, conversationId)).toEqual(['RUNNING', 'QUEUED']);
     await expect.poll(() => app.app.runs.log.runIds().length).toBe(2);
     await second.leave();
-    expect(await rest).toEqual([]);
+    expect(await rest).toMatchObject([{ __typename: 'RunQueued' }]);
     await expect.poll(() => statusesIn(socketClient, conversationId)).toEqual(['RUNNING', 'CANCELLED']);
     gate.open();
     await reader.rest();
@@ -256,7 +266,7 @@ describe('ENQUEUE', () => {
   test('The input `after` beyond the end is refused if a turn is queued, too', async () => {
     const { socketClient, conversationId, gate, reader } = await beBusy();
     const second = await enqueue(socketClient, conversationId, 'second');
-    expect(await refusalOf(socketClient.runEvents('ws', second.id, 1))).toMatchObject([
+    expect(await refusalOf(socketClient.runEvents('ws', second.id, 2))).toMatchObject([
       { extensions: { code: 'BAD_USER_INPUT', path: ['after'] } },
     ]);
     await socketClient.ask(documents.cancelRun, { id: second.id });

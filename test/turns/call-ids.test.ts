@@ -37,7 +37,7 @@ describe.each(['CHAT_COMPLETIONS', 'RESPONSES'])('Ids of tool calls (%s)', (api)
     const events = await alice.chatTurn('ws', { conversationId, agentId }).rest();
     expect(events.at(-1)).toMatchObject({ __typename: 'RunCompleted' });
     model.assertDone();
-    return events.flatMap(({ toolCall }) => (toolCall?.status === 'SUCCEEDED' ? [toolCall.id] : []));
+    return events.flatMap(({ toolCall }) => (toolCall?.status === 'SUCCEEDED' ? [toolCall.callId] : []));
   };
 
   test('P04 P17 Each provider is sent its own ids as it wrote them, and those of others in a form that it takes', async () => {

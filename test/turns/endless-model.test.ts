@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { unpackEvents } from '../../src/log/archive.ts';
 import { startTestApp } from '../support/app.ts';
+import { unpackArchive } from '../support/archive.ts';
 import { documents, openChat } from '../support/chat.ts';
 
 // A model provider of a user's own choosing that never stops talking, as fast as it is read.
@@ -65,7 +65,7 @@ test.each(Object.keys(blocks))(
     const answer = run.messages.find(({ status }: { status: string }) => status === 'PARTIAL');
     expect(answer.content).toMatch(/^(a+|x+)$/);
     const archive = await app.app.db.runArchive.findFirstOrThrow();
-    const events = await unpackEvents(archive.runId, archive.events);
+    const events = await unpackArchive(archive.runId, archive.events);
     expect(events.length).toBeLessThanOrEqual(2_000);
     const text = events.map((event) => ('delta' in event ? event.delta : '')).join('');
     // The limit, and the one network chunk in which it was exceeded.

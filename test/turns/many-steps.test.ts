@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ScriptedCall } from '../../src/demo/steps.ts';
-import { unpackEvents } from '../../src/log/archive.ts';
 import { startTestApp } from '../support/app.ts';
+import { unpackArchive } from '../support/archive.ts';
 import { documents, openSocketClient } from '../support/chat.ts';
 import { assembleTexts } from '../support/clients/turn-reader.ts';
 import type { TestStep } from '../support/scripted-model/script.ts';
@@ -33,8 +33,8 @@ test('A turn of 10 steps with 30 tool calls keeps its order and its totals', { t
 
   // Each step's calls begin in their order, all of them before one has ended, and all have ended before the next step.
   const started = events.filter(({ __typename }) => __typename === 'ToolCallStarted');
-  expect(started.map(({ toolCall }) => toolCall?.id)).toEqual(ids.flat());
-  const kinds = events.flatMap(({ __typename, toolCall }) => (toolCall ? [`${__typename} ${toolCall.id}`] : []));
+  expect(started.map(({ toolCall }) => toolCall?.callId)).toEqual(ids.flat());
+  const kinds = events.flatMap(({ __typename, toolCall }) => (toolCall ? [`${__typename} ${toolCall.callId}`] : []));
   for (const own of ids) {
     const places = (kind: string) => own.map((id) => kinds.indexOf(`${kind} ${id}`));
     const [begins, ends] = [places('ToolCallStarted'), places('ToolCallCompleted')];
@@ -54,12 +54,14 @@ test('A turn of 10 steps with 30 tool calls keeps its order and its totals', { t
   expect(last.flatMap((item) => (item.role === 'tool' ? [item.callId] : []))).toEqual(ids.flat());
 
   const { run } = await socketClient.ask(documents.run, { id: runId });
-  expect(run.toolCalls.map(({ id }: { id: string }) => id)).toEqual(ids.flat());
+  expect(run.toolCalls.map(({ callId }: { callId: string }) => callId)).toEqual(ids.flat());
   expect(run.toolCalls.filter(({ status }: { status: string }) => status === 'FAILED')).toHaveLength(
     ids.flat().filter((id) => id.endsWith('-2')).length,
   );
   expect(run.messages.map(({ content }: { content: string }) => content)).toEqual([...assembleTexts(events).values()]);
-  expect(run.messages.map(({ toolCalls }: { toolCalls: { id: string }[] }) => toolCalls.map(({ id }) => id))).toEqual([
+  expect(
+    run.messages.map(({ toolCalls }: { toolCalls: { callId: string }[] }) => toolCalls.map(({ callId }) => callId)),
+  ).toEqual([
     [...(ids[0] ?? []), ...(ids[1] ?? [])],
     [...(ids[2] ?? []), ...(ids[3] ?? [])],
     [...(ids[4] ?? []), ...(ids[5] ?? [])],
@@ -78,7 +80,7 @@ test('A turn of 10 steps with 30 tool calls keeps its order and its totals', { t
     complete: true,
   });
   const { events: packed } = await app.app.db.runArchive.findUniqueOrThrow({ where: { runId: runId.slice(4) } });
-  const log = await unpackEvents(runId, packed);
+  const log = await unpackArchive(runId, packed);
   expect(log.map(({ seq }) => seq)).toEqual(log.map((_event, index) => index + 1));
   expect(log.at(-1)?.seq).toBe(run.lastSeq);
 });

@@ -175,13 +175,12 @@ describe.each(Object.entries(providers))('What a provider wants back: %s', (name
     const conversationId = await alice.createConversation({ agentId: await createAgent(model) });
     model.add(called('call_1', 'refund_order', '{"orderNumber":"1042"}'));
     const reader = alice.chatTurn('ws', { conversationId, content: 'Refund 1042' });
-    const { runId } = await reader.until('ApprovalRequested');
+    const { runId, toolCall } = await reader.until('ApprovalRequested');
     await restart();
     model.add({ text: 'Refunded.', expect: expectState('call_1', true) });
-    await alice.ask(
-      'mutation ($runId: ID!) { approveToolCall(runId: $runId, toolCallId: "call_1", approve: true) { id } }',
-      { runId },
-    );
+    await alice.ask('mutation ($id: ID!) { approveToolCall(toolCallId: $id, approve: true) { id } }', {
+      id: toolCall?.id,
+    });
     const events = await alice.runEvents('ws', runId).rest();
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     model.add({ text: 'Yes.', expect: expectState('call_1', true) });

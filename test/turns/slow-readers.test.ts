@@ -3,7 +3,6 @@ import { print } from 'graphql';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { formatId, parseId } from '../../src/api/ids.ts';
-import { unpackEvents } from '../../src/log/archive.ts';
 import {
   type ChatTurnInput,
   HydrateDocument,
@@ -12,6 +11,7 @@ import {
   type NewConversationMutation,
 } from '../generated/graphql.ts';
 import { shareApp } from '../support/app.ts';
+import { unpackArchive } from '../support/archive.ts';
 import {
   askForEvents,
   askForTurn,
@@ -38,7 +38,7 @@ test.each([
   // Every event of the log on its own, as no reader need have had them.
   const id = parseId('Run', runId, []);
   const { events } = await app.app.db.runArchive.findUniqueOrThrow({ where: { runId: id } });
-  const log = await unpackEvents(id, events);
+  const log = await unpackArchive(id, events);
   expect(log.map(({ seq }) => seq)).toEqual(Array.from({ length: live.lastSeq }, (_, index) => index + 1));
 
   const seen = new Transcript();

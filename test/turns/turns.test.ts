@@ -49,7 +49,7 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
     expect(first?.userMessage).toMatchObject({ role: 'USER', status: 'COMPLETE', content: 'Where is 1042?' });
     expect(last?.run).toMatchObject({ status: 'COMPLETED', lastSeq: last?.seq });
     expect(new Set(events.map((event) => event.runId)).size).toBe(1);
-    expect(events.find((event) => event.handoff)?.handoff).toEqual({
+    expect(events.find((event) => event.handoff)?.handoff).toMatchObject({
       fromAgent: { name: 'supervisor' },
       toAgent: { name: 'orders' },
       reason: 'an order',
@@ -68,13 +68,13 @@ describe.each(['ws', 'sse'] as const)('over %s', (transport) => {
           content: 'Let me see.',
           agent: { name: 'orders' },
           source: 'CHAT',
-          toolCalls: [{ id: 'c2', name: 'lookup_order' }],
+          toolCalls: [{ callId: 'c2', name: 'lookup_order' }],
         },
         { role: 'ASSISTANT', status: 'COMPLETE', content: 'It is shipped.', toolCalls: [] },
       ],
       toolCalls: [
         {
-          id: 'c2',
+          callId: 'c2',
           name: 'lookup_order',
           arguments: '{"orderNumber":"1042"}',
           status: 'SUCCEEDED',

@@ -1,28 +1,29 @@
 import { z } from 'zod';
 import { ConflictError, NotFoundError } from '../../api/errors.ts';
-import { formatId } from '../../api/ids.ts';
+import { formatId, parseId } from '../../api/ids.ts';
 import { badInput, json, parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { type ExactJson, parseExactJson } from '../../engine/exact-json.ts';
 import { deniedNote } from '../../engine/tool-step.ts';
 import type { Prisma, Run, ToolCall } from '../../generated/prisma/client.ts';
-import { unpackEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { refuseRoles, type Tool } from '../../tools/contract/tool.ts';
 import { explainMisfit } from '../../tools/parameters/check.ts';
+import { unpackArchive } from '../archive.ts';
 import { readDecisions } from '../decisions.ts';
 import { type PauseState, readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
+import { findToolCall } from '../read/tool-calls.ts';
 import type { LaunchRequest, ResumedRun, RunRuntime } from '../runtime.ts';
 import { lockConversationOf } from '../transitions/lock-conversation.ts';
 import { resumeRun } from '../transitions/resume-run.ts';
 
 /** The decision of a person on a tool call. */
 export interface ApprovalInput {
-  /** The public id of the run. */
-  readonly runId: string;
-  /** The model's call id. */
+  /** The public id of the run of the call; absent: whichever it is. */
+  readonly runId?: string | null | undefined;
+  /** The public id of the call. */
   readonly toolCallId: string;
   readonly approve: boolean;
   /** Instead of the model's arguments: a JSON object as text. */
@@ -45,19 +46,19 @@ export async function approveToolCall(
   input: ApprovalInput,
   query: RunQuery = {},
 ): Promise<Run> {
-  const callId = parseInput(text(1, 10_000), input.toolCallId, ['toolCallId']);
+  const callId = parseId('ToolCall', input.toolCallId, ['toolCallId']);
   const editedArguments = readArguments(input);
-  const { id } = await findRun(viewer, runtime.db, input.runId, ['runId']);
+  const { id, name } = await findCallingRun(viewer, runtime, input);
   // Before the transaction, because it may have to connect to a server.
-  const tool = editedArguments === null ? undefined : await findTool(viewer, runtime, id, callId);
+  const tool = editedArguments === null ? undefined : (await runtime.tools.findTools(viewer, [name], 'person'))[0];
   const decide = async (tx: Prisma.TransactionClient) => {
     // Decisions on one run come one after another.
     const lock = await lockConversationOf(tx, id);
     const found = await tx.run.findUnique({ where: { id }, include: { toolCalls: true, pause: true, archive: true } });
-    if (!lock || !found) throw new NotFoundError(`There is no run ${input.runId}.`);
+    if (!lock || !found) throw new NotFoundError(`There is no tool call ${input.toolCallId}.`);
     const { toolCalls, pause, archive, ...run } = found;
-    const call = toolCalls.find((candidate) => candidate.callId === callId);
-    if (!call) throw new NotFoundError(`There is no tool call ${callId} in run ${input.runId}.`);
+    const call = toolCalls.find((candidate) => candidate.rowId === callId);
+    if (!call) throw new NotFoundError(`There is no tool call ${input.toolCallId}.`);
     const late = run.actionExpiresAt !== null && run.actionExpiresAt <= lock.now;
     const refusal = refuse(run, call, late);
     if (refusal !== null) throw new ConflictError(refusal, formatId('Run', id));
@@ -72,7 +73,7 @@ export async function approveToolCall(
     if (calls.some((other) => other.status === 'AWAITING_APPROVAL')) return null;
 
     const state = readPauseState(pause?.state);
-    const events = archive ? await unpackEvents(id, archive.events) : [];
+    const events = archive ? await unpackArchive(tx, id, archive.events) : [];
     const { run: continued, leasedAt } = await resumeRun(tx, runtime, run);
     // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
     // the server can have begun to stop since the first statement.
@@ -114,10 +115,18 @@ function readArguments({ approve, arguments: written }: ApprovalInput): string |
   return checked;
 }
 
-/** The current tool of a call; undefined if it does not exist any more. */
-async function findTool(viewer: Viewer, runtime: RunRuntime, runId: string, callId: string): Promise<Tool | undefined> {
-  const call = await runtime.db.toolCall.findFirst({ where: { runId, callId }, select: { name: true } });
-  return call ? (await runtime.tools.findTools(viewer, [call.name], 'person'))[0] : undefined;
+/** The row id of the run that made the call, and the name of its tool. */
+async function findCallingRun(
+  viewer: Viewer,
+  { db }: RunRuntime,
+  { runId: rawRunId, toolCallId }: ApprovalInput,
+): Promise<{ readonly id: string; readonly name: string }> {
+  const run = rawRunId == null ? null : await findRun(viewer, db, rawRunId, ['runId']);
+  const { runId: id, name } = await findToolCall(viewer, db, toolCallId, ['toolCallId']);
+  // Imported calls belong to no run.
+  if (id === null) throw new ConflictError('This tool call does not wait for an approval.');
+  if (run !== null && run.id !== id) throw new NotFoundError(`There is no tool call ${toolCallId} in run ${rawRunId}.`);
+  return { id, name };
 }
 
 /**

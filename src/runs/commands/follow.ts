@@ -7,6 +7,7 @@ import type { RunEvent } from '../../log/event.ts';
 import { RunEventBuffer } from '../../log/event-buffer.ts';
 import { backfillFromArchive, readArchive } from '../archive.ts';
 import { parseTurnInput, storedTurn } from '../input.ts';
+import { queuedEvents } from '../queued-events.ts';
 import { cacheEndedRun } from '../read/deleted-run.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -120,9 +121,12 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
     // Replayed from the archive, for all its readers together.
     case 'ended':
       return { buffer: location.buffer, isComplete: true, countsReaders: false };
-    // It has no events. They are written into the buffer if this process begins the run.
-    case 'queued':
-      return { buffer: runtime.log.open(run.id), isComplete: true, countsReaders: true };
+    // It has only the event that says so. The others are written into the buffer if this process begins the run.
+    case 'queued': {
+      const buffer = runtime.log.open(run.id);
+      buffer.fill(queuedEvents(run));
+      return { buffer, isComplete: true, countsReaders: true };
+    }
     // Another process carries it out. The buffer is filled when the run ends or waits (sync-remote.ts).
     case 'elsewhere':
       return { buffer: runtime.log.open(run.id), isComplete: false, countsReaders: false };

@@ -10,6 +10,7 @@ import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
+import { queuedEvents } from '../queued-events.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
 import type { OpeningMessage, RunRuntime } from '../runtime.ts';
 import { unfinishedStatuses } from '../statuses.ts';
@@ -72,7 +73,7 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   if (created && run.status === 'RUNNING') {
     runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null });
   }
-  if (created && run.status === 'QUEUED') runtime.log.open(run.id);
+  if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
   if (created) runtime.feed.wake(run);
   // The runs before it are stopped, the last of the queue first; when the one that is running has ended, this one begins.
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
@@ -206,7 +207,7 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
 
     const { run, message } = await createRun(tx, runtime, conversation, {
       ...newTurn,
-      queued: blockingRun !== undefined,
+      queuedPosition: blockingRun ? related.filter(({ status }) => status === 'QUEUED').length + 1 : null,
     });
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
     return { run, leasedAt, created: true, openingMessage: openingMessage(input, message.position), superseded };
@@ -214,7 +215,7 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
 }
 
 /** The user message as history needs it; null if it is not the first of its conversation. */
-function openingMessage({ content, attachments }: TurnInput, position: number): OpeningMessage | null {
-  if (position > 1) return null;
+function openingMessage({ content, attachments }: TurnInput, position: number | null): OpeningMessage | null {
+  if (position !== 1) return null;
   return { role: 'USER', content, step: null, attachments: [...attachments] };
 }

@@ -11,6 +11,7 @@ import { LeaseLost, type RunLease } from '../lease.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
 import type { CompiledTurn, PlannedTurn } from '../planned-turn.ts';
+import { queuedEvents } from '../queued-events.ts';
 import { cancelledEnd, type RunEnd } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
@@ -134,6 +135,8 @@ const reservedEvents = 50;
 /** Gives readers the first events of the turn, and reads what it begins with. */
 async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
   const { run, openingMessage } = request;
+  // It may have waited on another instance.
+  runtime.log.open(run.id).fill(queuedEvents(run));
   const turn = request.turn ?? (await compileQueued(runtime, request));
   const { agents, startAgentId, routing } = turn;
   runtime.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });

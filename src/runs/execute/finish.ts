@@ -23,6 +23,9 @@ export async function finishRun(
   end: RunEnd,
 ): Promise<RunOutcome> {
   const buffer = runtime.log.open(run.id);
+  for (const toolCall of await recorder.cancelOpenCalls()) {
+    runtime.log.append(run.id, { type: 'ToolCallCompleted', toolCall });
+  }
   const terminal = terminalEvent(run.id, buffer.lastSeq + 1, end);
   recorder.beginClosing();
   const archive = await packEvents([...buffer.events, terminal]);
@@ -47,7 +50,9 @@ export async function finishRun(
   // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
   if (buffer.closed) runtime.log.drop(run.id);
   runtime.feed.wake(run);
-  if (queued) await beginNext(runtime, run.conversationId);
+  if (!queued) return 'ended';
+  await beginNext(runtime, run.conversationId);
+  runtime.feed.wake(run);
   return 'ended';
 }
 

@@ -32,7 +32,9 @@ export async function waitForApproval(
 ): Promise<boolean> {
   const buffer = runtime.log.open(run.id);
   const at = Date.now();
-  const requested = waiting.map((toolCall, index): RunEvent => {
+  const expiresAt = new Date(at + runtime.approvalTtlSeconds * 1000);
+  const requested = waiting.map((call, index): RunEvent => {
+    const toolCall = { ...call, approvalExpiresAt: expiresAt };
     const seq = buffer.lastSeq + 1 + index;
     return { type: 'ApprovalRequested', toolCall, seq, runId: run.id, at };
   });
@@ -41,7 +43,8 @@ export async function waitForApproval(
   const rows = {
     run,
     agentId: recorder.agentId,
-    calls: waiting.map((call) => recorder.waitingRowOf(call)),
+    calls: waiting.map(({ id }) => id),
+    expiresAt,
     archive: await packEvents([...buffer.events, ...requested]),
     lastSeq: requested.at(-1)?.seq ?? buffer.lastSeq,
     state: writePauseState(turn, waiting, paused, runtime.agents.defaults.llm.endpoint),

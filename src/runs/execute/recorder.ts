@@ -1,20 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
-import { Prisma } from '../../generated/prisma/client.ts';
+import { describeDecidedCalls } from '../../engine/requested-calls.ts';
 import type { RunEventPayload } from '../../log/event.ts';
-import type { LeaseLost } from '../lease.ts';
-import { writeProviderState } from '../provider-state.ts';
+import { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
 import {
-  beginApprovedCall,
+  beginCall,
   completeCall,
   completeMessage,
-  insertCall,
+  insertCalls,
   insertMessage,
   insertModelCall,
-  type NewCall,
+  type RequestedCalls,
 } from './run-rows.ts';
 
 /** A checkpoint: at `committedAt` (milliseconds of performance.now) the rows held all that was in the log up to `seq`. */
@@ -35,10 +34,10 @@ export class RunRecorder implements RunProgress {
   readonly #request: LaunchRequest;
   /** The message that is being written. `stored`: its row is there; `saved`: what is in it. */
   #open: { readonly id: string; readonly chunks: string[]; stored: boolean; saved: string } | null = null;
-  /** The last message, for the tool calls of its step. */
-  #last: { readonly id: string; readonly step: number } | null = null;
-  /** What the provider of a step wants back, until the row of the step's first call is written. */
-  #providerState: { readonly step: number; readonly column: Prisma.InputJsonValue } | null = null;
+  /** The calls of the step, which are written with its message. */
+  #requested: RequestedCalls | null = null;
+  /** The calls that have not ended, by row id. */
+  readonly #openCalls: Map<string, TurnToolCall>;
   /** Whether tool calls wait for the next message of the run. */
   #orphans = false;
   /** Writes that the turn does not wait for; each begins when the one before has ended. */
@@ -56,6 +55,10 @@ export class RunRecorder implements RunProgress {
     this.#agentId = request.turn?.startAgentId ?? request.run.agentId;
     // Its calls may still wait for the message that follows them.
     this.#orphans = request.resumed !== null;
+    const decided = request.resumed
+      ? describeDecidedCalls(request.resumed.state.paused, request.resumed.decisions)
+      : [];
+    this.#openCalls = new Map(decided.map((call) => [call.id, call]));
   }
 
   /** The active agent; null before the turn is compiled. */
@@ -94,9 +97,10 @@ export class RunRecorder implements RunProgress {
 
   /** Takes a delta. It is in memory until the next checkpoint. @returns the event that readers are shown */
   recordDelta(event: DeltaEvent): RunEventPayload {
-    if (event.type === 'reasoningDelta') return { type: 'ReasoningDelta', delta: event.delta };
-    this.#open?.chunks.push(event.delta);
-    return { type: 'TextDelta', messageId: event.messageId, offset: event.offset, delta: event.delta };
+    const { type, messageId, offset, delta } = event;
+    if (type === 'reasoningDelta') return { type: 'ReasoningDelta', messageId, offset, delta };
+    this.#open?.chunks.push(delta);
+    return { type: 'TextDelta', messageId, offset, delta };
   }
 
   /**
@@ -109,7 +113,6 @@ export class RunRecorder implements RunProgress {
     switch (event.type) {
       case 'messageStarted':
         this.#open = { id: event.messageId, chunks: [], stored: false, saved: '' };
-        this.#last = { id: event.messageId, step: event.step };
         this.#writeBehind(() => this.#insertMessage(event.messageId, event.agentId, event.step));
         return { type: 'MessageStarted', messageId: event.messageId, agentId: event.agentId };
       case 'textRetracted':
@@ -119,6 +122,9 @@ export class RunRecorder implements RunProgress {
         await this.#completeMessage(event);
         this.#runtime.feed.wake(this.#request.run);
         return { type: 'MessageCompleted', messageId: event.messageId };
+      case 'callsRequested':
+        await this.#requestCalls(event);
+        return null;
       case 'toolCallStarted':
         await this.#beginCall(event.toolCall);
         return { type: 'ToolCallStarted', toolCall: event.toolCall };
@@ -126,15 +132,12 @@ export class RunRecorder implements RunProgress {
         await this.#completeCall(event.toolCall);
         return { type: 'ToolCallCompleted', toolCall: event.toolCall };
       case 'handoffOccurred': {
-        await this.#recordHandoff(event);
-        const { fromAgentId, toAgentId, reason, at } = event;
+        // It is the next event: nothing else is reported in the meantime.
+        const happenedSeq = this.#runtime.log.open(this.#request.run.id).lastSeq + 1;
+        await this.#recordHandoff(event, happenedSeq);
+        const { id: handoffId, fromAgentId, toAgentId, reason, at } = event;
         this.#runtime.feed.wake(this.#request.run);
-        return { type: 'HandoffOccurred', fromAgentId, toAgentId, reason, happenedAt: at };
-      }
-      case 'providerStateReceived': {
-        const column = writeProviderState(event.state);
-        this.#providerState = column === null ? null : { step: event.step, column };
-        return null;
+        return { type: 'HandoffOccurred', handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq };
       }
       case 'modelCalled':
         this.#recordModelCall(event.call);
@@ -205,48 +208,58 @@ export class RunRecorder implements RunProgress {
   async #completeMessage(event: Extract<TurnEvent, { type: 'messageCompleted' }>): Promise<void> {
     await this.flush();
     // Calls of steps without a text belong to the message that followed them.
-    const takesCalls = this.#orphans;
-    await this.#write(() => completeMessage(this.#runtime, this.#request.run, event, takesCalls));
+    const [takesCalls, calls] = [this.#orphans, this.#requested];
+    await this.#write(() => completeMessage(this.#runtime, this.#request.run, event, { takesCalls, calls }));
     this.#open = null;
+    this.#requested = null;
     this.#orphans = false;
+    for (const call of calls?.toolCalls ?? []) this.#openCalls.set(call.id, call);
   }
 
-  /** The row of a tool call that has none yet. */
-  #rowOf(call: TurnToolCall): NewCall {
-    const messageId = this.#last?.step === call.step ? this.#last.id : null;
-    if (messageId === null) this.#orphans = true;
-    const providerState = this.#providerState?.step === call.step ? this.#providerState.column : null;
-    this.#providerState = null;
-    return { ...call, messageId, providerState };
-  }
-
-  /** As {@link RunRecorder.#rowOf}, for a call that a person is asked about. */
-  waitingRowOf(call: TurnToolCall): Prisma.ToolCallCreateManyInput {
-    const { id: runId, tenantId, conversationId } = this.#request.run;
-    const { providerState, ...row } = this.#rowOf(call);
-    const state = providerState === null ? {} : { providerState };
-    return { ...row, ...state, result: Prisma.DbNull, runId, tenantId, conversationId };
+  /** Writes the calls of a step: now, or with the message of the step, which is completed next. */
+  async #requestCalls(calls: RequestedCalls): Promise<void> {
+    if (this.#open !== null) {
+      this.#requested = calls;
+      return;
+    }
+    await this.#write(() => insertCalls(this.#runtime, this.#request.run, calls));
+    this.#orphans = true;
+    for (const call of calls.toolCalls) this.#openCalls.set(call.id, call);
   }
 
   async #beginCall(call: TurnToolCall): Promise<void> {
-    const { run } = this.#request;
-    if (call.decidedBy !== null) {
-      await this.#write(() => beginApprovedCall(this.#runtime, run, call));
-      return;
-    }
-    const row = this.#rowOf(call);
-    await this.#write(() => insertCall(this.#runtime, run, row));
+    await this.#write(() => beginCall(this.#runtime, this.#request.run, call));
+    this.#openCalls.set(call.id, call);
   }
 
   async #completeCall(call: TurnToolCall): Promise<void> {
-    // It was written when it was decided.
-    if (call.status === 'DENIED') return;
-    await this.#write(() => completeCall(this.#runtime, this.#request.run, call));
+    // A denial was written when it was decided.
+    if (call.status !== 'DENIED') await this.#write(() => completeCall(this.#runtime, this.#request.run, call));
+    this.#openCalls.delete(call.id);
   }
 
-  async #recordHandoff(event: Extract<TurnEvent, { type: 'handoffOccurred' }>): Promise<void> {
+  /**
+   * Cancels the calls that have not ended, because the run ends.
+   * @returns them as they are now; whoever was shown them has to be told
+   * @throws {LeaseLost} if the run goes on without this process
+   */
+  async cancelOpenCalls(): Promise<TurnToolCall[]> {
+    const finishedAt = new Date();
+    const cancelled = [...this.#openCalls.values()].map((call): TurnToolCall => {
+      return { ...call, status: 'CANCELLED', error: 'The turn was stopped.', finishedAt };
+    });
+    for (const call of cancelled) {
+      await this.#completeCall(call).catch((error: unknown) => {
+        if (error instanceof LeaseLost) throw error;
+        this.markIncomplete();
+      });
+    }
+    return cancelled;
+  }
+
+  async #recordHandoff(event: Extract<TurnEvent, { type: 'handoffOccurred' }>, seq: number): Promise<void> {
     const { toAgentId, ...handoff } = event;
-    await this.#write(() => setAgent(this.#runtime, this.#request.run, { toAgentId, handoff }));
+    await this.#write(() => setAgent(this.#runtime, this.#request.run, { toAgentId, handoff: { ...handoff, seq } }));
     this.#agentId = toAgentId;
   }
 }

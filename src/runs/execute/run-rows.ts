@@ -1,6 +1,6 @@
-import { randomUUIDv7 } from 'node:crypto';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import { writeProviderState } from '../provider-state.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
 
@@ -34,14 +34,15 @@ export async function insertMessage(
 }
 
 /**
- * Stores the whole text of a message.
- * @param takesCalls whether calls of earlier steps without a text belong to it
+ * Stores the whole text of a message, and the calls of its step with it: whoever reads the complete message reads its calls.
+ * @param options.takesCalls whether calls of earlier steps without a text belong to it
+ * @param options.calls those of its step; null: none
  */
 export async function completeMessage(
   runtime: RunRuntime,
   run: Run,
   { messageId, content, status, finishReason }: CompletedMessage,
-  takesCalls: boolean,
+  { takesCalls, calls }: { readonly takesCalls: boolean; readonly calls: RequestedCalls | null },
 ): Promise<void> {
   const adopted = takesCalls
     ? Prisma.sql`, adopted AS (
@@ -55,47 +56,44 @@ export async function completeMessage(
       UPDATE messages SET content = ${content}, status = ${status}::"MessageStatus",
         finish_reason = ${finishReason}::"FinishReason"
       WHERE id = ${messageId}::uuid AND run_id = (SELECT id FROM owned) AND status = 'STREAMING'
-    )${adopted}`,
+    )${adopted}${calls ? insertCallsPart(run, calls) : Prisma.empty}`,
   );
 }
 
-/** A tool call that has no row yet. */
-export interface NewCall extends TurnToolCall {
-  readonly messageId: string | null;
-  /** What the provider wants back with the calls of the step; null: nothing. */
-  readonly providerState: Prisma.InputJsonValue | null;
+/** The calls that a step asks for. */
+export type RequestedCalls = Extract<TurnEvent, { type: 'callsRequested' }>;
+
+/** Writes the calls that a step without a text asks for, before anything of them is sent out. */
+export async function insertCalls(runtime: RunRuntime, run: Run, calls: RequestedCalls): Promise<void> {
+  await writeOwned(runtime.db, run, Prisma.sql`${lockOwned(runtime, run)}${insertCallsPart(run, calls)}`);
+}
+
+function insertCallsPart(run: Run, { toolCalls, state }: RequestedCalls): Prisma.Sql {
+  const rows = toolCalls.map((call, position) => {
+    // It belongs to the step: it is stored once, with the first call.
+    const column = position === 0 && state ? writeProviderState(state) : null;
+    return Prisma.sql`(${call.id}::uuid, ${call.messageId}::uuid, ${call.callId}, ${call.step}::int, ${call.index}::int,
+      ${call.name}, ${call.arguments}, ${call.agentId}::uuid, ${column === null ? null : JSON.stringify(column)}::jsonb)`;
+  });
+  return Prisma.sql`, requested AS (
+    INSERT INTO tool_calls (row_id, tenant_id, conversation_id, run_id, message_id, call_id, step, index, name, arguments,
+      status, agent_id, provider_state)
+    SELECT c.row_id, ${run.tenantId}, ${run.conversationId}::uuid, owned.id, c.message_id, c.call_id, c.step, c.index,
+      c.name, c.arguments, 'PENDING', c.agent_id, c.provider_state
+    FROM owned, (VALUES ${Prisma.join(rows)})
+      AS c (row_id, message_id, call_id, step, index, name, arguments, agent_id, provider_state)
+    ON CONFLICT (run_id, call_id) DO NOTHING
+  )`;
 }
 
 /** Begins a call, before anything of it is sent out: what is sent was owned at that moment. */
-export async function insertCall(runtime: RunRuntime, run: Run, call: NewCall): Promise<void> {
-  const { callId, step, index, name, arguments: written, status, agentId, startedAt, messageId, providerState } = call;
-  await writeOwned(
-    runtime.db,
-    run,
-    Prisma.sql`${lockOwned(runtime, run)}, written AS (
-      INSERT INTO tool_calls (row_id, tenant_id, conversation_id, run_id, message_id, call_id, step, index, name, arguments,
-        status, agent_id, provider_state, started_at)
-      SELECT ${randomUUIDv7()}::uuid, ${run.tenantId}, ${run.conversationId}::uuid, id, ${messageId}::uuid, ${callId},
-        ${step}::int, ${index}::int, ${name}, ${written}, ${status}::"ToolCallStatus", ${agentId}::uuid,
-        ${providerState === null ? null : JSON.stringify(providerState)}::jsonb, ${startedAt}::timestamptz
-      FROM owned
-      ON CONFLICT (run_id, call_id) DO NOTHING
-    )`,
-  );
-}
-
-/** Begins a call that a person was asked about: it has its row since then. */
-export async function beginApprovedCall(
-  runtime: RunRuntime,
-  run: Run,
-  { callId, startedAt }: TurnToolCall,
-): Promise<void> {
+export async function beginCall(runtime: RunRuntime, run: Run, { id, startedAt }: TurnToolCall): Promise<void> {
   await writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwned(runtime, run)}, begun AS (
       UPDATE tool_calls SET status = 'RUNNING', started_at = ${startedAt}::timestamptz
-      WHERE run_id = (SELECT id FROM owned) AND call_id = ${callId} AND status = 'PENDING'
+      WHERE row_id = ${id}::uuid AND run_id = (SELECT id FROM owned) AND status = 'PENDING'
     )`,
   );
 }
@@ -104,7 +102,7 @@ export async function beginApprovedCall(
 export async function completeCall(
   runtime: RunRuntime,
   run: Run,
-  { callId, status, result, error, finishedAt }: TurnToolCall,
+  { id, status, result, error, finishedAt }: TurnToolCall,
 ): Promise<void> {
   await writeOwned(
     runtime.db,
@@ -114,7 +112,7 @@ export async function completeCall(
         -- The engine made it serialisable (tool-result.ts); null is stored as NULL.
         result = ${result === null ? null : JSON.stringify(result)}::jsonb,
         error = ${error}, finished_at = ${finishedAt}::timestamptz
-      WHERE run_id = (SELECT id FROM owned) AND call_id = ${callId} AND status = 'RUNNING'
+      WHERE row_id = ${id}::uuid AND run_id = (SELECT id FROM owned) AND status IN ('PENDING', 'RUNNING')
     )`,
   );
 }

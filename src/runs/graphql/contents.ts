@@ -1,7 +1,7 @@
 import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
-import { includeUnder } from '../../graphql/selection.ts';
+import { includeUnder, selectUnder } from '../../graphql/selection.ts';
 import {
   maxPart,
   type Part,
@@ -10,8 +10,9 @@ import {
   readRunMessages,
   readUserMessages,
 } from '../read/run-contents.ts';
-import { Handoff, ToolCall } from './records.ts';
+import { HandoffRef } from './records.ts';
 import { RunRef } from './run-ref.ts';
+import { ToolCallRef } from './tool-calls.ts';
 
 // What a run and a message contain: lists whose items may be large. They are loaded for all runs of an answer together,
 // after their sizes.
@@ -61,7 +62,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
     ),
   }),
   toolCalls: t.field({
-    type: [ToolCall],
+    type: [ToolCallRef],
     description:
       'The tool calls of the run, oldest first. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
     args: {
@@ -71,33 +72,34 @@ builder.prismaObjectFields(RunRef, (t) => ({
     complexity: costOf(usualCounts.toolCallsOfRun),
     resolve: batchField(
       ({ id }) => id,
-      (runs, args, context) => readRunCalls(context.viewer, context, runs, args),
+      (runs, args, context, info) =>
+        readRunCalls(context.viewer, context, runs, args, selectUnder(context, info, 'ToolCall')),
     ),
   }),
   handoffs: t.field({
-    type: [Handoff],
+    type: [HandoffRef],
     description: 'The handoffs of the run, oldest first, at most 100.',
     complexity: { field: 1 + usualCounts.handoffs, multiplier: usualCounts.handoffs },
-    select: { handoffs: { orderBy: { step: 'asc' }, take: maxHandoffs } },
+    select: (_args, _context, nested) => ({ handoffs: nested({ orderBy: { step: 'asc' }, take: maxHandoffs }) }),
     resolve: (run) => run.handoffs,
   }),
 }));
 
 builder.prismaObjectField('Message', 'toolCalls', (t) =>
   t.field({
-    type: [ToolCall],
+    type: [ToolCallRef],
     description:
-      'The tool calls that belong to the message, oldest first. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
+      'The tool calls that belong to the message, oldest first. When the message is complete, all of them are there. QUERY_TOO_COMPLEX if they do not fit into one answer: pass `first` and `offset`.',
     args: {
       first: t.arg.int({ description: firstDescription(usualCounts.toolCallsOfMessage) }),
       offset: t.arg.int({ defaultValue: 0, description: offsetDescription }),
     },
     complexity: costOf(usualCounts.toolCallsOfMessage),
     // Loaded with the messages, whose sizes include their calls.
-    select: (args) => {
+    select: (args, _context, nested) => {
       const { take, skip } = parsePart(args);
       const order = { orderBy: [{ step: 'asc' as const }, { index: 'asc' as const }] };
-      return { toolCalls: take === null ? { ...order, skip } : { ...order, skip, take } };
+      return { toolCalls: nested(take === null ? { ...order, skip } : { ...order, skip, take }) };
     },
     resolve: (message) => message.toolCalls,
   }),

@@ -5,8 +5,9 @@ import { AgentRef } from '../../graphql/refs.ts';
 import type { RunEvent as LogEvent } from '../../log/event.ts';
 import { readEndedRun } from '../read/deleted-run.ts';
 import { loadAgent, readRun, readRunMessage } from '../read/read.ts';
-import { Handoff, RoutingDecision, RunError, ToolCall } from './records.ts';
+import { HandoffRef, RoutingDecision, RunError } from './records.ts';
 import { RunRef } from './run-ref.ts';
+import { readEventCall, ToolCallRef } from './tool-calls.ts';
 
 type EventOf<Type extends LogEvent['type']> = Extract<LogEvent, { type: Type }>;
 
@@ -21,6 +22,23 @@ export const RunEvent = builder.interfaceRef<LogEvent>('RunEvent').implement({
     }),
     runId: t.id({ description: 'The id of the run.', resolve: (event) => formatId('Run', event.runId) }),
     at: t.field({ type: 'DateTime', description: 'When the event occurred.', resolve: (event) => new Date(event.at) }),
+  }),
+});
+
+builder.objectRef<EventOf<'RunQueued'>>('RunQueued').implement({
+  interfaces: [RunEvent],
+  description:
+    'The turn waits until the turns before it in the conversation have ended. It is sent immediately, so that the turn can be cancelled with `cancelRun` while it waits. RunStarted follows when the turn begins.',
+  fields: (t) => ({
+    run: t.prismaField({
+      type: RunRef,
+      description: 'The current state of the run.',
+      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+    }),
+    position: t.exposeInt('position', {
+      description:
+        'The place in the queue that the turn was given; 1 is the next to begin. `run.queuePosition` is the current one.',
+    }),
   }),
 });
 
@@ -79,8 +97,18 @@ builder.objectRef<EventOf<'TextDelta'>>('TextDelta').implement({
 builder.objectRef<EventOf<'ReasoningDelta'>>('ReasoningDelta').implement({
   interfaces: [RunEvent],
   description:
-    'The next piece of the model’s reasoning, if its provider reveals it. Reasoning is not stored as a message.',
-  fields: (t) => ({ delta: t.exposeString('delta', { description: 'The text to append.' }) }),
+    'The next piece of the model’s reasoning, if its provider reveals it. Reasoning is not stored as a message. Apply it like the text of a message: `reasoning = reasoning.slice(0, offset) + delta`.',
+  fields: (t) => ({
+    messageId: t.id({
+      description:
+        'The message that the reasoning precedes. If the model writes no text after it, for example because it only calls tools, no such message is started.',
+      resolve: (event) => formatId('Message', event.messageId),
+    }),
+    offset: t.exposeInt('offset', {
+      description: 'Where the delta starts in the reasoning before that message, in UTF-16 code units.',
+    }),
+    delta: t.exposeString('delta', { description: 'The text to append.' }),
+  }),
 });
 
 builder.objectRef<EventOf<'TextRetracted'>>('TextRetracted').implement({
@@ -97,9 +125,15 @@ builder.objectRef<EventOf<'ToolCallStarted'>>('ToolCallStarted').implement({
   interfaces: [RunEvent],
   description: 'A tool call started.',
   fields: (t) => ({
-    toolCall: t.expose('toolCall', {
-      type: ToolCall,
+    toolCall: t.field({
+      type: ToolCallRef,
       description: 'The tool call in its state at the time of the event.',
+      resolve: (event) => readEventCall(event.runId, event.toolCall),
+    }),
+    messageId: t.id({
+      nullable: true,
+      description: 'The message of the call’s model step. Null if the step wrote no text.',
+      resolve: ({ toolCall }) => (toolCall.messageId === null ? null : formatId('Message', toolCall.messageId)),
     }),
   }),
 });
@@ -108,7 +142,16 @@ builder.objectRef<EventOf<'ToolCallCompleted'>>('ToolCallCompleted').implement({
   interfaces: [RunEvent],
   description: 'A tool call ended: it succeeded, failed, was denied or was cancelled.',
   fields: (t) => ({
-    toolCall: t.expose('toolCall', { type: ToolCall, description: 'The tool call with its result or error.' }),
+    toolCall: t.field({
+      type: ToolCallRef,
+      description: 'The tool call with its result or error.',
+      resolve: (event) => readEventCall(event.runId, event.toolCall),
+    }),
+    messageId: t.id({
+      nullable: true,
+      description: 'The message of the call’s model step. Null if the step wrote no text.',
+      resolve: ({ toolCall }) => (toolCall.messageId === null ? null : formatId('Message', toolCall.messageId)),
+    }),
   }),
 });
 
@@ -117,7 +160,11 @@ builder.objectRef<EventOf<'ApprovalRequested'>>('ApprovalRequested').implement({
   description:
     'A tool call waits for the user’s decision: call `approveToolCall`. The run is REQUIRES_ACTION until all of its waiting calls are decided. The stream stays open. If the call is approved, ToolCallStarted follows. If it is denied, or nobody decides within APPROVAL_TTL_SECONDS (default 86,400), ToolCallCompleted follows.',
   fields: (t) => ({
-    toolCall: t.expose('toolCall', { type: ToolCall, description: 'The tool call that waits for the decision.' }),
+    toolCall: t.field({
+      type: ToolCallRef,
+      description: 'The tool call that waits for the decision.',
+      resolve: (event) => readEventCall(event.runId, event.toolCall),
+    }),
   }),
 });
 
@@ -126,9 +173,11 @@ builder.objectRef<EventOf<'HandoffOccurred'>>('HandoffOccurred').implement({
   description: 'One agent handed the conversation over to another, which is now the active agent.',
   fields: (t) => ({
     handoff: t.field({
-      type: Handoff,
+      type: HandoffRef,
       description: 'The handoff: its agents and its reason.',
-      resolve: (event) => ({ ...event, at: event.happenedAt }),
+      resolve: ({ handoffId, runId, fromAgentId, toAgentId, reason, happenedAt, happenedSeq }) => {
+        return { id: handoffId, runId, fromAgentId, toAgentId, reason, at: happenedAt, seq: happenedSeq };
+      },
     }),
   }),
 });

@@ -1,101 +1,21 @@
+import { formatId } from '../../api/ids.ts';
 import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
-import type { CallStatus } from '../../engine/events.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef, RunErrorRef } from '../../graphql/refs.ts';
-import { loadAgent, loadAgents, readRun } from '../read/read.ts';
-import { RunRef } from './run-ref.ts';
+import { loadNode, selectUnder } from '../../graphql/selection.ts';
+import { findHandoff, handoffColumns } from '../read/handoffs.ts';
+import { loadAgent, loadAgents } from '../read/read.ts';
 
-const ToolCallStatus = builder.enumType('ToolCallStatus', {
-  description: 'The state of a tool call.',
-  values: {
-    PENDING: { description: 'The call has not started yet. If it needed an approval, it is approved.' },
-    AWAITING_APPROVAL: { description: 'The call waits for the user’s decision through `approveToolCall`.' },
-    RUNNING: { description: 'The tool is running.' },
-    SUCCEEDED: { description: 'The tool returned a result.' },
-    FAILED: { description: 'The call failed. The model receives the error and continues.' },
-    DENIED: { description: 'The user denied the call. The model is told so and continues.' },
-    CANCELLED: { description: 'The turn ended before the tool returned a result.' },
-  } as const,
-});
-
-/** What a ToolCall is read from: its row, or the event that tells of it. */
-interface ToolCallShape {
-  readonly callId: string;
-  readonly name: string;
-  readonly arguments: string;
-  readonly editedArguments: string | null;
-  readonly decidedBy: string | null;
-  readonly result: unknown;
-  readonly status: CallStatus;
-  readonly error: string | null;
-  readonly agentId: string | null;
-  readonly startedAt: Date | null;
-  readonly finishedAt: Date | null;
-}
-
-/** Tool calls in the graph. */
-export const ToolCall = builder.objectRef<ToolCallShape>('ToolCall').implement({
-  description: 'One call of a tool by a model.',
-  fields: (t) => ({
-    id: t.exposeID('callId', {
-      description: 'The id of the call that the model chose, such as `call_8fK2`. It is unique within its run only.',
-    }),
-    name: t.exposeString('name', { description: 'The name of the tool. Example: `lookup_order`.' }),
-    arguments: t.exposeString('arguments', {
-      description:
-        'The arguments as the model wrote them, as JSON text. Example: `{"orderNumber":"1042"}`. The text is invalid JSON if the model made a mistake.',
-    }),
-    editedArguments: t.exposeString('editedArguments', {
-      nullable: true,
-      description:
-        'The arguments with which the user approved the call in place of the model’s, as JSON text. The tool ran with these. Null if they were not changed.',
-    }),
-    decidedBy: t.exposeID('decidedBy', {
-      nullable: true,
-      description: 'The id of the user who approved or denied the call. Null if nobody did.',
-    }),
-    result: t.expose('result', {
-      type: 'JSON',
-      nullable: true,
-      description: 'The result of the tool. Null if it has none.',
-    }),
-    status: t.expose('status', { type: ToolCallStatus, description: 'The current state.' }),
-    error: t.exposeString('error', {
-      nullable: true,
-      description: 'The cause of the failure. Null if it did not fail.',
-    }),
-    agent: t.field({
-      type: AgentRef,
-      nullable: true,
-      description: 'The agent that called the tool. Null if it is unknown.',
-      resolve: (call, _args, context) => (call.agentId === null ? null : context.agents.load(call.agentId)),
-    }),
-    startedAt: t.expose('startedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it started. Null if it has not started.',
-    }),
-    finishedAt: t.expose('finishedAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it ended. Null if it has not ended.',
-    }),
-  }),
-});
-
-/** What a Handoff is read from. */
-export interface HandoffShape {
-  readonly runId: string;
-  readonly fromAgentId: string;
-  readonly toAgentId: string;
-  readonly reason: string | null;
-  readonly at: Date;
-}
-
-/** Handoffs in the graph. */
-export const Handoff = builder.objectRef<HandoffShape>('Handoff').implement({
+/** Handoffs in the graph; resolved like tool calls (tool-calls.ts). */
+export const HandoffRef = builder.prismaObject('Handoff', {
+  select: handoffColumns,
   description: 'One agent handed the conversation over to another, which is now the active agent.',
   fields: (t) => ({
+    seq: t.int({
+      resolve: (handoff) => handoff.seq,
+      description:
+        'The `seq` of the event that reported the handoff: its place among the events of its run. 0 if it is not known, which is so for some handoffs of earlier versions.',
+    }),
     fromAgent: t.field({
       type: AgentRef,
       description: 'The agent that handed the conversation over.',
@@ -106,17 +26,22 @@ export const Handoff = builder.objectRef<HandoffShape>('Handoff').implement({
       description: 'The agent that took the conversation over.',
       resolve: (handoff, _args, context) => loadAgent(context.agents, handoff.toAgentId),
     }),
-    reason: t.exposeString('reason', {
+    reason: t.string({
+      resolve: (handoff) => handoff.reason,
       nullable: true,
       description: 'The reason in the model’s words. Null if the model gave none.',
     }),
-    at: t.expose('at', { type: 'DateTime', description: 'When the handoff occurred.' }),
-    run: t.prismaField({
-      type: RunRef,
-      description: 'The run in which the handoff occurred.',
-      resolve: (query, handoff, _args, context) => readRun(context.viewer, context.db, handoff.runId, query),
-    }),
+    at: t.field({ resolve: (handoff) => handoff.at, type: 'DateTime', description: 'When the handoff occurred.' }),
+    run: t.relation('run', { description: 'The run in which the handoff occurred.' }),
   }),
+});
+
+builder.nodeRef(HandoffRef, {
+  id: { resolve: (handoff: typeof HandoffRef.$inferType) => handoff.id },
+  loadWithoutCache: (row, context, info) =>
+    loadNode(
+      findHandoff(context.viewer, context.db, formatId('Handoff', row), ['id'], selectUnder(context, info, 'Handoff')),
+    ),
 });
 
 /** Routing decisions in the graph. */

@@ -30,7 +30,20 @@ const RunStatus = builder.enumType('RunStatus', {
 });
 
 builder.prismaObjectFields(RunRef, (t) => ({
-  conversation: t.relation('conversation', { description: 'The conversation of the run.' }),
+  conversation: t.relation('conversation', {
+    nullable: true,
+    description: 'The conversation of the run. Null if it was deleted while an event of the run was on its way.',
+  }),
+  idempotencyKey: t.exposeString('idempotencyKey', {
+    description: 'The key with which the client started the turn: by it the client knows the turn as its own.',
+  }),
+  queuePosition: t.field({
+    type: 'Int',
+    nullable: true,
+    description:
+      'The place of the run in the queue of its conversation; 1 is the next to begin. Null unless the run is QUEUED.',
+    resolve: (run, _args, context) => (run.status === 'QUEUED' ? context.queuePositions.load(run.id) : null),
+  }),
   status: t.expose('status', { type: RunStatus, description: 'The current state.' }),
   agent: t.field({
     type: AgentRef,
@@ -143,6 +156,13 @@ builder.prismaObjectFields('Message', (t) => ({
     description: 'How the agent of the message was chosen. Null if it was not recorded.',
     resolve: (message) => readRoutingDecision(message.routingDecision),
   }),
+  idempotencyKey: t.string({
+    nullable: true,
+    description:
+      'The key with which the client sent the message: by it the client knows the message as its own. For a message that began a turn, the key of the turn; else that of `createMessage`. Null if there is none.',
+    select: { startedRun: { select: { idempotencyKey: true } } },
+    resolve: (message) => message.startedRun?.idempotencyKey ?? message.creationKey,
+  }),
 }));
 
 builder.mutationFields((t) => ({
@@ -188,12 +208,12 @@ builder.mutationFields((t) => ({
       'Approves or denies a tool call that waits for the user’s decision. Only the user of the run may decide. The run resumes when all of its waiting calls are decided. A second decision on the same call, or one that comes too late, is a CONFLICT.',
     args: {
       runId: t.arg.id({
-        required: true,
-        description: 'The run’s id, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+        description:
+          'The id of the run of the call, such as `run_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. It may be omitted, because `toolCallId` is enough. If it is given, it must be the run of the call.',
       }),
       toolCallId: t.arg.id({
         required: true,
-        description: 'The id of the tool call, from `ApprovalRequested.toolCall.id`.',
+        description: 'The `id` of the tool call, such as `tcl_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
       }),
       approve: t.arg.boolean({
         required: true,

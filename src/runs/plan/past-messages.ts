@@ -35,7 +35,7 @@ export function readPastMessages(
       LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id
       WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid
-        AND coalesce(started.number, wrote.number, 0) <= ${number}
+        AND m.position IS NOT NULL AND coalesce(started.number, wrote.number, 0) <= ${number}
       ORDER BY m.position DESC LIMIT ${maxMessages}
     ), summed AS (
       SELECT id, run_id, started_run, sum(bytes) OVER (ORDER BY position DESC) AS total FROM past

@@ -1,8 +1,9 @@
 import { badInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { loadMeasured, readMessagesById, sumCalls } from '../../conversations/load-messages.ts';
-import type { Message, Run, ToolCall } from '../../generated/prisma/client.ts';
+import type { Message, Run } from '../../generated/prisma/client.ts';
 import { type AnswerBudget, rowBytes, type SizedReads } from '../../limits/answer-budget.ts';
+import { type ToolCallQuery, type ToolCallShape, toolCallColumns } from './tool-calls.ts';
 
 /** Relations to load with messages: what a document selects. */
 type MessageQuery = Parameters<typeof readMessagesById>[3];
@@ -62,7 +63,7 @@ export async function readRunMessages(
   await takeAll(sizes, reads.answer);
   const ids = sizes.map(({ id }) => id);
   const messages = ids.length === 0 ? [] : await loadMeasured(viewer, reads.db, ids, query);
-  messages.sort((one, other) => one.position - other.position);
+  messages.sort((one, other) => (one.position ?? 0) - (other.position ?? 0));
   return runs.map(({ id }) => messages.filter(({ runId }) => runId === id));
 }
 
@@ -72,7 +73,8 @@ export async function readRunCalls(
   { db, answer }: SizedReads,
   runs: readonly Pick<Run, 'id'>[],
   part: Part,
-): Promise<ToolCall[][]> {
+  query: ToolCallQuery,
+): Promise<ToolCallShape[][]> {
   const { take, skip } = parsePart(part);
   const sizes = await db.$queryRaw<SizedRow[]>`
     SELECT t.id, r.id AS "runId", t.bytes
@@ -85,8 +87,9 @@ export async function readRunCalls(
   await takeAll(sizes, answer);
   const ids = sizes.map(({ id }) => id);
   const where = { tenantId: viewer.tenantId, rowId: { in: ids } };
-  const calls =
-    ids.length === 0 ? [] : await db.toolCall.findMany({ where, orderBy: [{ step: 'asc' }, { index: 'asc' }] });
+  const select = { ...query.select, ...toolCallColumns };
+  const orderBy = [{ step: 'asc' as const }, { index: 'asc' as const }];
+  const calls = ids.length === 0 ? [] : await db.toolCall.findMany({ where, orderBy, select });
   return runs.map(({ id }) => calls.filter(({ runId }) => runId === id));
 }
 

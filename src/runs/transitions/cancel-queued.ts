@@ -1,26 +1,34 @@
 import { packEvents } from '../../log/archive.ts';
 import { saveArchive } from '../archive.ts';
+import { queuedEvents } from '../queued-events.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
+import { begunStatuses } from '../statuses.ts';
 import { announceEnd } from './announce-end.ts';
 import { endedColumns } from './ended-columns.ts';
+import { lockConversationOf } from './lock-conversation.ts';
+import { placeMessage } from './place-message.ts';
 
 /**
- * Cancels a run that waits in the queue.
+ * Cancels a run that waits in the queue. Its message is listed when the turn that is under way has ended
+ * (promote-next.ts).
  * @returns false, with nothing done, if it is not QUEUED any more
  */
 export async function cancelQueued(runtime: RunRuntime, runId: string): Promise<boolean> {
-  const terminal = terminalEvent(runId, 1, cancelledEnd);
   const ended = await runtime.db.$transaction(async (tx) => {
-    const { count } = await tx.run.updateMany({
-      where: { id: runId, status: 'QUEUED' },
-      data: endedColumns(cancelledEnd, 1),
-    });
-    if (count === 0) return null;
-    await saveArchive(tx, runId, await packEvents([terminal]));
-    return tx.run.findUnique({ where: { id: runId }, select: { tenantId: true, userId: true } });
+    await lockConversationOf(tx, runId);
+    const run = await tx.run.findUnique({ where: { id: runId, status: 'QUEUED' } });
+    if (!run) return null;
+    const { conversationId, userMessageId, tenantId, userId } = run;
+    const queued = queuedEvents(run);
+    const events = [...queued, terminalEvent(runId, queued.length + 1, cancelledEnd)];
+    await tx.run.updateMany({ where: { id: runId }, data: endedColumns(cancelledEnd, events.length) });
+    await saveArchive(tx, runId, await packEvents(events));
+    const begun = await tx.run.count({ where: { conversationId, status: { in: [...begunStatuses] } } });
+    if (begun === 0) await placeMessage(tx, conversationId, userMessageId);
+    return { tenantId, userId, events };
   });
   if (!ended) return false;
-  announceEnd(runtime, { ...ended, runId, events: [terminal] });
+  announceEnd(runtime, { ...ended, runId });
   return true;
 }

@@ -1,6 +1,6 @@
-import { packEvents, unpackEvents } from '../../log/archive.ts';
+import { packEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
-import { saveArchive } from '../archive.ts';
+import { saveArchive, unpackArchive } from '../archive.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { readStoredCall } from '../stored-call.ts';
@@ -30,10 +30,10 @@ export async function cancelWaiting(
       include: { archive: true },
     });
     if (!conversation || !run) return null;
-    const before = run.archive ? await unpackEvents(runId, run.archive.events) : [];
+    const before = run.archive ? await unpackArchive(tx, runId, run.archive.events) : [];
     await cancelUnfinishedRows(tx, runId, why === undefined ? {} : { why });
     const rows = await tx.toolCall.findMany({
-      where: { runId, callId: { in: listOpenCalls(before) } },
+      where: { runId, rowId: { in: listOpenCalls(before) } },
       orderBy: [{ step: 'asc' }, { index: 'asc' }],
     });
     const at = Date.now();
@@ -55,12 +55,12 @@ export async function cancelWaiting(
   return true;
 }
 
-/** The calls that readers were asked to approve and have not seen completed. */
+/** The row ids of the calls that readers were asked to approve and have not seen completed. */
 function listOpenCalls(events: readonly RunEvent[]): string[] {
   const open = new Set<string>();
   for (const event of events) {
-    if (event.type === 'ApprovalRequested') open.add(event.toolCall.callId);
-    if (event.type === 'ToolCallCompleted') open.delete(event.toolCall.callId);
+    if (event.type === 'ApprovalRequested') open.add(event.toolCall.id);
+    if (event.type === 'ToolCallCompleted') open.delete(event.toolCall.id);
   }
   return [...open];
 }

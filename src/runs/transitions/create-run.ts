@@ -9,19 +9,21 @@ import type { NewTurn } from './new-turn.ts';
 /**
  * Writes the user message and the run of a turn: RUNNING with the lease of this process, or QUEUED.
  * @param conversation its row is locked by the caller
+ * @param newTurn.queuedPosition its place in the queue, from 1; null: nothing is in its way
  */
 export async function createRun(
   tx: Prisma.TransactionClient,
   { instanceId, launching }: RunRuntime,
   conversation: LockedConversation,
-  { viewer, input, stored, turn, queued }: NewTurn & { readonly queued: boolean },
+  { viewer, input, stored, turn, queuedPosition }: NewTurn & { readonly queuedPosition: number | null },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
   const { content, idempotencyKey, payloadHash, attachments } = input;
   const draft = { role: 'USER', content, attachments: [...attachments] } as const;
-  const startsRun = queued
+  const isQueued = queuedPosition !== null;
+  const startsRun = isQueued
     ? { activeAgentId: null, asked: false }
     : { activeAgentId: turn.startAgentId, asked: stored.agentId !== null };
-  const message = await appendMessage(tx, viewer.tenantId, conversation.id, draft, { startsRun });
+  const message = await appendMessage(tx, viewer.tenantId, conversation.id, draft, { startsRun, isQueued });
   const createdAt = new Date();
   const leased = {
     status: 'RUNNING',
@@ -36,7 +38,7 @@ export async function createRun(
     tx.run.create({
       data: {
         id,
-        ...(queued ? { status: 'QUEUED' } : { ...begun, ...leased }),
+        ...(isQueued ? { status: 'QUEUED', queuedPosition } : { ...begun, ...leased }),
         tenantId: viewer.tenantId,
         userId: viewer.userId,
         conversationId: conversation.id,
@@ -48,6 +50,6 @@ export async function createRun(
         createdAt,
       },
     });
-  const run = await (queued ? create() : launching.during(id, create));
+  const run = await (isQueued ? create() : launching.during(id, create));
   return { run, message };
 }

@@ -20,7 +20,7 @@ export interface EndRows {
 export interface EndedRun {
   /** Whether this statement ended the run; otherwise its rows say how it stands. */
   readonly written: boolean;
-  /** Whether runs of its conversation wait in the queue. */
+  /** Whether runs of its conversation wait in the queue, or were cancelled there and their messages are to be listed. */
   readonly queued: boolean;
 }
 
@@ -61,6 +61,9 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
       DELETE FROM run_pauses WHERE run_id = (SELECT id FROM ended)
     )${closed}
     SELECT EXISTS (SELECT 1 FROM ended) AS written,
-      EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED') AS queued`;
+      EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED')
+      OR EXISTS (
+        SELECT 1 FROM messages WHERE conversation_id = ${run.conversationId}::uuid AND position IS NULL
+      ) AS queued`;
   return row ?? { written: false, queued: false };
 }

@@ -8,8 +8,10 @@ import { lockAndTouchConversation } from './lock-conversation.ts';
 export interface PauseRows {
   readonly run: Run;
   readonly agentId: string | null;
-  /** The calls that wait. */
-  readonly calls: Prisma.ToolCallCreateManyInput[];
+  /** The row ids of the calls that wait. */
+  readonly calls: string[];
+  /** When the run is cancelled if it still waits. */
+  readonly expiresAt: Date;
   /** All events of the run so far, packed, and the seq of the last one. */
   readonly archive: string;
   readonly lastSeq: number;
@@ -25,7 +27,7 @@ export interface PauseRows {
 export async function pauseRun(
   tx: Prisma.TransactionClient,
   runtime: RunRuntime,
-  { run, agentId, calls, archive, lastSeq, state }: PauseRows,
+  { run, agentId, calls, expiresAt, archive, lastSeq, state }: PauseRows,
 ): Promise<boolean> {
   await lockAndTouchConversation(tx, run.conversationId);
   const { count } = await tx.run.updateMany({
@@ -34,13 +36,16 @@ export async function pauseRun(
       status: 'REQUIRES_ACTION',
       leaseOwner: null,
       leaseExpiresAt: null,
-      actionExpiresAt: new Date(Date.now() + runtime.approvalTtlSeconds * 1000),
+      actionExpiresAt: expiresAt,
       lastSeq,
       agentId,
     },
   });
   if (count === 0) return hasPaused(tx, run, lastSeq);
-  await tx.toolCall.createMany({ data: calls });
+  await tx.toolCall.updateMany({
+    where: { rowId: { in: calls }, status: 'PENDING' },
+    data: { status: 'AWAITING_APPROVAL', approvalExpiresAt: expiresAt },
+  });
   await saveArchive(tx, run.id, archive);
   await tx.$executeRaw`
     INSERT INTO run_pauses (run_id, state) VALUES (${run.id}::uuid, ${state}::jsonb)

@@ -6,6 +6,7 @@ import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
 import { leaseEnd } from './lease.ts';
 import { lockConversation } from './lock-conversation.ts';
+import { placeMessage } from './place-message.ts';
 import { runColumns } from './run-columns.ts';
 
 /** A run that came out of the queue. */
@@ -16,7 +17,8 @@ export interface PromotedRun {
 }
 
 /**
- * Begins the next run in the queue of a conversation. The caller holds the lock on the conversation's row.
+ * Begins the next run in the queue of a conversation, and lists its message and those of runs that were cancelled in the
+ * queue. The caller holds the lock on the conversation's row.
  * @returns the run, now RUNNING with the lease of this process; null if none waits, or if the server is stopping
  */
 export async function promoteNext(
@@ -24,26 +26,51 @@ export async function promoteNext(
   runtime: RunRuntime,
   conversationId: string,
 ): Promise<PromotedRun | null> {
+  const queue = await readQueue(tx, conversationId);
   // A run that still waits when the server stops is begun by another process, or at the next start (recover.ts).
-  while (!runtime.closing) {
-    const next = await tx.run.findFirst({
-      where: { conversationId, status: 'QUEUED' },
-      orderBy: { number: 'asc' },
-      select: { id: true },
-    });
-    if (!next) return null;
+  const next = runtime.closing ? null : await beginFirst(tx, runtime, queue);
+  for (const { number, isQueued, messageId } of queue) {
+    // Those behind the one that begins are listed after its answer.
+    const hasLeft = next ? number <= next.run.number : !isQueued;
+    if (hasLeft) await placeMessage(tx, conversationId, messageId);
+  }
+  return next;
+}
+
+/** A run that waits, or that was cancelled while it waited and whose message is not listed yet. */
+interface QueuedRun {
+  readonly id: string;
+  readonly number: number;
+  readonly isQueued: boolean;
+  readonly messageId: string;
+}
+
+async function readQueue(tx: Prisma.TransactionClient, conversationId: string): Promise<QueuedRun[]> {
+  return tx.$queryRaw<QueuedRun[]>`
+    SELECT id::text, number, status = 'QUEUED' AS "isQueued", user_message_id::text AS "messageId" FROM runs
+    WHERE conversation_id = ${conversationId}::uuid AND (status = 'QUEUED' OR user_message_id IN (
+      SELECT id FROM messages WHERE conversation_id = ${conversationId}::uuid AND position IS NULL))
+    ORDER BY number`;
+}
+
+async function beginFirst(
+  tx: Prisma.TransactionClient,
+  runtime: RunRuntime,
+  queue: readonly QueuedRun[],
+): Promise<PromotedRun | null> {
+  for (const { id, isQueued } of queue) {
+    if (!isQueued) continue;
     const leasedAt = takeMoment();
-    // It may have been cancelled since it was read: that does not take the lock (cancel-queued.ts).
     const [run] = await runtime.launching.during(
-      next.id,
+      id,
       () => tx.$queryRaw<Run[]>`
       UPDATE runs SET status = 'RUNNING', started_at = ${new Date()}::timestamptz,
         lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd},
         reserved_seq = greatest(reserved_seq, last_seq + ${reservedSeqs})
-      WHERE id = ${next.id}::uuid AND status = 'QUEUED'
+      WHERE id = ${id}::uuid AND status = 'QUEUED'
       RETURNING ${runColumns}`,
     );
-    if (!run) runtime.launching.done(next.id);
+    if (!run) runtime.launching.done(id);
     if (run) return { run, leasedAt };
   }
   return null;

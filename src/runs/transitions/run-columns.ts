@@ -4,7 +4,7 @@ import { Prisma } from '../../generated/prisma/client.ts';
 export const runColumns = Prisma.sql`
   id::text, tenant_id AS "tenantId", conversation_id::text AS "conversationId", user_id AS "userId", number,
   status::text, idempotency_key AS "idempotencyKey", payload_hash AS "payloadHash", input,
-  user_message_id::text AS "userMessageId", agent_id::text AS "agentId", last_seq AS "lastSeq",
+  user_message_id::text AS "userMessageId", queued_position AS "queuedPosition", agent_id::text AS "agentId", last_seq AS "lastSeq",
   routing_decision AS "routingDecision", error_code AS "errorCode", error_message AS "errorMessage",
   error_retryable AS "errorRetryable", lease_owner AS "leaseOwner", lease_expires_at AS "leaseExpiresAt",
   lease_epoch AS "leaseEpoch", reserved_seq AS "reservedSeq", resumed_count AS "resumedCount",

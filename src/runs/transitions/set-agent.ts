@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -15,6 +14,9 @@ export interface AgentChange {
   readonly asked?: boolean;
   /** The handoff that led to it. */
   readonly handoff?: {
+    readonly id: string;
+    /** Of the event that reports it. */
+    readonly seq: number;
     readonly callId: string;
     readonly step: number;
     readonly fromAgentId: string;
@@ -32,8 +34,8 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
   const { toAgentId, routing, asked = false, handoff } = change;
   const edge = handoff
     ? Prisma.sql`, edge AS (
-        INSERT INTO handoffs (id, tenant_id, run_id, call_id, step, from_agent_id, to_agent_id, reason, at)
-        SELECT ${randomUUID()}::uuid, ${run.tenantId}, id, ${handoff.callId}, ${handoff.step}::int,
+        INSERT INTO handoffs (id, seq, tenant_id, run_id, call_id, step, from_agent_id, to_agent_id, reason, at)
+        SELECT ${handoff.id}::uuid, ${handoff.seq}::int, ${run.tenantId}, id, ${handoff.callId}, ${handoff.step}::int,
           ${handoff.fromAgentId}::uuid, ${toAgentId}::uuid, ${handoff.reason}, ${handoff.at}::timestamptz
         FROM owned
         ON CONFLICT (run_id, call_id) DO NOTHING)`

@@ -1,4 +1,4 @@
-import { unpackEvents } from '../../log/archive.ts';
+import { unpackArchive } from '../archive.ts';
 import { readDecisions } from '../decisions.ts';
 import { readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
@@ -48,7 +48,7 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     runtime.logger.warn({ runId: run.id }, 'took up a run whose start was not reported');
     const stored = storedTurn.parse(run.input);
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-    if (archive) runtime.log.open(run.id).fill(await unpackEvents(run.id, archive.events));
+    if (archive) runtime.log.open(run.id).fill(await unpackArchive(runtime.db, run.id, archive.events));
     runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed });
     runtime.feed.wake(run);
   }

@@ -63,10 +63,10 @@ mutation CreateConversation {
 }
 `;
 
-const approveDocument = `# Answers ApprovalRequested: insert its runId and the id of its toolCall. GraphiQL ends a stream when you leave its
+const approveDocument = `# Answers ApprovalRequested: insert the id of its toolCall. GraphiQL ends a stream when you leave its
 # tab; the turn goes on, and running the operation again attaches to it.
 mutation ApproveToolCall {
-  approveToolCall(runId: "run_…", toolCallId: "call_…", approve: true) {
+  approveToolCall(toolCallId: "tcl_…", approve: true) {
     status
     toolCalls { id name arguments status }
   }

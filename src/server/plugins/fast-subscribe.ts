@@ -77,8 +77,8 @@ const readers: Readonly<Record<string, (event: PlainEvent) => unknown>> = {
   runId: (event) => formatId('Run', event.runId),
   at: (event) => new Date(event.at).toISOString(),
   delta: (event) => event.delta,
-  messageId: (event) => (event.type === 'TextDelta' ? formatId('Message', event.messageId) : undefined),
-  offset: (event) => (event.type === 'TextDelta' ? event.offset : undefined),
+  messageId: (event) => formatId('Message', event.messageId),
+  offset: (event) => event.offset,
 };
 
 /** Leaves what cannot be compiled, such as a directive whose variable is null, to the executor: it reports the error. */

@@ -5,6 +5,7 @@ export type Transport = 'ws' | 'sse';
 
 const toolCall = z.object({
   id: z.string(),
+  callId: z.string(),
   name: z.string(),
   arguments: z.string(),
   status: z.string(),
@@ -27,9 +28,12 @@ const turnEvent = z.object({
   agent: named.optional(),
   offset: z.int().optional(),
   delta: z.string().optional(),
+  position: z.int().optional(),
   length: z.int().optional(),
   toolCall: toolCall.optional(),
-  handoff: z.object({ fromAgent: named, toAgent: named, reason: z.string().nullable() }).optional(),
+  handoff: z
+    .object({ id: z.string(), seq: z.int(), fromAgent: named, toAgent: named, reason: z.string().nullable() })
+    .optional(),
   message: message.optional(),
   error: failure.optional(),
 });
@@ -44,16 +48,17 @@ export type StreamError = NonNullable<z.output<typeof answer>['errors']>[number]
 
 const selection = `
   __typename seq runId
+  ... on RunQueued { run { id status lastSeq } position }
   ... on RunStarted { run { id status lastSeq } userMessage { id role status content } }
   ... on RoutingDecided { decision { rootAgent { name } selectedAgents { name } } }
   ... on MessageStarted { messageId agent { name } }
   ... on TextDelta { messageId offset delta }
-  ... on ReasoningDelta { delta }
+  ... on ReasoningDelta { messageId offset delta }
   ... on TextRetracted { messageId length }
-  ... on ToolCallStarted { toolCall { id name arguments status result error } }
-  ... on ToolCallCompleted { toolCall { id name arguments status result error } }
-  ... on ApprovalRequested { toolCall { id name arguments status result error } }
-  ... on HandoffOccurred { handoff { fromAgent { name } toAgent { name } reason } }
+  ... on ToolCallStarted { toolCall { id callId name arguments status result error } }
+  ... on ToolCallCompleted { toolCall { id callId name arguments status result error } }
+  ... on ApprovalRequested { toolCall { id callId name arguments status result error } }
+  ... on HandoffOccurred { handoff { id seq fromAgent { name } toAgent { name } reason } }
   ... on MessageCompleted { message { id role status content } }
   ... on RunCompleted { run { id status lastSeq } }
   ... on RunFailed { run { id status lastSeq } error { code message retryable } }
