@@ -10,22 +10,27 @@ export const attackTarget = z.object({
   providerUrl: z.string(),
   /** How many messages of 100,000 characters the large conversation has. */
   messages: z.int(),
+  /** Its id, if it was made before the attack. */
+  largeConversation: z.string().optional(),
 });
 export type AttackTarget = z.infer<typeof attackTarget>;
 
 /** An attack that runs until `signal` says so; `count` counts what it did, and what came of it. */
 export type Attack = (target: AttackTarget, signal: AbortSignal, count: (what: string) => void) => Promise<void>;
 
-const answer = z.object({ data: z.record(z.string(), z.unknown()).nullish(), errors: z.array(z.unknown()).optional() });
+const answer = z.object({
+  data: z.record(z.string(), z.unknown()).nullish(),
+  errors: z.array(z.object({ message: z.string() })).optional(),
+});
 
-/** Sends a document as one of the users. @returns its data; null if it was refused */
+/** Sends a document as one of the users. @returns its data, or why it was refused */
 export async function askAs(
   { url, tokens }: AttackTarget,
   user: number,
   query: string,
   variables: object,
   signal: AbortSignal,
-): Promise<Record<string, unknown> | null> {
+): Promise<Record<string, unknown> | string> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${tokens[user]}` },
@@ -33,7 +38,7 @@ export async function askAs(
     signal,
   });
   const { data, errors } = answer.parse(await response.json());
-  return errors ? null : (data ?? null);
+  return errors?.[0]?.message ?? data ?? 'There was no data.';
 }
 
 const withId = z.object({ id: z.string() });
@@ -49,6 +54,6 @@ export async function makeAs(
 ): Promise<string> {
   const document = `mutation ($input: ${type}) { ${field}(input: $input) { id } }`;
   const data = await askAs(target, user, document, { input }, signal);
-  if (data === null) throw new Error(`${field} was refused.`);
+  if (typeof data === 'string') throw new Error(`${field}: ${data}`);
   return withId.parse(data[field]).id;
 }

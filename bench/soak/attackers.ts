@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { answerCalls } from '../rpc.ts';
 import { type Attack, type AttackTarget, attackTarget } from './attack.ts';
-import { fillQueue, floodEvents, openUnreadStreams, readLargePages } from './attacks-with-token.ts';
+import {
+  fillQueue,
+  floodEvents,
+  makeLargeConversation,
+  openUnreadStreams,
+  readLargePages,
+} from './attacks-with-token.ts';
 import { pipelineRequests, sendInvalidDocuments, sendOddHosts, sendPings } from './attacks-without-token.ts';
 import { startFloodingProvider } from './flooding-provider.ts';
 
@@ -25,6 +31,8 @@ let running: Promise<unknown> = Promise.resolve();
 
 answerCalls({
   providerUrl: () => provider.url,
+  /** Makes what the attacks read, before they begin. */
+  prepare: (params) => makeLargeConversation(attackTarget.parse(params), left.signal),
   start: (params) => {
     const { only, ...target } = attackTarget.extend({ only: z.array(z.string()) }).parse(params);
     const chosen = Object.entries(attacks).filter(([name]) => only.length === 0 || only.includes(name));

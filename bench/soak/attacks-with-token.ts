@@ -1,7 +1,11 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { writeAsk } from '../answer.ts';
-import { type Attack, askAs, makeAs } from './attack.ts';
+import { type Attack, type AttackTarget, askAs, makeAs } from './attack.ts';
 import { openSocket } from './attacks-without-token.ts';
+
+const sent = z.object({ sendMessage: z.object({ status: z.string() }) });
 
 /** An agent whose provider alternates one character of content and one of reasoning, and never stops. */
 export const floodEvents: Attack = async (target, signal, count) => {
@@ -18,20 +22,17 @@ export const floodEvents: Attack = async (target, signal, count) => {
       signal,
     );
     const input = { conversationId, content: 'Go', idempotencyKey: crypto.randomUUID() };
-    await askAs(
-      target,
-      0,
-      'mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { id } }',
-      { input },
-      signal,
-    );
-    count('turns');
+    const send = 'mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { status } }';
+    const data = await askAs(target, 0, send, { input }, signal);
+    const answer = sent.safeParse(data);
+    if (!answer.success) count(`refused: ${String(data)}`);
+    else count(answer.data.sendMessage.status === 'COMPLETED' ? 'turns that completed' : 'turns that failed');
     await sleep(1_000);
   }
 };
 
-/** Eight readers of the largest page that the documentation allows, of messages of 100,000 characters. */
-export const readLargePages: Attack = async (target, signal, count) => {
+/** A conversation of messages of 100,000 characters. @returns its id */
+export async function makeLargeConversation(target: AttackTarget, signal: AbortSignal): Promise<string> {
   const conversationId = await makeAs(target, 1, 'createConversation', 'CreateConversationInput', {}, signal);
   const content = 'é'.repeat(100_000);
   for (let made = 0; made < target.messages; made += 4) {
@@ -39,7 +40,12 @@ export const readLargePages: Attack = async (target, signal, count) => {
     const make = () => makeAs(target, 1, 'createMessage', 'CreateMessageInput!', input, signal);
     await Promise.all([make(), make(), make(), make()]);
   }
-  count(`messages: ${target.messages}`);
+  return conversationId;
+}
+
+/** Eight readers of the largest page that the documentation allows, of messages of 100,000 characters. */
+export const readLargePages: Attack = async (target, signal, count) => {
+  const conversationId = target.largeConversation ?? (await makeLargeConversation(target, signal));
   const query = `{ conversation(id: "${conversationId}") { messages(first: 500) { edges { node { id content } } } } }`;
   const read = async () => {
     while (!signal.aborted) {
@@ -51,15 +57,14 @@ export const readLargePages: Attack = async (target, signal, count) => {
       });
       let bytes = 0;
       for await (const chunk of response.body ?? []) bytes += chunk.length;
-      count(response.ok ? 'pages' : 'refused');
-      if (bytes > 50_000_000) count('pages of more than 50 MB');
+      count(bytes > 50_000_000 ? 'pages of more than 50 MB' : 'pages, cut or refused');
       await sleep(500);
     }
   };
   await Promise.all(Array.from({ length: 8 }, () => keepTrying(read, signal)));
 };
 
-/** 300 streams over SSE of a long finished run, which nobody reads. */
+/** 400 streams over SSE of a long finished run, which nobody reads: more than a user may have. */
 export const openUnreadStreams: Attack = async (target, signal, count) => {
   const conversationId = await makeAs(target, 2, 'createConversation', 'CreateConversationInput', {}, signal);
   const content = writeAsk({ tokens: 20_000, perSecond: 0 });
@@ -82,14 +87,22 @@ export const openUnreadStreams: Attack = async (target, signal, count) => {
   const open = async () => {
     while (!signal.aborted) {
       const socket = openSocket(target, () => {});
-      socket.pause();
       socket.write(request);
-      count('opened');
-      while (!socket.destroyed && !signal.aborted) await sleep(1_000);
+      const [head] = await Promise.race([once(socket, 'data'), once(socket, 'close'), sleep(10_000, [''])]);
+      socket.pause();
+      const isOpen = String(head).startsWith('HTTP/1.1 200');
+      count(isOpen ? 'opened' : 'refused');
+      while (isOpen && !socket.destroyed && !signal.aborted) {
+        await sleep(1_000);
+        // A socket that reads nothing notices its end only when it writes. Servers ignore empty lines before a request.
+        socket.write('\r\n');
+      }
+      if (isOpen && !signal.aborted) count('ended by the server');
       socket.destroy();
+      await sleep(isOpen ? 200 : 5_000);
     }
   };
-  await Promise.all(Array.from({ length: 300 }, open));
+  await Promise.all(Array.from({ length: 400 }, open));
 };
 
 /** 1,500 turns at the same time that wait for one another in one conversation. */
@@ -100,7 +113,7 @@ export const fillQueue: Attack = async (target, signal, count) => {
     const enqueue = async () => {
       const content = writeAsk({ tokens: 2, perSecond: 0 });
       const input = { conversationId, content, idempotencyKey: crypto.randomUUID(), ifBusy: 'ENQUEUE' };
-      count((await askAs(target, 3, start, { input }, signal)) === null ? 'refused' : 'queued');
+      count(typeof (await askAs(target, 3, start, { input }, signal)) === 'string' ? 'refused' : 'queued');
     };
     await Promise.allSettled(Array.from({ length: 1_500 }, enqueue));
     await sleep(2_000);

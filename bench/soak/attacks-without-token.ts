@@ -32,7 +32,7 @@ export const sendInvalidDocuments: Attack = (target, signal, count) => {
     const acknowledged = Promise.race([once(socket, 'message'), once(socket, 'close')]);
     socket.send(JSON.stringify({ type: 'connection_init' }));
     await acknowledged;
-    socket.on('message', () => count('answered'));
+    socket.on('message', (text) => count(String(text).includes('"data"') ? 'answered with data' : 'refused'));
     while (isUsable(socket, signal)) {
       if (socket.bufferedAmount < maxBuffered) {
         socket.send(document.replace('"1"', `"${crypto.randomUUID()}"`));
@@ -60,6 +60,8 @@ export const pipelineRequests: Attack = async (target, signal, count) => {
         for (let waited = 0; waited < 5_000 && answers < 500 && !socket.destroyed && !signal.aborted; waited += 100) {
           await sleep(100);
         }
+        if (answers >= 500) count('all answered');
+        else if (socket.destroyed) count('closed by the server');
         socket.destroy();
         await sleep(200);
       }

@@ -14,7 +14,10 @@ type Action = (typeof actions)[number];
 export interface Experience {
   /** Milliseconds of each action that worked. */
   readonly times: Map<Action, number[]>;
-  readonly failures: string[];
+  /** What was answered wrongly or refused. */
+  readonly errors: string[];
+  /** What was not answered within 15 seconds. */
+  readonly late: string[];
 }
 
 const turn = { tokens: 20, perSecond: 40 };
@@ -26,16 +29,25 @@ const created = z.object({ createConversation: z.object({ id: z.string() }) });
 const listed = z.object({ conversations: z.object({ edges: z.array(z.unknown()) }) });
 const listDocument = '{ conversations(first: 20) { edges { node { id title lastMessage { preview } } } } }';
 
-/** Users who talk, list and connect, each one action after the other, until `signal` says so. */
-export async function runHonestUsers(target: Switchboard, count: number, signal: AbortSignal): Promise<Experience> {
-  const experience: Experience = { times: new Map(actions.map((action) => [action, []])), failures: [] };
+class TooLateError extends Error {}
+
+/**
+ * Users who talk, list and connect, each one action after the other, until `signal` says so.
+ * @returns what they see, which grows, and a promise of their end
+ */
+export function runHonestUsers(
+  target: Switchboard,
+  count: number,
+  signal: AbortSignal,
+): { readonly experience: Experience; readonly finished: Promise<unknown> } {
+  const experience: Experience = { times: new Map(actions.map((action) => [action, []])), errors: [], late: [] };
   const measure = async (action: Action, work: () => Promise<unknown>) => {
     const start = performance.now();
     try {
       await Promise.race([work(), failAfter(maxWaitMs)]);
       experience.times.get(action)?.push(performance.now() - start);
     } catch (error) {
-      if (!signal.aborted) experience.failures.push(`${action}: ${String(error).slice(0, 200)}`);
+      note(experience, action, error, signal);
     }
     await sleep(pauseMs);
   };
@@ -52,8 +64,14 @@ export async function runHonestUsers(target: Switchboard, count: number, signal:
       await sleep(pauseMs);
     }
   };
-  await Promise.all(Array.from({ length: count }, (_none, index) => live(`honest-${index}`)));
-  return experience;
+  return {
+    experience,
+    finished: Promise.all(Array.from({ length: count }, (_none, index) => live(`honest-${index}`))),
+  };
+}
+
+function note({ errors, late }: Experience, what: string, error: unknown, signal: AbortSignal): void {
+  if (!signal.aborted) (error instanceof TooLateError ? late : errors).push(`${what}: ${String(error).slice(0, 200)}`);
 }
 
 /** A turn in a new conversation, every token of which is checked. */
@@ -71,7 +89,7 @@ async function talk(target: Switchboard, name: string, experience: Experience, s
     experience.times.get('turn: first token')?.push(seen.firstTokenMs);
     experience.times.get('turn: to its end')?.push(seen.totalMs);
   } catch (error) {
-    if (!signal.aborted) experience.failures.push(`turn (${writeAsk(turn)}): ${String(error).slice(0, 200)}`);
+    note(experience, `turn (${writeAsk(turn)})`, error, signal);
   } finally {
     socket?.close();
   }
@@ -93,5 +111,5 @@ async function openSocket(target: Switchboard, name: string): Promise<void> {
 
 async function failAfter(milliseconds: number): Promise<never> {
   await sleep(milliseconds, undefined, { ref: false });
-  throw new Error(`nothing after ${milliseconds / 1_000} s`);
+  throw new TooLateError(`nothing after ${milliseconds / 1_000} s`);
 }

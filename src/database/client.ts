@@ -29,8 +29,13 @@ class CountingPrismaPg extends PrismaPg {
   }
 }
 
-/** The part of the pool that the work of one tenant may hold at the same time. */
+/** The parts of the pool that the work of one tenant, and of one user, may hold at the same time. */
 const tenantShare = 3 / 4;
+const userShare = 2 / 5;
+
+function partOf(poolSize: number, share: number): number {
+  return Math.max(1, Math.floor(poolSize * share));
+}
 
 /**
  * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query. A statement that
@@ -63,7 +68,7 @@ export function openDatabase(options: {
       ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
       ...(exclusive ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) } : {}),
     },
-    new ConnectionShare(Math.max(1, Math.floor(poolSize * tenantShare))),
+    new ConnectionShare({ tenant: partOf(poolSize, tenantShare), user: partOf(poolSize, userShare) }),
     options.onQuery,
   );
   const db = new PrismaClient({

@@ -4,32 +4,44 @@ export interface ConnectionOwner {
   readonly userId: string;
 }
 
-/** The work of one tenant that holds a connection or waits for one. */
+/** The work of one user that holds connections or waits for them. */
+interface UserLine {
+  running: number;
+  readonly waiting: (() => void)[];
+}
+
+/** The work of one tenant. */
 interface TenantLine {
   running: number;
-  /** What waits, by user: the user who was served last is the last. */
-  readonly waiting: Map<string, (() => void)[]>;
+  /** By user; the user who was served last is the last. */
+  readonly users: Map<string, UserLine>;
+}
+
+/** How many connections may be held at the same time. */
+export interface ConnectionBounds {
+  readonly tenant: number;
+  readonly user: number;
 }
 
 /** How long a statement waits for its turn, in milliseconds. */
 const maxWaitMs = 15_000;
 
 /**
- * Gives each tenant a share of the connections of the pool: whatever waits beyond that waits here, and not in the line of
- * the pool, in which another tenant would wait behind it. Within a tenant, its users are served in turn.
+ * Gives each tenant a share of the connections of the pool, and each user a share of the tenant's: whatever waits beyond
+ * that waits here, and not in the line of the pool, in which others would wait behind it. The users of a tenant are served
+ * in turn.
  */
 export class ConnectionShare {
-  readonly #maxRunning: number;
-  readonly #lines = new Map<string, TenantLine>();
+  readonly #bounds: ConnectionBounds;
+  readonly #tenants = new Map<string, TenantLine>();
 
-  /** @param maxRunning how many connections the work of one tenant may hold at the same time */
-  constructor(maxRunning: number) {
-    this.#maxRunning = maxRunning;
+  constructor(bounds: ConnectionBounds) {
+    this.#bounds = bounds;
   }
 
   /** How many tenants have work that holds a connection or waits for one. */
   get size(): number {
-    return this.#lines.size;
+    return this.#tenants.size;
   }
 
   /**
@@ -41,43 +53,51 @@ export class ConnectionShare {
   async enter(owner: ConnectionOwner | null): Promise<() => void> {
     if (owner === null) return () => {};
     const { tenantId, userId } = owner;
-    const line = this.#lines.get(tenantId) ?? { running: 0, waiting: new Map() };
-    this.#lines.set(tenantId, line);
-    if (line.running < this.#maxRunning) line.running += 1;
-    else await waitInLine(line, userId);
-    return () => this.#leave(tenantId, line);
+    const tenant = this.#tenants.get(tenantId) ?? { running: 0, users: new Map() };
+    this.#tenants.set(tenantId, tenant);
+    const user = tenant.users.get(userId) ?? { running: 0, waiting: [] };
+    tenant.users.set(userId, user);
+    if (this.#isFree(tenant, user)) {
+      tenant.running += 1;
+      user.running += 1;
+    } else await waitInLine(user);
+    return () => {
+      tenant.running -= 1;
+      user.running -= 1;
+      this.#serveNext(tenant);
+      if (user.running === 0 && user.waiting.length === 0) tenant.users.delete(userId);
+      if (tenant.running === 0) this.#tenants.delete(tenantId);
+    };
   }
 
-  #leave(tenantId: string, line: TenantLine): void {
-    const [next] = line.waiting;
-    if (next === undefined) {
-      line.running -= 1;
-      if (line.running === 0) this.#lines.delete(tenantId);
+  #isFree(tenant: TenantLine, user: UserLine): boolean {
+    return tenant.running < this.#bounds.tenant && user.running < this.#bounds.user;
+  }
+
+  /** Gives a place that became free to whoever is next, before anybody else can take it. */
+  #serveNext(tenant: TenantLine): void {
+    for (const [userId, user] of tenant.users) {
+      if (user.waiting.length === 0 || !this.#isFree(tenant, user)) continue;
+      tenant.running += 1;
+      user.running += 1;
+      tenant.users.delete(userId);
+      tenant.users.set(userId, user);
+      user.waiting.shift()?.();
       return;
     }
-    // The place is handed over: nobody else can take it in between.
-    const [userId, waiting] = next;
-    const begin = waiting.shift();
-    line.waiting.delete(userId);
-    if (waiting.length > 0) line.waiting.set(userId, waiting);
-    begin?.();
   }
 }
 
-function waitInLine({ waiting }: TenantLine, userId: string): Promise<void> {
+function waitInLine({ waiting }: UserLine): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      const mine = waiting.get(userId) ?? [];
-      mine.splice(mine.indexOf(begin), 1);
-      if (mine.length === 0) waiting.delete(userId);
-      reject(new Error('No connection of the tenant’s share became free within 15 seconds.'));
+      waiting.splice(waiting.indexOf(begin), 1);
+      reject(new Error('No connection of the share of the user became free within 15 seconds.'));
     }, maxWaitMs);
     const begin = () => {
       clearTimeout(timer);
       resolve();
     };
-    const mine = waiting.get(userId);
-    if (mine) mine.push(begin);
-    else waiting.set(userId, [begin]);
+    waiting.push(begin);
   });
 }

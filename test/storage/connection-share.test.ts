@@ -9,7 +9,7 @@ import { createTestDatabase } from '../support/database/database.ts';
 const owner = (tenantId: string, userId = 'u') => ({ tenantId, userId });
 
 test('A tenant that has used its share waits for its own work, in turn for each of its users, and nobody else does', async () => {
-  const share = new ConnectionShare(2);
+  const share = new ConnectionShare({ tenant: 2, user: 2 });
   const order: string[] = [];
   const leaves: (() => void)[] = [];
   const enter = (name: string, tenantId: string, userId: string) =>
@@ -32,10 +32,29 @@ test('A tenant that has used its share waits for its own work, in turn for each 
   expect(share.size).toBe(0);
 });
 
+test('A user never holds the whole share of the tenant, and waits while other users do not', async () => {
+  const share = new ConnectionShare({ tenant: 3, user: 2 });
+  const order: string[] = [];
+  const enter = async (userId: string) => {
+    const leave = await share.enter(owner('a', userId));
+    order.push(userId);
+    return leave;
+  };
+  const heavy = Array.from({ length: 4 }, () => enter('heavy'));
+  const light = await enter('light');
+  expect(order).toEqual(['heavy', 'heavy', 'light']);
+  light();
+  await nextTurn();
+  expect(order).toEqual(['heavy', 'heavy', 'light']);
+  for (const entering of heavy) (await entering)();
+  expect(order).toHaveLength(5);
+  expect(share.size).toBe(0);
+});
+
 test('Work whose turn does not come is refused after 15 seconds, and takes no place', async () => {
   vi.useFakeTimers();
   try {
-    const share = new ConnectionShare(1);
+    const share = new ConnectionShare({ tenant: 1, user: 1 });
     const leave = await share.enter(owner('a'));
     const refused = expect(share.enter(owner('a'))).rejects.toThrow(/15 seconds/);
     await vi.advanceTimersByTimeAsync(15_000);
