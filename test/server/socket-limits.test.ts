@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import {
   type ChannelLimits,
@@ -9,6 +9,7 @@ import {
   SocketChannel,
   SocketClosedError,
 } from '../../src/server/sockets/channel.ts';
+import { Pace } from '../../src/server/sockets/pace.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
 import { openRawSocket } from '../support/clients/raw-socket.ts';
 import { edgeSchema } from './edge-schema.ts';
@@ -107,6 +108,57 @@ describe('A channel', () => {
     expect(handled).toBeLessThan(90);
     client.resume();
     await expect.poll(() => handled, { timeout: 20_000 }).toBe(100);
+  });
+
+  test('A stranger who sends more than 64 KB is cut off in the middle of a message, and nobody else is', async () => {
+    const handled: number[] = [];
+    const handle = async (text: string) => void handled.push(text.length);
+    const stranger = await openChannel(handle, { closeMs: 100 });
+    stranger.client.send('x'.repeat(1_000));
+    await expect.poll(() => handled).toEqual([1_000]);
+    stranger.client.send('x'.repeat(1_000_000));
+    expect([1006, 1008]).toContain(await stranger.closed);
+    expect(handled).toEqual([1_000]);
+    const known = await openChannel(handle);
+    known.channel.trust();
+    known.client.send('x'.repeat(1_000_000));
+    await expect.poll(() => handled).toEqual([1_000, 1_000_000]);
+  });
+
+  test('A client that does not answer a close frame is cut off', async () => {
+    const { client, closed, channel } = await openChannel(async () => {}, { closeMs: 100 });
+    client.pause();
+    channel.close(4400, 'Too many invalid operations');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    client.resume();
+    expect([1006, 4400]).toContain(await closed);
+  });
+
+  test('A client that sends more than anybody needs to waits: after a burst, for what it has sent', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const pace = new Pace(1_000, 100);
+    await pace.wait(600);
+    await pace.wait(400);
+    let waited = false;
+    const waiting = pace.wait(500).then(() => {
+      waited = true;
+    });
+    await vi.advanceTimersByTimeAsync(450);
+    expect(waited).toBe(false);
+    await vi.advanceTimersByTimeAsync(100);
+    await waiting;
+    // Nobody saves up more than a second.
+    await vi.advanceTimersByTimeAsync(60_000);
+    for (let n = 0; n < 100; n += 1) await pace.wait(1);
+    waited = false;
+    void pace.wait(1).then(() => {
+      waited = true;
+    });
+    await vi.advanceTimersByTimeAsync(5);
+    expect(waited).toBe(false);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(waited).toBe(true);
   });
 
   test('A socket ends when more waits to be written than one socket may hold', async () => {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RawData, WebSocket } from 'ws';
+import { Pace } from './pace.ts';
 
 /** What one socket may hold, and for how long. */
 export interface ChannelLimits {
@@ -16,6 +17,13 @@ export interface ChannelLimits {
   readonly checkEveryMs: number;
   /** How many messages of one read may wait; clients that send more at once are closed. */
   readonly maxQueued: number;
+  /** How many bytes a client may send before its token was accepted; beyond that, the socket is closed. */
+  readonly maxUntrustedBytes: number;
+  /** How many bytes and messages are read per second, after a burst of as many. */
+  readonly bytesPerSecond: number;
+  readonly messagesPerSecond: number;
+  /** How long a client has to answer a close frame, in milliseconds; then the connection is ended. */
+  readonly closeMs: number;
 }
 
 export const channelLimits: ChannelLimits = {
@@ -25,6 +33,10 @@ export const channelLimits: ChannelLimits = {
   minBytesPerSecond: 64 * 1024,
   checkEveryMs: 4_000,
   maxQueued: 256,
+  maxUntrustedBytes: 64 * 1024,
+  bytesPerSecond: 1024 * 1024,
+  messagesPerSecond: 256,
+  closeMs: 5_000,
 };
 
 /** The client is pinged at every third check, about every 12 seconds. */
@@ -48,6 +60,11 @@ export class SocketChannel {
   readonly #limits: ChannelLimits;
   readonly #handle: (text: string) => Promise<void>;
   readonly #queue: RawData[] = [];
+  readonly #pace: Pace;
+  #bytesRead = 0;
+  #trusted = false;
+  /** Whether nothing more is read. */
+  #isCutOff = false;
   readonly #checks: NodeJS.Timeout;
   #handling = false;
   #pingData: Buffer | null = null;
@@ -63,6 +80,9 @@ export class SocketChannel {
     this.#raw = raw;
     this.#handle = handle;
     this.#limits = limits;
+    this.#pace = new Pace(limits.bytesPerSecond, limits.messagesPerSecond);
+    // Before ws reads the chunk: unmasking and joining a long message costs more than sending it.
+    raw.prependListener('data', this.#countBytes);
     socket.on('message', (data: RawData) => this.#receive(data));
     socket.on('ping', (data: Buffer) => this.#schedulePong(data));
     socket.on('pong', () => {
@@ -101,12 +121,29 @@ export class SocketChannel {
     });
   }
 
-  /** Closes the socket, and reads on, so that the client's part of the closing handshake arrives. */
+  /** From now on the client may send more than a stranger: its token was accepted. */
+  trust(): void {
+    this.#trusted = true;
+    this.#raw.off('data', this.#countBytes);
+  }
+
+  /** Closes the socket, and reads on for a while, so that the client's part of the closing handshake arrives. */
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
     this.#queue.length = 0;
     this.#socket.resume();
+    setTimeout(() => this.#socket.terminate(), this.#limits.closeMs).unref();
   }
+
+  readonly #countBytes = (chunk: Buffer) => {
+    this.#bytesRead += chunk.length;
+    if (this.#trusted || this.#bytesRead <= this.#limits.maxUntrustedBytes) return;
+    this.#raw.off('data', this.#countBytes);
+    this.close(policyViolation, 'Too much data before a valid token');
+    // What follows is not read: neither the rest of a long message, nor the client's part of the handshake.
+    this.#isCutOff = true;
+    this.#socket.pause();
+  };
 
   #receive(data: RawData): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
@@ -124,12 +161,14 @@ export class SocketChannel {
 
   async #handleQueue(): Promise<void> {
     for (let data = this.#queue.shift(); data !== undefined; data = this.#queue.shift()) {
-      await this.#handle(String(data));
+      const text = String(data);
+      await this.#handle(text);
       await this.#waitForRoom();
+      await this.#pace.wait(text.length);
       await nextTurn();
     }
     this.#handling = false;
-    this.#socket.resume();
+    if (!this.#isCutOff) this.#socket.resume();
   }
 
   async #waitForRoom(): Promise<void> {

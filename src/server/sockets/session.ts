@@ -16,6 +16,7 @@ export class SocketSession {
 
   readonly #limits: SocketLimits;
   readonly #onExpiry: () => void;
+  readonly #onAdmitted: () => void;
   /** Counts the socket as unauthenticated until a viewer is admitted. */
   readonly #unauthenticated: Disposable;
   /** The viewers who were admitted, by user; each counts as one open socket. */
@@ -24,10 +25,17 @@ export class SocketSession {
   #closed = false;
   #owner: Viewer | null = null;
 
-  constructor(options: { limits: SocketLimits; unauthenticated: Disposable; onExpiry: () => void }) {
+  /** @param options.onAdmitted called when a valid token was presented, and each time after that */
+  constructor(options: {
+    limits: SocketLimits;
+    unauthenticated: Disposable;
+    onExpiry: () => void;
+    onAdmitted: () => void;
+  }) {
     this.#limits = options.limits;
     this.#unauthenticated = options.unauthenticated;
     this.#onExpiry = options.onExpiry;
+    this.#onAdmitted = options.onAdmitted;
   }
 
   /** The user of the socket; with a token per operation the last one. Null: no valid token was presented yet. */
@@ -52,6 +60,7 @@ export class SocketSession {
     if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
     this.#owner = viewer;
     this.#unauthenticated[Symbol.dispose]();
+    this.#onAdmitted();
     if (!this.#expiries.has(viewer.expiresAt)) {
       this.#expiries.set(viewer.expiresAt, callAt(viewer.expiresAt, this.#onExpiry));
     }

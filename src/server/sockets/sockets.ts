@@ -74,6 +74,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
       limits: config.limits,
       unauthenticated: place,
       onExpiry: () => close(CloseCode.Forbidden, 'The access token has expired.'),
+      onAdmitted: () => channel.trust(),
     });
     let tally: StatementTally = { count: 0, owner: null };
     let onStarted = () => {};
