@@ -1,5 +1,6 @@
 import { isObjectType } from 'graphql';
 import { expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
 import { schema } from '../../src/boot/schema.ts';
 import { deleteExpiredEvents } from '../../src/feed/read-feed.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
@@ -94,6 +95,55 @@ test('A socket that is cut after any event of the feed misses and repeats nothin
     await using again = followConversation(app, user.token, id, seq);
     expect(await again.until(isLast)).toEqual(all.slice(index + 1));
   }
+});
+
+test('A graphql-ws client whose socket is cut at every event reconnects by itself, and misses and repeats nothing', async () => {
+  const user = await openNewUser(app);
+  const id = await user.createConversation();
+  let seq = await readSeq(user);
+  const first = seq;
+  let socket: { terminate(): void } | undefined;
+  const client = app.ws(user.token, {
+    retryAttempts: 1_000,
+    retryWait: async () => {},
+    shouldRetry: () => true,
+    on: {
+      opened: (opened) => {
+        socket = opened as WebSocket;
+      },
+    },
+  });
+  // It reads the variables again when it reconnects (docs/clients.md).
+  const variables = {
+    get after() {
+      return seq;
+    },
+  };
+  const seqs: number[] = [];
+  const query = 'subscription ($after: Int) { viewerEvents(after: $after) { seq } }';
+  const done = new Promise<void>((resolve, reject) => {
+    client.subscribe<{ viewerEvents: { seq: number } }>(
+      { query, variables },
+      {
+        next: ({ data }) => {
+          if (!data) return reject(new Error('The stream failed.'));
+          seq = data.viewerEvents.seq;
+          seqs.push(seq);
+          socket?.terminate();
+          if (seqs.length === 12) resolve();
+        },
+        error: reject,
+        complete: () => {},
+      },
+    );
+  });
+  for (let n = 0; n < 6; n++) {
+    await note(user, id, `${n}`);
+    await rename(user, id, `title ${n}`);
+  }
+  await done;
+  await client.dispose();
+  expect(seqs).toEqual(Array.from({ length: 12 }, (_, n) => first + 1 + n));
 });
 
 test('A conversation that is deleted in another tab ends with ConversationDeleted, for readers that are there and that come back', async () => {
