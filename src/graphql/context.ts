@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import type { AgentDependencies } from '../agents/dependencies.ts';
+import { readAgentsById } from '../agents/read.ts';
 import { UnauthenticatedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
@@ -75,13 +76,16 @@ export function createContext(from: {
     return viewer;
   };
   const answer = viewer && new AnswerBudget(answers, viewer);
+  const requireAnswer = () => {
+    if (!answer) throw new UnauthenticatedError();
+    return answer;
+  };
   return {
     get viewer() {
       return requireViewer();
     },
     get answer() {
-      if (!answer) throw new UnauthenticatedError();
-      return answer;
+      return requireAnswer();
     },
     authenticated: viewer !== null,
     db,
@@ -94,11 +98,7 @@ export function createContext(from: {
     signal,
     startedAt: performance.now(),
     eventSeqAtStart: null,
-    agents: new DataLoader(async (ids) => {
-      const rows = await db.agent.findMany({ where: { id: { in: [...ids] }, tenantId: requireViewer().tenantId } });
-      const byId = new Map(rows.map((row) => [row.id, row]));
-      return ids.map((id) => byId.get(id) ?? null);
-    }),
+    agents: new DataLoader((ids) => readAgentsById(requireViewer(), { db, answer: requireAnswer() }, ids)),
     activeAgents: new DataLoader((conversations) => findActiveAgents(requireViewer(), runs, conversations), {
       cacheKeyFn: ({ id }) => id,
     }),

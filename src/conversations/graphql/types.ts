@@ -107,10 +107,11 @@ export const ChatSettingsRef = builder.prismaObject('ChatSettings', {
     enabledAgents: t.field({
       type: [AgentRef],
       description: 'The agents that may take part in turns. If empty, all agents of the scenario.',
-      select: (_args, _context, nested) => ({
-        enabledAgents: { orderBy: { position: 'asc' }, include: { agent: nested() } },
-      }),
-      resolve: (settings) => settings.enabledAgents.map((enabled) => enabled.agent),
+      select: { enabledAgents: { orderBy: { position: 'asc' } } },
+      resolve: async (settings, _args, context) => {
+        const agents = await Promise.all(settings.enabledAgents.map(({ agentId }) => context.agents.load(agentId)));
+        return agents.filter((agent) => agent !== null);
+      },
     }),
     model: t.exposeString('model', { nullable: true }),
     temperature: t.exposeFloat('temperature', {

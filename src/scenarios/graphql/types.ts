@@ -1,5 +1,7 @@
 import { formatId } from '../../api/ids.ts';
+import type { Agent } from '../../generated/prisma/client.ts';
 import { builder } from '../../graphql/builder.ts';
+import type { Context } from '../../graphql/context.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readScenario } from '../read.ts';
@@ -7,13 +9,19 @@ import { readScenario } from '../read.ts';
 /** The members of a scenario, root first. Fields that load them alike share one selection. */
 const rootFirst = { orderBy: [{ isRoot: 'desc' as const }, { position: 'asc' as const }, { agentId: 'asc' as const }] };
 
+/** An agent that a row refers to: rows of agents are never deleted. Many rows refer to the same, which is read once. */
+async function loadExistingAgent({ agents }: Pick<Context, 'agents'>, id: string): Promise<Agent> {
+  const agent = await agents.load(id);
+  if (agent === null) throw new Error(`Agent ${id} is referred to, but does not exist.`);
+  return agent;
+}
+
 const HandoffEdge = builder.prismaObject('HandoffEdge', {
   fields: (t) => ({
     toAgent: t.field({
       type: AgentRef,
       description: 'The agent that receives the conversation.',
-      select: (_args, _context, nested) => ({ to: { include: { agent: nested() } } }),
-      resolve: (edge) => edge.to.agent,
+      resolve: ({ toAgentId }, _args, context) => loadExistingAgent(context, toAgentId),
     }),
     description: t.exposeString('description', { nullable: true }),
   }),
@@ -21,7 +29,11 @@ const HandoffEdge = builder.prismaObject('HandoffEdge', {
 
 const ScenarioAgent = builder.prismaObject('ScenarioAgent', {
   fields: (t) => ({
-    agent: t.relation('agent', { description: 'The agent.' }),
+    agent: t.field({
+      type: AgentRef,
+      description: 'The agent.',
+      resolve: ({ agentId }, _args, context) => loadExistingAgent(context, agentId),
+    }),
     isRoot: t.exposeBoolean('isRoot', {}),
     handoffs: t.relation('handoffs', {
       type: HandoffEdge,
@@ -41,11 +53,11 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     rootAgent: t.field({
       type: AgentRef,
       description: 'The agent that is active when a conversation starts.',
-      select: (_args, _context, nested) => ({ agents: { ...rootFirst, include: { agent: nested() } } }),
-      resolve: (scenario) => {
+      select: { agents: rootFirst },
+      resolve: (scenario, _args, context) => {
         const root = scenario.agents.find((member) => member.isRoot);
         if (root === undefined) throw new Error(`Scenario ${scenario.id} has no root agent.`);
-        return root.agent;
+        return loadExistingAgent(context, root.agentId);
       },
     }),
     agents: t.relation('agents', {
