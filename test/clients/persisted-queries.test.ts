@@ -20,7 +20,7 @@ async function openClient(requests: Record<string, unknown>[]) {
   return new ApolloClient({ link: new PersistedQueryLink({ sha256 }).concat(link), cache: new InMemoryCache() });
 }
 
-test('Apollo’s persisted-query link sends a document once, and its hash from then on, whoever asks', async () => {
+test('S6 Apollo’s persisted-query link sends a document once, and its hash from then on, whoever asks', async () => {
   const requests: Record<string, unknown>[] = [];
   for (const client of [await openClient(requests), await openClient(requests)]) {
     const { data } = await client.query({ query: document, fetchPolicy: 'network-only' });

@@ -15,7 +15,7 @@ import { type FieldStream, streams } from './field/streams.ts';
 // Tens of thousands of short streams are read here: this is room, not an expectation.
 vi.setConfig({ testTimeout: 120_000 });
 
-const timeouts = { firstByteMs: 60_000, idleMs: 60_000, usageMs: 60_000, endMs: 60_000, moreTextMs: 60_000 };
+const usualTimeouts = { firstByteMs: 60_000, idleMs: 60_000, usageMs: 60_000, endMs: 60_000, moreTextMs: 60_000 };
 const toolNames = ['lookup_order', 'current_time'];
 
 function writeBody({ frames }: FieldStream): Buffer {
@@ -31,6 +31,8 @@ function readChunks({ api, end, contentType }: FieldStream, chunks: readonly Buf
     pull: (controller) => {
       const chunk = rest.shift();
       if (chunk !== undefined) controller.enqueue(chunk);
+      // Nothing comes any more, for as long as the test runs.
+      else if (end === 'stay open') return new Promise(() => {});
       else if (end === 'break') controller.error(new TypeError('terminated'));
       else controller.close();
     },
@@ -40,6 +42,7 @@ function readChunks({ api, end, contentType }: FieldStream, chunks: readonly Buf
   const context = { apiKey: 'key', toolNames };
   const reader =
     api === 'RESPONSES' ? new ResponsesReader(accumulator, context) : new ChatCompletionsReader(accumulator, context);
+  const timeouts = end === 'stay open' ? { ...usualTimeouts, endMs: 5 } : usualTimeouts;
   const { signal } = new AbortController();
   return collect(readAnswer({ response, reader, accumulator, apiKey: 'key', timeouts, signal }));
 }
@@ -99,7 +102,7 @@ describe('The same streams over a connection', () => {
         await sleep(5);
       }
       if (stream.end === 'break') response.destroy();
-      else response.end();
+      else if (stream.end !== 'stay open') response.end();
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     server.listen(0, '127.0.0.1', resolve);

@@ -158,7 +158,7 @@ describe('keys at a URL', () => {
     expect(issuer.downloads()).toBe(1);
   });
 
-  test('Keys at a URL may lack alg, and a token may lack kid: then each key of its type is tried', async () => {
+  test('O3 Keys at a URL may lack alg, and a token may lack kid: then each key of its type is tried', async () => {
     const pairs = await Promise.all(['RS256', 'RS256', 'ES256'].map((alg) => generateKeyPair(alg)));
     const keys = await Promise.all(pairs.map(async ({ publicKey }) => exportJWK(publicKey)));
     expect(keys.some((key) => 'alg' in key || 'kid' in key)).toBe(false);

@@ -407,7 +407,7 @@ describe('arguments that nearly fit', () => {
     [{ $top: '', note: 'x' }, null],
     [{ verbose: 1, note: 'x' }, null],
     [{ kind: 'c', note: 'x' }, null],
-  ])('%j are sent as %j; null: the model is told what is wrong', async (args, sent) => {
+  ])('M8 %j are sent as %j; null: the model is told what is wrong', async (args, sent) => {
     const { name } = await createPost();
     const outcome = await call(name, args);
     expect(outcome.ok).toBe(sent !== null);

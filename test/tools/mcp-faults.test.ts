@@ -330,8 +330,14 @@ describe('unknown sessions of an MCP server', () => {
     ordinary.unknownSessionStatus = 404;
   });
 
-  test.each([400, 401, 404, 500, 503])(
-    'M1 After a restart of an MCP server that says %i to unknown sessions, it is initialised anew and the call made once',
+  test.each([
+    [400, 'M1a'],
+    [503, 'M1b'],
+    [500, 'M1d'],
+    [401, 'M1e'],
+    [404, 'as the protocol says'],
+  ])(
+    'After a restart of an MCP server that says %i to unknown sessions, it is initialised anew and the call made once (%s)',
     async (status) => {
       ordinary.tools = [{ name: 'greet' }];
       ordinary.unknownSessionStatus = status;

@@ -232,7 +232,7 @@ describe('schemas as servers write them', () => {
     g_text: { type: 'string' },
   };
 
-  test('Tools whose schema has no type are kept and offered in a form that providers take; others are left out of the turn', async () => {
+  test('M2 Tools whose schema has no type are kept and offered in a form that providers take; others are left out of the turn', async () => {
     server.tools = Object.entries(schemas).map(([tool, inputSchema]) => ({ name: tool, inputSchema }));
     const offered = Object.keys(schemas).filter((tool) => tool !== 'g_text');
     const { conversationId } = await talkWith(...Object.keys(schemas));

@@ -8,7 +8,7 @@ export interface FieldStream {
   /** The frames of the body. Objects are written as `data:` events, strings as they are. */
   readonly frames: readonly (string | object)[];
   /** How the connection ends. */
-  readonly end?: 'close' | 'break';
+  readonly end?: 'close' | 'break' | 'stay open';
   readonly contentType?: string;
   readonly expect: {
     readonly text?: string;
@@ -308,6 +308,12 @@ export const streams: readonly FieldStream[] = [
       done,
     ],
     answer,
+  ),
+  chat(
+    'P33 a connection that stays open after the answer',
+    [text('Hello'), chunk({}, 'stop'), { choices: [], usage: { prompt_tokens: 3, completion_tokens: 1 } }],
+    { ...answer, usage: [3, 1, 0] },
+    { end: 'stay open' },
   ),
   chat('P08c [DONE] with blanks', [text('Hello'), chunk({}, 'stop'), 'data:   [DONE]  \n\n'], answer),
   chat('P09 a stream that is labelled application/json', [text('Hello'), chunk({}, 'stop'), done], answer, {
