@@ -5,14 +5,17 @@ import { openEmbeddedPostgres } from './database/embedded/embedded.ts';
 import { FolderInUseError } from './database/embedded/folder-lock.ts';
 import { MigrationError } from './database/migrate.ts';
 
-/** Ends the process after an orderly close; immediately on a second signal, or after ten seconds. */
+/** How long an orderly close may take, in milliseconds. */
+const maxCloseMs = 28_000;
+
+/** Ends the process after an orderly close; immediately on a second signal, or before orchestrators kill it (after 30 seconds). */
 function closeOnSignal(app: App): void {
   let asked = false;
   const stop = (signal: NodeJS.Signals) => {
     if (asked) process.exit(1);
     asked = true;
     app.logger.info({ signal }, 'stopping');
-    setTimeout(() => process.exit(1), 10_000).unref();
+    setTimeout(() => process.exit(1), maxCloseMs).unref();
     app.close().then(
       () => process.exit(0),
       (error: unknown) => fail(error),

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'RATE_LIMITED'
   | 'QUERY_TOO_COMPLEX'
   | 'PROVIDER_FAILED'
+  | 'UNAVAILABLE'
   | 'INTERNAL';
 
 /** The HTTP status of an answer whose whole request failed with the code. */
@@ -22,6 +23,7 @@ export const httpStatusOf: Readonly<Record<ErrorCode, number>> = {
   RATE_LIMITED: 429,
   QUERY_TOO_COMPLEX: 400,
   PROVIDER_FAILED: 502,
+  UNAVAILABLE: 503,
   INTERNAL: 500,
 };
 
@@ -122,6 +124,25 @@ export class RateLimitedError extends SwitchboardError {
   constructor(message: string, retryAfterMs: number) {
     super(message);
     this.retryAfterMs = retryAfterMs;
+  }
+
+  override get details() {
+    return { retryAfterMs: this.retryAfterMs };
+  }
+}
+
+/**
+ * The server cannot do it now: it is stopping, or its database does not answer. Try again after `retryAfterMs`
+ * milliseconds, with the same idempotency key.
+ */
+export class UnavailableError extends SwitchboardError {
+  override readonly name = 'UnavailableError';
+  readonly code = 'UNAVAILABLE';
+  readonly retryAfterMs: number;
+
+  constructor(message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {
+    super(message, options);
+    this.retryAfterMs = options.retryAfterMs ?? 1_000;
   }
 
   override get details() {

@@ -16,6 +16,7 @@ import { createClipRoute, isClipPath } from '../server/http/clips.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
+import { OpenResponses } from '../server/http/open-responses.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
 import { createOriginCheck } from '../server/requests/origins.ts';
@@ -42,7 +43,7 @@ export interface App extends AsyncDisposable {
   readonly modelDescription: string;
   /** An access token for development. Null: tokens come from the configured issuer. */
   readonly developmentToken: string | null;
-  /** Stops in order: no new connections, turns drained, streams and sockets closed, database closed. */
+  /** Stops in order: not ready any more, turns drained or handed over, streams and sockets closed, database closed. */
   close(): Promise<void>;
 }
 
@@ -55,6 +56,8 @@ export interface AppOverrides extends EmbeddedOptions {
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
 /** How long a user with too many sockets is told to wait. */
 const socketRetryAfterMs = 5_000;
+/** How long responses may take to be written when the server stops, in milliseconds. */
+const lastAnswersMs = 3_000;
 const developmentTokenSeconds = 7 * 24 * 3600;
 /** The token in the page of GraphiQL; a reload brings a new one. */
 const pageTokenSeconds = 3600;
@@ -96,17 +99,24 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
   const shared = { yoga, documents, allowsOrigin, answers, logger, onMasked };
+  let draining = false;
+  const isDraining = () => draining;
   const server = createHttpServer({
     ...shared,
+    keepAliveMs: env.keepAliveSeconds * 1000,
+    isDraining,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
     checkReadiness: createReadinessCheck({
       queryDatabase: () => db.$queryRaw`SELECT 1`,
       listPendingMigrations: () => pendingMigrations(databaseUrl),
+      isDraining,
+      isRenewing: () => runs.isRenewing,
     }),
     serveGraphiql: env.graphiql
       ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, feed, viewers }))
       : null,
   });
+  const responses = new OpenResponses(server);
   const sockets = serveSockets(server, {
     ...shared,
     verifyToken,
@@ -125,13 +135,14 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= (async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Readiness fails first. Who still connects gets an answer, and no reset, until the turns are over.
+      draining = true;
+      sockets.drain();
       await parts.endCalls();
-      // Sockets stay open until the turns are over, so that each reader gets the end of its own.
+      // Sockets with open operations stay open until the turns are over, so that each reader gets the end of its own.
       await runs.close();
       await sockets.close();
-      server.closeAllConnections();
-      await closed;
+      await closeServer(server, responses);
       await opened.disposeAsync();
     })();
     return closing;
@@ -164,6 +175,14 @@ async function openDocuments(env: Env, served: GraphQLSchema, logger: Logger): P
   if (invalid.length > 0) logger.warn({ invalid }, 'trusted documents are not valid with this schema');
   logger.info({ documents: trusted.size, only }, 'read trusted documents');
   return new PersistedDocuments({ trusted, trustedOnly: only });
+}
+
+/** Stops listening; responses that are being written are written to their end, within limits. */
+async function closeServer(server: Server, responses: OpenResponses): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await responses.settle(lastAnswersMs);
+  server.closeAllConnections();
+  await closed;
 }
 
 async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierConfig> {

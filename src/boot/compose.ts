@@ -50,7 +50,7 @@ const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 10
  * @throws {StartError} when a file that the environment names is invalid
  */
 export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Parts> {
-  const { db, keys, config, feed, exclusive, redis } = stores;
+  const { db, upkeep, availability, keys, config, feed, exclusive, redis } = stores;
   const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
   };
@@ -102,6 +102,8 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const runs = new RunScheduler({
     db,
+    upkeep,
+    availability,
     feed,
     exclusive,
     model,
@@ -120,6 +122,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
     }),
     approvalTtlSeconds: env.approvalTtlSeconds,
     outageMs: env.outageSeconds * 1000,
+    drainMs: env.drainSeconds * 1000,
   });
   await runs.start();
   opening.defer(() => runs.close());

@@ -2,8 +2,9 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
+import { DatabaseAvailability } from '../database/availability.ts';
 import { type ChangeListener, configurationChannel, listenForChanges } from '../database/changes.ts';
-import { type Database, openDatabase } from '../database/client.ts';
+import { type Database, type OpenDatabase, openDatabase } from '../database/client.ts';
 import { ConfigurationCache } from '../database/configuration-cache.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedded/embedded.ts';
 import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
@@ -15,6 +16,8 @@ import { openKeyRing } from '../secrets/open-key-ring.ts';
 /** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
   readonly db: Database;
+  readonly upkeep: Pick<OpenDatabase, 'db' | 'destroyConnections'>;
+  readonly availability: Pick<DatabaseAvailability, 'isAway' | 'assertAvailable'>;
   readonly databaseUrl: string;
   /** Whether the database is the embedded one, which no other instance can use. */
   readonly exclusive: boolean;
@@ -34,6 +37,12 @@ export interface EmbeddedOptions {
   readonly onDatabaseFailure?: (error: Error) => void;
 }
 
+/** Connections for renewing leases and for asking whether the database is there. */
+const upkeepPoolSize = 2;
+/** Their statements are short, and a lease waits for them. */
+const upkeepTimeouts = { statementMs: 3_000, answerMs: 4_000 };
+const alwaysAvailable: Stores['availability'] = { isAway: false, assertAvailable: () => {} };
+
 /**
  * Opens the stores of an environment; they are closed with `opening`.
  * @throws {StartError} when the database is unreachable or lacks migrations
@@ -50,7 +59,14 @@ export async function connectStores(
   // The embedded database runs one statement at a time: more connections would only wait inside it.
   const poolSize = exclusive ? 1 : env.databasePoolSize;
   const isPooled = !exclusive && env.databaseDirectUrl !== null;
-  const { db } = opening.use(openDatabase({ url: databaseUrl, poolSize, exclusive, isPooled, onConnectionError }));
+  const pool = { url: databaseUrl, exclusive, isPooled, onConnectionError };
+  const database = opening.use(openDatabase({ ...pool, poolSize }));
+  const { db } = database;
+  // The embedded database has one connection, and ends with its process.
+  const upkeep = exclusive
+    ? database
+    : opening.use(openDatabase({ ...pool, poolSize: upkeepPoolSize, timeouts: upkeepTimeouts }));
+  const availability = exclusive ? alwaysAvailable : opening.use(new DatabaseAvailability(upkeep, [database], logger));
   await assertMigrated(databaseUrl);
 
   const config = opening.use(new ConfigurationCache());
@@ -70,7 +86,7 @@ export async function connectStores(
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
-  return { db, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
+  return { db, upkeep, availability, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
 }
 
 async function openEmbedded(

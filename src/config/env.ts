@@ -83,6 +83,10 @@ export interface Env {
   readonly speechTtlSeconds: number;
   /** How long a run waits for an approval before it is cancelled. */
   readonly approvalTtlSeconds: number;
+  /** How long running turns may take to end when the server stops; then they are handed over. */
+  readonly drainSeconds: number;
+  /** How long an idle HTTP connection stays open. */
+  readonly keepAliveSeconds: number;
   /** How long the writes of running turns are tried again while the database is away. */
   readonly outageSeconds: number;
   /** HTTP tools and MCP servers that the operator gives to every tenant. */
@@ -174,6 +178,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     speechTtlSeconds: read.SPEECH_TTL_SECONDS,
     approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
     outageSeconds: read.OUTAGE_SECONDS,
+    drainSeconds: read.DRAIN_SECONDS,
+    keepAliveSeconds: read.KEEP_ALIVE_SECONDS,
     toolsFile: read.TOOLS_FILE ?? null,
     scenariosDir: read.SCENARIOS_DIR ?? null,
     seedFile: read.SEED_FILE,

@@ -173,6 +173,8 @@ export const variables = z.object({
   STT_PATH: name,
   STT_LANGUAGE: name,
   SPEECH_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  DRAIN_SECONDS: wholeNumber(0, 20, 10),
+  KEEP_ALIVE_SECONDS: wholeNumber(5, 3600, 75),
   OUTAGE_SECONDS: wholeNumber(15, 3600, 120),
   APPROVAL_TTL_SECONDS: wholeNumber(1, 2_592_000, 86_400),
   TOOLS_FILE: text,

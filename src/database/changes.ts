@@ -1,3 +1,5 @@
+import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, escapeIdentifier } from 'pg';
 
 /** The channel on which triggers announce the tenants whose configuration has changed. */
@@ -6,6 +8,8 @@ const firstRetryMs = 100;
 const maxRetryMs = 5_000;
 /** A connection that has silently gone is found out by a question that nobody answers. */
 const heartbeatMs = 10_000;
+/** How long the end of a connection may take, in milliseconds: one that is silent never ends by itself. */
+const endMs = 1_000;
 
 /** Somebody who listens. */
 export interface ChangeListener extends AsyncDisposable {
@@ -33,16 +37,25 @@ export async function listenForChanges(
 ): Promise<ChangeListener> {
   let closed = false;
   let client: Client | null = null;
+  let socket: Socket | null = null;
   let timer: NodeJS.Timeout | undefined;
   let retryMs = firstRetryMs;
 
   const connect = async () => {
-    const next = new Client({ connectionString: url, connectionTimeoutMillis: 10_000, keepAlive: true });
+    const stream = new Socket();
+    socket = stream;
+    const next = new Client({
+      connectionString: url,
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+      stream: () => stream,
+    });
     const lose = (error: Error) => {
       if (client !== next || closed) return;
       client = null;
       clearInterval(timer);
       next.end().catch(() => {});
+      stream.destroy();
       on.gap();
       on.error(error);
       retry();
@@ -88,7 +101,8 @@ export async function listenForChanges(
   const close = async () => {
     closed = true;
     clearInterval(timer);
-    await client?.end().catch(() => {});
+    if (client) await Promise.race([client.end().catch(() => {}), sleep(endMs, undefined, { ref: false })]);
+    socket?.destroy();
   };
   return { close, [Symbol.asyncDispose]: close };
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { ConnectionShare } from './connection-share.ts';
@@ -37,6 +38,17 @@ function partOf(poolSize: number, share: number): number {
   return Math.max(1, Math.floor(poolSize * share));
 }
 
+/** How long the end of the connections may take, in milliseconds. */
+const endTimeoutMs = 2_000;
+
+/** A database that was opened. */
+export interface OpenDatabase extends AsyncDisposable {
+  readonly db: Database;
+  /** Ends all connections without waiting for anything: what waits on them fails. New ones are made as they are needed. */
+  destroyConnections(): void;
+  close(): Promise<void>;
+}
+
 /**
  * Opens the database behind `url`, an ordinary PostgreSQL URL. Nothing connects before the first query. A statement that
  * takes longer than half a minute fails.
@@ -48,7 +60,7 @@ function partOf(poolSize: number, share: number): number {
  *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
  * @param options.onQuery called with each statement as it is sent, for tests and for tracing
  * @param options.onConnectionError called with the failures of idle connections; the pool replaces them
- * @param options.timeouts for tests
+ * @param options.timeouts by default half a minute for a statement
  */
 export function openDatabase(options: {
   readonly url: string;
@@ -58,11 +70,12 @@ export function openDatabase(options: {
   readonly onQuery?: (statement: Statement) => void;
   readonly onConnectionError?: (error: Error) => void;
   readonly timeouts?: DatabaseTimeouts;
-}): { db: Database; close(): Promise<void>; [Symbol.asyncDispose](): Promise<void> } {
+}): OpenDatabase {
   const { url, poolSize, timeouts, exclusive = false, isPooled = false, onConnectionError } = options;
+  const sockets = new Set<Socket>();
   const names = new StatementNames();
   const adapter = new CountingPrismaPg(
-    openPool({ url, poolSize, exclusive, isPooled, timeouts }),
+    openPool({ url, poolSize, exclusive, isPooled, timeouts, sockets }),
     {
       disposeExternalPool: true,
       ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
@@ -77,8 +90,15 @@ export function openDatabase(options: {
     transactionOptions: { maxWait: 15_000, timeout: 15_000 },
     errorFormat: 'minimal',
   });
-  const close = () => db.$disconnect();
-  return { db, close, [Symbol.asyncDispose]: close };
+  const destroyConnections = () => {
+    for (const socket of sockets) socket.destroy(new Error('Connection terminated: the database does not answer.'));
+  };
+  const close = async () => {
+    // A connection that went silent would never end.
+    const ending = setTimeout(destroyConnections, endTimeoutMs);
+    await db.$disconnect().finally(() => clearTimeout(ending));
+  };
+  return { db, destroyConnections, close, [Symbol.asyncDispose]: close };
 }
 
 const maxNames = 500;

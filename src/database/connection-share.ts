@@ -1,3 +1,5 @@
+import { UnavailableError } from '../api/errors.ts';
+
 /** Whose work it is that takes a connection. */
 export interface ConnectionOwner {
   readonly tenantId: string;
@@ -48,7 +50,7 @@ export class ConnectionShare {
    * Waits until the work of an owner may take a connection.
    * @param owner null: work of the server itself, which never waits here
    * @returns to be called, once, when the connection was given back
-   * @throws {Error} if the turn does not come within 15 seconds
+   * @throws {UnavailableError} if the turn does not come within 15 seconds
    */
   async enter(owner: ConnectionOwner | null): Promise<() => void> {
     if (owner === null) return () => {};
@@ -92,7 +94,7 @@ function waitInLine({ waiting }: UserLine): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       waiting.splice(waiting.indexOf(begin), 1);
-      reject(new Error('No connection of the share of the user became free within 15 seconds.'));
+      reject(new UnavailableError('Too much of yours is being done at the moment. Try again in a moment.'));
     }, maxWaitMs);
     const begin = () => {
       clearTimeout(timer);

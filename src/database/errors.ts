@@ -1,3 +1,4 @@
+import { UnavailableError } from '../api/errors.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 
 // The only file that reads the error codes of Prisma and PostgreSQL. A statement that Prisma builds fails with a code of
@@ -63,6 +64,7 @@ const unavailableMessages =
  */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (error instanceof UnavailableError) return true;
   if (unavailableMessages.test(error.message)) return true;
   const code = 'code' in error ? String(error.code) : '';
   if (unavailableCodes.has(code) || unavailableSystemCodes.has(code) || unavailableStates.test(code)) return true;

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { type ClientBase, Pool, type PoolClient } from 'pg';
 
 /** How long a connection and its statements may take, in milliseconds. */
@@ -9,6 +10,10 @@ export interface DatabaseTimeouts {
 }
 
 const usualTimeouts: DatabaseTimeouts = { statementMs: 30_000, answerMs: 35_000 };
+/** How long an operation waits for a free connection or for a new one, in milliseconds. */
+const connectTimeoutMs = 4_000;
+/** How long a connection is idle before the system checks that its other end is there, in milliseconds. */
+const keepAliveAfterMs = 5_000;
 /** How long a transaction may wait for its next statement, in milliseconds, before the server ends it. */
 const idleTransactionTimeoutMs = 60_000;
 
@@ -29,18 +34,26 @@ export function openPool(options: {
   readonly exclusive: boolean;
   readonly isPooled: boolean;
   readonly timeouts?: DatabaseTimeouts | undefined;
+  /** The sockets of the connections are kept in it while they are open. */
+  readonly sockets: Set<Socket>;
 }): Pool {
   const { statementMs, answerMs } = options.timeouts ?? usualTimeouts;
   const pool = new Pool({
     connectionString: options.url,
     max: options.poolSize,
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveAfterMs,
+    stream: () => {
+      const socket = new Socket();
+      options.sockets.add(socket);
+      return socket.once('close', () => options.sockets.delete(socket));
+    },
     query_timeout: answerMs,
     ...(options.isPooled
       ? {}
       : { statement_timeout: statementMs, idle_in_transaction_session_timeout: idleTransactionTimeoutMs }),
     // To wait for the one connection is not a failure to connect.
-    connectionTimeoutMillis: options.exclusive ? 60_000 : 10_000,
+    connectionTimeoutMillis: options.exclusive ? 60_000 : connectTimeoutMs,
     ...(options.exclusive ? { idleTimeoutMillis: 0, onConnect: forgetStatements } : {}),
   });
   const late = new WeakSet<ClientBase>();

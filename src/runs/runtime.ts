@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database } from '../database/client.ts';
+import type { DatabaseAvailability } from '../database/availability.ts';
+import type { Database, OpenDatabase } from '../database/client.ts';
 import type { TurnAborted } from '../engine/abort.ts';
 import type { PastMessage } from '../engine/history.ts';
 import type { CallDecision } from '../engine/paused-turn.ts';
@@ -32,6 +33,10 @@ export interface RunSizeLimits {
 /** What runs are carried out with, as the operator has set it up. */
 export interface RunDependencies {
   readonly db: Database;
+  /** The same database over connections of its own, for the leases: they are renewed however busy the others are. */
+  readonly upkeep: Pick<OpenDatabase, 'db' | 'destroyConnections'>;
+  /** Whether the database answers. */
+  readonly availability: Pick<DatabaseAvailability, 'isAway' | 'assertAvailable'>;
   readonly model: ModelPort;
   readonly logger: Logger;
   /** Reads agents and resolves their providers. */
@@ -56,6 +61,8 @@ export interface RunDependencies {
   readonly approvalTtlSeconds: number;
   /** How long the writes of a run are tried again while the database is away, in milliseconds. */
   readonly outageMs: number;
+  /** How long running turns may take to end when the server stops, in milliseconds. */
+  readonly drainMs: number;
   /** Whether no other process can use this database: then a run that is RUNNING at start was left by a dead process. */
   readonly exclusive: boolean;
 }

@@ -242,7 +242,7 @@ test(
       expect(events.at(-1)?.__typename).toBe('RunCompleted');
       expect((await other.rest()).at(-1)?.__typename).toBe('RunCompleted');
       expect(await ended).toBe(0);
-      expect(closes).toEqual([1001]);
+      expect(closes).toEqual([1012]);
       runId = events[0]?.runId ?? '';
     }
     await using server = await startServer(data.folder, { OPENAI_BASE_URL: model.url, MODEL: 'test-model' });
@@ -268,11 +268,9 @@ test(
       const input = { conversationId, content: 'Next', idempotencyKey: 'next', ifBusy: 'ENQUEUE' };
       waitingId = (await socketClient.ask(documents.startRun, { input })).startRun.id;
       const ended = server.end('SIGTERM');
-      const events = await reader.rest();
-      expect(events.slice(-2)).toMatchObject([
-        { __typename: 'MessageCompleted', message: { status: 'PARTIAL', content: 'Never' } },
-        { __typename: 'RunFailed', error: { code: 'INTERRUPTED', retryable: true } },
-      ]);
+      const events = await readWhatComes(reader);
+      // Its readers are told no end: the run is handed over.
+      expect(events.at(-1)).toMatchObject({ __typename: 'TextDelta', delta: 'Never' });
       expect(await ended).toBe(0);
       runId = events[0]?.runId ?? '';
     }

@@ -176,7 +176,7 @@ test('An instance that stops in order leaves its queue to the other', { timeout:
   two.model.add({ text: 'Taken over' });
   const closing = one.app.runs.close();
   const refused = await here.ask(documents.startRun, { input: { ...input, idempotencyKey: 'late' } }).catch(String);
-  expect(refused).toContain('CONFLICT');
+  expect(refused).toContain('UNAVAILABLE');
   gate.open();
   await closing;
   expect((await reader.rest()).at(-1)?.__typename).toBe('RunCompleted');

@@ -160,3 +160,58 @@ test('A turn of the queue whose start is not answered is carried out all the sam
   await expectWhole(alice, await second.rest());
   expect(isLost).toBe(true);
 });
+
+test(
+  'A database that falls silent is reported as unavailable, also to those who wait for others, until it answers',
+  room,
+  async () => {
+    await using fragile = await openFragile();
+    const { app, proxy, alice } = fragile;
+    const conversations = await Promise.all(Array.from({ length: 12 }, () => alice.createConversation()));
+    proxy.freeze();
+    const answers = await Promise.all(
+      conversations.map((conversationId) =>
+        app.query(
+          'mutation ($input: ChatTurnInput!) { startRun(input: $input) { id } }',
+          { input: { conversationId, content: 'x', idempotencyKey: 'k' } },
+          { token: alice.token },
+        ),
+      ),
+    );
+    for (const { status, errors } of answers) {
+      expect(status).toBe(503);
+      expect(errors).toMatchObject([{ extensions: { code: 'UNAVAILABLE', retryAfterMs: expect.any(Number) } }]);
+    }
+    expect((await fetch(`${app.url}/ready`)).status).toBe(503);
+    proxy.thaw();
+    await expect.poll(async () => (await fetch(`${app.url}/ready`)).status, { timeout: 30_000 }).toBe(200);
+    const [conversationId = ''] = conversations;
+    app.model.add({ text: 'Here.' });
+    await expect
+      .poll(
+        async () =>
+          (
+            await alice
+              .chatTurn('ws', { conversationId, content: 'x', idempotencyKey: 'again' })
+              .rest()
+              .catch(() => [])
+          ).at(-1)?.__typename,
+        { timeout: 30_000 },
+      )
+      .toBe('RunCompleted');
+  },
+);
+
+test('If the open connections fall silent, new ones are made: the turn goes on and is whole', room, async () => {
+  await using fragile = await openFragile();
+  const { app, proxy, alice } = fragile;
+  const conversationId = await alice.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' b', ' c'], afterTokens: 1, gate });
+  const reader = alice.chatTurn('ws', { conversationId });
+  await reader.untilText('A');
+  proxy.silence();
+  gate.open();
+  const run = await expectWhole(alice, await reader.rest());
+  expect(run.messages).toMatchObject([{ content: 'A b c' }]);
+});

@@ -409,7 +409,7 @@ describe('health', () => {
     expect(await (await fetch(`${edge.url}/health`)).json()).toEqual({ status: 'ok' });
     const ready = await fetch(`${edge.url}/ready`);
     expect(ready.status).toBe(200);
-    expect(await ready.json()).toEqual({ ready: true, database: 'reachable', pendingMigrations: [] });
+    expect(await ready.json()).toEqual({ ready: true, draining: false, database: 'reachable', pendingMigrations: [] });
   });
 });
 

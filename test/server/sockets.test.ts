@@ -331,7 +331,7 @@ test('A server that stops says so, and clients come back by themselves to anothe
   bearer = token;
   await first[Symbol.asyncDispose]();
   await expect.poll(() => events.length).toBe(2);
-  expect(codes[0]).toBe(1001);
+  expect(codes[0]).toBe(1012);
   expect(problems).toEqual([]);
   stop();
   await client.dispose();

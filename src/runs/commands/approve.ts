@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ConflictError, NotFoundError } from '../../api/errors.ts';
+import { ConflictError, NotFoundError, UnavailableError } from '../../api/errors.ts';
 import { formatId, parseId } from '../../api/ids.ts';
 import { badInput, json, parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
@@ -77,7 +77,8 @@ export async function approveToolCall(
     const { run: continued, leasedAt } = await resumeRun(tx, runtime, run);
     // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
     // the server can have begun to stop since the first statement.
-    if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
+    if (runtime.closing)
+      throw new UnavailableError('The server is stopping. Try again: another one takes the decision.');
     return { run: continued, leasedAt, events, resumed: { state, decisions: readDecisions(calls) } };
   };
   const resumed = await runtime.launching.during(id, () => runtime.db.$transaction(decide));

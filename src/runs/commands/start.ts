@@ -1,4 +1,4 @@
-import { ConflictError } from '../../api/errors.ts';
+import { ConflictError, UnavailableError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
@@ -44,9 +44,13 @@ export function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown,
 export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
   // Only the owner of a conversation waits for its line: whose it is has not been looked up yet.
   const conversation = JSON.stringify([viewer.tenantId, viewer.userId, input.conversationId]);
-  return runtime.startsByConversation.run(conversation, () =>
-    runtime.startsByTenant.run(viewer.tenantId, () => startNow(viewer, runtime, input, query)),
-  );
+  // Before and after it has waited: what cannot be done now is refused without waiting for those who came before.
+  const start = () => {
+    runtime.availability.assertAvailable();
+    return startNow(viewer, runtime, input, query);
+  };
+  runtime.availability.assertAvailable();
+  return runtime.startsByConversation.run(conversation, () => runtime.startsByTenant.run(viewer.tenantId, start));
 }
 
 async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
@@ -65,7 +69,7 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
     assertSamePayload(same, input);
     return query ? readRun(viewer, runtime.db, same.id, query) : same;
   }
-  if (runtime.closing) throw new ConflictError('The server is stopping; try again.');
+  if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
   const newTurn: NewTurn = { viewer, input, stored, turn };
   const started = await startWithinLimits(runtime, newTurn, conversation.runs);
   const { run, leasedAt, created, openingMessage, superseded } = started;

@@ -1,4 +1,3 @@
-import type { TurnAborted } from '../../engine/abort.ts';
 import { LeaseLost, RunLease } from '../lease.ts';
 import type { ActiveRun, LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
 import { executeRun } from './execute.ts';
@@ -20,14 +19,9 @@ export class RunningTurn implements ActiveRun {
   readonly #controller = new AbortController();
 
   /**
-   * @param options.stopped why the run is stopped before it begins; null: it begins
-   * @param options.release called when this process has let go of the run, before `done` resolves
+   * @param release called when this process has let go of the run, before `done` resolves
    */
-  constructor(
-    runtime: RunRuntime,
-    request: LaunchRequest,
-    options: { readonly stopped: TurnAborted | null; readonly release: (turn: RunningTurn) => void },
-  ) {
+  constructor(runtime: RunRuntime, request: LaunchRequest, release: (turn: RunningTurn) => void) {
     this.viewer = request.viewer;
     this.run = request.run;
     this.leasedAt = request.leasedAt;
@@ -37,9 +31,8 @@ export class RunningTurn implements ActiveRun {
     this.openingMessage = request.openingMessage;
     this.resumed = request.resumed;
     this.cancelOnDisconnect = request.stored.onDisconnect === 'CANCEL';
-    if (options.stopped) this.#controller.abort(options.stopped);
     this.progress = new RunRecorder(runtime, request);
-    this.done = this.#carryOut(runtime).finally(() => options.release(this));
+    this.done = this.#carryOut(runtime).finally(() => release(this));
   }
 
   async #carryOut(runtime: RunRuntime): Promise<RunOutcome> {

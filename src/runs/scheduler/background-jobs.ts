@@ -1,31 +1,67 @@
 import type { Logger } from 'pino';
 
-/** Repeats work at intervals. A round that is late is skipped, never doubled; one that fails is logged. */
+/** How often a job is done, and how long one round may take. */
+interface JobOptions {
+  readonly everyMs: number;
+  /** Null: as long as it takes. */
+  readonly timeoutMs: number | null;
+}
+
+/**
+ * Repeats work at intervals. A round that is late is skipped, never doubled; one that fails is logged. A round that takes
+ * too long is given up, and what it waits for is ended: a job that hangs would otherwise never be done again.
+ */
 export class BackgroundJobs {
   readonly #logger: Logger;
+  readonly #onHang: () => void;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #rounds = new Set<Promise<void>>();
+  /** When the last good round of each job ended, in milliseconds of performance.now. */
+  readonly #lastGood = new Map<string, number>();
 
-  constructor(logger: Logger) {
+  /** @param onHang called when a round was given up */
+  constructor(logger: Logger, onHang: () => void = () => {}) {
     this.#logger = logger;
+    this.#onHang = onHang;
   }
 
-  /** Begins to repeat a job. @param ms the interval in milliseconds */
-  repeat(name: string, ms: number, work: () => Promise<void>): void {
+  /** How long ago the last good round of a job was, in milliseconds. */
+  sinceGoodMs(name: string): number {
+    return performance.now() - (this.#lastGood.get(name) ?? performance.now());
+  }
+
+  /** Begins to repeat a job. */
+  repeat(name: string, { everyMs, timeoutMs }: JobOptions, work: () => Promise<void>): void {
     let running = false;
+    this.#lastGood.set(name, performance.now());
     const timer = setInterval(() => {
       if (running) return;
       running = true;
-      const round = work()
+      const round = this.#limit(work(), timeoutMs)
+        .then(() => void this.#lastGood.set(name, performance.now()))
         .catch((error: unknown) => this.#logger.error({ err: error, job: name }, 'background job failed'))
         .finally(() => {
           running = false;
           this.#rounds.delete(round);
         });
       this.#rounds.add(round);
-    }, ms);
+    }, everyMs);
     timer.unref();
     this.#timers.push(timer);
+  }
+
+  async #limit(round: Promise<void>, timeoutMs: number | null): Promise<void> {
+    if (timeoutMs === null) return round;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.#onHang();
+        reject(new Error(`A round took longer than ${timeoutMs} ms.`));
+      }, timeoutMs);
+    });
+    // If it ends after its time, nobody listens any more.
+    round.catch(() => {});
+    return Promise.race([round, timeout]).finally(() => clearTimeout(timer));
   }
 
   /** Begins no more rounds. @returns when those that have begun are over */

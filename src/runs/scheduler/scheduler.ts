@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../../agents/dependencies.ts';
 import type { Database } from '../../database/client.ts';
-import { TurnAborted } from '../../engine/abort.ts';
 import type { TurnLimits } from '../../engine/plan.ts';
 import type { ModelPort } from '../../engine/ports.ts';
 import type { ConversationFeed } from '../../feed/conversation-feed.ts';
@@ -16,8 +15,9 @@ import { RunReplays } from '../../log/run-replays.ts';
 import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
 import { LaunchingRuns } from '../launching.ts';
-import { interrupted } from '../run-end.ts';
+import { LeaseLost, leaseMs } from '../lease.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
+import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
 import { checkpointRuns, watchLeases } from '../upkeep/checkpoint.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
@@ -29,8 +29,6 @@ const watchEveryMs = 250;
 const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
 const recoverEveryMs = 5_000;
-/** How long running turns may take to end when the server stops. */
-const drainTimeoutMs = 5_000;
 /** How long readers may take to read the end of their run when the server stops. */
 const readerGraceMs = 1_000;
 const readerGraceCheckMs = 10;
@@ -41,6 +39,8 @@ const readerGraceCheckMs = 10;
  */
 export class RunScheduler implements RunRuntime {
   readonly db: Database;
+  readonly upkeep: RunDependencies['upkeep'];
+  readonly availability: RunDependencies['availability'];
   readonly model: ModelPort;
   readonly logger: Logger;
   readonly agents: AgentDependencies;
@@ -49,6 +49,7 @@ export class RunScheduler implements RunRuntime {
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
   readonly outageMs: number;
+  readonly drainMs: number;
   readonly exclusive: boolean;
   readonly turnLimit: RateLimit;
   readonly openTurns: ConcurrencyLimit;
@@ -67,6 +68,8 @@ export class RunScheduler implements RunRuntime {
 
   constructor(dependencies: RunDependencies) {
     this.db = dependencies.db;
+    this.upkeep = dependencies.upkeep;
+    this.availability = dependencies.availability;
     this.model = dependencies.model;
     this.logger = dependencies.logger;
     this.agents = dependencies.agents;
@@ -75,6 +78,7 @@ export class RunScheduler implements RunRuntime {
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
     this.outageMs = dependencies.outageMs;
+    this.drainMs = dependencies.drainMs;
     this.exclusive = dependencies.exclusive;
     this.turnLimit = dependencies.turnLimit;
     this.openTurns = dependencies.openTurns;
@@ -82,17 +86,24 @@ export class RunScheduler implements RunRuntime {
     this.startsByTenant = dependencies.startsByTenant;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
-    this.#jobs = new BackgroundJobs(dependencies.logger);
+    this.#jobs = new BackgroundJobs(dependencies.logger, () => this.upkeep.destroyConnections());
   }
 
   /** Ends the runs that a dead process left, then begins the background jobs. Call it before serving. */
   async start(): Promise<void> {
     await recoverRuns(this, { all: this.exclusive });
-    this.#jobs.repeat('checkpoint', checkpointEveryMs, () => checkpointRuns(this));
-    this.#jobs.repeat('watch', watchEveryMs, async () => watchLeases(this));
-    this.#jobs.repeat('adopt', adoptEveryMs, () => adoptRuns(this));
-    this.#jobs.repeat('sync', syncEveryMs, () => syncRunsOfOtherInstances(this));
-    this.#jobs.repeat('recover', recoverEveryMs, () => recoverRuns(this, { all: false }));
+    const timeoutMs = leaseMs / 2;
+    this.#jobs.repeat('checkpoint', { everyMs: checkpointEveryMs, timeoutMs }, () => checkpointRuns(this));
+    this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
+    this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
+    this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
+    const recover = () => recoverRuns(this, { all: false });
+    this.#jobs.repeat('recover', { everyMs: recoverEveryMs, timeoutMs: null }, recover);
+  }
+
+  /** Whether the leases of the runs are renewed in time. */
+  get isRenewing(): boolean {
+    return this.#jobs.sinceGoodMs('checkpoint') < leaseMs;
   }
 
   get closing(): boolean {
@@ -105,9 +116,7 @@ export class RunScheduler implements RunRuntime {
     const known = this.running.get(request.run.id);
     if (known && known.run.leaseEpoch > request.run.leaseEpoch) return known;
     this.log.open(request.run.id).showUpTo(request.run.reservedSeq);
-    // A request that was being handled when the server began to stop fails immediately, and can be tried again elsewhere.
-    const stopped = this.#closing ? new TurnAborted(interrupted) : null;
-    const active = new RunningTurn(this, request, { stopped, release: (turn) => this.#release(turn) });
+    const active = new RunningTurn(this, request, (turn) => this.#release(turn));
     this.running.set(active.run.id, active);
     const open = this.openTurns.add(request.viewer);
     void active.done.finally(() => open[Symbol.dispose]());
@@ -120,31 +129,42 @@ export class RunScheduler implements RunRuntime {
   }
 
   /**
-   * Stops: no new runs. Running turns get some seconds to end; then they fail as INTERRUPTED with the text so far.
-   * Resolves when everything is written and the readers have been notified.
+   * Stops: no new runs. Running turns get some seconds to end; then their leases are given back, and another instance or
+   * the next start goes on with them. Resolves when everything is written and the readers have been notified.
    */
   async close(): Promise<void> {
     this.#closing = true;
     const drained = () => Promise.all([...this.running.values()].map((active) => active.done));
-    let timer: NodeJS.Timeout | undefined;
-    const drainTimeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, drainTimeoutMs);
-    });
-    await Promise.race([drained(), drainTimeout]);
-    clearTimeout(timer);
-    const interruptAll = async () => {
-      while (this.running.size > 0) {
-        for (const active of this.running.values()) active.stop(new TurnAborted(interrupted));
-        await drained();
-      }
+    // A turn that was started just before is launched while the others drain.
+    const drain = async () => {
+      while (this.running.size > 0) await drained();
     };
-    await interruptAll();
+    await Promise.race([drain(), sleep(this.drainMs, undefined, { ref: false })]);
+    await this.#handOver();
     await this.#jobs.stop();
     // A round that had begun before may have launched one more.
-    await interruptAll();
+    await this.#handOver();
     // The end of each run is in its buffer now; it has been sent to the readers once they ask for more.
     const last = performance.now() + readerGraceMs;
     while ([...this.cursors].some((cursor) => cursor.hasUnreadEnd) && performance.now() < last)
       await sleep(readerGraceCheckMs);
+  }
+
+  async #handOver(): Promise<void> {
+    while (this.running.size > 0) {
+      const left = [...this.running.values()];
+      // Their text so far is saved, so that as little as possible is taken back from their readers.
+      await checkpointRuns(this).catch((error: unknown) =>
+        this.logger.warn({ err: error }, 'could not save the last text'),
+      );
+      for (const active of left) active.stop(new LeaseLost(active.run.id));
+      await Promise.all(left.map((active) => active.done));
+      const runs = left.map(({ run }) => run);
+      await releaseLeases(this, runs).catch((error: unknown) =>
+        // They are taken over when their leases end.
+        this.logger.warn({ err: error }, 'could not give back the leases of runs'),
+      );
+      this.logger.info({ runs: runs.length }, 'handed over the turns that did not end in time');
+    }
   }
 }

@@ -28,11 +28,11 @@ export interface RenewedRun {
  * @returns the runs whose lease this process still has, by row id
  */
 export async function renewLeases(
-  { db, instanceId }: RunRuntime,
+  { upkeep, instanceId }: RunRuntime,
   saved: readonly SavedRun[],
 ): Promise<Map<string, RenewedRun>> {
   const texts = saved.flatMap(({ run, text }) => (text ? [{ ...text, runId: run.id }] : []));
-  const rows = await db.$queryRaw<RenewedRun[]>`
+  const rows = await upkeep.db.$queryRaw<RenewedRun[]>`
     WITH renewed AS (
       UPDATE runs SET
         -- A statement that had to wait may be carried out when the run has got further: the seq never goes back.

@@ -4,11 +4,17 @@ export interface ReadinessChecks {
   readonly queryDatabase: () => Promise<unknown>;
   /** Names of the migrations that the database lacks. */
   readonly listPendingMigrations: () => Promise<readonly string[]>;
+  /** Whether the server is stopping: it takes no more turns. */
+  readonly isDraining: () => boolean;
+  /** Whether the leases of its turns are renewed in time. */
+  readonly isRenewing: () => boolean;
 }
 
 /** The body of /ready. */
 export interface Readiness {
   readonly ready: boolean;
+  /** Whether the server is stopping. */
+  readonly draining: boolean;
   readonly database: 'reachable' | 'unreachable';
   readonly pendingMigrations: readonly string[];
 }
@@ -19,13 +25,15 @@ const checkTimeoutMs = 2_000;
 export function createReadinessCheck(checks: ReadinessChecks): () => Promise<Readiness> {
   let migrated = false;
   return async () => {
+    const draining = checks.isDraining();
     try {
       await withTimeout(checks.queryDatabase());
       const pendingMigrations = migrated ? [] : await withTimeout(checks.listPendingMigrations());
       migrated = pendingMigrations.length === 0;
-      return { ready: migrated, database: 'reachable', pendingMigrations };
+      const ready = migrated && !draining && checks.isRenewing();
+      return { ready, draining, database: 'reachable', pendingMigrations };
     } catch {
-      return { ready: false, database: 'unreachable', pendingMigrations: [] };
+      return { ready: false, draining, database: 'unreachable', pendingMigrations: [] };
     }
   };
 }

@@ -19,8 +19,6 @@ import { sendResponse } from './send-response.ts';
 const headersTimeout = 20_000;
 /** How long a whole request may take, in milliseconds. The limits of body.ts are lower: they send a response. */
 const requestTimeout = maxUploadMs + 20_000;
-/** How long an idle connection stays open, in milliseconds: longer than load balancers keep theirs (60 seconds). */
-const keepAliveTimeout = 75_000;
 /** How long the rest of a request is discarded after its response was sent, in milliseconds. */
 const drainMs = 10_000;
 
@@ -32,6 +30,10 @@ type Route = (request: IncomingMessage, response: ServerResponse) => Promise<voi
 /** What the routes lead to. */
 export interface HttpRoutes {
   readonly yoga: Yoga;
+  /** How long an idle connection stays open, in milliseconds: longer than load balancers keep theirs. */
+  readonly keepAliveMs: number;
+  /** Whether the server is stopping: each connection is closed after its response. */
+  readonly isDraining: () => boolean;
   readonly checkReadiness: () => Promise<Readiness>;
   /** Serves the page of GraphiQL. Null: it is switched off. */
   readonly serveGraphiql: Route | null;
@@ -48,7 +50,7 @@ export interface HttpRoutes {
 /** Creates the HTTP server: /graphql, /speech, /health (liveness) and /ready (readiness). It does not listen yet. */
 export function createHttpServer(routes: HttpRoutes): Server {
   // The route checks the Host header, to answer in our own form.
-  const options = { headersTimeout, requestTimeout, keepAliveTimeout, requireHostHeader: false };
+  const options = { headersTimeout, requestTimeout, keepAliveTimeout: routes.keepAliveMs, requireHostHeader: false };
   const server = createServer(options);
   guardConnections(server);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -78,6 +80,7 @@ async function route(
   routes: HttpRoutes,
   requestId: string,
 ): Promise<void> {
+  if (routes.isDraining()) response.setHeader('connection', 'close');
   response.setHeader('x-request-id', requestId);
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('cache-control', 'no-store');

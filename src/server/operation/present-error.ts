@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
-import { type ErrorCode, httpStatusOf, SwitchboardError } from '../../api/errors.ts';
+import { type ErrorCode, httpStatusOf, SwitchboardError, UnavailableError } from '../../api/errors.ts';
+import { isUnavailable } from '../../database/errors.ts';
 import { isRecord } from '../../engine/json.ts';
 
 /** Status and headers of the HTTP response to a request that failed altogether. */
@@ -23,16 +24,22 @@ const presented = new WeakSet<GraphQLError>();
 export function presentError(thrown: unknown, requestId: string, onMasked: (cause: unknown) => void): GraphQLError {
   if (thrown instanceof GraphQLError && presented.has(thrown)) return thrown;
   const located = thrown instanceof GraphQLError ? thrown : null;
-  const cause = findCause(thrown);
+  const cause = asUnavailable(findCause(thrown));
   const error =
     cause instanceof SwitchboardError
       ? rewrite(located, cause.message, { code: cause.code, ...cause.details })
       : cause instanceof GraphQLError && isAboutRequest(located ?? cause, cause)
         ? presentRequestError(located, cause)
         : rewrite(located, 'Something went wrong.', { code: 'INTERNAL', requestId });
-  if (codeOf(error) === 'INTERNAL') onMasked(cause);
+  if (codeOf(error) === 'INTERNAL' || (cause instanceof UnavailableError && cause.cause !== undefined)) onMasked(cause);
   presented.add(error);
   return error;
+}
+
+/** A database that does not answer is no failure of this server: the same request may work in a moment. */
+function asUnavailable(cause: unknown): unknown {
+  if (cause instanceof SwitchboardError || cause instanceof GraphQLError || !isUnavailable(cause)) return cause;
+  return new UnavailableError('The server cannot answer now. Try again in a moment.', { cause });
 }
 
 /** The code of an error that was presented. */

@@ -173,6 +173,7 @@ export function createProtocol(config: ProtocolConfig) {
         statements: extra.currentTally(),
         onMasked: config.onMasked,
       });
+      operation.hold(extra.session.begin());
       onStartedOf.set(operation, extra.onStarted);
       try {
         return await prepareOperation(extra, operation, Object.keys(subscriptions).length, payload);

@@ -24,6 +24,8 @@ export class SocketSession {
   readonly #expiries = new Map<number, { cancel(): void }>();
   #closed = false;
   #owner: Viewer | null = null;
+  #operations = 0;
+  #onIdle: (() => void) | null = null;
 
   /** @param options.onAdmitted called when a valid token was presented, and each time after that */
   constructor(options: {
@@ -64,6 +66,23 @@ export class SocketSession {
     if (!this.#expiries.has(viewer.expiresAt)) {
       this.#expiries.set(viewer.expiresAt, callAt(viewer.expiresAt, this.#onExpiry));
     }
+  }
+
+  /** Counts an operation until the result is disposed. */
+  begin(): Disposable {
+    this.#operations += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#operations -= 1;
+        if (this.#operations === 0) this.#onIdle?.();
+      },
+    };
+  }
+
+  /** Calls back when no operation is open, which may be now. */
+  whenIdle(callback: () => void): void {
+    this.#onIdle = callback;
+    if (this.#operations === 0) callback();
   }
 
   /** Takes its users off the counts. */

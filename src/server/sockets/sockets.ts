@@ -17,7 +17,13 @@ const maxMessageBytes = 256 * 1024;
 /** Shorter frames, such as those of tokens, are not counted one by one: the channel bounds how many of them may wait. */
 const smallFrame = 16 * 1024;
 const closeTimeoutMs = 1_000;
-const goingAway = 1001;
+/** Service Restart: clients connect again, to another instance. */
+const serviceRestart = 1012;
+const restartReason = 'The server is stopping. Connect again.';
+/** The time between two sockets that are closed when the server stops, in milliseconds: not all come back at once. */
+const closeEveryMs = 2;
+/** How long the last message of an operation may take to be written before its socket is closed, in milliseconds. */
+const lastMessageMs = 100;
 
 /** What the sockets are served with. */
 export interface SocketsConfig extends ProtocolConfig {
@@ -30,9 +36,10 @@ export interface SocketsConfig extends ProtocolConfig {
 
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
- * `close` closes every socket with 1001 (clients reconnect, to another instance) and waits until they are closed.
+ * `drain` refuses new sockets, and closes the open ones with 1012 (clients connect again, to another instance): one after
+ * the other, each when it has no open operation. `close` closes all that are left and waits until they are closed.
  */
-export function serveSockets(server: Server, config: SocketsConfig): { close(): Promise<void> } {
+export function serveSockets(server: Server, config: SocketsConfig): { drain(): void; close(): Promise<void> } {
   // Pings are answered by the channel, within limits.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -43,6 +50,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
   const protocol = createProtocol(config);
   const unauthenticated = new UnauthenticatedSockets(config.unauthenticated);
   let closing = false;
+  const sessions = new Map<WebSocket, SocketSession>();
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     const { origin, host } = request.headers;
@@ -56,7 +64,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
     if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
       return respondErrorAndClose(raw, 426, 'BAD_USER_INPUT', 'The only supported upgrade is GET with websocket.');
     }
-    if (closing) return respondErrorAndClose(raw, 503, 'INTERNAL', 'The server is shutting down. Try again.');
+    if (closing) return respondErrorAndClose(raw, 503, 'UNAVAILABLE', 'The server is stopping. Try again.');
     const place = unauthenticated.enter(readClientAddress(request, config.trustedProxies));
     if (place === null) {
       const message = 'Too many sockets without a valid token are open. Try again later.';
@@ -76,6 +84,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
       onExpiry: () => close(CloseCode.Forbidden, 'The access token has expired.'),
       onAdmitted: () => channel.trust(),
     });
+    sessions.set(socket, session);
     let tally: StatementTally = { count: 0, owner: null };
     let onStarted = () => {};
     let onMessage = async (_text: string): Promise<void> => {};
@@ -124,6 +133,7 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
     // ws closes the socket itself: 1009 for a message that is too long, 1002 for a malformed frame.
     socket.on('error', (error) => config.logger.debug({ err: error }, 'a socket failed'));
     socket.once('close', (code, reason) => {
+      sessions.delete(socket);
       session.close();
       closed(code, String(reason)).catch((error: unknown) => {
         config.logger.error({ err: error }, 'socket cleanup failed');
@@ -132,11 +142,18 @@ export function serveSockets(server: Server, config: SocketsConfig): { close(): 
   }
 
   return {
+    drain() {
+      closing = true;
+      for (const [index, [socket, session]] of [...sessions].entries()) {
+        const leave = () => setTimeout(() => socket.close(serviceRestart, restartReason), lastMessageMs).unref();
+        setTimeout(() => session.whenIdle(leave), index * closeEveryMs).unref();
+      }
+    },
     async close() {
       closing = true;
       const closings = [...sockets.clients].map(async (socket) => {
         const closed = new Promise((resolve) => socket.once('close', resolve));
-        socket.close(goingAway, 'The server is going away.');
+        socket.close(serviceRestart, restartReason);
         const timer = setTimeout(() => socket.terminate(), closeTimeoutMs);
         await closed;
         clearTimeout(timer);

@@ -11,6 +11,8 @@ export interface DatabaseProxy extends AsyncDisposable {
   freeze(): void;
   /** What was held passes, and everything that follows. */
   thaw(): void;
+  /** The open connections fall silent for good, as if a network had forgotten them; new ones pass. */
+  silence(): void;
   /** Resets every connection and refuses new ones until `restore`. */
   cut(): void;
   /** Accepts connections again. */
@@ -24,6 +26,8 @@ export interface DatabaseProxy extends AsyncDisposable {
 /** Opens a proxy in front of the database behind `url`. */
 export async function openProxy(url: string): Promise<DatabaseProxy> {
   const target = new URL(url);
+  /** Also those that fell silent. */
+  const sockets = new Set<Socket>();
   const pairs = new Set<{ readonly client: Socket; readonly server: Socket }>();
   let frozen = false;
   let refusing = false;
@@ -33,8 +37,11 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
     const server = connect(Number(target.port || 5432), target.hostname);
     const pair = { client, server };
     pairs.add(pair);
+    sockets.add(client).add(server);
     const end = () => {
       pairs.delete(pair);
+      sockets.delete(client);
+      sockets.delete(server);
       client.destroy();
       server.destroy();
     };
@@ -82,6 +89,13 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
         server.pause();
       }
     },
+    silence() {
+      for (const { client, server } of pairs) {
+        client.pause();
+        server.pause();
+      }
+      pairs.clear();
+    },
     thaw() {
       frozen = false;
       for (const { client, server } of pairs) {
@@ -99,7 +113,7 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
     reset,
     async [Symbol.asyncDispose]() {
       reset();
-      for (const { server } of pairs) server.destroy();
+      for (const socket of sockets) socket.destroy();
       listener.close();
       await once(listener, 'close');
     },
