@@ -16,8 +16,8 @@ import { openKeyRing } from '../secrets/open-key-ring.ts';
 /** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
   readonly db: Database;
-  readonly upkeep: Pick<OpenDatabase, 'db' | 'destroyConnections'>;
-  readonly availability: Pick<DatabaseAvailability, 'isAway' | 'assertAvailable'>;
+  readonly upkeep: Pick<OpenDatabase, 'db'>;
+  readonly availability: Pick<DatabaseAvailability, 'assertAvailable' | 'destroyConnections'>;
   readonly databaseUrl: string;
   /** Whether the database is the embedded one, which no other instance can use. */
   readonly exclusive: boolean;
@@ -41,7 +41,7 @@ export interface EmbeddedOptions {
 const upkeepPoolSize = 2;
 /** Their statements are short, and a lease waits for them. */
 const upkeepTimeouts = { statementMs: 3_000, answerMs: 4_000 };
-const alwaysAvailable: Stores['availability'] = { isAway: false, assertAvailable: () => {} };
+const alwaysAvailable: Stores['availability'] = { assertAvailable: () => {}, destroyConnections: () => {} };
 
 /**
  * Opens the stores of an environment; they are closed with `opening`.

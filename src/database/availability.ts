@@ -31,14 +31,14 @@ export class DatabaseAvailability {
     this.#timer.unref();
   }
 
-  /** Whether the database did not answer when it was asked last. */
-  get isAway(): boolean {
-    return this.#isAway;
-  }
-
   /** @throws {UnavailableError} if the database does not answer: before anything is queued for it */
   assertAvailable(): void {
     if (this.#isAway) throw new UnavailableError('The database does not answer. Try again in a moment.');
+  }
+
+  /** Ends all connections: some of them have silently gone. */
+  destroyConnections(): void {
+    for (const database of this.#watched) database.destroyConnections();
   }
 
   async #ask({ db }: OpenDatabase): Promise<void> {
@@ -50,7 +50,7 @@ export class DatabaseAvailability {
         this.#isAway = false;
       } else {
         this.#report('the database is silent');
-        for (const database of this.#watched) database.destroyConnections();
+        this.destroyConnections();
       }
     } catch (error) {
       this.#report('the database cannot be reached', error);

@@ -34,9 +34,9 @@ export interface RunSizeLimits {
 export interface RunDependencies {
   readonly db: Database;
   /** The same database over connections of its own, for the leases: they are renewed however busy the others are. */
-  readonly upkeep: Pick<OpenDatabase, 'db' | 'destroyConnections'>;
+  readonly upkeep: Pick<OpenDatabase, 'db'>;
   /** Whether the database answers. */
-  readonly availability: Pick<DatabaseAvailability, 'isAway' | 'assertAvailable'>;
+  readonly availability: Pick<DatabaseAvailability, 'assertAvailable' | 'destroyConnections'>;
   readonly model: ModelPort;
   readonly logger: Logger;
   /** Reads agents and resolves their providers. */

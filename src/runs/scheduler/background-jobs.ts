@@ -5,6 +5,8 @@ interface JobOptions {
   readonly everyMs: number;
   /** Null: as long as it takes. */
   readonly timeoutMs: number | null;
+  /** Called when a round was given up: ends what it waits for. */
+  readonly onHang?: () => void;
 }
 
 /**
@@ -13,16 +15,13 @@ interface JobOptions {
  */
 export class BackgroundJobs {
   readonly #logger: Logger;
-  readonly #onHang: () => void;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #rounds = new Set<Promise<void>>();
   /** When the last good round of each job ended, in milliseconds of performance.now. */
   readonly #lastGood = new Map<string, number>();
 
-  /** @param onHang called when a round was given up */
-  constructor(logger: Logger, onHang: () => void = () => {}) {
+  constructor(logger: Logger) {
     this.#logger = logger;
-    this.#onHang = onHang;
   }
 
   /** How long ago the last good round of a job was, in milliseconds. */
@@ -31,13 +30,13 @@ export class BackgroundJobs {
   }
 
   /** Begins to repeat a job. */
-  repeat(name: string, { everyMs, timeoutMs }: JobOptions, work: () => Promise<void>): void {
+  repeat(name: string, { everyMs, ...limits }: JobOptions, work: () => Promise<void>): void {
     let running = false;
     this.#lastGood.set(name, performance.now());
     const timer = setInterval(() => {
       if (running) return;
       running = true;
-      const round = this.#limit(work(), timeoutMs)
+      const round = limitTime(work(), limits)
         .then(() => void this.#lastGood.set(name, performance.now()))
         .catch((error: unknown) => this.#logger.error({ err: error, job: name }, 'background job failed'))
         .finally(() => {
@@ -50,23 +49,23 @@ export class BackgroundJobs {
     this.#timers.push(timer);
   }
 
-  async #limit(round: Promise<void>, timeoutMs: number | null): Promise<void> {
-    if (timeoutMs === null) return round;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        this.#onHang();
-        reject(new Error(`A round took longer than ${timeoutMs} ms.`));
-      }, timeoutMs);
-    });
-    // If it ends after its time, nobody listens any more.
-    round.catch(() => {});
-    return Promise.race([round, timeout]).finally(() => clearTimeout(timer));
-  }
-
   /** Begins no more rounds. @returns when those that have begun are over */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#rounds);
   }
+}
+
+async function limitTime(round: Promise<void>, { timeoutMs, onHang }: Omit<JobOptions, 'everyMs'>): Promise<void> {
+  if (timeoutMs === null) return round;
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      onHang?.();
+      reject(new Error(`A round took longer than ${timeoutMs} ms.`));
+    }, timeoutMs);
+  });
+  // If it ends after its time, nobody listens any more.
+  round.catch(() => {});
+  return Promise.race([round, timeout]).finally(() => clearTimeout(timer));
 }

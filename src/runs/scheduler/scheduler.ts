@@ -25,6 +25,11 @@ import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
 import { BackgroundJobs } from './background-jobs.ts';
 
 const checkpointEveryMs = 500;
+/**
+ * How long a checkpoint may take. The server ends its statement before: if there is no answer at all, connections have
+ * silently gone, and those of the turns may be among them.
+ */
+const checkpointTimeoutMs = 3_500;
 const watchEveryMs = 250;
 const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
@@ -86,14 +91,19 @@ export class RunScheduler implements RunRuntime {
     this.startsByTenant = dependencies.startsByTenant;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
-    this.#jobs = new BackgroundJobs(dependencies.logger, () => this.upkeep.destroyConnections());
+    this.#jobs = new BackgroundJobs(dependencies.logger);
   }
 
   /** Ends the runs that a dead process left, then begins the background jobs. Call it before serving. */
   async start(): Promise<void> {
     await recoverRuns(this, { all: this.exclusive });
     const timeoutMs = leaseMs / 2;
-    this.#jobs.repeat('checkpoint', { everyMs: checkpointEveryMs, timeoutMs }, () => checkpointRuns(this));
+    const checkpoint = {
+      everyMs: checkpointEveryMs,
+      timeoutMs: checkpointTimeoutMs,
+      onHang: () => this.availability.destroyConnections(),
+    };
+    this.#jobs.repeat('checkpoint', checkpoint, () => checkpointRuns(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
     this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
