@@ -8,9 +8,6 @@ import {
 } from 'graphql';
 import type { Context } from './context.ts';
 
-/** Texts of fewer characters than this are counted by their characters. */
-const shortText = 1_000;
-
 /** The types whose values may have any size. */
 const countedTypes: ReadonlySet<string> = new Set(['String', 'JSON']);
 
@@ -43,9 +40,8 @@ function count(value: unknown, { answer }: Context): unknown {
   return value;
 }
 
-/** About how many bytes a value takes in the answer. */
+/** How many bytes a value takes in the answer. As JSON: a quote or a line break takes two there, a control character six. */
 function sizeOf(value: unknown): number {
-  if (typeof value === 'string') return value.length < shortText ? value.length : Buffer.byteLength(value);
-  if (typeof value !== 'object' || value === null || value instanceof Error) return 0;
-  return Buffer.byteLength(JSON.stringify(value));
+  const isCounted = typeof value === 'string' || (typeof value === 'object' && value !== null);
+  return isCounted && !(value instanceof Error) ? Buffer.byteLength(JSON.stringify(value)) : 0;
 }

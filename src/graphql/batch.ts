@@ -17,18 +17,27 @@ export function batchField<Parent, Args, Value>(
     info: GraphQLResolveInfo,
   ) => Promise<readonly (Value | Error)[]>,
 ) {
-  // A field of a document has the same arguments and selection on all objects.
-  const loaders = new WeakMap<Context, Map<FieldNode, DataLoader<Parent, Value, string>>>();
+  // A field of a document has the same arguments and selection on all objects, unless a document selects it again on some of
+  // them: then it consists of more nodes there.
+  const loaders = new WeakMap<Context, NodesLoader[]>();
+  interface NodesLoader {
+    readonly nodes: readonly FieldNode[];
+    readonly loader: DataLoader<Parent, Value, string>;
+  }
   return (parent: Parent, args: Args, context: Context, info: GraphQLResolveInfo): Promise<Value> => {
-    const ofContext = loaders.get(context) ?? new Map<FieldNode, DataLoader<Parent, Value, string>>();
+    const ofContext = loaders.get(context) ?? [];
     loaders.set(context, ofContext);
-    const [node] = info.fieldNodes;
-    if (node === undefined) throw new Error('A field is resolved without its node in the document.');
-    let loader = ofContext.get(node);
-    if (loader === undefined) {
-      loader = new DataLoader((parents) => load(parents, args, context, info), { cacheKeyFn: keyOf });
-      ofContext.set(node, loader);
-    }
+    const nodes = info.fieldNodes;
+    const known = ofContext.find((entry) => areSame(entry.nodes, nodes));
+    if (known) return known.loader.load(parent);
+    const loader = new DataLoader<Parent, Value, string>((parents) => load(parents, args, context, info), {
+      cacheKeyFn: keyOf,
+    });
+    ofContext.push({ nodes, loader });
     return loader.load(parent);
   };
+}
+
+function areSame(one: readonly FieldNode[], other: readonly FieldNode[]): boolean {
+  return one.length === other.length && one.every((node, index) => node === other[index]);
 }

@@ -92,6 +92,7 @@ export class AnswerBytes {
     const waiter: Waiter = { owner, bytes, grant: resolve };
     this.#waiters.add(waiter);
     const refuse = () => {
+      if (!this.#waiters.delete(waiter)) return;
       this.#refused += 1;
       reject(new RateLimitedError('Too many large answers at once. Read those that you have asked for.', retryAfterMs));
     };

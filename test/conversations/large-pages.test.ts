@@ -157,6 +157,17 @@ test('An answer cannot be made larger by aliases', async () => {
   expect(errors[0]?.code).toBe('QUERY_TOO_COMPLEX');
 });
 
+test('Characters that JSON escapes count as long as they are in the answer', async () => {
+  const id = await create();
+  await addMessages(id, [10]);
+  await graph.db.message.updateMany({
+    where: { conversationId: id.slice('conv_'.length) },
+    data: { content: '\u0001'.repeat(50_000) },
+  });
+  const { errors } = await graph.query(alice, document, { id, first: 1 });
+  expect(errors[0]?.code).toBe('QUERY_TOO_COMPLEX');
+});
+
 test('A message that is larger than an answer can be read on its own', async () => {
   const id = await create();
   await addMessages(id, [250_000]);
@@ -191,6 +202,34 @@ test('A list of long agents is cut by its size, and goes on behind the cut', asy
 });
 
 describe('tool calls', () => {
+  test('Tool calls are measured also where a fragment that others share selects the messages without them', async () => {
+    const ids = await Promise.all([create(), create()]);
+    for (const id of ids) await addMessages(id, Array(5).fill(10));
+    const conversationId = ids[1]?.slice('conv_'.length) ?? '';
+    const messages = await graph.db.message.findMany({ where: { conversationId } });
+    await graph.db.toolCall.createMany({
+      data: messages.map(({ id: messageId }) => ({
+        ...{ tenantId: 'acme', conversationId, messageId, callId: 'c', step: 0, index: 0, name: 'lookup_order' },
+        ...{ arguments: '{}', status: 'SUCCEEDED' as const, result: 'r'.repeat(60_000) },
+      })),
+    });
+    const { data, errors } = await graph.query(
+      alice,
+      `query ($one: ID!, $other: ID!) {
+        one: conversation(id: $one) { ...Texts }
+        other: conversation(id: $other) { ...Texts messages { edges { node { toolCalls { result } } } pageInfo { hasNextPage } } }
+      }
+      fragment Texts on Conversation { messages { edges { node { content } } } }`,
+      { one: ids[0], other: ids[1] },
+    );
+    expect(errors).toEqual([]);
+    expect(data.one.messages.edges).toHaveLength(5);
+    const { edges, pageInfo } = data.other.messages;
+    expect(edges.length).toBeLessThan(4);
+    expect(edges[0].node.toolCalls[0].result).toHaveLength(60_000);
+    expect(pageInfo.hasNextPage).toBe(true);
+  });
+
   test('Tool calls count into a page of messages, and a run can be read in parts', async () => {
     await using app = await startTestApp({ env: { MAX_ANSWER_BYTES: '200000' } });
     const chat = await openChat(app, 'support');

@@ -67,6 +67,17 @@ describe('The bytes of answers', () => {
     expect(answers.load).toEqual({ heldBytes: 8 * megabyte, waiting: 0, refused: 1 });
   });
 
+  test('A reservation that was given up is not granted by what is released in the same moment', async () => {
+    const answers = new AnswerBytes(bounds);
+    const held = await answers.reserve(alice, 8 * megabyte, signal);
+    const controller = new AbortController();
+    const waiting = answers.reserve(alice, megabyte, controller.signal);
+    controller.abort();
+    held[Symbol.dispose]();
+    await expect(waiting).rejects.toThrow(RateLimitedError);
+    expect(answers.load).toEqual({ heldBytes: 0, waiting: 0, refused: 1 });
+  });
+
   test('A client that does not read its answers gets no more, and others do', async () => {
     const reports: AnswerLoad[] = [];
     const answers = new AnswerBytes(bounds, (load) => reports.push(load));

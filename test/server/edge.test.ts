@@ -240,6 +240,7 @@ describe('pages of other origins', () => {
 describe('limits', () => {
   test.each([
     { what: 'aliases', document: `{ ${Array.from({ length: 31 }, (_, n) => `a${n}: user`).join(' ')} }` },
+    { what: 'the length of aliases', document: `{ ${'a'.repeat(65)}: user }` },
     { what: 'directives', document: `{ ${Array.from({ length: 31 }, () => 'user @skip(if: false)').join(' ')} }` },
     { what: 'tokens', document: `{ ${'user '.repeat(4_001)} }` },
     { what: 'depth', document: `{ ${'... { '.repeat(20)} user ${'}'.repeat(20)} }`, deep: true },

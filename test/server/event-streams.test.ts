@@ -1,8 +1,12 @@
 import { once } from 'node:events';
 import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
+import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
 import { sendResponse } from '../../src/server/http/send-response.ts';
+import { Operation } from '../../src/server/operation/operation.ts';
+import { watchStream } from '../../src/server/operation/watch-stream.ts';
 import { shareApp } from '../support/app.ts';
 import { edgeSchema, flood } from './edge-schema.ts';
 
@@ -82,4 +86,30 @@ test('A stream that a reader does not read ends, and its source is left', async 
 
 test('A long response that a client does not read ends as well', async () => {
   expect(await sendToSilentReader(new Uint8Array(32 * 1024 * 1024), 'application/json')).toBe('destroyed');
+});
+
+test('A subscription whose next event fails ends with the error, and its source is left', async () => {
+  let left = false;
+  const source: AsyncIterableIterator<never> = {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => Promise.reject(new Error('The database is away.')),
+    return: async () => {
+      left = true;
+      return { done: true, value: undefined };
+    },
+  };
+  const operation = new Operation({
+    requestId: 'request',
+    transport: 'http',
+    logger: pino({ level: 'silent' }),
+    statements: { count: 0, owner: null },
+    onMasked: () => {},
+  });
+  const answers = new AnswerBytes({ operation: 1, user: 1, tenant: 1, process: 1 });
+  const stream = watchStream(source, operation, null, answers);
+  expect((await stream.next()).value?.errors?.[0]?.extensions.code).toBe('INTERNAL');
+  expect((await stream.next()).done).toBe(true);
+  expect(left).toBe(true);
 });

@@ -232,6 +232,17 @@ test('HTTP answers say which limits the request was counted against, and what is
   await expect.poll(() => app.app.db.run.count({ where: { status: 'COMPLETED' } })).toBe(2);
 });
 
+test('The fields of a mutation are counted one by one, also in fragments', async () => {
+  await using app = await startTestApp({ env: { RATE_LIMIT_MUTATIONS: '5/60' } });
+  const aliases = (from: number) => [0, 1].map((n) => `a${from + n}: createConversation { id }`).join(' ');
+  const inFragments = `mutation { ...Some ...Some ... on Mutation { ${aliases(2)} } }
+    fragment Some on Mutation { ${aliases(0)} }`;
+  const answer = await app.query(inFragments);
+  expect(answer.errors).toEqual([]);
+  expect(answer.headers.get('ratelimit')).toMatch(/^"changes";r=1;/);
+  expect((await app.query(inFragments)).status).toBe(429);
+});
+
 test('Pages of allowed origins may read what is left of a limit', async () => {
   await using app = await startTestApp({ env: { RATE_LIMIT_MUTATIONS: '10/60' } });
   const answer = await app.query(

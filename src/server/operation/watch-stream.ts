@@ -42,9 +42,11 @@ export function watchStream(
     await iterator.return?.();
   }
 
+  /** Ends the stream and its source. @returns the last event */
   function fail(error: unknown): Step {
     const errors = operation.present([error]);
     end();
+    releaseSource().catch(() => {});
     return { done: false, value: { errors } };
   }
 
@@ -76,7 +78,6 @@ export function watchStream(
           const last = fail(new TokenExpiredError());
           if (resolvePending) resolvePending(last);
           else expiredStep = last;
-          releaseSource().catch(() => {});
         });
 
   return {

@@ -1,4 +1,4 @@
-import { GraphQLError, getOperationAST } from 'graphql';
+import { type DocumentNode, type FieldNode, GraphQLError, getOperationAST, Kind, type SelectionNode } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { RateLimitedError } from '../../api/errors.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
@@ -14,9 +14,8 @@ export function useMutationLimit(limit: RateLimit): Plugin<RequestContext, Reque
       const operation = getOperationAST(args.document, args.operationName);
       const { viewer } = args.contextValue.operation;
       if (operation?.operation !== 'mutation' || viewer === null) return;
-      const { selections } = operation.selectionSet;
-      // A fragment counts as one field: nobody writes a mutation so, and the limit of aliases bounds what it can hold.
-      const changes = selections.filter((field) => field.kind !== 'Field' || !turnMutations.has(field.name.value));
+      const fields = listFields(args.document, operation.selectionSet.selections);
+      const changes = fields.filter((field) => !turnMutations.has(field.name.value));
       try {
         for (const _ of changes) await limit.take(viewer);
       } catch (originalError) {
@@ -25,4 +24,27 @@ export function useMutationLimit(limit: RateLimit): Plugin<RequestContext, Reque
       }
     },
   };
+}
+
+/**
+ * The fields of an operation, also those in fragments.
+ * @param seen the fragments that were counted: a document that spreads one again selects the same fields
+ */
+function listFields(
+  document: DocumentNode,
+  selections: readonly SelectionNode[],
+  seen = new Set<string>(),
+): readonly FieldNode[] {
+  return selections.flatMap((selection) => {
+    if (selection.kind === Kind.FIELD) return [selection];
+    if (selection.kind === Kind.INLINE_FRAGMENT) return listFields(document, selection.selectionSet.selections, seen);
+    const name = selection.name.value;
+    if (seen.has(name)) return [];
+    seen.add(name);
+    return document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name
+        ? listFields(document, definition.selectionSet.selections, seen)
+        : [],
+    );
+  });
 }
