@@ -10,10 +10,14 @@ export const attackTarget = z.object({
   providerUrl: z.string(),
   /** How many messages of 100,000 characters the large conversation has. */
   messages: z.int(),
-  /** Its id, if it was made before the attack. */
-  largeConversation: z.string().optional(),
+  /** Its id. */
+  largeConversation: z.string(),
+  /** The id of a run of 20,000 tokens that has ended. */
+  longRun: z.string(),
 });
 export type AttackTarget = z.infer<typeof attackTarget>;
+/** The same, before what the attacks read was made. */
+export type BareTarget = Omit<AttackTarget, 'largeConversation' | 'longRun'>;
 
 /** An attack that runs until `signal` says so; `count` counts what it did, and what came of it. */
 export type Attack = (target: AttackTarget, signal: AbortSignal, count: (what: string) => void) => Promise<void>;
@@ -25,7 +29,7 @@ const answer = z.object({
 
 /** Sends a document as one of the users. @returns its data, or why it was refused */
 export async function askAs(
-  { url, tokens }: AttackTarget,
+  { url, tokens }: BareTarget,
   user: number,
   query: string,
   variables: object,
@@ -45,7 +49,7 @@ const withId = z.object({ id: z.string() });
 
 /** As `askAs`, for a mutation that returns something with an id. @throws if it was refused */
 export async function makeAs(
-  target: AttackTarget,
+  target: BareTarget,
   user: number,
   field: string,
   type: string,

@@ -5,6 +5,7 @@ import {
   fillQueue,
   floodEvents,
   makeLargeConversation,
+  makeLongRun,
   openUnreadStreams,
   readLargePages,
 } from './attacks-with-token.ts';
@@ -32,7 +33,11 @@ let running: Promise<unknown> = Promise.resolve();
 answerCalls({
   providerUrl: () => provider.url,
   /** Makes what the attacks read, before they begin. */
-  prepare: (params) => makeLargeConversation(attackTarget.parse(params), left.signal),
+  prepare: async (params) => {
+    const target = attackTarget.omit({ largeConversation: true, longRun: true }).parse(params);
+    const largeConversation = await makeLargeConversation(target, left.signal);
+    return { largeConversation, longRun: await makeLongRun(target, left.signal) };
+  },
   start: (params) => {
     const { only, ...target } = attackTarget.extend({ only: z.array(z.string()) }).parse(params);
     const chosen = Object.entries(attacks).filter(([name]) => only.length === 0 || only.includes(name));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { writeAsk } from '../answer.ts';
-import { type Attack, type AttackTarget, askAs, makeAs } from './attack.ts';
+import { type Attack, askAs, type BareTarget, makeAs } from './attack.ts';
 import { openSocket } from './attacks-without-token.ts';
 
 const sent = z.object({ sendMessage: z.object({ status: z.string() }) });
@@ -32,7 +32,7 @@ export const floodEvents: Attack = async (target, signal, count) => {
 };
 
 /** A conversation of messages of 100,000 characters. @returns its id */
-export async function makeLargeConversation(target: AttackTarget, signal: AbortSignal): Promise<string> {
+export async function makeLargeConversation(target: BareTarget, signal: AbortSignal): Promise<string> {
   const conversationId = await makeAs(target, 1, 'createConversation', 'CreateConversationInput', {}, signal);
   const content = 'é'.repeat(100_000);
   for (let made = 0; made < target.messages; made += 4) {
@@ -45,8 +45,7 @@ export async function makeLargeConversation(target: AttackTarget, signal: AbortS
 
 /** Eight readers of the largest page that the documentation allows, of messages of 100,000 characters. */
 export const readLargePages: Attack = async (target, signal, count) => {
-  const conversationId = target.largeConversation ?? (await makeLargeConversation(target, signal));
-  const query = `{ conversation(id: "${conversationId}") { messages(first: 500) { edges { node { id content } } } } }`;
+  const query = `{ conversation(id: "${target.largeConversation}") { messages(first: 500) { edges { node { id content } } } } }`;
   const read = async () => {
     while (!signal.aborted) {
       const response = await fetch(`${target.url}/graphql`, {
@@ -64,16 +63,18 @@ export const readLargePages: Attack = async (target, signal, count) => {
   await Promise.all(Array.from({ length: 8 }, () => keepTrying(read, signal)));
 };
 
-/** 400 streams over SSE of a long finished run, which nobody reads: more than a user may have. */
-export const openUnreadStreams: Attack = async (target, signal, count) => {
+/** A run of 20,000 tokens. @returns its id, when it has ended */
+export async function makeLongRun(target: BareTarget, signal: AbortSignal): Promise<string> {
   const conversationId = await makeAs(target, 2, 'createConversation', 'CreateConversationInput', {}, signal);
   const content = writeAsk({ tokens: 20_000, perSecond: 0 });
   const input = { conversationId, content, idempotencyKey: 'long' };
-  const send = 'mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { id } }';
-  await askAs(target, 2, send, { input }, signal);
-  const runId = await makeAs(target, 2, 'startRun', 'ChatTurnInput!', input, signal);
+  return makeAs(target, 2, 'sendMessage', 'ChatTurnInput!', input, signal);
+}
+
+/** 400 streams over SSE of a long finished run, which nobody reads: more than a user may have. */
+export const openUnreadStreams: Attack = async (target, signal, count) => {
   const query = 'subscription ($runId: ID!) { runEvents(runId: $runId) { seq ... on TextDelta { delta } } }';
-  const body = JSON.stringify({ query, variables: { runId } });
+  const body = JSON.stringify({ query, variables: { runId: target.longRun } });
   const request = [
     'POST /graphql HTTP/1.1',
     'Host: 127.0.0.1',

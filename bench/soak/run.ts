@@ -132,13 +132,14 @@ async function soak(): Promise<void> {
   const tokens = await Promise.all([0, 1, 2, 3].map((user) => target.tokenOf(`attacker-${user}`)));
   const { origin: url } = target.address;
   const attack = { url, tokens, providerUrl, messages: values.short ? 100 : 500 };
-  const largeConversation = await attackers.call('prepare', attack, z.string());
+  const prepared = z.object({ largeConversation: z.string(), longRun: z.string() });
+  const made = await attackers.call('prepare', attack, prepared);
   await runPhase(3_000, () => {});
   await runPhase(minutes * 60_000 * 0.3, (phase) => {
     result.quiet = phase;
     console.log(`quiet: RSS ${megabytes(phase.peaks.rss)} MB; the attack begins`);
   });
-  const params = { ...attack, largeConversation, only: values.only };
+  const params = { ...attack, ...made, only: values.only };
   result.attacks = await attackers.call('start', params, z.array(z.string()));
   await runPhase(minutes * 60_000 * 0.7, (phase) => {
     result.attacked = phase;

@@ -54,6 +54,8 @@ export interface AppOverrides extends EmbeddedOptions {
 }
 
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
+/** Connections that wait to be accepted, as far as the system allows: a burst of them must not keep others out for seconds. */
+const backlog = 4_096;
 /** How long a user with too many sockets is told to wait. */
 const socketRetryAfterMs = 5_000;
 /** How long responses may take to be written when the server stops, in milliseconds. */
@@ -204,7 +206,7 @@ function listen(server: Server, { host, port }: Env): Promise<number> {
           : `Cannot listen on ${host}:${port}. Check HOST and PORT.`;
       reject(new StartError(message, { cause }));
     });
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog }, () => {
       const address = server.address();
       if (address === null || typeof address === 'string') reject(new StartError('The server has no TCP port.'));
       else resolve(address.port);

@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 
 /** How long a client may read nothing although a write waits for it, in milliseconds. Then the response ends. */
 const stallMs = 30_000;
-/** Longer bodies are written in pieces, so that the progress of the client is seen. */
-const pieceBytes = 64 * 1024;
+/** So many characters are encoded and written at once: the progress of the client is seen, and nobody waits for a long one. */
+const pieceLength = 64 * 1024;
 
 /** The client has not read for too long, or has disconnected. */
 class ReaderGoneError extends Error {
@@ -29,7 +29,7 @@ export async function sendResponse(
   response.writeHead(source.status);
   try {
     if (streaming && source.body) await writeStream(source.body, response, count, maxStallMs);
-    else await writePieces(Buffer.from(await source.arrayBuffer()), response, count, maxStallMs);
+    else await writePieces(await source.text(), response, count, maxStallMs);
     response.end();
   } catch (error) {
     response.destroy();
@@ -75,15 +75,23 @@ async function writeStream(
 }
 
 async function writePieces(
-  body: Buffer,
+  body: string,
   response: ServerResponse,
   count: (bytes: number) => Disposable,
   maxStallMs: number,
 ): Promise<void> {
-  using _counted = count(body.length);
-  for (let at = 0; at < body.length; at += pieceBytes) {
-    await write(body.subarray(at, at + pieceBytes), response, maxStallMs);
+  using _counted = count(Buffer.byteLength(body));
+  for (let at = 0; at < body.length; ) {
+    const end = endOfPiece(body, at + pieceLength);
+    await write(Buffer.from(body.slice(at, end)), response, maxStallMs);
+    at = end;
   }
+}
+
+/** The position, or the next one if a character would be cut in two. */
+function endOfPiece(body: string, position: number): number {
+  const isCut = /[\uD800-\uDBFF]/.test(body.charAt(position - 1));
+  return isCut ? position + 1 : position;
 }
 
 async function write(chunk: Uint8Array, response: ServerResponse, maxStallMs: number): Promise<void> {
