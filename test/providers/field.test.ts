@@ -28,11 +28,11 @@ function writeBody({ frames }: FieldStream): Buffer {
 function readChunks({ api, end, contentType }: FieldStream, chunks: readonly Buffer[]) {
   const rest = chunks.filter((chunk) => chunk.length > 0);
   const body = new ReadableStream<Uint8Array>({
-    pull: (controller) => {
+    pull: async (controller) => {
       const chunk = rest.shift();
       if (chunk !== undefined) controller.enqueue(chunk);
       // Nothing comes any more, for as long as the test runs.
-      else if (end === 'stay open') return new Promise(() => {});
+      else if (end === 'stay open') await new Promise(() => {});
       else if (end === 'break') controller.error(new TypeError('terminated'));
       else controller.close();
     },
