@@ -20,3 +20,20 @@ export function applyToList<
   }
   return isThere ? { ...list, edges: list.edges.filter(({ node }) => node.id !== event.conversationId) } : list;
 }
+
+/** What an event of `viewerEvents` or `conversationEvents` says of a list of messages. */
+type MessageEvent<Edge> =
+  | { readonly __typename: 'MessageAdded'; readonly edge: Edge }
+  | { readonly __typename: Exclude<ListEvent<never>['__typename'], 'MessageAdded'> };
+
+/**
+ * Applies an event to a cached page of `Conversation.messages` in ascending order: a new message is put at its end.
+ * @returns the page itself if nothing changes
+ */
+export function applyToMessages<
+  Edge extends { readonly node: { readonly id: string } },
+  List extends { readonly edges: readonly Edge[] },
+>(list: List & { readonly edges: readonly Edge[] }, event: MessageEvent<Edge>): List {
+  if (event.__typename !== 'MessageAdded' || list.edges.some(({ node }) => node.id === event.edge.node.id)) return list;
+  return { ...list, edges: [...list.edges, event.edge] };
+}
