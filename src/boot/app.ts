@@ -107,7 +107,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     ...shared,
     keepAliveMs: env.keepAliveSeconds * 1000,
     isDraining,
-    clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken }) },
+    clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken, openOperations }) },
     checkReadiness: createReadinessCheck({
       queryDatabase: () => db.$queryRaw`SELECT 1`,
       listPendingMigrations: () => pendingMigrations(databaseUrl),

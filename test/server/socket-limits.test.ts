@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -245,6 +246,24 @@ test('A valid token does not protect a socket that sends invalid documents again
   await using socket = await openRawSocket(edge.wsUrl, { authorization: await authorization() });
   for (let n = 0; n < 40; n += 1) socket.send(subscribe('{ nothing }', String(n)));
   expect((await socket.closed).code).toBe(4400);
+});
+
+test('Operations that are refused for a while, and hashes of documents that are not known, do not close a socket', async () => {
+  await using socket = await openRawSocket(edge.wsUrl, { authorization: await authorization('hana') });
+  for (let n = 1; n <= 5; n += 1) socket.send(subscribe('subscription { tick }', `open${n}`));
+  for (let n = 1; n <= 5; n += 1) expect(await socket.next()).toMatchObject({ type: 'next' });
+  for (let n = 1; n <= 40; n += 1) {
+    socket.send(subscribe('{ user }', `more${n}`));
+    expect(await socket.next()).toMatchObject({ type: 'error', payload: [{ extensions: { code: 'RATE_LIMITED' } }] });
+  }
+  socket.send({ type: 'complete', id: 'open1' });
+  for (let n = 1; n <= 40; n += 1) {
+    const sha256Hash = createHash('sha256').update(`document ${n}`).digest('hex');
+    socket.send(subscribe('', `hash${n}`, { extensions: { persistedQuery: { version: 1, sha256Hash } } }));
+    expect(await socket.next()).toMatchObject({ type: 'error', payload: [{ message: 'PersistedQueryNotFound' }] });
+  }
+  socket.send(subscribe('{ user }', 'last'));
+  expect(await socket.next()).toMatchObject({ type: 'next', id: 'last' });
 });
 
 test('The operations of a user count together over sockets and SSE', async () => {

@@ -1,5 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request as sendRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 import { decodeForWhisper, readWav } from '../../src/providers/speech/wav.ts';
+import { createClipRoute } from '../../src/server/http/clips.ts';
 import { deleteExpiredClips, pieceBytes } from '../../src/speech/clips.ts';
 import { shareApp, startTestApp, type TestApp } from '../support/app.ts';
 
@@ -173,6 +178,34 @@ describe('a clip', () => {
     expect((await fetchClip(clip.url, { range: 'bytes=0-1', 'if-range': etag })).response.status).toBe(206);
     expect((await fetchClip(clip.url, { range: 'bytes=0-1', 'if-range': '"old"' })).response.status).toBe(200);
     expect((await fetchClip(clip.url, {}, 'DELETE')).response.status).toBe(405);
+  });
+
+  test('A clip that is being read counts as an open operation, and its connection ends if the player reads nothing', async () => {
+    const clip = await say('one two three '.repeat(700));
+    const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
+    const openOperations = new ConcurrencyLimit('open operations', { user: 1, tenant: null, process: null });
+    const route = { db: app.app.db, verifyToken: async () => viewer, openOperations, maxStallMs: 300 };
+    const serve = createClipRoute(route);
+    const server = createServer((request, response) => void serve(request, response));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const options = { port, host: '127.0.0.1', path: clip.url, headers: { authorization: 'Bearer x' } };
+    const get = async () => {
+      const request = sendRequest(options).end();
+      request.on('error', () => {});
+      const [response]: IncomingMessage[] = await once(request, 'response');
+      if (response === undefined) throw new Error('There is no response.');
+      response.on('error', () => {});
+      return response.pause();
+    };
+    expect((await get()).statusCode).toBe(200);
+    expect((await get()).statusCode).toBe(429);
+    await expect.poll(() => openOperations.size).toBe(0);
+    expect((await get()).statusCode).toBe(200);
   });
 
   test('A clip can be fetched by pages of allowed origins and no others', async () => {

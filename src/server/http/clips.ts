@@ -7,6 +7,7 @@ import { readBearerToken } from '../../auth/bearer.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Database } from '../../database/client.ts';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
+import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { readClip, readClipBytes } from '../../speech/clips.ts';
 import { clipPath } from '../../speech/synthesize.ts';
 import { readPath } from '../requests/path.ts';
@@ -17,6 +18,17 @@ const unsatisfiable = 2;
 /** Longer Range headers are ignored unread, as malformed ones are. */
 const maxRangeLength = 100;
 
+/** How long a player may read nothing of a clip, in milliseconds. Then the connection ends; players ask for the rest. */
+const stallMs = 30_000;
+
+interface ClipRoute {
+  readonly db: Database;
+  readonly verifyToken: VerifyToken;
+  /** Each clip that is being read counts against it. */
+  readonly openOperations: ConcurrencyLimit;
+  readonly maxStallMs?: number;
+}
+
 /** Whether a path is that of a clip. */
 export function isClipPath(path: string): boolean {
   return path.startsWith(clipPath);
@@ -26,10 +38,10 @@ export function isClipPath(path: string): boolean {
  * Creates the route of spoken clips: GET and HEAD with the access token of the owner, the whole clip or one range
  * (RFC 9110, section 14), which players need for seeking. A clip never changes, so its id is its entity tag.
  */
-export function createClipRoute({ db, verifyToken }: { readonly db: Database; readonly verifyToken: VerifyToken }) {
+export function createClipRoute(route: ClipRoute) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     try {
-      await countStatementsIn((statements) => serveClip(request, response, { db, verifyToken, statements }));
+      await countStatementsIn((statements) => serveClip(request, response, route, statements));
     } catch (error) {
       if (response.headersSent || !(error instanceof SwitchboardError)) throw error;
       if (error instanceof UnauthenticatedError) response.setHeader('www-authenticate', 'Bearer');
@@ -41,13 +53,14 @@ export function createClipRoute({ db, verifyToken }: { readonly db: Database; re
 async function serveClip(
   request: IncomingMessage,
   response: ServerResponse,
-  deps: { readonly db: Database; readonly verifyToken: VerifyToken; readonly statements: StatementTally },
+  { db, verifyToken, openOperations, maxStallMs = stallMs }: ClipRoute,
+  statements: StatementTally,
 ): Promise<void> {
-  const { db, verifyToken, statements } = deps;
   const token = readBearerToken(request.headers.authorization);
   if (token === null) throw new UnauthenticatedError();
   const viewer = await verifyToken(token);
   statements.owner = viewer;
+  using _open = openOperations.enter(viewer);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Clips are fetched with GET.');
@@ -83,6 +96,7 @@ async function serveClip(
     response.end();
     return;
   }
+  response.setTimeout(maxStallMs, () => response.destroy());
   try {
     await pipeline(Readable.from(readClipBytes(db, clip, start, end)), response);
   } catch (error) {

@@ -9,6 +9,9 @@ import type { TrustedDocuments } from './trusted-documents.ts';
 const maxDocuments = 1_000;
 const maxCharacters = 5_000_000;
 
+/** What Apollo's link looks for: it sends the document then. */
+export const persistedQueryNotFound = 'PersistedQueryNotFound';
+
 const sha256Hex = /^[0-9a-f]{64}$/;
 const persistedQuery = z.object({ version: z.literal(1), sha256Hash: z.string().min(1).max(200) });
 
@@ -77,8 +80,8 @@ export class PersistedDocuments {
     }
     if (!query) {
       const known = this.#get(hash);
-      // Apollo's link looks for this very message and sends the document. The status is 200, as of Apollo's server.
-      if (known === undefined) throw badRequest('PersistedQueryNotFound', 200);
+      // The status is that of Apollo's server.
+      if (known === undefined) throw badRequest(persistedQueryNotFound, 200);
       return known;
     }
     if (createHash('sha256').update(query).digest('hex') !== hash) {

@@ -1,17 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { type ExecutionArgs, type ExecutionResult, getOperationAST } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { isAsyncIterable } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../../api/errors.ts';
-import type { VerifyToken } from '../../auth/verify-token.ts';
+import {
+  BadUserInputError,
+  RateLimitedError,
+  SwitchboardError,
+  UnauthenticatedError,
+  UnavailableError,
+} from '../../api/errors.ts';
+import { KeysUnreachableError, type VerifyToken } from '../../auth/verify-token.ts';
 import type { StatementTally } from '../../database/statements.ts';
 import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
-import type { PersistedDocuments } from '../requests/persisted-documents.ts';
+import { type PersistedDocuments, persistedQueryNotFound } from '../requests/persisted-documents.ts';
 import { closeReasonOf, readConnectionToken, readOperationToken } from './authenticate.ts';
 import type { SocketSession } from './session.ts';
 
@@ -23,7 +29,7 @@ export interface SocketExtra extends Record<PropertyKey, unknown> {
   readonly currentTally: () => StatementTally;
   /** Called when the operation of the current message was started: the next message may be handled. */
   readonly onStarted: () => void;
-  /** Counts an operation that was refused. Closes the socket if there are too many. */
+  /** Counts an operation that is invalid. Closes the socket if there are too many. */
   readonly countRefusal: () => void;
 }
 
@@ -181,7 +187,7 @@ export function createProtocol(config: ProtocolConfig) {
         const errors = operation.present(error instanceof AggregateError ? error.errors : [error]);
         operation.finish();
         operation.sent();
-        extra.countRefusal();
+        if (isInvalid(error)) extra.countRefusal();
         return errors;
       }
     },
@@ -190,4 +196,16 @@ export function createProtocol(config: ProtocolConfig) {
     subscribe: (args) => run(args, 'subscribe'),
   };
   return makeServer(options);
+}
+
+/**
+ * Whether a refused operation is wrong in itself. One that may be sent again later is not, nor is the hash of a document
+ * that this process does not know: after a restart, clients with persisted queries begin so with each of theirs.
+ */
+function isInvalid(error: unknown): boolean {
+  if (error instanceof AggregateError) return true;
+  if (error instanceof GraphQLError) return error.message !== persistedQueryNotFound;
+  const isTemporary =
+    error instanceof RateLimitedError || error instanceof UnavailableError || error instanceof KeysUnreachableError;
+  return error instanceof SwitchboardError && !isTemporary;
 }
