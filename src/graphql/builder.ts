@@ -16,6 +16,7 @@ import {
 import { BadUserInputError, UnauthenticatedError } from '../api/errors.ts';
 import { formatId, type IdKind, parseAnyId } from '../api/ids.ts';
 import type { UploadedFile } from '../api/uploaded-file.ts';
+import { tolerateDeletedRows } from '../database/deleted-rows.ts';
 import { isExactNumber } from '../engine/exact-json.ts';
 import type PrismaTypes from '../generated/pothos-types.ts';
 import { getDatamodel } from '../generated/pothos-types.ts';
@@ -122,7 +123,7 @@ export const builder = new SchemaBuilder<{
   },
   prisma: {
     // Each context has its own database client, because the tests run two instances in one process.
-    client: (context) => context.db,
+    client: (context) => tolerateDeletedRows(context.db),
     dmmf: getDatamodel(),
     exposeDescriptions: true,
     filterConnectionTotalCount: false,

@@ -11,7 +11,7 @@ const done: IteratorResult<RunEvent, undefined> = { done: true, value: undefined
 export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   readonly #buffer: RunEventBuffer;
   readonly #after: number;
-  readonly #onEnd: (terminal: RunEvent) => void;
+  readonly #onRead: (event: RunEvent) => void;
   readonly #onClose: (finished: boolean) => void;
   /** The position of the next event in the buffer. Until the first one is read, it is looked up each time. */
   #index = 0;
@@ -23,17 +23,17 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   /**
    * @param after only events with a higher seq
    * @param onClose called once; `finished` says whether the terminal event was delivered
-   * @param onEnd called with the terminal event before it is delivered
+   * @param onRead called with each event but deltas, before it is delivered
    */
   constructor(
     buffer: RunEventBuffer,
     after: number,
     onClose: (finished: boolean) => void = () => {},
-    onEnd: (terminal: RunEvent) => void = () => {},
+    onRead: (event: RunEvent) => void = () => {},
   ) {
     this.#buffer = buffer;
     this.#after = after;
-    this.#onEnd = onEnd;
+    this.#onRead = onRead;
     this.#onClose = onClose;
     buffer.readers++;
   }
@@ -69,10 +69,9 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     if (read) {
       this.#started = true;
       this.#index = read.next;
-      if (isTerminal(read.event)) {
-        this.#sawTerminal = true;
-        this.#onEnd(read.event);
-      }
+      const { type } = read.event;
+      if (type !== 'TextDelta' && type !== 'ReasoningDelta') this.#onRead(read.event);
+      if (isTerminal(read.event)) this.#sawTerminal = true;
       return { done: false, value: read.event };
     }
     if (!this.#buffer.closed) return null;

@@ -146,6 +146,8 @@ export interface RunProgress {
   readonly unsaved: UnsavedText | null;
   /** Whether a checkpoint can bring the rows up to the log: not while the open message has no row. */
   readonly savable: boolean;
+  /** Resolves when what was reported so far is in the rows, or cannot be written. */
+  written(): Promise<void>;
   /** Notes that a text of the open message is in its row. */
   noteSaved(text: UnsavedText): void;
   /** Notes that everything up to a seq is in the rows now. */

@@ -182,6 +182,52 @@ function omit(entry: object, ...keys: string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(entry).filter(([key]) => !keys.includes(key)));
 }
 
+describe('a message that starts', () => {
+  test('MessageStarted brings the message that is stored, as it is then, and where it stands in the list', async () => {
+    const chat = await openChat(app, 'support');
+    const gate = createGate();
+    app.model.add({ text: ['One', ' moment.'], afterTokens: 1, gate });
+    const reader = chat.say('Hello');
+    await reader.untilText('One');
+    const runId = reader.events[0]?.runId ?? '';
+    const document = `subscription ($runId: ID!) { runEvents(runId: $runId) { __typename
+      ... on RunStarted { edge { cursor node { id content position } } }
+      ... on MessageStarted { messageId edge { cursor node { id } }
+        message { id status content createdAt position agent { id } conversation { id } toolCalls { id } } }
+      ... on TextDelta { delta } } }`;
+    // biome-ignore lint/suspicious/noExplicitAny: the document is not generated; what it brings is asserted.
+    const events: any[] = [];
+    for await (const { data } of app.ws(chat.token).iterate<{ runEvents: object }>({
+      query: document,
+      variables: { runId },
+    })) {
+      events.push(data?.runEvents);
+      // The reader attached in the middle of the message.
+      if (events.length === 4) gate.open();
+    }
+    await reader.rest();
+    const list = `query ($id: ID!) { conversation(id: $id) { messages { edges { cursor node { id createdAt agent { id } } } } } }`;
+    const [question, answer] = (await chat.ask(list, { id: chat.conversationId })).conversation.messages.edges;
+    expect(events[0].edge).toEqual({
+      cursor: question.cursor,
+      node: { id: question.node.id, content: 'Hello', position: 1 },
+    });
+    expect(events[2]).toEqual({
+      __typename: 'MessageStarted',
+      messageId: answer.node.id,
+      edge: { cursor: answer.cursor, node: { id: answer.node.id } },
+      message: {
+        ...answer.node,
+        status: 'STREAMING',
+        content: '',
+        position: 2,
+        conversation: { id: chat.conversationId },
+        toolCalls: [],
+      },
+    });
+  });
+});
+
 describe('pendingApprovals', () => {
   const pendingDocument = `query ($first: Int, $after: String) { pendingApprovals(first: $first, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }

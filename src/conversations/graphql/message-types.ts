@@ -133,6 +133,11 @@ export const MessageRef = builder.prismaObject('Message', {
       description: 'The origin of the message.',
       resolve: (message) => message.source,
     }),
+    position: t.exposeInt('position', {
+      nullable: true,
+      description:
+        'The position in the conversation, from 1 without gaps. Null for the user message of a turn that waits in the queue.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the message was created.' }),
   }),
 });

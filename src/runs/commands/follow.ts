@@ -8,7 +8,7 @@ import { RunEventBuffer } from '../../log/event-buffer.ts';
 import { backfillFromArchive, readArchive } from '../archive.ts';
 import { parseTurnInput, storedTurn } from '../input.ts';
 import { queuedEvents } from '../queued-events.ts';
-import { cacheEndedRun } from '../read/deleted-run.ts';
+import { rememberRun } from '../read/event-rows.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { hasEnded } from '../statuses.ts';
@@ -92,7 +92,7 @@ async function openCursor(
       runtime.logger.error({ err: error, runId: run.id }, 'could not cancel a run whose last reader has left'),
     );
   };
-  const cursor: RunCursor = new RunCursor(buffer, after, close, (terminal) => cacheEndedRun(terminal, run));
+  const cursor: RunCursor = new RunCursor(buffer, after, close, (event) => rememberRun(event, run));
   runtime.cursors.add(cursor);
   return cursor;
 }

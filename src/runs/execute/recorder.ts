@@ -151,6 +151,10 @@ export class RunRecorder implements RunProgress {
     if (this.#failure) throw this.#failure.error;
   }
 
+  async written(): Promise<void> {
+    await this.#pendingWrites;
+  }
+
   get unsaved(): UnsavedText | null {
     const open = this.#open;
     if (!open?.stored) return null;

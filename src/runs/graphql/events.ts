@@ -1,15 +1,20 @@
 import { formatId } from '../../api/ids.ts';
 import { MessageRef } from '../../conversations/graphql/message-types.ts';
+import { MessageEdge } from '../../conversations/graphql/types.ts';
+import { buildMessageEdge } from '../../conversations/message-page.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
+import { includeUnder } from '../../graphql/selection.ts';
 import type { RunEvent as LogEvent } from '../../log/event.ts';
-import { readEndedRun } from '../read/deleted-run.ts';
-import { loadAgent, readRun, readRunMessage } from '../read/read.ts';
+import { readEventMessage, readEventRun, readStartedMessage } from '../read/event-rows.ts';
+import { loadAgent } from '../read/read.ts';
 import { HandoffRef, RoutingDecision, RunError } from './records.ts';
 import { RunRef } from './run-ref.ts';
 import { readEventCall, ToolCallRef } from './tool-calls.ts';
 
 type EventOf<Type extends LogEvent['type']> = Extract<LogEvent, { type: Type }>;
+
+const appendIt = 'Append it to a cached list in ascending order.';
 
 /** The interface of all events of a run. */
 export const RunEvent = builder.interfaceRef<LogEvent>('RunEvent').implement({
@@ -33,7 +38,7 @@ builder.objectRef<EventOf<'RunQueued'>>('RunQueued').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The current state of the run.',
-      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+      resolve: (query, event, _args, context) => readEventRun(context.viewer, context.db, event, query),
     }),
     position: t.exposeInt('position', {
       description:
@@ -49,12 +54,23 @@ builder.objectRef<EventOf<'RunStarted'>>('RunStarted').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The current state of the run.',
-      resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+      resolve: (query, event, _args, context) => readEventRun(context.viewer, context.db, event, query),
     }),
     userMessage: t.prismaField({
       type: MessageRef,
       description: 'The user message that the turn answers.',
-      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context, event.userMessageId, query),
+      resolve: (query, event, _args, context) =>
+        readEventMessage(context.viewer, context, { event, id: event.userMessageId }, query),
+    }),
+    edge: t.field({
+      type: MessageEdge,
+      description: `The user message as an item of \`Conversation.messages\`. ${appendIt}`,
+      resolve: async (event, _args, context, info) => {
+        const include = includeUnder(context, info, 'Message', ['node']);
+        return buildMessageEdge(
+          await readEventMessage(context.viewer, context, { event, id: event.userMessageId }, include),
+        );
+      },
     }),
   }),
 });
@@ -76,6 +92,19 @@ builder.objectRef<EventOf<'MessageStarted'>>('MessageStarted').implement({
       type: AgentRef,
       description: 'The agent that writes the message.',
       resolve: (event, _args, context) => loadAgent(context.agents, event.agentId),
+    }),
+    message: t.prismaField({
+      type: MessageRef,
+      description: 'The message as it started: STREAMING, without a text. What follows is applied to it.',
+      resolve: (query, event, _args, context) => readStartedMessage(context.viewer, context, event, query),
+    }),
+    edge: t.field({
+      type: MessageEdge,
+      description: `The message, as it started, as an item of \`Conversation.messages\`. ${appendIt}`,
+      resolve: async (event, _args, context, info) => {
+        const include = includeUnder(context, info, 'Message', ['node']);
+        return buildMessageEdge(await readStartedMessage(context.viewer, context, event, include));
+      },
     }),
   }),
 });
@@ -189,7 +218,8 @@ builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
     message: t.prismaField({
       type: MessageRef,
       description: 'The message as it is stored.',
-      resolve: (query, event, _args, context) => readRunMessage(context.viewer, context, event.messageId, query),
+      resolve: (query, event, _args, context) =>
+        readEventMessage(context.viewer, context, { event, id: event.messageId }, query),
     }),
   }),
 });
@@ -201,7 +231,7 @@ builder.objectRef<EventOf<'RunCompleted'>>('RunCompleted').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The final state of the run.',
-      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
+      resolve: (query, event, _args, context) => readEventRun(context.viewer, context.db, event, query),
     }),
   }),
 });
@@ -214,7 +244,7 @@ builder.objectRef<EventOf<'RunFailed'>>('RunFailed').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The final state of the run.',
-      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
+      resolve: (query, event, _args, context) => readEventRun(context.viewer, context.db, event, query),
     }),
     error: t.expose('failure', { type: RunError, description: 'The cause of the failure.' }),
   }),
@@ -228,7 +258,7 @@ builder.objectRef<EventOf<'RunCancelled'>>('RunCancelled').implement({
     run: t.prismaField({
       type: RunRef,
       description: 'The final state of the run.',
-      resolve: (query, event, _args, context) => readEndedRun(context.viewer, context.db, event, query),
+      resolve: (query, event, _args, context) => readEventRun(context.viewer, context.db, event, query),
     }),
   }),
 });

@@ -3,8 +3,9 @@ import type { StoredRoutingDecision } from '../../conversations/routing-decision
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef, RunErrorRef } from '../../graphql/refs.ts';
 import { loadNode, selectUnder } from '../../graphql/selection.ts';
-import { findHandoff, handoffColumns } from '../read/handoffs.ts';
+import { findHandoff, handoffColumns, readHandoffRun } from '../read/handoffs.ts';
 import { loadAgent, loadAgents } from '../read/read.ts';
+import { RunRef } from './run-ref.ts';
 
 /** Handoffs in the graph; resolved like tool calls (tool-calls.ts). */
 export const HandoffRef = builder.prismaObject('Handoff', {
@@ -32,7 +33,11 @@ export const HandoffRef = builder.prismaObject('Handoff', {
       description: 'The reason in the model’s words. Null if the model gave none.',
     }),
     at: t.field({ resolve: (handoff) => handoff.at, type: 'DateTime', description: 'When the handoff occurred.' }),
-    run: t.relation('run', { description: 'The run in which the handoff occurred.' }),
+    run: t.prismaField({
+      type: RunRef,
+      description: 'The run in which the handoff occurred.',
+      resolve: (query, handoff, _args, context) => readHandoffRun(context.viewer, context.db, handoff, query),
+    }),
   }),
 });
 

@@ -1,13 +1,16 @@
 import { formatId } from '../../api/ids.ts';
 import { estimatePageCost, pageSizes } from '../../api/paging.ts';
+import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import type { TurnToolCall } from '../../engine/events.ts';
+import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
-import { loadNode, selectUnder, toNodes } from '../../graphql/selection.ts';
+import { includeUnder, loadNode, selectUnder, toNodes } from '../../graphql/selection.ts';
 import {
   findToolCall,
   listPendingApprovals,
-  makeImportedRun,
+  readCallingRun,
+  readCallMessages,
   type ToolCallShape,
   toolCallColumns,
 } from '../read/tool-calls.ts';
@@ -40,17 +43,22 @@ export const ToolCallRef = builder.prismaObject('ToolCall', {
       description:
         'The id of the call that the model chose, such as `call_8fK2`. It is unique within its run only: use `id` to refer to the call.',
     }),
-    run: t.field({
+    run: t.prismaField({
       type: RunRef,
       description:
         'The run that made the call. For a call that `createMessage` imported, a completed run that holds nothing and that cannot be read by its id.',
-      select: (_args, _context, nested) => ({ run: nested() }),
-      resolve: (call, _args, context) => call.run ?? makeImportedRun(context.viewer, call),
+      resolve: (query, call, _args, context) => readCallingRun(context.viewer, context.db, call, query),
     }),
-    message: t.relation('message', {
+    message: t.field({
+      type: MessageRef,
       nullable: true,
       description:
         'The message to which the call belongs: that of its model step or, if the step wrote no text, the next message of the run. Null until that message is complete.',
+      resolve: batchField(
+        ({ rowId }: ToolCallShape) => rowId,
+        (calls: readonly ToolCallShape[], _args, context, info) =>
+          readCallMessages(context.viewer, context, calls, includeUnder(context, info, 'Message')),
+      ),
     }),
     name: t.string({ resolve: (call) => call.name, description: 'The name of the tool. Example: `lookup_order`.' }),
     arguments: t.string({

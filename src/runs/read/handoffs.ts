@@ -1,9 +1,12 @@
+import { NotFoundError } from '../../api/errors.ts';
 import { parseId } from '../../api/ids.ts';
 import type { InputPath } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
-import type { Handoff, Prisma } from '../../generated/prisma/client.ts';
+import { makeDeletedRun } from '../../database/deleted-rows.ts';
+import type { Handoff, Prisma, Run } from '../../generated/prisma/client.ts';
+import { type RunQuery, readRun } from './read.ts';
 
 /** What the graph reads of a handoff. */
 export const handoffColumns = {
@@ -42,4 +45,12 @@ export async function findHandoff(
     select: { run: { select: { tenantId: true, userId: true } } },
   });
   throw notFoundOrForbidden(viewer, `handoff ${rawId}`, other?.run ?? null);
+}
+
+/** The run of a handoff; an empty one if it was deleted while an event of it was on its way. */
+export function readHandoffRun(viewer: Viewer, db: Db, { runId, at }: HandoffShape, query: RunQuery): Promise<Run> {
+  return readRun(viewer, db, runId, query).catch((error: unknown) => {
+    if (error instanceof NotFoundError) return makeDeletedRun(viewer, runId, at);
+    throw error;
+  });
 }

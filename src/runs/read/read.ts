@@ -7,6 +7,7 @@ import { readMessagesById } from '../../conversations/load-messages.ts';
 import { readConversation } from '../../conversations/read.ts';
 import { type StoredRoutingDecision, storedRoutingDecision } from '../../conversations/routing-decision.ts';
 import type { Db } from '../../database/client.ts';
+import { makeDeletedAgent } from '../../database/deleted-rows.ts';
 import { type Failure, failureCodes } from '../../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
 import type { SizedReads } from '../../limits/answer-budget.ts';
@@ -102,14 +103,9 @@ export interface AgentLoader {
   load(id: string): Promise<Agent | null>;
 }
 
-/**
- * An agent that a row or an event refers to. Rows of agents are never deleted.
- * @throws when it does not exist all the same
- */
+/** An agent that a row or an event refers to. Rows of agents are deleted only with their tenant: then it is an empty one. */
 export async function loadAgent(agents: AgentLoader, id: string): Promise<Agent> {
-  const agent = await agents.load(id);
-  if (!agent) throw new Error(`Agent ${id} is referred to, but does not exist.`);
-  return agent;
+  return (await agents.load(id)) ?? makeDeletedAgent(id);
 }
 
 /** Several agents, in the order of their ids; those that do not exist are skipped. */

@@ -1,3 +1,4 @@
+import { NotFoundError } from '../../api/errors.ts';
 import { parseId } from '../../api/ids.ts';
 import type { InputPath } from '../../api/input.ts';
 import {
@@ -10,11 +11,14 @@ import {
 } from '../../api/paging.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { readMessagesById } from '../../conversations/load-messages.ts';
 import type { Db } from '../../database/client.ts';
+import { makeDeletedRun } from '../../database/deleted-rows.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../../database/keyset.ts';
-import { Prisma, type Run, type ToolCall } from '../../generated/prisma/client.ts';
+import { type Message, Prisma, type Run, type ToolCall } from '../../generated/prisma/client.ts';
 import type { SizedReads } from '../../limits/answer-budget.ts';
 import { fitPage } from '../../limits/fit-page.ts';
+import { type RunQuery, readRun } from './read.ts';
 
 /** What the graph reads of a tool call: a part of its row. An event holds the same, as it was then. */
 export const toolCallColumns = {
@@ -114,43 +118,29 @@ export async function listPendingApprovals(
   });
 }
 
-/** The run of calls that createMessage imported: it has ended, and holds nothing. */
-export function makeImportedRun(viewer: Viewer, call: ToolCallShape) {
-  const at = call.finishedAt ?? new Date(0);
-  return {
-    id: call.messageId ?? call.rowId,
-    tenantId: viewer.tenantId,
-    userId: viewer.userId,
-    conversationId: '',
-    number: 0,
-    status: 'COMPLETED',
-    idempotencyKey: '',
-    payloadHash: '',
-    input: {},
-    userMessageId: '',
-    queuedPosition: null,
-    agentId: null,
-    lastSeq: 0,
-    routingDecision: null,
-    errorCode: null,
-    errorMessage: null,
-    errorRetryable: null,
-    leaseOwner: null,
-    leaseEpoch: 0,
-    reservedSeq: 0,
-    resumedCount: 0,
-    leaseExpiresAt: null,
-    cancelRequestedAt: null,
-    actionExpiresAt: null,
-    createdAt: at,
-    startedAt: at,
-    finishedAt: at,
-    // The relations that documents can select.
-    conversation: null,
-    agent: null,
-    userMessage: null,
-    messages: [],
-    toolCalls: [],
-    handoffs: [],
-  } satisfies Run & Record<string, unknown>;
+/**
+ * The run that made a call. Calls that createMessage imported have none, and get one that has ended and holds nothing; as
+ * do the calls of events whose run was deleted.
+ */
+export async function readCallingRun(viewer: Viewer, db: Db, call: ToolCallShape, query: RunQuery): Promise<Run> {
+  const at = call.finishedAt ?? call.startedAt ?? new Date(0);
+  if (call.runId === null)
+    return { ...makeDeletedRun(viewer, call.messageId ?? call.rowId, at), status: 'COMPLETED' as const };
+  return readRun(viewer, db, call.runId, query).catch((error: unknown) => {
+    if (error instanceof NotFoundError && call.runId !== null) return makeDeletedRun(viewer, call.runId, at);
+    throw error;
+  });
+}
+
+/** The messages of calls, in the order of the calls. */
+export async function readCallMessages(
+  viewer: Viewer,
+  reads: SizedReads,
+  calls: readonly ToolCallShape[],
+  query: { readonly include?: Prisma.MessageInclude },
+): Promise<(Message | Error | null)[]> {
+  const ids = [...new Set(calls.flatMap(({ messageId }) => messageId ?? []))];
+  const messages = ids.length === 0 ? [] : await readMessagesById(viewer, reads, ids, query);
+  const byId = new Map(ids.map((id, index) => [id, messages[index] ?? null]));
+  return calls.map(({ messageId }) => (messageId === null ? null : (byId.get(messageId) ?? null)));
 }
