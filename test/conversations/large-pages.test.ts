@@ -168,6 +168,42 @@ test('Characters that JSON escapes count as long as they are in the answer', asy
   expect(errors[0]?.code).toBe('QUERY_TOO_COMPLEX');
 });
 
+test('A mutation sees what the one before it in the same operation has added', async () => {
+  const id = await create();
+  const { data, errors } = await graph.query(
+    alice,
+    `mutation ($a: CreateMessageInput!, $b: CreateMessageInput!) {
+      a: createMessage(input: $a) { ...Thread }
+      b: createMessage(input: $b) { ...Thread }
+    }
+    fragment Thread on Message { conversation { messageCount lastMessage { content } messages { edges { node { content } } } } }`,
+    {
+      a: { conversationId: id, role: 'USER', content: 'one' },
+      b: { conversationId: id, role: 'USER', content: 'two' },
+    },
+  );
+  expect(errors).toEqual([]);
+  expect(data.a.conversation).toMatchObject({ messageCount: 1, lastMessage: { content: 'one' } });
+  expect(data.b.conversation).toMatchObject({
+    messageCount: 2,
+    lastMessage: { content: 'two' },
+    messages: { edges: [{ node: { content: 'one' } }, { node: { content: 'two' } }] },
+  });
+});
+
+test('Many objects that refer to the same conversation read its messages once', async () => {
+  const id = await create();
+  await addMessages(id, Array(60).fill(500));
+  const { data, errors, statements } = await graph.query(
+    alice,
+    'query ($id: ID!) { conversation(id: $id) { messages(first: 60) { edges { node { conversation { lastMessage { content } } } } } } }',
+    { id },
+  );
+  expect(errors).toEqual([]);
+  expect(data.conversation.messages.edges).toHaveLength(60);
+  expect(statements).toBe(3);
+});
+
 test('A message that is larger than an answer can be read on its own', async () => {
   const id = await create();
   await addMessages(id, [250_000]);
