@@ -113,3 +113,16 @@ test('A subscription whose next event fails ends with the error, and its source 
   expect((await stream.next()).done).toBe(true);
   expect(left).toBe(true);
 });
+
+test('A long response arrives whole, whatever its characters, though it is encoded in pieces', async () => {
+  // Characters of one to four bytes, so that pieces would end in the middle of some.
+  const text = JSON.stringify({ data: 'aé世😀'.repeat(60_000), shifted: `a${'😀'.repeat(70_000)}` });
+  const server = createServer((_request, response) => {
+    const uncounted = () => new DisposableStack();
+    void sendResponse(new Response(text, { headers: { 'content-type': 'application/json' } }), response, uncounted);
+  });
+  onTestFinished(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  expect((await response.text()) === text).toBe(true);
+});
