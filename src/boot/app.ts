@@ -16,6 +16,7 @@ import { createClipRoute, isClipPath } from '../server/http/clips.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
+import { type Listening, listenOn } from '../server/http/listen.ts';
 import { OpenResponses } from '../server/http/open-responses.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
@@ -54,8 +55,6 @@ export interface AppOverrides extends EmbeddedOptions {
 }
 
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
-/** Connections that wait to be accepted, as far as the system allows: a burst of them must not keep others out for seconds. */
-const backlog = 4_096;
 /** How long a user with too many sockets is told to wait. */
 const socketRetryAfterMs = 5_000;
 /** How long responses may take to be written when the server stops, in milliseconds. */
@@ -131,7 +130,8 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     unauthenticated: unauthenticatedSockets,
     trustedProxies: env.trustedProxies,
   });
-  const port = await listen(server, env);
+  const listening = await listen(server, env);
+  const { port } = listening;
 
   const opened = opening.move();
   let closing: Promise<void> | undefined;
@@ -144,7 +144,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
       // Sockets with open operations stay open until the turns are over, so that each reader gets the end of its own.
       await runs.close();
       await sockets.close();
-      await closeServer(server, responses);
+      await closeServer(server, listening, responses);
       await opened.disposeAsync();
     })();
     return closing;
@@ -180,8 +180,8 @@ async function openDocuments(env: Env, served: GraphQLSchema, logger: Logger): P
 }
 
 /** Stops listening; responses that are being written are written to their end, within limits. */
-async function closeServer(server: Server, responses: OpenResponses): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+async function closeServer(server: Server, listening: Listening, responses: OpenResponses): Promise<void> {
+  const closed = listening.close();
   await responses.settle(lastAnswersMs);
   server.closeAllConnections();
   await closed;
@@ -197,19 +197,14 @@ async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierCon
   return { key, issuer, audience, tenantClaim, rolesClaim };
 }
 
-function listen(server: Server, { host, port }: Env): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const message =
-        cause.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is in use. Stop the other process, or set PORT.`
-          : `Cannot listen on ${host}:${port}. Check HOST and PORT.`;
-      reject(new StartError(message, { cause }));
-    });
-    server.listen({ port, host, backlog }, () => {
-      const address = server.address();
-      if (address === null || typeof address === 'string') reject(new StartError('The server has no TCP port.'));
-      else resolve(address.port);
-    });
-  });
+async function listen(server: Server, { host, port }: Env): Promise<Listening> {
+  try {
+    return await listenOn(server, port, host);
+  } catch (cause) {
+    const isTaken = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+    const message = isTaken
+      ? `Port ${port} of ${host} is in use. Stop the other process, or set PORT.`
+      : `Cannot listen on ${host}:${port}. Check HOST and PORT.`;
+    throw new StartError(message, { cause });
+  }
 }

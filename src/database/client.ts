@@ -32,7 +32,7 @@ class CountingPrismaPg extends PrismaPg {
 
 /** The parts of the pool that the work of one tenant, and of one user, may hold at the same time. */
 const tenantShare = 3 / 4;
-const userShare = 2 / 5;
+const userShare = 1 / 4;
 
 function partOf(poolSize: number, share: number): number {
   return Math.max(1, Math.floor(poolSize * share));

@@ -39,7 +39,7 @@ export function readAllowedModels(listed: readonly string[], { llm, tts, stt }: 
 
 /**
  * Whether a resolved endpoint uses the operator's address and key, and not a key of the agent's own. The development agent
- * stores the operator's key as its own, so equal keys count as the operator's.
+ * stores the operator's key as its own, so equal keys for the same origin count as the operator's.
  * @param key the agent's own key; null: it has none
  * @param fallback the operator's endpoint; null: there is none
  */
@@ -50,8 +50,10 @@ export function usesOperatorKey(
 ): boolean {
   if (fallback === null) return false;
   if (endpoint === fallback) return true;
-  if (endpoint.apiKey !== '' && endpoint.apiKey === fallback.apiKey) return true;
-  return endpoint.guarded === false && key?.origin !== new URL(endpoint.apiUrl).origin;
+  const { origin } = new URL(endpoint.apiUrl);
+  const isSameOrigin = origin === new URL(fallback.apiUrl).origin;
+  if (isSameOrigin && endpoint.apiKey !== '' && endpoint.apiKey === fallback.apiKey) return true;
+  return endpoint.guarded === false && key?.origin !== origin;
 }
 
 /**
