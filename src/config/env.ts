@@ -83,7 +83,7 @@ export interface Env {
   readonly speechTtlSeconds: number;
   /** How long a run waits for an approval before it is cancelled. */
   readonly approvalTtlSeconds: number;
-  /** How long running turns may take to end when the server stops; then they are handed over. */
+  /** How long running turns may take to end when the server stops; then their leases are given back. */
   readonly drainSeconds: number;
   /** How long an idle HTTP connection stays open. */
   readonly keepAliveSeconds: number;

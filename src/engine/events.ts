@@ -10,6 +10,7 @@ export const callStatuses = [
   'FAILED',
   'DENIED',
   'CANCELLED',
+  'UNKNOWN',
 ] as const;
 export type CallStatus = (typeof callStatuses)[number];
 

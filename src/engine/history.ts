@@ -2,7 +2,7 @@ import type { CallStatus } from './events.ts';
 import { isRecord, parseJson } from './json.ts';
 import type { HistoryItem, ProviderState, RequestedCall } from './ports.ts';
 import { estimateHistory } from './tokens.ts';
-import { deniedNote, transferredOutput } from './tool-step.ts';
+import { deniedNote, transferredOutput, unknownNote } from './tool-step.ts';
 
 /** A stored message, as history needs it. */
 export interface PastMessage {
@@ -106,6 +106,8 @@ function outputOf(call: PastCall): string {
       return JSON.stringify({ error: call.error ?? 'The tool failed.' });
     case 'DENIED':
       return JSON.stringify({ error: call.error ?? deniedNote });
+    case 'UNKNOWN':
+      return JSON.stringify({ error: call.error ?? unknownNote });
     default:
       return JSON.stringify({ error: 'Cancelled: the turn was stopped before there was an answer.' });
   }

@@ -40,6 +40,9 @@ export type ToolStepOutcome =
 /** The result of a transfer tool, for the model. */
 export const transferredOutput = JSON.stringify({ ok: true, note: 'You are the active agent now. Answer the user.' });
 
+/** The result of a call whose outcome cannot be learnt any more, for people and for the model. */
+export const unknownNote = 'The server stopped during this call. Whether it was carried out is not known.';
+
 /** The result of a call that a person has denied, for the model. */
 export const deniedNote = 'A person denied this call.';
 

@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../support/app.ts';
 import { openSocketClient } from '../support/chat.ts';
 import { assembleTexts } from '../support/clients/turn-reader.ts';
+import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
+import { startServer } from '../support/server.ts';
 
 /** Room for what is on its way, not an expectation. */
 const room = { timeout: 120_000 };
@@ -71,3 +77,56 @@ test('The events that a stale lease does not cover are held back until the lease
   expect((await reader.rest()).at(-1)?.__typename).toBe('RunCompleted');
   expect([...assembleTexts(reader.events).values()]).toEqual(['A b c']);
 });
+
+test(
+  'A process that was stopped for longer than its lease does nothing more in the run that another has ended',
+  room,
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'switchboard-test-'));
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(() => rm(folder, { recursive: true, force: true }));
+    await using database = await createTestDatabase();
+    await using alive = await startTestApp({ databaseUrl: database.url });
+    await using model = await createScriptedModel();
+    const there = await openSocketClient(alive, 'alice');
+    const conversationId = await there.createConversation('support');
+    await using stopped = await startServer(folder, {
+      DATABASE_URL: database.url,
+      OPENAI_BASE_URL: model.url,
+      MODEL: 'test-model',
+    });
+    const here = await openSocketClient(stopped, 'alice');
+    const gate = createGate();
+    model.add(
+      { calls: [{ name: 'transfer_to_orders', arguments: { reason: 'an order' } }] },
+      {
+        text: ['I', ' look.'],
+        afterTokens: 1,
+        gate,
+        calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }],
+      },
+    );
+    const reader = here.chatTurn('ws', { conversationId, content: 'Where is 1042?' });
+    await reader.untilText('I');
+    const runId = reader.events[0]?.runId ?? '';
+    const id = runId.slice('run_'.length);
+    process.kill(stopped.pid ?? 0, 'SIGSTOP');
+    // The whole answer and its call wait for the process.
+    gate.open();
+    const told = await there.runEvents('ws', runId).rest();
+    expect(told.at(-1)).toMatchObject({ __typename: 'RunFailed', error: { code: 'INTERRUPTED' } });
+    const read = () =>
+      alive.app.db.run.findUniqueOrThrow({
+        where: { id },
+        include: { messages: true, toolCalls: true, archive: true },
+      });
+    const ended = await read();
+    expect(ended.toolCalls).toEqual([]);
+    process.kill(stopped.pid ?? 0, 'SIGCONT');
+    const events = await reader.rest();
+    expect(events.filter(({ __typename }) => /^Run(Completed|Failed|Cancelled)$/.test(__typename))).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ __typename: 'RunFailed', seq: told.at(-1)?.seq });
+    expect(assembleTexts(events)).toEqual(assembleTexts(told));
+    expect(await read()).toEqual(ended);
+  },
+);

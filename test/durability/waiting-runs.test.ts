@@ -199,7 +199,7 @@ test('A run whose process died after the decisions reports no start of a call th
     where: { id: rowId(runId) },
     data: { leaseOwner: randomUUID(), leaseExpiresAt: new Date(0) },
   });
-  await recoverRuns(two.app.runs, { all: false });
+  await recoverRuns(two.app.runs, { all: true });
   const events = await there.runEvents('ws', runId).rest();
   expect(events.at(-1)?.__typename).toBe('RunFailed');
   const calls = events.flatMap(({ __typename, toolCall }) =>

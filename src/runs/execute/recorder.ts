@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { describeDecidedCalls } from '../../engine/requested-calls.ts';
+import { unknownNote } from '../../engine/tool-step.ts';
 import type { RunEventPayload } from '../../log/event.ts';
 import { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
@@ -243,13 +244,15 @@ export class RunRecorder implements RunProgress {
   }
 
   /**
-   * Cancels the calls that have not ended, because the run ends.
+   * Closes the calls that have not ended, because the run ends: CANCELLED, or UNKNOWN if they were under way.
    * @returns them as they are now; whoever was shown them has to be told
    * @throws {LeaseLost} if the run goes on without this process
    */
   async cancelOpenCalls(): Promise<TurnToolCall[]> {
     const finishedAt = new Date();
     const cancelled = [...this.#openCalls.values()].map((call): TurnToolCall => {
+      // What was sent out may have been carried out.
+      if (call.status === 'RUNNING') return { ...call, status: 'UNKNOWN', error: unknownNote, finishedAt };
       return { ...call, status: 'CANCELLED', error: 'The turn was stopped.', finishedAt };
     });
     for (const call of cancelled) {

@@ -26,6 +26,10 @@ const ToolCallStatus = builder.enumType('ToolCallStatus', {
     FAILED: { description: 'The call failed. The model receives the error and continues.' },
     DENIED: { description: 'The user denied the call. The model is told so and continues.' },
     CANCELLED: { description: 'The turn ended before the tool returned a result.' },
+    UNKNOWN: {
+      description:
+        'The server stopped during the call. It may have been carried out: check that before you call the tool again.',
+    },
   } as const,
 });
 

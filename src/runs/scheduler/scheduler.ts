@@ -20,6 +20,7 @@ import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimi
 import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
 import { checkpointRuns, watchLeases } from '../upkeep/checkpoint.ts';
+import { LeaseWatch } from '../upkeep/lease-watch.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
 import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
 import { BackgroundJobs } from './background-jobs.ts';
@@ -33,7 +34,7 @@ const checkpointTimeoutMs = 3_500;
 const watchEveryMs = 250;
 const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
-const recoverEveryMs = 5_000;
+const recoverEveryMs = 2_000;
 /** How long readers may take to read the end of their run when the server stops. */
 const readerGraceMs = 1_000;
 const readerGraceCheckMs = 10;
@@ -107,7 +108,8 @@ export class RunScheduler implements RunRuntime {
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
     this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
-    const recover = () => recoverRuns(this, { all: false });
+    const watch = new LeaseWatch();
+    const recover = () => recoverRuns(this, { all: false, watch });
     this.#jobs.repeat('recover', { everyMs: recoverEveryMs, timeoutMs: null }, recover);
   }
 
@@ -139,8 +141,8 @@ export class RunScheduler implements RunRuntime {
   }
 
   /**
-   * Stops: no new runs. Running turns get some seconds to end; then their leases are given back, and another instance or
-   * the next start goes on with them. Resolves when everything is written and the readers have been notified.
+   * Stops: no new runs. Running turns get some seconds to end; then their leases are given back: another instance or
+   * the next start finds them. Resolves when everything is written and the readers have been notified.
    */
   async close(): Promise<void> {
     this.#closing = true;
@@ -174,7 +176,7 @@ export class RunScheduler implements RunRuntime {
         // They are taken over when their leases end.
         this.logger.warn({ err: error }, 'could not give back the leases of runs'),
       );
-      this.logger.info({ runs: runs.length }, 'handed over the turns that did not end in time');
+      this.logger.info({ runs: runs.length }, 'gave back the leases of turns that did not end in time');
     }
   }
 }

@@ -11,7 +11,7 @@ import { launchPromoted, promoteNext } from './promote-next.ts';
 
 /**
  * RUNNING to FAILED (INTERRUPTED), for a run whose process is dead: its text is saved as PARTIAL, its open tool calls
- * become CANCELLED, and the next run in the queue begins.
+ * become CANCELLED or UNKNOWN, and the next run in the queue begins.
  * @param run as it was read; if it has changed since, another process was faster
  * @returns whether it was ended here
  */
@@ -21,18 +21,22 @@ export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean
   const firstSeq = run.reservedSeq + 1;
   const { ended, next } = await runtime.db.$transaction(async (tx) => {
     await lockAndTouchConversation(tx, conversationId);
-    const end: RunEnd = { status: 'FAILED', failure: interrupted };
     const { count } = await tx.run.updateMany({
       where: { id, status, leaseOwner, leaseEpoch, leaseExpiresAt },
-      data: { ...endedColumns(end, 0), leaseEpoch: leaseEpoch + 1 },
+      data: { ...endedColumns({ status: 'FAILED', failure: interrupted }, 0), leaseEpoch: leaseEpoch + 1 },
     });
     if (count === 0) return { ended: false, next: null };
     await tx.runPause.deleteMany({ where: { runId: id } });
-    await cancelUnfinishedRows(tx, id);
+    // The same turn again would call the tool again.
+    const isUnknown = await cancelUnfinishedRows(tx, id);
+    const end = { status: 'FAILED', failure: { ...interrupted, retryable: !isUnknown } } as const satisfies RunEnd;
     const events = await rebuildEvents(tx, run, firstSeq);
     const terminal = terminalEvent(id, Math.max(firstSeq, (events.at(-1)?.seq ?? 0) + 1), end);
     await saveArchive(tx, id, await packEvents([...events, terminal]));
-    await tx.run.updateMany({ where: { id }, data: { lastSeq: terminal.seq } });
+    await tx.run.updateMany({
+      where: { id },
+      data: { lastSeq: terminal.seq, errorRetryable: end.failure.retryable },
+    });
     return { ended: true, next: await promoteNext(tx, runtime, conversationId) };
   });
   if (!ended) return false;

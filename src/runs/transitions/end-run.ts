@@ -1,3 +1,4 @@
+import { unknownNote } from '../../engine/tool-step.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import type { RunEnd } from '../run-end.ts';
 import type { RunRuntime, UnsavedText } from '../runtime.ts';
@@ -37,7 +38,9 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
           content = CASE WHEN id = ${unsaved?.messageId ?? null}::uuid THEN ${unsaved?.content ?? ''} ELSE content END
         WHERE run_id = (SELECT id FROM ended) AND status = 'STREAMING'
       ), calls AS (
-        UPDATE tool_calls SET status = 'CANCELLED', error = 'The turn was stopped.', finished_at = ${now}::timestamptz
+        UPDATE tool_calls SET finished_at = ${now}::timestamptz,
+          status = CASE WHEN status = 'RUNNING' THEN 'UNKNOWN' ELSE 'CANCELLED' END::"ToolCallStatus",
+          error = CASE WHEN status = 'RUNNING' THEN ${unknownNote} ELSE 'The turn was stopped.' END
         WHERE run_id = (SELECT id FROM ended) AND status IN ('PENDING', 'AWAITING_APPROVAL', 'RUNNING')
       )`
     : Prisma.empty;

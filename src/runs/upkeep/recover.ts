@@ -1,38 +1,59 @@
+import { leaseMs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
 import { endLostRun } from '../transitions/end-lost-run.ts';
 import { promoteQueue } from '../transitions/promote-next.ts';
+import type { LeaseWatch } from './lease-watch.ts';
 
 const batch = 100;
+/** How many leases are watched at the same time, those that end first. */
+const watched = 1_000;
 
 /**
  * Ends the runs that no process carries out any more (end-lost-run.ts), cancels the runs that have waited for a person for
  * too long, and begins the queues in which nothing runs.
  * @param options.all also the runs whose lease is valid: at start, if no other process can use the database
+ * @param options.watch decides which of the others are carried out by nobody; unset: none of them is ended
  */
-export async function recoverRuns(runtime: RunRuntime, options: { readonly all: boolean }): Promise<void> {
+export async function recoverRuns(
+  runtime: RunRuntime,
+  options: { readonly all: boolean; readonly watch?: LeaseWatch },
+): Promise<void> {
   // Leases are renewed by the database's clock, so they end by it.
   const [clock] = await runtime.db.$queryRaw<{ now: Date }[]>`SELECT now() AS now`;
   const now = clock?.now ?? new Date();
+  await endLostRuns(runtime, now, options);
+  await expireWaiting(runtime, now);
+  await promoteStranded(runtime);
+}
+
+async function endLostRuns(
+  runtime: RunRuntime,
+  now: Date,
+  { all, watch }: { readonly all: boolean; readonly watch?: LeaseWatch },
+): Promise<void> {
+  // What this process has just given back is for others.
+  if (runtime.closing) return;
   let ended: number;
   do {
-    const dead = await runtime.db.run.findMany({
+    const found = await runtime.db.run.findMany({
       where: {
         // A run that waits for a person is held by no process: none can have left it behind.
         status: 'RUNNING',
-        ...(options.all ? {} : { leaseExpiresAt: { lt: now } }),
-        id: { notIn: [...runtime.running.keys()] },
+        // Leases that are renewed in time are not looked at.
+        ...(all ? {} : { leaseExpiresAt: { lt: new Date(now.getTime() + leaseMs / 2) } }),
+        id: { notIn: [...runtime.running.keys(), ...runtime.launching.ids()] },
       },
-      take: batch,
+      orderBy: { leaseExpiresAt: 'asc' },
+      take: all ? batch : watched,
     });
+    const dead = all ? found : (watch?.listDead(found) ?? []);
     ended = 0;
     for (const run of dead) if (await tryFor(runtime, run.id, () => endLostRun(runtime, run))) ended++;
     // A run that cannot be ended is tried again in the next round; the others do not wait for it.
-    if (dead.length < batch) break;
+    if (!all || found.length < batch) break;
   } while (ended > 0);
-  await expireWaiting(runtime, now);
-  await promoteStranded(runtime);
 }
 
 /** Cancels the runs that have waited for a person for too long. */

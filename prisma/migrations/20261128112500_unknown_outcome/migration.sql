@@ -1,0 +1,2 @@
+-- AlterEnum
+ALTER TYPE "ToolCallStatus" ADD VALUE 'UNKNOWN';
