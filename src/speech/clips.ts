@@ -23,6 +23,8 @@ export function formatClipId(row: string): string {
 export interface Audio {
   readonly mediaType: string;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** After the end of the chunks: what the beginning is to be replaced with; null: it is right. */
+  readonly readHead: () => Uint8Array | null;
 }
 
 /**
@@ -46,8 +48,10 @@ export async function createClip(
   try {
     // Counted with this one: of two concurrent calls, at least the later one sees both.
     await assertBelowLimit(viewer, db);
-    return await speak(async ({ mediaType, chunks }) => {
+    return await speak(async ({ mediaType, chunks, readHead }) => {
       const size = await writePieces(db, id, chunks);
+      const head = readHead();
+      if (head !== null) await replaceHead(db, id, head);
       const data = { mediaType, size, expiresAt: new Date(Date.now() + ttlMs) };
       return await db.speechClip.update({ where: { id }, data });
     });
@@ -84,6 +88,15 @@ async function writePieces(db: Database, clipId: string, chunks: AsyncIterable<U
     size += data.length;
   }
   return size;
+}
+
+/** Replaces the beginning of a clip; it is shorter than a piece. */
+async function replaceHead(db: Database, clipId: string, head: Uint8Array): Promise<void> {
+  const where = { clipId_position: { clipId, position: 0 } };
+  const { data } = await db.speechChunk.findUniqueOrThrow({ where });
+  const replaced = new Uint8Array(data);
+  replaced.set(head);
+  await db.speechChunk.update({ where, data: { data: replaced } });
 }
 
 async function* cutIntoPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {

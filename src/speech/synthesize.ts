@@ -45,7 +45,8 @@ export async function synthesizeSpeech(
     createClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {
       const speech = await openSpeech(tts, spoken, { dial: deps.dialFor(tts), limits, signal });
       try {
-        return await write({ mediaType: speech.type.mediaType, chunks: speech.chunks });
+        const { type, chunks, readHead } = speech;
+        return await write({ mediaType: type.mediaType, chunks, readHead });
       } finally {
         await speech.close();
       }

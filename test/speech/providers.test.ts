@@ -4,6 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { readSttDefault, readTtsDefault } from '../../src/agents/providers/speech-defaults.ts';
 import { resolveTts } from '../../src/agents/providers/speech-endpoints.ts';
 import { openaiUrl } from '../../src/config/variables.ts';
+import { WavJoiner } from '../../src/providers/speech/join-wavs.ts';
+import { readWav } from '../../src/providers/speech/wav.ts';
 import { putSecret } from '../../src/secrets/stored-secrets.ts';
 import { pieceBytes } from '../../src/speech/clips.ts';
 import { SpeechRuntime } from '../../src/speech/dependencies.ts';
@@ -119,6 +121,75 @@ test('Sound is stored as it arrives, and is a clip when it is complete', async (
   const chunks = await app.app.db.speechChunk.findMany({ where: { clipId: id }, orderBy: { position: 'asc' } });
   expect(chunks.map(({ data }) => data.length)).toEqual([pieceBytes, pieceBytes, wav.length]);
 });
+
+describe('SP1 several WAV files in one body', () => {
+  const [one, two, three] = ['Hello.', 'And on it goes.', 'Bye.'].map((text) => speakInTones(text, 8_000));
+  const files = [one, two, three].filter((file) => file !== undefined);
+  const samplesOf = (file: Buffer) => file.subarray(file.indexOf('data') + 8);
+
+  async function speakAs(chunks: readonly Buffer[]) {
+    answerWith = async (_request, response) => {
+      response.socket?.setNoDelay();
+      for (const chunk of chunks) response.write(chunk);
+      response.end();
+    };
+    const { url } = (await app.query(speak, { text: 'Hello.' })).data.synthesizeSpeech;
+    const response = await fetch(`${app.url}${url}`, { headers: { authorization: `Bearer ${await app.token()}` } });
+    return Buffer.from(await response.arrayBuffer());
+  }
+
+  test('Files of one format become one file, whose header has the length of all', async () => {
+    const bytes = await speakAs([Buffer.concat(files)]);
+    const joined = readWav(bytes);
+    expect(joined.data).toEqual(Buffer.concat(files.map(samplesOf)));
+    expect(bytes.readUInt32LE(4)).toBe(bytes.length - 8);
+    expect(joined.durationMs).toBeCloseTo(
+      files.reduce((sum, file) => sum + readWav(file).durationMs, 0),
+      0,
+    );
+  });
+
+  test('Files are joined wherever the bytes are cut', async () => {
+    const [first, second] = files.map((file) => {
+      // Short, so that every cut can be tried.
+      const short = Buffer.from(file.subarray(0, file.indexOf('data') + 8 + 20));
+      short.writeUInt32LE(20, short.length - 24);
+      return short;
+    });
+    if (first === undefined || second === undefined) throw new Error('There are three files.');
+    const all = Buffer.concat([first, second]);
+    for (let at = 0; at <= all.length; at++) {
+      const joiner = new WavJoiner();
+      const parts: Uint8Array[] = [];
+      for await (const part of joiner.join(chunksOf([all.subarray(0, at), all.subarray(at)]))) parts.push(part);
+      const bytes = Buffer.concat(parts);
+      expect(bytes.length).toBe(first.length + 20);
+      bytes.set(joiner.head ?? []);
+      expect(readWav(bytes).data).toEqual(Buffer.concat([first.subarray(-20), second.subarray(-20)]));
+    }
+  });
+
+  test('One file, files of another format and what follows a file are left as they are', async () => {
+    const other = speakInTones('Other.', 16_000);
+    for (const chunks of [
+      files.slice(0, 1),
+      [...files.slice(0, 1), other],
+      [...files.slice(0, 1), Buffer.from('RIFF?')],
+    ]) {
+      expect(await speakAs(chunks)).toEqual(Buffer.concat(chunks));
+    }
+  });
+
+  test('A last file that is cut is a failure', async () => {
+    answerWith = (_request, response) => response.end(Buffer.concat(files).subarray(0, -10));
+    const { errors } = await app.query(speak, { text: 'Hello.' });
+    expect(errors[0]).toMatchObject({ message: expect.stringContaining('last of several WAV files is cut') });
+  });
+});
+
+async function* chunksOf(chunks: readonly Uint8Array[]) {
+  yield* chunks;
+}
 
 describe('failures of a speech provider', () => {
   const said = `<!doctype html><p>Your key ${key} is wrong; call 555-SECRET.`;

@@ -4,6 +4,7 @@ import type { SpeechEndpoint } from '../llm/endpoints.ts';
 import { describeCause } from '../llm/failures.ts';
 import { type AudioType, audioHeadBytes, findAudioType } from './audio-type.ts';
 import { badSpeechAnswer, failureOfSpeechConnection, failureOfSpeechStatus } from './failures.ts';
+import { WavJoiner } from './join-wavs.ts';
 import { keyHeaders, speechUrl } from './request.ts';
 import { verifyWavLength } from './verify-wav-length.ts';
 
@@ -24,6 +25,8 @@ export interface Speech {
    * of a WAV that is not all there.
    */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** After the end of the chunks: what the beginning of the file is to be replaced with; null: it is right. */
+  readonly readHead: () => Uint8Array | null;
   /** Lets go of the connection, wherever its reader is. */
   readonly close: () => Promise<void>;
 }
@@ -82,7 +85,9 @@ export async function openSpeech(
       throw badSpeechAnswer('speech', 'sent something that is no audio.');
     }
     const chunks = join(head, read);
-    return { type, chunks: type.extension === 'wav' ? verifyWavLength(chunks) : chunks, close };
+    if (type.extension !== 'wav') return { type, chunks, readHead: () => null, close };
+    const joiner = new WavJoiner();
+    return { type, chunks: verifyWavLength(joiner.join(chunks)), readHead: () => joiner.head, close };
   } catch (error) {
     const { late, begun } = clock;
     clock.stop();
