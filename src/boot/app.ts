@@ -72,7 +72,10 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   await using opening = new AsyncDisposableStack();
   const logger = createLogger(env.logLevel, overrides.logDestination);
   const stores = await connectStores(env, logger, opening, overrides);
-  const parts = await compose(env, stores, logger, opening);
+  const answers = new AnswerBytes(env.connections.answers, (load) =>
+    logger.warn(load, 'large answers wait for others to be read, or are refused'),
+  );
+  const parts = await compose(env, stores, { logger, answers }, opening);
   const { db, databaseUrl, redis } = stores;
   const { runs, feed, speech, viewers, modelDescription } = parts;
 
@@ -84,9 +87,6 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const { sockets: socketBounds, operations: operationBounds, unauthenticatedSockets } = env.connections;
   const openOperations = new ConcurrencyLimit('open operations', operationBounds);
-  const answers = new AnswerBytes(env.connections.answers, (load) =>
-    logger.warn(load, 'large answers wait for others to be read, or are refused'),
-  );
   const served = overrides.schema ?? schema;
   const documents = await openDocuments(env, served, logger);
   const yoga = createGraphql({

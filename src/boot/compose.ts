@@ -9,10 +9,12 @@ import type { Env } from '../config/env.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
+import type { AnswerBytes } from '../limits/answer-bytes.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
+import { ReplayRoom } from '../runs/replay-room.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
 import { ScenarioFileError } from '../scenarios/files/format.ts';
@@ -49,7 +51,12 @@ const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 10
  * Composes the parts on their stores, and recovers the runs of processes that died. They are closed with `opening`.
  * @throws {StartError} when a file that the environment names is invalid
  */
-export async function compose(env: Env, stores: Stores, logger: Logger, opening: AsyncDisposableStack): Promise<Parts> {
+export async function compose(
+  env: Env,
+  stores: Stores,
+  { logger, answers }: { readonly logger: Logger; readonly answers: AnswerBytes },
+  opening: AsyncDisposableStack,
+): Promise<Parts> {
   const { db, upkeep, availability, keys, config, feed, exclusive, redis } = stores;
   const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
@@ -120,6 +127,7 @@ export async function compose(env: Env, stores: Stores, logger: Logger, opening:
       running: Math.max(1, Math.floor(stores.poolSize / 2)),
       waiting: maxWaitingStartsOfTenant,
     }),
+    replayRoom: new ReplayRoom(answers),
     approvalTtlSeconds: env.approvalTtlSeconds,
     outageMs: env.outageSeconds * 1000,
     drainMs: env.drainSeconds * 1000,

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { RunEventBuffer } from './event-buffer.ts';
 
-/** Buffers of all runs together, as `weigh` counts them. */
+/** Buffers of all runs together, as `weighBuffer` counts them. */
 const maxBytes = 64 * 1024 * 1024;
 const maxRuns = 1_000;
 /** How long a buffer is kept for the next reader, in milliseconds. */
@@ -35,7 +35,7 @@ export class RunReplays {
       if (this.#buffers.peek(runId) !== loading) return buffer;
       this.#buffers.delete(runId);
       // One that is larger than all together may be is not kept.
-      if (buffer) this.#buffers.set(runId, loading, { size: weigh(buffer) });
+      if (buffer) this.#buffers.set(runId, loading, { size: weighBuffer(buffer) });
       return buffer;
     } catch (error) {
       if (this.#buffers.peek(runId) === loading) this.#buffers.delete(runId);
@@ -44,6 +44,7 @@ export class RunReplays {
   }
 }
 
-function weigh(buffer: RunEventBuffer): number {
+/** About how many bytes of memory the events of a buffer take. */
+export function weighBuffer(buffer: RunEventBuffer): number {
   return buffer.bytes + bytesPerEvent * (buffer.events.length + 1);
 }

@@ -22,6 +22,7 @@ import type { StoredTurn } from './input.ts';
 import type { LaunchingRuns } from './launching.ts';
 import type { LeaseLost, Moment, RunLease } from './lease.ts';
 import type { CompiledTurn } from './planned-turn.ts';
+import type { ReplayRoom } from './replay-room.ts';
 
 /** How large a run may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
 export interface RunSizeLimits {
@@ -57,6 +58,8 @@ export interface RunDependencies {
   readonly startsByConversation: FairQueue;
   /** Starts of turns, by tenant: no tenant takes all connections to the database. */
   readonly startsByTenant: FairQueue;
+  /** Bounds what the replays of ended runs hold. */
+  readonly replayRoom: ReplayRoom;
   /** How long a run waits for a person, in seconds, before it is cancelled. */
   readonly approvalTtlSeconds: number;
   /** How long the writes of a run are tried again while the database is away, in milliseconds. */

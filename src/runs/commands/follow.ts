@@ -79,10 +79,12 @@ async function openCursor(
   // Nothing is awaited from here on: a buffer that nobody reads yet may be dropped at any await.
   const { buffer, isComplete, countsReaders } = openBuffer(runtime, run, location);
   if ((buffer.closed || isComplete) && after > buffer.lastSeq) {
+    if (location.kind === 'ended') location.room[Symbol.dispose]();
     throw badInput(path, `must be at most ${buffer.lastSeq}, the seq of the last event so far`);
   }
   const close = (finished: boolean) => {
     runtime.cursors.delete(cursor);
+    if (location.kind === 'ended') location.room[Symbol.dispose]();
     if (finished || buffer.closed || buffer.readers > 0 || mayLeave || !cancelsOnDisconnect(runtime, run)) return;
     // Readers are counted where they are: a run that another process carried out when this reader came is cancelled by
     // that process, for its own readers.
@@ -136,7 +138,8 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
 /** Where a run is, and with it its events. */
 type RunLocation =
   | { readonly kind: 'waiting'; readonly past: readonly RunEvent[] }
-  | { readonly kind: 'running' | 'ended'; readonly buffer: RunEventBuffer }
+  | { readonly kind: 'running'; readonly buffer: RunEventBuffer }
+  | { readonly kind: 'ended'; readonly buffer: RunEventBuffer; readonly room: Disposable }
   | { readonly kind: 'queued' | 'elsewhere' };
 
 async function locate(runtime: RunRuntime, run: Run): Promise<RunLocation> {
@@ -145,12 +148,14 @@ async function locate(runtime: RunRuntime, run: Run): Promise<RunLocation> {
   const live = runtime.log.find(run.id);
   if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
   if (!live && hasEnded(run)) {
-    const buffer = await runtime.replays.open(run.id, async () => {
-      const empty = new RunEventBuffer(run.id);
-      return (await backfillFromArchive(runtime.db, empty)) ? empty : null;
-    });
-    if (buffer === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
-    return { kind: 'ended', buffer };
+    const opened = await runtime.replayRoom.open(run, () =>
+      runtime.replays.open(run.id, async () => {
+        const empty = new RunEventBuffer(run.id);
+        return (await backfillFromArchive(runtime.db, empty)) ? empty : null;
+      }),
+    );
+    if (opened === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
+    return { kind: 'ended', ...opened };
   }
   return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };
 }

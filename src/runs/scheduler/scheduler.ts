@@ -16,6 +16,7 @@ import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
 import { LaunchingRuns } from '../launching.ts';
 import { LeaseLost, leaseMs } from '../lease.ts';
+import type { ReplayRoom } from '../replay-room.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
@@ -61,6 +62,7 @@ export class RunScheduler implements RunRuntime {
   readonly openTurns: ConcurrencyLimit;
   readonly startsByConversation: FairQueue;
   readonly startsByTenant: FairQueue;
+  readonly replayRoom: ReplayRoom;
   readonly approvalTtlSeconds: number;
   readonly feed: ConversationFeed;
   readonly instanceId = randomUUID();
@@ -90,6 +92,7 @@ export class RunScheduler implements RunRuntime {
     this.openTurns = dependencies.openTurns;
     this.startsByConversation = dependencies.startsByConversation;
     this.startsByTenant = dependencies.startsByTenant;
+    this.replayRoom = dependencies.replayRoom;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
     this.#jobs = new BackgroundJobs(dependencies.logger);
