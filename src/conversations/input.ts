@@ -35,7 +35,7 @@ export const updateConversationInput = z.strictObject({
 });
 
 const toolCallInput = z.strictObject({
-  id: text(1, 255),
+  callId: text(1, 255),
   name: text(1, 255),
   arguments: text(0, 100_000),
   // `json` first: it checks the depth before z.json, which is recursive.
@@ -44,7 +44,7 @@ const toolCallInput = z.strictObject({
     .enum(['SUCCEEDED', 'FAILED', 'DENIED', 'CANCELLED'], {
       error: 'must be SUCCEEDED, FAILED, DENIED or CANCELLED: a stored call has ended',
     })
-    .optional(),
+    .nullish(),
   error: text(1, 10_000).nullish(),
 });
 
@@ -62,7 +62,7 @@ export const createMessageInput = z.strictObject({
 
 /**
  * The tool calls of a CreateMessageInput, as they are stored.
- * @throws {BadUserInputError} if the message is not an assistant's, or an id is duplicated
+ * @throws {BadUserInputError} if the message is not an assistant's, or a callId is duplicated
  */
 export function parseToolCalls(
   role: Message['role'],
@@ -71,11 +71,11 @@ export function parseToolCalls(
   if (calls.length > 0 && role !== 'ASSISTANT') throw badInput(['input', 'toolCalls'], 'needs the role ASSISTANT');
   const seen = new Set<string>();
   return calls.map((call, index) => {
-    if (seen.has(call.id)) throw badInput(['input', 'toolCalls', index, 'id'], 'is duplicated');
-    seen.add(call.id);
+    if (seen.has(call.callId)) throw badInput(['input', 'toolCalls', index, 'callId'], 'is duplicated');
+    seen.add(call.callId);
     const error = call.error ?? null;
     return {
-      callId: call.id,
+      callId: call.callId,
       name: call.name,
       arguments: call.arguments,
       result: call.result ?? null,

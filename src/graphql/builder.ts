@@ -23,6 +23,26 @@ import { getDatamodel } from '../generated/pothos-types.ts';
 import type { Context } from './context.ts';
 import { maxCost } from './max-cost.ts';
 
+/** In place of the type of an id that is malformed, or of no node. */
+const badId = '';
+
+function readNodeId(globalId: string): { typename: string; id: string } | BadUserInputError {
+  try {
+    const { kind, row } = parseAnyId(globalId, ['id']);
+    if (kind !== 'ChatSettings') return { typename: kind, id: row };
+    return new BadUserInputError('ChatSettings is not a Node; read it with `chatSettings`.', ['id']);
+  } catch (error) {
+    if (error instanceof BadUserInputError) return error;
+    throw error;
+  }
+}
+
+/** The error for an id of `node` or `nodes`, as a value; null: it is well-formed. */
+function explainBadId({ typename, id }: { readonly typename: string; readonly id: string }): Error | null {
+  const read = typename === badId ? readNodeId(id) : null;
+  return read instanceof Error ? read : null;
+}
+
 /** The schema builder. The graphql folder of every noun adds its types to it; boot/schema.ts builds the schema. */
 export const builder = new SchemaBuilder<{
   Context: Context;
@@ -97,19 +117,27 @@ export const builder = new SchemaBuilder<{
       description:
         'The object with this id, of whichever type. NOT_FOUND if it does not exist, FORBIDDEN if it belongs to somebody else.',
       args: { id: { description: 'The id of any object, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.' } },
+      resolve: (_root, { id }, _context, _info, resolveNode) => explainBadId(id) ?? resolveNode(id),
     },
     nodesQueryOptions: {
       description:
         'The objects with these ids, in the order of the ids. An object that cannot be read is null, with an error for its position.',
       args: { ids: { description: 'The ids, of any types.' } },
       complexity: (args) => ({ field: args.ids.length, multiplier: args.ids.length }),
+      resolve: async (_root, args, _context, _info, resolveNodes) => {
+        const errors = args.ids.map(explainBadId);
+        // Pothos resolves the ids in `args`, whatever it is called with.
+        args.ids.splice(0, Infinity, ...args.ids.filter((_id, index) => errors[index] === null));
+        const nodes = await resolveNodes(args.ids);
+        let next = 0;
+        return errors.map((error) => error ?? nodes[next++]);
+      },
     },
     encodeGlobalID: (typename, id) => formatId(typename as IdKind, String(id)),
     decodeGlobalID: (globalId) => {
-      const { kind, row } = parseAnyId(globalId, ['id']);
-      if (kind === 'ChatSettings')
-        throw new BadUserInputError('ChatSettings is not a Node; read it with `settings`.', ['id']);
-      return { typename: kind, id: row };
+      const read = readNodeId(globalId);
+      // An error here would fail all ids of `nodes`: the resolvers report it, each for its id.
+      return read instanceof Error ? { typename: badId, id: globalId } : read;
     },
   },
   complexity: {

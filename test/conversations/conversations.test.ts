@@ -168,17 +168,23 @@ describe('ownership', () => {
     const { data, errors } = await graph.query(
       alice,
       'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on Conversation { title activeAgent { name } } } }',
-      { ids: [id, foreign, absent, await agentId(alice, 'billing')] },
+      { ids: [id, foreign, absent, await agentId(alice, 'billing'), 'nonsense', 'conv_1', `set_${randomUUID()}`] },
     );
     expect(data.nodes).toMatchObject([
       { __typename: 'Conversation', id, title: 'Node', activeAgent: { name: 'assistant' } },
       null,
       null,
       { __typename: 'Agent' },
+      null,
+      null,
+      null,
     ]);
     expect(errors.map((error) => [error.code, error.at])).toEqual([
       ['FORBIDDEN', ['nodes', 1]],
       ['NOT_FOUND', ['nodes', 2]],
+      ['BAD_USER_INPUT', ['nodes', 4]],
+      ['BAD_USER_INPUT', ['nodes', 5]],
+      ['BAD_USER_INPUT', ['nodes', 6]],
     ]);
     const one = await graph.query(alice, 'query ($id: ID!) { node(id: $id) { id } }', { id: foreign });
     expect(one.data).toEqual({ node: null });

@@ -90,8 +90,8 @@ describe('createMessage', () => {
         reasoning: 'because',
       },
       toolCalls: [
-        { id: 'call_1', name: 'lookup_order', arguments: '{"orderNumber":"1042"}', result: { status: 'shipped' } },
-        { id: 'call_2', name: 'lookup_order', arguments: 'not JSON', error: 'bad arguments' },
+        { callId: 'call_1', name: 'lookup_order', arguments: '{"orderNumber":"1042"}', result: { status: 'shipped' } },
+        { callId: 'call_2', name: 'lookup_order', arguments: 'not JSON', error: 'bad arguments' },
       ],
     });
     const row = id.slice('agt_'.length);
@@ -153,10 +153,14 @@ describe('createMessage', () => {
     ['no URL', { attachments: [attachment, { ...attachment, url: 'a.png' }] }, ['attachments', 1, 'url']],
     ['a negative size', { attachments: [{ ...attachment, size: -1 }] }, ['attachments', 0, 'size']],
     ['a nameless file', { attachments: [{ ...attachment, name: '' }] }, ['attachments', 0, 'name']],
-    ['tool calls that are no list', { role: 'ASSISTANT', toolCalls: {} }, ['toolCalls']],
+    [
+      'a tool call without its id',
+      { role: 'ASSISTANT', toolCalls: [{ name: 'n', arguments: '' }] },
+      ['toolCalls', 0, 'callId'],
+    ],
     [
       'an open tool call',
-      { role: 'ASSISTANT', toolCalls: [{ id: 'c', name: 'n', arguments: '', status: 'RUNNING' }] },
+      { role: 'ASSISTANT', toolCalls: [{ callId: 'c', name: 'n', arguments: '', status: 'RUNNING' }] },
       ['toolCalls', 0, 'status'],
     ],
     [
@@ -164,11 +168,11 @@ describe('createMessage', () => {
       {
         role: 'ASSISTANT',
         toolCalls: [
-          { id: 'c', name: 'n', arguments: '' },
-          { id: 'c', name: 'n', arguments: '' },
+          { callId: 'c', name: 'n', arguments: '' },
+          { callId: 'c', name: 'n', arguments: '' },
         ],
       },
-      ['toolCalls', 1, 'id'],
+      ['toolCalls', 1, 'callId'],
     ],
     ...[
       ['U+0000 in a result', 'a\u0000b'],
@@ -180,11 +184,11 @@ describe('createMessage', () => {
       ([what, result]) =>
         [
           String(what),
-          { role: 'ASSISTANT', toolCalls: [{ id: 'c', name: 'n', arguments: '', result }] },
+          { role: 'ASSISTANT', toolCalls: [{ callId: 'c', name: 'n', arguments: '', result }] },
           ['toolCalls', 0, 'result'],
         ] satisfies [string, Record<string, unknown>, (string | number)[]],
     ),
-    ['tool calls of a user', { toolCalls: [{ id: 'c', name: 'n', arguments: '' }] }, ['toolCalls']],
+    ['tool calls of a user', { toolCalls: [{ callId: 'c', name: 'n', arguments: '' }] }, ['toolCalls']],
     ['a decision without a reason', { routingDecision: { confidence: 1 } }, ['routingDecision', 'reasoning']],
     ['a confidence of 2', { routingDecision: { confidence: 2, reasoning: '' } }, ['routingDecision', 'confidence']],
     [

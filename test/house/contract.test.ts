@@ -63,6 +63,11 @@ const replaced = new Set([
   'Run.conversation',
   // The id of a call is enough.
   'Mutation.approveToolCall(runId)',
+  // ScenarioHandoff: Relay takes types that end with Edge for edges of connections.
+  'HandoffEdge',
+  'ScenarioAgent.handoffs',
+  // MessageToolCallInput in place of JSON.
+  'CreateMessageInput.toolCalls',
 ]);
 
 /** The sections of the contract of the next issues that are not due yet. One of which everything exists must leave this list. */

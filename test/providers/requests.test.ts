@@ -161,7 +161,12 @@ describe.each(['responses', 'chat_completions'])('requests that providers accept
     const ids = ['a', 'b'].map((end) => `${'i'.repeat(99)}${end}`);
     // Whoever knows how ids are replaced cannot make two of them the same.
     const ids2 = ['an id', 'an id '];
-    const toolCalls = [...ids, ...ids2].map((id) => ({ id, name: 'list all pods', arguments: '{}', result: 1 }));
+    const toolCalls = [...ids, ...ids2].map((callId) => ({
+      callId,
+      name: 'list all pods',
+      arguments: '{}',
+      result: 1,
+    }));
     const add = 'mutation ($input: CreateMessageInput!) { createMessage(input: $input) { id } }';
     const message = { conversationId, role: 'ASSISTANT', content: 'Imported.' };
     await socketClient.ask(add, { input: { ...message, toolCalls } });
@@ -169,7 +174,7 @@ describe.each(['responses', 'chat_completions'])('requests that providers accept
     await runTurn();
     const sent = callsSent()?.map(({ id }) => id) ?? [];
     if (sent.length > 0) {
-      await socketClient.ask(add, { input: { ...message, toolCalls: [{ ...toolCalls[0], id: sent[0] }] } });
+      await socketClient.ask(add, { input: { ...message, toolCalls: [{ ...toolCalls[0], callId: sent[0] }] } });
       app.model.add({ text: 'I see.', expect: judge });
       await runTurn();
     }

@@ -104,13 +104,21 @@ test('Tool calls that fail are reported to the model, and the turn goes on', asy
   const events = await socketClient.chatTurn('ws', { conversationId }).rest();
   const { toolCalls, messages } = await readRun(socketClient, events[0]?.runId ?? '');
   expect(toolCalls).toMatchObject([
-    { id: 'a', arguments: '{"orderNumber": ', status: 'FAILED', result: null, error: expect.stringContaining('JSON') },
-    { id: 'b', status: 'FAILED', error: expect.stringContaining('The tool no_such_tool does not exist.') },
-    { id: 'c', status: 'FAILED', error: expect.stringContaining('order number') },
-    { id: 'd', status: 'SUCCEEDED', error: null },
+    {
+      callId: 'a',
+      arguments: '{"orderNumber": ',
+      status: 'FAILED',
+      result: null,
+      error: expect.stringContaining('JSON'),
+    },
+    { callId: 'b', status: 'FAILED', error: expect.stringContaining('The tool no_such_tool does not exist.') },
+    { callId: 'c', status: 'FAILED', error: expect.stringContaining('order number') },
+    { callId: 'd', status: 'SUCCEEDED', error: null },
   ]);
   // Calls of a step without a text belong to the message that came of them.
-  expect(messages).toMatchObject([{ content: 'Sorry.', toolCalls: ['a', 'b', 'c', 'd'].map((id) => ({ id })) }]);
+  expect(messages).toMatchObject([
+    { content: 'Sorry.', toolCalls: ['a', 'b', 'c', 'd'].map((callId) => ({ callId })) },
+  ]);
   app.model.add({ text: 'Next.' });
   await socketClient.chatTurn('ws', { conversationId }).rest();
 });

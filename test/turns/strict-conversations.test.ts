@@ -89,7 +89,7 @@ describe.each(['chat_completions', 'responses'])('A conversation at a strict ser
         expect(await say('hello', input)).toMatchObject({ __typename: 'RunCompleted' });
 
       // An assistant first, with calls under the ids of another system; one of them twice.
-      const imported = { toolCalls: [{ id: 'functions.x:0', name: 'look up', arguments: '{}', result: 1 }] };
+      const imported = { toolCalls: [{ callId: 'functions.x:0', name: 'look up', arguments: '{}', result: 1 }] };
       await add('ASSISTANT', 'Welcome!', imported);
       await add('ASSISTANT', 'What can I do?', imported);
       await add('SYSTEM', 'The customer is in a hurry.');

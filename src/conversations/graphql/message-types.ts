@@ -80,6 +80,24 @@ const FinishReason = builder.enumType('FinishReason', {
   } as const,
 });
 
+/** States of tool calls in the graph. */
+export const ToolCallStatus = builder.enumType('ToolCallStatus', {
+  description: 'The state of a tool call.',
+  values: {
+    PENDING: { description: 'The call has not started yet. If it needed an approval, it is approved.' },
+    AWAITING_APPROVAL: { description: 'The call waits for the user’s decision through `approveToolCall`.' },
+    RUNNING: { description: 'The tool is running.' },
+    SUCCEEDED: { description: 'The tool returned a result.' },
+    FAILED: { description: 'The call failed. The model receives the error and continues.' },
+    DENIED: { description: 'The user denied the call. The model is told so and continues.' },
+    CANCELLED: { description: 'The turn ended before the tool returned a result.' },
+    UNKNOWN: {
+      description:
+        'The server stopped during the call. It may have been carried out: check that before you call the tool again.',
+    },
+  } as const,
+});
+
 /** Messages in the graph. */
 export const MessageRef = builder.prismaObject('Message', {
   fields: (t) => ({

@@ -3,7 +3,7 @@ import { findRun } from '../../runs/read/read.ts';
 import { createMessage } from '../messages.ts';
 import { updateChatSettings } from '../settings.ts';
 import { createConversation, updateConversation } from '../write.ts';
-import { AttachmentInput, MessageRef, MessageRole } from './message-types.ts';
+import { AttachmentInput, MessageRef, MessageRole, ToolCallStatus } from './message-types.ts';
 import { ChatSettingsRef, ConversationRef } from './types.ts';
 
 const CreateConversationInput = builder.inputType('CreateConversationInput', {
@@ -48,6 +48,35 @@ const UpdateConversationInput = builder.inputType('UpdateConversationInput', {
   }),
 });
 
+const MessageToolCallInput = builder.inputType('MessageToolCallInput', {
+  description: 'A tool call that has ended, of a message that is imported.',
+  fields: (t) => ({
+    callId: t.string({
+      required: true,
+      description:
+        'The id that the model gave the call, 1 to 255 characters, unique in the message. Example: `call_8fK2`.',
+    }),
+    name: t.string({
+      required: true,
+      description: 'The name of the tool, 1 to 255 characters. Example: `lookup_order`.',
+    }),
+    arguments: t.string({
+      required: true,
+      description: 'The arguments as JSON text, at most 100,000 characters. Example: `{"orderNumber":"1042"}`.',
+    }),
+    result: t.field({
+      type: 'JSON',
+      description: 'The result of the tool, at most 100,000 characters as JSON. Null if it has none.',
+    }),
+    status: t.field({
+      type: ToolCallStatus,
+      description:
+        'How the call ended: SUCCEEDED, FAILED, DENIED or CANCELLED. If omitted, SUCCEEDED or, with an `error`, FAILED.',
+    }),
+    error: t.string({ description: 'The cause of the failure, 1 to 10,000 characters. Null if it did not fail.' }),
+  }),
+});
+
 const CreateMessageInput = builder.inputType('CreateMessageInput', {
   description: 'A message to add to a conversation without starting a turn.',
   fields: (t) => ({
@@ -65,9 +94,8 @@ const CreateMessageInput = builder.inputType('CreateMessageInput', {
         'How the agent was chosen: a JSON object with the fields of RoutingDecision, and agent ids in place of agents. Example: `{"selectedAgents": ["agt_…"], "confidence": 1, "reasoning": "Chosen by the user."}`.',
     }),
     toolCalls: t.field({
-      type: 'JSON',
-      description:
-        'The finished tool calls of an ASSISTANT message, at most 100: a JSON list of objects with `id`, `name`, `arguments` (JSON text), `result`, `status` (SUCCEEDED, FAILED, DENIED or CANCELLED) and `error`. Example: `[{"id": "call_1", "name": "lookup_order", "arguments": "{}", "status": "SUCCEEDED", "result": null}]`.',
+      type: [MessageToolCallInput],
+      description: 'The finished tool calls of an ASSISTANT message, at most 100.',
     }),
     idempotencyKey: t.string({
       description:

@@ -1,6 +1,6 @@
 import { formatId } from '../../api/ids.ts';
 import { estimatePageCost, pageSizes } from '../../api/paging.ts';
-import { MessageRef } from '../../conversations/graphql/message-types.ts';
+import { MessageRef, ToolCallStatus } from '../../conversations/graphql/message-types.ts';
 import type { TurnToolCall } from '../../engine/events.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
@@ -15,23 +15,6 @@ import {
   toolCallColumns,
 } from '../read/tool-calls.ts';
 import { RunRef } from './run-ref.ts';
-
-const ToolCallStatus = builder.enumType('ToolCallStatus', {
-  description: 'The state of a tool call.',
-  values: {
-    PENDING: { description: 'The call has not started yet. If it needed an approval, it is approved.' },
-    AWAITING_APPROVAL: { description: 'The call waits for the user’s decision through `approveToolCall`.' },
-    RUNNING: { description: 'The tool is running.' },
-    SUCCEEDED: { description: 'The tool returned a result.' },
-    FAILED: { description: 'The call failed. The model receives the error and continues.' },
-    DENIED: { description: 'The user denied the call. The model is told so and continues.' },
-    CANCELLED: { description: 'The turn ended before the tool returned a result.' },
-    UNKNOWN: {
-      description:
-        'The server stopped during the call. It may have been carried out: check that before you call the tool again.',
-    },
-  } as const,
-});
 
 /**
  * Tool calls in the graph. Its columns are not exposed but resolved: Pothos would read exposed columns of what an event

@@ -16,7 +16,9 @@ async function loadExistingAgent({ agents }: Pick<Context, 'agents'>, id: string
   return agent;
 }
 
-const HandoffEdge = builder.prismaObject('HandoffEdge', {
+// Not named like its table: Relay takes types that end with Edge for edges of connections.
+const ScenarioHandoff = builder.prismaObject('HandoffEdge', {
+  name: 'ScenarioHandoff',
   fields: (t) => ({
     toAgent: t.field({
       type: AgentRef,
@@ -36,7 +38,7 @@ const ScenarioAgent = builder.prismaObject('ScenarioAgent', {
     }),
     isRoot: t.exposeBoolean('isRoot', {}),
     handoffs: t.relation('handoffs', {
-      type: HandoffEdge,
+      type: ScenarioHandoff,
       description: 'The handoffs that the agent may make, in the order in which they are offered to the model.',
       query: { orderBy: [{ position: 'asc' }, { toAgentId: 'asc' }] },
     }),

@@ -14,8 +14,9 @@ builder.queryFields((t) => ({
   httpTools: t.connection(
     {
       type: HttpTool,
+      nullable: true,
       description:
-        'The configuration of the tenant’s HTTP tools, oldest first. 50 per page by default, at most 100. Only admins may read it.',
+        'The configuration of the tenant’s HTTP tools, oldest first. 50 per page by default, at most 100. Only admins may read it: for others it is null, with the error FORBIDDEN.',
       complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
         listHttpTools(context.viewer, context, args, includeUnder(context, info, 'HttpTool', toNodes)),
@@ -26,8 +27,9 @@ builder.queryFields((t) => ({
   mcpServers: t.connection(
     {
       type: McpServer,
+      nullable: true,
       description:
-        'The configuration of the tenant’s MCP servers, oldest first. 50 per page by default, at most 100. Only admins may read it.',
+        'The configuration of the tenant’s MCP servers, oldest first. 50 per page by default, at most 100. Only admins may read it: for others it is null, with the error FORBIDDEN.',
       complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
         listMcpServers(context.viewer, context, args, includeUnder(context, info, 'McpServer', toNodes)),
