@@ -111,3 +111,14 @@ test('Schemas are compiled anew and anew without piling up', () => {
     expect(check({ a: 'other' })).toContain('must match pattern');
   }
 });
+
+test('JSON that was written as text is taken as the object that it is, unless a number in it would be rounded', () => {
+  const check = compileParameters(
+    { type: 'object', properties: { order: { type: 'object', properties: { id: { type: 'integer' } } } } },
+    { strict: true },
+  );
+  expect(check({ order: '{"id":1042}' })).toMatchObject({ args: { order: { id: 1042 } } });
+  expect(check({ order: '{"id":12345678901234567890}' })).toMatchObject({
+    error: expect.stringContaining('arguments.order must be object'),
+  });
+});

@@ -1,4 +1,5 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
+import { parseExactJson } from '../../engine/exact-json.ts';
 
 // Ajv's own `coerceTypes` is not used: it turns null into 0, "" or false, and true into 1.
 
@@ -54,9 +55,11 @@ function coerceValue(value: unknown, type: unknown): unknown {
   return undefined;
 }
 
+/** @returns undefined also for JSON with a number that would be rounded */
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const { value, inexact } = parseExactJson(text);
+    return inexact === null ? value : undefined;
   } catch {
     return undefined;
   }
