@@ -43,7 +43,7 @@ export function readAllowedModels(listed: readonly string[], { llm, tts, stt }: 
  * @param key the agent's own key; null: it has none
  * @param fallback the operator's endpoint; null: there is none
  */
-export function usesOperatorKey(
+function usesOperatorKey(
   endpoint: KeyedEndpoint,
   key: ProviderKey | null,
   fallback: KeyedEndpoint | null,
