@@ -48,7 +48,7 @@ const approveDocument = `
   }`;
 
 /** The id of a call, by the id that the model chose; an id of no call if the user sees none. */
-export async function findCallId(
+async function findCallId(
   app: Pick<TestApp, 'query'>,
   { token }: Pick<SocketClient, 'token'>,
   runId: string,
