@@ -68,6 +68,24 @@ export class AnswerBudget implements Disposable {
     if (this.#written > Math.max(this.#max, this.#taken) * 1.25) throw this.tooLarge();
   }
 
+  /** Gives back what was reserved beyond the answer as it is now: nothing more is read for it. */
+  shrink(): void {
+    const reservation = this.#reservation;
+    if (reservation === null || this.#ended.signal.aborted) return;
+    this.#reservation = reservation.then((held) => {
+      const smaller = this.#answers.add(this.#owner, Math.min(this.#written, held.bytes));
+      held[Symbol.dispose]();
+      return smaller;
+    });
+    // Whoever waited for it has got the error.
+    this.#reservation.catch(() => {});
+  }
+
+  /** The wait until the viewer has read enough of its answers for another one; null: there is room. */
+  waitForRoom(): Promise<void> | null {
+    return this.#answers.isFull(this.#owner) ? this.#answers.waitForRoom(this.#owner) : null;
+  }
+
   /** The error for contents that do not fit. */
   tooLarge(): QueryTooComplexError {
     const max = this.#max.toLocaleString('en-US');

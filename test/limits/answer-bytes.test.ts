@@ -111,6 +111,22 @@ describe('The budget of an answer', () => {
     await expect.poll(() => answers.load.heldBytes).toBe(0);
   });
 
+  test('An answer that is complete holds what it has become, and makes room for others', async () => {
+    const answers = new AnswerBytes(bounds);
+    const [budget, other] = [new AnswerBudget(answers, alice), new AnswerBudget(answers, alice)];
+    await Promise.all([budget.take(megabyte), other.take(megabyte)]);
+    expect(answers.load.heldBytes).toBe(2 * bounds.operation);
+    const waiting = answers.reserve(alice, megabyte, new AbortController().signal);
+    expect(await settled([waiting])).toEqual([false]);
+    budget.count(megabyte);
+    budget.shrink();
+    await waiting;
+    expect(answers.load.heldBytes).toBe(bounds.operation + 2 * megabyte);
+    budget[Symbol.dispose]();
+    other[Symbol.dispose]();
+    await expect.poll(() => answers.load.heldBytes).toBe(megabyte);
+  });
+
   test('An answer holds its first object whatever its size, and nothing beyond the budget after that', async () => {
     const budget = new AnswerBudget(new AnswerBytes(bounds), alice);
     await budget.take(5 * megabyte);

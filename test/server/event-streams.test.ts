@@ -3,7 +3,6 @@ import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
 import { sendResponse } from '../../src/server/http/send-response.ts';
 import { Operation } from '../../src/server/operation/operation.ts';
 import { watchStream } from '../../src/server/operation/watch-stream.ts';
@@ -107,8 +106,7 @@ test('A subscription whose next event fails ends with the error, and its source 
     statements: { count: 0, owner: null },
     onMasked: () => {},
   });
-  const answers = new AnswerBytes({ operation: 1, user: 1, tenant: 1, process: 1 });
-  const stream = watchStream(source, operation, null, answers);
+  const stream = watchStream(source, operation, null);
   expect((await stream.next()).value?.errors?.[0]?.extensions.code).toBe('INTERNAL');
   expect((await stream.next()).done).toBe(true);
   expect(left).toBe(true);

@@ -1,7 +1,5 @@
 import type { ExecutionResult } from 'graphql';
 import { TokenExpiredError } from '../../auth/verify-token.ts';
-import type { Viewer } from '../../auth/viewer.ts';
-import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import { callAt } from './call-at.ts';
 import type { Operation } from './operation.ts';
 
@@ -13,15 +11,12 @@ const done: Step = { done: true, value: undefined };
  * together with the stream. If the source throws, that error is the last event. The iterator is written by hand because
  * `return` of an async generator waits while the generator waits for its source.
  *
- * While the viewer does not read what was sent to it, the next event waits in the log, which costs nothing.
- *
  * @param expiresAt when the token expires and the stream has to end, in milliseconds since the epoch; null: never
  */
 export function watchStream(
   source: AsyncIterable<ExecutionResult>,
   operation: Operation,
   expiresAt: number | null,
-  answers: AnswerBytes,
 ): AsyncIterableIterator<ExecutionResult, undefined> {
   const iterator = source[Symbol.asyncIterator]();
   let ended = false;
@@ -60,16 +55,6 @@ export function watchStream(
     return { done: false, value: operation.presentResult(step.value) };
   }
 
-  async function takeNextWithRoom(viewer: Viewer): Promise<IteratorResult<ExecutionResult, unknown>> {
-    await answers.waitForRoom(viewer);
-    return ended ? done : iterator.next();
-  }
-
-  function takeNext(): Promise<IteratorResult<ExecutionResult, unknown>> {
-    const { viewer } = operation;
-    return viewer && answers.isFull(viewer) ? takeNextWithRoom(viewer) : iterator.next();
-  }
-
   let expiredStep: Step | null = null;
   const expiry =
     expiresAt === null
@@ -91,7 +76,7 @@ export function watchStream(
         return Promise.resolve(last);
       }
       if (ended) return Promise.resolve(done);
-      const step = takeNext().then(forward, (error: unknown) => (ended ? done : fail(error)));
+      const step = iterator.next().then(forward, (error: unknown) => (ended ? done : fail(error)));
       if (expiry === null) return step;
       return new Promise((resolve) => {
         resolvePending = (last) => {

@@ -1,11 +1,10 @@
 import { isAsyncIterable, type Plugin } from 'graphql-yoga';
-import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { watchStream } from '../operation/watch-stream.ts';
 import { assertStreamAccepted } from '../requests/accept.ts';
 
 /** Watches the stream of every subscription; over HTTP, it ends with the token and with the request. */
-export function useEventStreams(answers: AnswerBytes): Plugin<RequestContext> {
+export function useEventStreams(): Plugin<RequestContext> {
   return {
     onSubscribe({ context: { operation, request } }) {
       // Before the source starts: otherwise a turn would run for a client that cannot read its stream.
@@ -17,7 +16,7 @@ export function useEventStreams(answers: AnswerBytes): Plugin<RequestContext> {
           operation.streaming = true;
           // A socket closes by itself when its token expires.
           const expiresAt = request ? (operation.viewer?.expiresAt ?? null) : null;
-          const stream = watchStream(result, operation, expiresAt, answers);
+          const stream = watchStream(result, operation, expiresAt);
           // Yoga does not cancel the stream of a client that left before the response began.
           if (request) endWithRequest(request.signal, stream);
           setResult(stream);

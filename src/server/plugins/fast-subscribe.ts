@@ -41,6 +41,13 @@ export async function subscribe(
     sending?.[Symbol.dispose]();
     sending = null;
   };
+  const budget = isContext(args.contextValue) ? args.contextValue.answer : null;
+  /** While the viewer does not read what was sent to it, the next event waits in the log, which costs nothing. */
+  const waitForRoom = () => {
+    // First of all: who waits holds nothing.
+    onSent();
+    return budget?.waitForRoom() ?? null;
+  };
   const project = async (event: unknown): Promise<ExecutionResult | null> => {
     if (isPlain(event)) {
       let projection = projections.get(event.type);
@@ -55,11 +62,12 @@ export async function subscribe(
     const contextValue = context.renew();
     sending = contextValue.answer;
     const result = await execute({ ...args, rootValue: event, contextValue });
+    contextValue.answer.shrink();
     // The rows that it selects were deleted in the meantime: the reader gets ConversationDeleted instead.
     if (result.data == null && isFeedEvent(event) && (await isObsolete(context, event))) return null;
     return result;
   };
-  return mapIterator(source[Symbol.asyncIterator](), project, onSent);
+  return mapIterator(source[Symbol.asyncIterator](), project, waitForRoom, onSent);
 }
 
 type PlainEvent = Extract<RunEvent, { type: 'TextDelta' | 'ReasoningDelta' }>;
@@ -156,21 +164,26 @@ async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event:
 }
 
 /**
- * Maps an iterator, and tells when the last result was taken; what is mapped to null is left out. Unlike an async
- * generator, it forwards `return` immediately, even while `next` is pending.
+ * Maps an iterator; what is mapped to null is left out. Unlike an async generator, it forwards `return` immediately, even
+ * while `next` is pending.
+ * @param waitForRoom called when the last result was taken; null: the next one can be read immediately
  */
 function mapIterator(
   source: AsyncIterator<unknown>,
   map: (event: unknown) => Promise<ExecutionResult | null>,
-  onSent: () => void,
+  waitForRoom: () => Promise<void> | null,
+  onLeft: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
+  let left = false;
   return {
     [Symbol.asyncIterator]() {
       return this;
     },
     async next() {
       for (;;) {
-        onSent();
+        const room = waitForRoom();
+        if (room) await room;
+        if (left) return { done: true, value: undefined };
         const step = await source.next();
         if (step.done) return { done: true, value: undefined };
         const value = await map(step.value);
@@ -178,7 +191,8 @@ function mapIterator(
       }
     },
     async return() {
-      onSent();
+      left = true;
+      onLeft();
       await source.return?.();
       return { done: true, value: undefined };
     },

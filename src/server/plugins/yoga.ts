@@ -56,7 +56,7 @@ export function createGraphql(options: {
       useErrorPresentation(),
       useHttpStatus(),
       useOperationLog(),
-      useEventStreams(options.dependencies.answers),
+      useEventStreams(),
       useCostLimit(),
       useMutationLimit(options.mutationLimit),
       useEventSeq(),
