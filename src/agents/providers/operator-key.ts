@@ -43,11 +43,7 @@ export function readAllowedModels(listed: readonly string[], { llm, tts, stt }: 
  * @param key the agent's own key; null: it has none
  * @param fallback the operator's endpoint; null: there is none
  */
-function usesOperatorKey(
-  endpoint: KeyedEndpoint,
-  key: ProviderKey | null,
-  fallback: KeyedEndpoint | null,
-): boolean {
+function usesOperatorKey(endpoint: KeyedEndpoint, key: ProviderKey | null, fallback: KeyedEndpoint | null): boolean {
   if (fallback === null) return false;
   if (endpoint === fallback) return true;
   const { origin } = new URL(endpoint.apiUrl);
