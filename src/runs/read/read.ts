@@ -12,6 +12,7 @@ import { type Failure, failureCodes } from '../../engine/ports.ts';
 import type { Agent, Conversation, Message, Prisma, Run } from '../../generated/prisma/client.ts';
 import type { SizedReads } from '../../limits/answer-budget.ts';
 import type { RunRuntime } from '../runtime.ts';
+import { hasEnded } from '../statuses.ts';
 
 /** The relations to load with the row: what a document selects. */
 export interface RunQuery {
@@ -77,7 +78,8 @@ export function readChangedConversation(
  */
 export function savedSeq(runtime: RunRuntime, run: Run, since: number): number {
   const active = runtime.running.get(run.id);
-  return active ? Math.min(run.lastSeq, active.progress.savedSeqAt(since)) : run.lastSeq;
+  // The rows of a run that has ended hold all of it, also while this process still has something to do for it.
+  return active && !hasEnded(run) ? Math.min(run.lastSeq, active.progress.savedSeqAt(since)) : run.lastSeq;
 }
 
 const failureColumns = z.object({
