@@ -1,5 +1,4 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
-import { parseExactJson } from '../../engine/exact-json.ts';
 
 // Ajv's own `coerceTypes` is not used: it turns null into 0, "" or false, and true into 1.
 
@@ -55,11 +54,16 @@ function coerceValue(value: unknown, type: unknown): unknown {
   return undefined;
 }
 
-/** @returns undefined also for JSON with a number that would be rounded */
+/** @returns undefined also for JSON with a whole number that is too large to be exact */
 function parseJson(text: string): unknown {
+  let isExact = true;
   try {
-    const { value, inexact } = parseExactJson(text);
-    return inexact === null ? value : undefined;
+    const value: unknown = JSON.parse(text, (_key, part: unknown) => {
+      if (typeof part === 'number' && (Number.isInteger(part) ? !Number.isSafeInteger(part) : !Number.isFinite(part)))
+        isExact = false;
+      return part;
+    });
+    return isExact ? value : undefined;
   } catch {
     return undefined;
   }
