@@ -3,9 +3,9 @@ import type { Server } from 'node:http';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 
 /** Connections that wait to be accepted, in each queue, as far as the system allows. */
-const backlog = 1_024;
+const backlog = 512;
 /** On Linux, one port can have several queues. */
-const queues = process.platform === 'linux' ? 16 : 1;
+const queues = process.platform === 'linux' ? 64 : 1;
 
 /** The options of sockets that HTTP servers have. */
 const asHttp = { allowHalfOpen: true, noDelay: true } as const;
