@@ -1,7 +1,7 @@
 import { assembleTexts, sequenceOf, type TurnEvent } from '../support/clients/turn-reader.ts';
 
 /** A turn as the rows hold it after its end. */
-export interface StoredTurnRows {
+interface StoredTurnRows {
   readonly status: string;
   readonly lastSeq: number;
   readonly messages: readonly { readonly id: string; readonly status: string; readonly content: string }[];
