@@ -95,7 +95,7 @@ describe.each(['CHAT_COMPLETIONS', 'RESPONSES'])('Ids of tool calls (%s)', (api)
           conversationId,
           role: 'ASSISTANT',
           content: 'Imported.',
-          toolCalls: ids.map((id) => ({ id, name: 'current_time', arguments: '{}', result: 1 })),
+          toolCalls: ids.map((callId) => ({ callId, name: 'current_time', arguments: '{}', result: 1 })),
         },
       });
     await add(['a b', 'same']);
