@@ -123,7 +123,7 @@ test.each(['pipe', 'web'])('A turn uses the tools of the official server (%s)', 
   const events = await user.chatTurn('ws', { conversationId }).rest();
   expect(events.at(-1)?.__typename).toBe('RunCompleted');
   const calls = events.flatMap(({ __typename, toolCall }) => (__typename === 'ToolCallCompleted' ? [toolCall] : []));
-  const ended = (index: number) => calls.find((one) => one?.id.endsWith(`_${index}`));
+  const ended = (index: number) => calls.find((one) => one?.callId.endsWith(`_${index}`));
   expect(calls).toHaveLength(5);
   const results = calls.map((one) => one?.result);
   expect(results).toContain('Echo: Hello');
