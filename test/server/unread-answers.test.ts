@@ -86,10 +86,13 @@ describe('large answers that are not read', () => {
     response.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
     });
+    const ended = once(response, 'end');
     response.resume();
     const { data, errors } = await answer;
     expect(errors).toEqual([]);
     expect(data.conversation.messages.edges).toHaveLength(40);
+    // The last of the first answer may still be in the buffers of the system.
+    await ended;
     expect(bytes).toBeGreaterThan(16 * 1_000_000);
   });
 
