@@ -22,21 +22,24 @@ async function openFragile() {
   const alice = await openSocketClient(app, 'alice');
   // What the tools themselves have received.
   const received: { readonly run: string; readonly callId: string }[] = [];
+  const hooks: { onAnswer: (() => void) | null } = { onAnswer: null };
   const { tools } = app.app.runs;
   const find = tools.findTools.bind(tools);
   const findLogged = async (...args: Parameters<typeof find>) => {
     const found = await find(...args);
     return found.map((tool): Tool => {
-      const call: Tool['call'] = (input, context) => {
+      const call: Tool['call'] = async (input, context) => {
         received.push({ run: `run_${context.runId}`, callId: context.callId ?? '' });
-        return tool.call(input, context);
+        const answer = await tool.call(input, context);
+        hooks.onAnswer?.();
+        return answer;
       };
       return { ...tool, call };
     });
   };
   Object.defineProperty(tools, 'findTools', { value: findLogged });
   const opened = opening.move();
-  return { app, proxy, alice, received, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { app, proxy, alice, received, hooks, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 type Fragile = Awaited<ReturnType<typeof openFragile>>;
 
@@ -81,6 +84,47 @@ test.each(['cut', 'freeze'] as const)(
     proxy[how === 'cut' ? 'restore' : 'thaw']();
     const run = await expectWhole(fragile, await reader.rest());
     expect(run.messages).toMatchObject([{ content: 'A b c d' }]);
+  },
+);
+
+test.each([
+  { id: 'O1', what: 'cut in the middle of a turn and away for eight seconds over its end', awayMs: 8_000 },
+  { id: 'O7', what: 'away for two seconds over the end of a turn', awayMs: 2_000 },
+])('A database that is $what loses nothing that the reader has seen ($id)', room, async ({ awayMs }) => {
+  await using fragile = await openFragile();
+  const { app, proxy, alice } = fragile;
+  const conversationId = await alice.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
+  const reader = alice.chatTurn('ws', { conversationId });
+  await reader.untilText('A b');
+  proxy.cut();
+  gate.open();
+  // The model has ended long before: the end of the turn falls into the outage.
+  await sleep(awayMs);
+  proxy.restore();
+  const run = await expectWhole(fragile, await reader.rest());
+  expect(run.messages).toMatchObject([{ content: 'A b c d', status: 'COMPLETE' }]);
+});
+
+test(
+  'A database that is away when a tool has answered costs neither the answer nor a second call (O9)',
+  room,
+  async () => {
+    await using fragile = await openFragile();
+    const { app, proxy, alice, hooks, received } = fragile;
+    const conversationId = await alice.createConversation();
+    app.model.add(
+      { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
+      { text: 'It is shipped.' },
+    );
+    hooks.onAnswer = () => {
+      proxy.cut();
+      setTimeout(() => proxy.restore(), 2_000);
+    };
+    const run = await expectWhole(fragile, await alice.chatTurn('ws', { conversationId }).rest());
+    expect(run.toolCalls).toMatchObject([{ name: 'lookup_order', status: 'SUCCEEDED' }]);
+    expect(received).toHaveLength(1);
   },
 );
 
