@@ -39,6 +39,11 @@ export async function loadSmallMessages(
     'ids' in choice
       ? { id: { in: [...choice.ids] } }
       : {
+          // Without the ids, the owner would be found by reading all conversations of a small table.
+          conversation: {
+            userId: viewer.userId,
+            id: { in: choice.ranges.map(({ conversationId }) => conversationId) },
+          },
           OR: choice.ranges.map(({ conversationId, first, last }) => ({
             conversationId,
             position: first === last ? first : { gte: first, lte: last },

@@ -318,15 +318,19 @@ describe('deleteConversation', () => {
 describe('conversations', () => {
   test('A list of 10,000 conversations takes four statements, and none reads rows outside the page', async () => {
     const many = await graph.viewer('many');
-    await graph.db.$executeRaw`
-      INSERT INTO conversations (id, tenant_id, user_id, title, message_count, created_at, updated_at)
-      SELECT gen_random_uuid(), 'acme', 'many', 'Conversation ' || (n % 100), 3,
-        timestamptz '2026-01-01' + n * interval '1 minute', timestamptz '2026-01-01' + (n / 1000) * interval '1 day'
-      FROM generate_series(1, 10000) AS n`;
-    await graph.db.$executeRaw`
-      INSERT INTO messages (id, tenant_id, conversation_id, position, role, content)
-      SELECT gen_random_uuid(), 'acme', c.id, p, 'USER', 'Message ' || p
-      FROM conversations c, generate_series(1, 3) AS p WHERE c.user_id = 'many'`;
+    // In pieces: an embedded database does nothing else during a statement, and would count as silent.
+    for (let first = 1; first <= 10_000; first += 1_000) {
+      await graph.db.$executeRaw`
+        INSERT INTO conversations (id, tenant_id, user_id, title, message_count, created_at, updated_at)
+        SELECT gen_random_uuid(), 'acme', 'many', 'Conversation ' || (n % 100), 3,
+          timestamptz '2026-01-01' + n * interval '1 minute', timestamptz '2026-01-01' + (n / 1000) * interval '1 day'
+        FROM generate_series(${first}::int, ${first + 999}::int) AS n`;
+      await graph.db.$executeRaw`
+        INSERT INTO messages (id, tenant_id, conversation_id, position, role, content)
+        SELECT gen_random_uuid(), 'acme', c.id, p, 'USER', 'Message ' || p
+        FROM conversations c, generate_series(1, 3) AS p
+        WHERE c.user_id = 'many' AND NOT EXISTS (SELECT FROM messages m WHERE m.conversation_id = c.id)`;
+    }
     await graph.db.$executeRaw`UPDATE users SET conversation_count = 10000 WHERE id = 'many'`;
     await graph.db.$executeRawUnsafe('ANALYZE');
     const page = `query ($after: String, $orderBy: ConversationOrder) {
