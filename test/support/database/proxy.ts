@@ -34,7 +34,7 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
 
   const listener = createServer((client) => {
     if (refusing) return client.resetAndDestroy();
-    const server = connect(Number(target.port || 5432), target.hostname);
+    const server = connectTo(target);
     const pair = { client, server };
     pairs.add(pair);
     sockets.add(client).add(server);
@@ -70,6 +70,7 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
   await once(listener, 'listening');
   const through = new URL(url);
   through.hostname = '127.0.0.1';
+  through.searchParams.delete('host');
   const address = listener.address() as AddressInfo;
   through.port = String(address.port);
 
@@ -130,4 +131,10 @@ function readStatement(data: Buffer): string | null {
   const from = kind === 'P' ? text.indexOf('\0') + 1 : 0;
   const end = text.indexOf('\0', from);
   return text.slice(from, end < 0 ? undefined : end);
+}
+
+/** An embedded database listens on a socket in a folder. */
+function connectTo({ searchParams, port, hostname }: URL): Socket {
+  const folder = searchParams.get('host');
+  return folder === null ? connect(Number(port || 5432), hostname) : connect(`${folder}/.s.PGSQL.${port || 5432}`);
 }
