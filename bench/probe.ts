@@ -48,8 +48,8 @@ function watchStatements(): void {
   const send = Client.prototype.query;
   const sqlOf = z.union([z.string(), z.object({ text: z.string() }).transform(({ text }) => text)]);
   Reflect.set(Client.prototype, 'query', function query(this: Client, ...args: unknown[]): unknown {
-    const sql = sqlOf.safeParse(args[0]);
-    if (sql.success) statements?.push(sql.data);
+    const sql = statements === null ? null : sqlOf.safeParse(args[0]);
+    if (sql?.success) statements?.push(sql.data);
     return Reflect.apply(send, this, args);
   });
 }
@@ -67,13 +67,14 @@ const methods: Methods = {
   },
   /** Begins a list of statements, and returns the one before. */
   statements: (): string[] => {
-    if (statements === null) watchStatements();
     const noted = statements ?? [];
     statements = [];
     return noted;
   },
 };
 
+// Before the first connection: the pool wraps the method of each when it is made.
+watchStatements();
 answerCalls(methods);
 // The server ends when it wants to, not when the bench lets go of it.
 process.channel?.unref();

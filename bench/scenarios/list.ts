@@ -62,7 +62,10 @@ async function fill(databaseUrl: string): Promise<void> {
   const client = new Client({ connectionString: databaseUrl });
   await client.connect();
   try {
+    // The rows are not news: without the triggers of the feed, filling takes seconds and not minutes.
     await client.query(`
+      ALTER TABLE conversations DISABLE TRIGGER USER;
+      ALTER TABLE messages DISABLE TRIGGER USER;
       INSERT INTO tenants (id) VALUES ('bench');
       INSERT INTO users (tenant_id, id, conversation_count) VALUES ('bench', 'reader', ${conversations});
       INSERT INTO conversations (id, tenant_id, user_id, title, auto_title, message_count, created_at, updated_at)
@@ -72,6 +75,8 @@ async function fill(databaseUrl: string): Promise<void> {
       INSERT INTO messages (id, tenant_id, conversation_id, position, role, content)
       SELECT gen_random_uuid(), tenant_id, id, n, 'USER', 'message ' || n
       FROM conversations, generate_series(1, ${messagesEach}) n;
+      ALTER TABLE conversations ENABLE TRIGGER USER;
+      ALTER TABLE messages ENABLE TRIGGER USER;
       ANALYZE;`);
   } finally {
     await client.end();

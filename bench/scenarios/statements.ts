@@ -6,11 +6,14 @@ const short = { tokens: 20, perSecond: 200 };
 const long = { tokens: 2_000, perSecond: 200 };
 /** Longer than the slowest of the clocks of a process. */
 const backgroundMs = 6_000;
-/** The search for runs whose process died: it names the runs that are alive, so its text is another with each. */
-const search = /"lease_expires_at" < \$/;
+/**
+ * The searches for runs whose process died, and for own runs that nobody carries out: they name the runs that are alive, so
+ * that their text is another with each.
+ */
+const search = /"lease_expires_at" < \$|^SELECT.* WHERE .*"lease_owner" = \$/s;
 /** The check of the connection that listens for changes. */
 const connectionCheck = 'SELECT 1';
-const checkpoint = /^\s*WITH texts AS \(\s*UPDATE messages/;
+const checkpoint = /^\s*WITH (texts AS \(\s*UPDATE messages|renewed AS \(\s*UPDATE runs)/;
 
 /** The SQL statements of a short turn and of a long one: as many. */
 export async function measureStatements(harness: Harness): Promise<Report> {
@@ -24,6 +27,7 @@ export async function measureStatements(harness: Harness): Promise<Report> {
     const background = new Set(await takeStatements(system));
     const few = await countTurn(harness, system, short, background);
     const many = await countTurn(harness, system, long, background);
+    if (few.own.length === 0) throw new Error(`${system.name}: no statement of a turn was seen.`);
     if (few.own.length !== many.own.length) {
       const listed = (list: readonly string[]) => list.map((sql) => `\n  ${sql.replace(/\s+/g, ' ')}`).join('');
       throw new Error(`${system.name}: not as many.\nshort:${listed(few.own)}\nlong:${listed(many.own)}`);
