@@ -51,9 +51,12 @@ export class TurnClient {
   }
 
   /** Opens the socket, and waits until it may be used. */
-  static async connect(slot: Slot): Promise<TurnClient> {
+  static async connect(slot: Slot, from: { readonly localAddress?: string } = {}): Promise<TurnClient> {
     const graphql = slot.protocol === 'graphql';
-    const socket = new WebSocket(slot.url, graphql ? 'graphql-transport-ws' : [], { perMessageDeflate: false });
+    const socket = new WebSocket(slot.url, graphql ? 'graphql-transport-ws' : [], {
+      perMessageDeflate: false,
+      ...from,
+    });
     await once(socket, 'open');
     if (graphql) {
       const acknowledged = once(socket, 'message');
