@@ -55,6 +55,16 @@ async function expectWhole({ alice, received }: Fragile, events: readonly TurnEv
   return run;
 }
 
+/** A turn whose reader has half of the text; the model waits at the gate. */
+async function readHalf({ app, alice }: Fragile) {
+  const conversationId = await alice.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
+  const reader = alice.chatTurn('ws', { conversationId });
+  await reader.untilText('A b');
+  return { gate, reader };
+}
+
 /** A turn that hands off, calls a tool, and answers; a client that asks again with the same key until it is answered. */
 async function readWholeTurn(alice: SocketClient, conversationId: string): Promise<TurnEvent[]> {
   for (;;) {
@@ -72,12 +82,8 @@ test.each(['cut', 'freeze'] as const)(
   room,
   async (how) => {
     await using fragile = await openFragile();
-    const { app, proxy, alice } = fragile;
-    const conversationId = await alice.createConversation();
-    const gate = createGate();
-    app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
-    const reader = alice.chatTurn('ws', { conversationId });
-    await reader.untilText('A b');
+    const { proxy } = fragile;
+    const { gate, reader } = await readHalf(fragile);
     proxy[how]();
     gate.open();
     await sleep(1_500);
@@ -92,12 +98,8 @@ test.each([
   { id: 'O7', what: 'away for two seconds over the end of a turn', awayMs: 2_000 },
 ])('A database that is $what loses nothing that the reader has seen ($id)', room, async ({ awayMs }) => {
   await using fragile = await openFragile();
-  const { app, proxy, alice } = fragile;
-  const conversationId = await alice.createConversation();
-  const gate = createGate();
-  app.model.add({ text: ['A', ' b', ' c', ' d'], afterTokens: 2, gate });
-  const reader = alice.chatTurn('ws', { conversationId });
-  await reader.untilText('A b');
+  const { proxy } = fragile;
+  const { gate, reader } = await readHalf(fragile);
   proxy.cut();
   gate.open();
   // The model has ended long before: the end of the turn falls into the outage.
