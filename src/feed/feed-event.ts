@@ -11,7 +11,13 @@ export const feedEvent = z.discriminatedUnion('type', [
   z.object({ ...place, type: z.literal('ConversationUpdated') }),
   z.object({ ...place, type: z.literal('ConversationDeleted') }),
   z.object({ ...place, type: z.literal('MessageAdded'), messageId: z.uuid() }),
-  z.object({ ...place, type: z.literal('RunChanged'), runId: z.uuid() }),
+  z.object({
+    ...place,
+    type: z.literal('RunChanged'),
+    runId: z.uuid(),
+    /** Whether the event tells of its creation. */
+    isNew: z.boolean(),
+  }),
   z.object({
     ...place,
     type: z.literal('AgentSwitched'),

@@ -57,7 +57,7 @@ export async function readFeed(
     SELECT ${lastSeq} AS "lastSeq", event.* FROM users LEFT JOIN LATERAL (
       SELECT seq, at, type::text, conversation_id::text AS "conversationId", message_id::text AS "messageId",
         run_id::text AS "runId", handoff_id::text AS "handoffId", from_agent_id::text AS "fromAgentId",
-        to_agent_id::text AS "toAgentId"
+        to_agent_id::text AS "toAgentId", is_new AS "isNew"
       FROM feed_events WHERE tenant_id = users.tenant_id AND user_id = users.id AND seq > ${after}
       ORDER BY seq LIMIT ${limit}
     ) AS event ON true

@@ -8,8 +8,9 @@ import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder } from '../../graphql/selection.ts';
 import { loadAgent, readChangedConversation, readRun, readRunMessage } from '../read/read.ts';
+import { buildRunEdge } from '../read/run-page.ts';
 import { readSwitchReason } from '../read/switch-reason.ts';
-import { RunRef } from './run-ref.ts';
+import { RunEdge, RunRef } from './run-ref.ts';
 
 type EventOf<Type extends FeedEvent['type']> = Extract<FeedEvent, { type: Type }>;
 
@@ -71,12 +72,24 @@ eventWithConversation('MessageAdded').implement({
 
 eventWithConversation('RunChanged').implement({
   interfaces: [ConversationEvent],
-  description: 'A run was created, started, paused for an approval, decided on, resumed or ended.',
+  description:
+    'A run was created, started, paused for an approval, decided on, resumed or ended, or it moved up in the queue.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,
       description: 'The current state of the run. Follow its events with `runEvents`.',
       resolve: (query, event, _args, context) => readRun(context.viewer, context.db, event.runId, query),
+    }),
+    edge: t.field({
+      type: RunEdge,
+      nullable: true,
+      description:
+        'The run as an item of `Conversation.runs`, to append to a cached list. Null unless the run was created.',
+      resolve: async (event, _args, context, info) => {
+        if (!event.isNew) return null;
+        const include = includeUnder(context, info, 'Run', ['node']);
+        return buildRunEdge(await readRun(context.viewer, context.db, event.runId, include));
+      },
     }),
   }),
 });

@@ -14,7 +14,7 @@ import { sumViewerUsage } from '../read/usage.ts';
 import { unfinishedStatuses } from '../statuses.ts';
 import { chatTurnInput } from './input.ts';
 import { RoutingDecision, RunError } from './records.ts';
-import { RunRef } from './run-ref.ts';
+import { RunEdge, RunRef } from './run-ref.ts';
 import { Usage } from './usage.ts';
 
 const RunStatus = builder.enumType('RunStatus', {
@@ -132,7 +132,7 @@ builder.prismaObjectFields('Conversation', (t) => ({
       resolve: (conversation, args) => buildRunPage(conversation, conversation.runs, args),
     },
     { name: 'RunConnection', description: 'One page of a list of runs.' },
-    { name: 'RunEdge', description: 'A run in a list, with its cursor.' },
+    RunEdge,
   ),
   usage: t.field({
     type: Usage,

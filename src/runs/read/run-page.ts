@@ -1,4 +1,4 @@
-import { buildPlacePage, type NumberedList, selectPlaces } from '../../api/numbered-paging.ts';
+import { buildPlaceEdge, buildPlacePage, type NumberedList, selectPlaces } from '../../api/numbered-paging.ts';
 import { type Connection, type PageArgs, pageSizes } from '../../api/paging.ts';
 import type { Conversation, Prisma, Run } from '../../generated/prisma/client.ts';
 
@@ -24,4 +24,9 @@ export function buildRunPage(
   args: PageArgs,
 ): Connection<Run> {
   return buildPlacePage(runs, args, { id: conversation.id, count: conversation.runCount }, loaded, (run) => run.number);
+}
+
+/** A run as an item of its conversation's list. */
+export function buildRunEdge(run: Run) {
+  return buildPlaceEdge(runs, run, run.number, run.conversationId);
 }
