@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** How turns are asked for: all at once, or spread evenly over so many milliseconds. */
+export const startsWithin = z.number().nonnegative().default(0);
+
 /** What a turn is asked for: so many tokens, so many a second; 0 a second means as fast as it can. */
 export const ask = z.strictObject({ tokens: z.int().positive(), perSecond: z.number().nonnegative() });
 export type Ask = z.infer<typeof ask>;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Ask } from './answer.ts';
 import { listening } from './listen.ts';
+import { readResident } from './proc.ts';
 import { round } from './round.ts';
 import { Child } from './rpc.ts';
 import type { DatabaseKind } from './switchboard.ts';
@@ -35,6 +36,8 @@ export type Scenario = (harness: Harness) => Promise<Report>;
 /** Starts the endpoint and the load client. */
 export async function openHarness(options: {
   readonly quick: boolean;
+  /** Measure PostgreSQL alone if it is there. */
+  readonly oneDatabase: boolean;
   readonly databaseUrl: string | null;
   readonly profileDir: string | null;
   readonly settings: Readonly<Record<string, string>>;
@@ -44,14 +47,15 @@ export async function openHarness(options: {
   const load = opening.use(new Child('load', new URL('./load.ts', import.meta.url)));
   const endpointUrl = `${await endpoint.waitForOutput(listening)}/v1`;
   const opened = opening.move();
-  const { quick, databaseUrl, profileDir, settings } = options;
+  const { quick, oneDatabase, databaseUrl, profileDir, settings } = options;
+  const servers: readonly DatabaseKind[] = databaseUrl === null ? [] : ['postgresql'];
   return {
     endpointUrl,
     load,
     quick,
     databaseUrl,
     settings,
-    databases: databaseUrl === null ? ['embedded'] : ['embedded', 'postgresql'],
+    databases: oneDatabase && servers.length > 0 ? servers : ['embedded', ...servers],
     profileArguments: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -69,32 +73,62 @@ export async function startSystems(
 }
 
 /** A round of turns, and the CPU seconds that it took the server. */
-export type MeasuredRound = z.infer<typeof round> & { readonly cpuSeconds: number; readonly mainThreadSeconds: number };
+export interface MeasuredRound extends z.infer<typeof round> {
+  readonly cpuSeconds: number;
+  readonly mainThreadSeconds: number;
+  /** CPU seconds of a PostgreSQL server. */
+  readonly databaseSeconds: number;
+  /** What it took to create the conversations of the turns, which is in none of the others. */
+  readonly preparation: { readonly cpuSeconds: number; readonly databaseSeconds: number };
+  /** The most that its processes held while the turns went on. */
+  readonly residentBytes: number;
+}
 
 /** How long a server may go on with a round after its clients have seen the end of it. */
 const afterwardsMs = 300;
+
+const residentEveryMs = 400;
 
 /** Has a system run so many turns at once; CPU is counted from before the first to after the last. */
 export async function measureRound(
   harness: Harness,
   system: System,
   turns: number,
-  asked: Ask,
+  asked: Ask & { readonly withinMs?: number },
 ): Promise<MeasuredRound> {
-  await harness.load.call('connect', await system.prepareSlots(turns), z.int());
+  const unprepared = await readCosts(system);
+  const slots = await system.prepareSlots(turns);
+  const prepared = await readCosts(system);
+  await harness.load.call('connect', slots, z.int());
   await sleep(afterwardsMs);
-  const before = await readCpu(system);
+  const before = await readCosts(system);
+  let residentBytes = 0;
+  const watch = setInterval(() => {
+    residentBytes = Math.max(residentBytes, readResident(system.child.pid));
+  }, residentEveryMs);
   const seen = await harness.load.call('run', asked, round).catch((cause: unknown) => {
+    clearInterval(watch);
     const problems = system.child.output.split('\n').filter((line) => /^\{"level":[56]/.test(line));
     throw new Error(`${system.name} did not deliver.\n${problems.slice(-3).join('\n')}`, { cause });
   });
+  clearInterval(watch);
   await sleep(afterwardsMs);
-  const after = await readCpu(system);
+  const after = await readCosts(system);
   return {
     ...seen,
     cpuSeconds: after.process - before.process,
     mainThreadSeconds: after.mainThread - before.mainThread,
+    databaseSeconds: after.database - before.database,
+    preparation: {
+      cpuSeconds: prepared.process - unprepared.process,
+      databaseSeconds: prepared.database - unprepared.database,
+    },
+    residentBytes,
   };
+}
+
+async function readCosts(system: System) {
+  return { ...(await readCpu(system)), database: system.readDatabaseCpu() };
 }
 
 /** Measures rounds of all systems in turns (A B C A B C), after a warm-up of each. */

@@ -1,14 +1,19 @@
 import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { ask, writeAsk } from './answer.ts';
+import { ask, startsWithin, writeAsk } from './answer.ts';
+import { countReads } from './read-client.ts';
 import type { Round } from './round.ts';
 import { answerCalls } from './rpc.ts';
+import { SseClient } from './sse-client.ts';
 import { median, percentile } from './statistics.ts';
-import { slot, TurnClient } from './turn-client.ts';
+import { type Slot, slot, TurnClient } from './turn-client.ts';
 
 // The load client, in a process of its own: one socket per turn, every token checked.
 
-let clients: TurnClient[] = [];
+let clients: (TurnClient | SseClient)[] = [];
+
+const connect = (one: Slot) => (one.protocol === 'sse' ? SseClient.connect(one.url) : TurnClient.connect(one));
 
 answerCalls({
   /** Opens a socket for each slot. */
@@ -18,26 +23,38 @@ answerCalls({
     const slots = z.array(slot).parse(params);
     const batch = 50;
     for (let from = 0; from < slots.length; from += batch) {
-      clients.push(...(await Promise.all(slots.slice(from, from + batch).map((one) => TurnClient.connect(one)))));
+      clients.push(...(await Promise.all(slots.slice(from, from + batch).map(connect))));
     }
     return clients.length;
   },
 
-  /** Asks for a turn on every socket at once, and checks all that comes. */
+  /** Asks for a turn on every socket, and checks all that comes. */
   async run(params): Promise<Round> {
-    const asked = ask.parse(params);
-    const seen = await Promise.all(clients.map((client) => client.run(asked)));
+    const { withinMs, ...asked } = ask.extend({ withinMs: startsWithin }).parse(params);
+    const seen = await Promise.all(
+      clients.map(async (client, place) => {
+        if (withinMs > 0) await sleep((place * withinMs) / clients.length);
+        return client.run(asked);
+      }),
+    );
     const late = seen.flatMap((turn) => turn.lateMs);
     return {
       turns: seen.length,
       tokens: seen.length * asked.tokens,
       deltas: seen.reduce((sum, turn) => sum + turn.deltas, 0),
       firstTokenMs: median(seen.map((turn) => turn.firstTokenMs)),
+      firstToken95Ms: percentile(
+        seen.map((turn) => turn.firstTokenMs),
+        0.95,
+      ),
       totalMs: median(seen.map((turn) => turn.totalMs)),
       lateMedianMs: late.length === 0 ? 0 : median(late),
       late99Ms: late.length === 0 ? 0 : percentile(late, 0.99),
     };
   },
+
+  /** Reads again and again, as fast as the answers come. */
+  read: countReads,
 
   /** How long the endpoint by itself takes to its first token. */
   async askEndpoint(params) {

@@ -1,44 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Client } from 'pg';
 import { z } from 'zod';
 import type { cpu, memory } from './probe-figures.ts';
+import { listChildren, readStat } from './proc.ts';
 import { answerCalls, type Methods } from './rpc.ts';
 
 // Loaded with --import into a server under test, which knows nothing of it: what it costs is told over IPC.
 
 const seconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
 
-/** How many there are to a second of CPU time in /proc (USER_HZ, proc(5)). */
-const ticksPerSecond = 100;
-
 /** CPU seconds of the processes that this one has started and that still run, in /proc; 0 if there is no /proc. */
 function sumChildren(): number {
-  let ticks = 0;
-  for (const pid of listProcesses()) {
-    const stat = readStat(pid);
-    // After the name, which may hold anything: state, parent, …; user and system time are the 12th and 13th.
-    const [, parent, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (Number(parent) === process.pid) ticks += Number(rest[9]) + Number(rest[10]);
-  }
-  return ticks / ticksPerSecond;
-}
-
-function listProcesses(): string[] {
-  try {
-    return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  } catch {
-    return [];
-  }
-}
-
-function readStat(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8');
-  } catch {
-    return '';
-  }
+  return listChildren(process.pid).reduce((sum, pid) => sum + readStat(pid).cpuSeconds, 0);
 }
 
 let statements: string[] | null = null;

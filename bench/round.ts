@@ -5,7 +5,9 @@ export const round = z.object({
   turns: z.int(),
   tokens: z.int(),
   deltas: z.int(),
+  /** The median. */
   firstTokenMs: z.number(),
+  firstToken95Ms: z.number(),
   totalMs: z.number(),
   /** Of all tokens. */
   lateMedianMs: z.number(),

@@ -7,6 +7,7 @@ import { mintDevelopmentToken } from '../src/auth/development.ts';
 import { openEmbeddedPostgres } from '../src/database/embedded/embedded.ts';
 import { applyMigrations } from '../src/database/migrate.ts';
 import type { Harness } from './harness.ts';
+import { PostgresCpu } from './proc.ts';
 import { Child } from './rpc.ts';
 import type { System } from './systems.ts';
 import type { Slot } from './turn-client.ts';
@@ -16,6 +17,8 @@ export type DatabaseKind = 'embedded' | 'postgresql';
 
 export interface Switchboard extends System {
   readonly address: URL;
+  /** Null: the embedded one, which is a process of its own. */
+  readonly databaseUrl: string | null;
   /** An access token of a user, for a day. */
   tokenOf(user: string): Promise<string>;
   /** Asks over HTTP, as a user. @throws on any error in the answer */
@@ -29,6 +32,8 @@ export interface Switchboard extends System {
 
 /** Users that turns are spread over. */
 const users = 50;
+/** Conversations that are created at the same time. */
+const batch = 10;
 const created = z.object({ createConversation: z.object({ id: z.string() }) });
 const answer = z.object({ data: z.unknown().optional(), errors: z.array(z.unknown()).optional() });
 
@@ -92,21 +97,28 @@ export async function startSwitchboard(
     return data.parse(given.data);
   };
 
+  const database = databaseUrl === null ? null : new PostgresCpu(new URL(databaseUrl).pathname.slice(1));
   const opened = opening.move();
   return {
     name: child.name,
+    readDatabaseCpu: () => database?.read() ?? 0,
     child,
     address,
+    databaseUrl,
     tokenOf,
     ask,
     async prepareSlots(turns) {
-      const slots: Slot[] = [];
-      for (let place = 0; place < turns; place++) {
+      const url = `ws://${address.host}/graphql`;
+      const prepareSlot = async (place: number): Promise<Slot> => {
         const user = `user-${place % users}`;
         const document = 'mutation { createConversation { id } }';
         const { createConversation } = await ask(user, document, {}, created);
-        const url = `ws://${address.host}/graphql`;
-        slots.push({ protocol: 'graphql', url, token: await tokenOf(user), conversationId: createConversation.id });
+        return { protocol: 'graphql', url, token: await tokenOf(user), conversationId: createConversation.id };
+      };
+      const slots: Slot[] = [];
+      const places = Array.from({ length: turns }, (_, place) => place);
+      for (let from = 0; from < turns; from += batch) {
+        slots.push(...(await Promise.all(places.slice(from, from + batch).map(prepareSlot))));
       }
       return slots;
     },

@@ -2,28 +2,35 @@ import { z } from 'zod';
 import { type Harness, type Report, startSystems } from '../harness.ts';
 import { round } from '../round.ts';
 import { median, percentile } from '../statistics.ts';
+import type { System } from '../systems.ts';
 
 const asked = { tokens: 5, perSecond: 50 };
 const warmUps = 10;
 
-/** One turn after another: how much later than from the endpoint itself the first token comes. */
-export async function measureFirstToken(harness: Harness): Promise<Report> {
-  await using stack = new AsyncDisposableStack();
+/** One turn after another on each system, in turns: milliseconds to the first token, also of the endpoint itself. */
+export async function timeFirstTokens(harness: Harness, systems: readonly System[]) {
   const turns = harness.quick ? 20 : 100;
-  const systems = await startSystems(harness, ['limit', 'day-one', ...harness.databases], stack);
   const direct: number[] = [];
-  const measured = new Map<string, number[]>(systems.map(({ name }) => [name, []]));
+  const times = new Map<string, number[]>(systems.map(({ name }) => [name, []]));
   for (let turn = 0; turn < warmUps + turns; turn++) {
     const own = await harness.load.call('askEndpoint', { url: harness.endpointUrl, asked }, z.number());
     if (turn >= warmUps) direct.push(own);
     for (const system of systems) {
       await harness.load.call('connect', await system.prepareSlots(1), z.int());
       const { firstTokenMs } = await harness.load.call('run', asked, round);
-      if (turn >= warmUps) measured.get(system.name)?.push(firstTokenMs);
+      if (turn >= warmUps) times.get(system.name)?.push(firstTokenMs);
     }
   }
+  return { turns, direct, times };
+}
+
+/** One turn after another: how much later than from the endpoint itself the first token comes. */
+export async function measureFirstToken(harness: Harness): Promise<Report> {
+  await using stack = new AsyncDisposableStack();
+  const systems = await startSystems(harness, ['limit', 'agents-sdk', 'day-one', ...harness.databases], stack);
+  const { turns, direct, times } = await timeFirstTokens(harness, systems);
   const base = median(direct);
-  const rows = [...measured].map(([name, list]) => [
+  const rows = [...times].map(([name, list]) => [
     name,
     median(list).toFixed(2),
     (median(list) - base).toFixed(2),

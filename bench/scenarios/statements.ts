@@ -13,7 +13,7 @@ const backgroundMs = 6_000;
 const search = /"lease_expires_at" < \$|^SELECT.* WHERE .*"lease_owner" = \$/s;
 /** The check of the connection that listens for changes. */
 const connectionCheck = 'SELECT 1';
-const checkpoint = /^\s*WITH (texts AS \(\s*UPDATE messages|renewed AS \(\s*UPDATE runs)/;
+const checkpoint = /^\s*WITH (texts AS \(\s*UPDATE messages|renewed AS \(\s*UPDATE \w+)/;
 
 /** The SQL statements of a short turn and of a long one: as many. */
 export async function measureStatements(harness: Harness): Promise<Report> {
