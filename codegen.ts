@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { buildSchema, type IntrospectionType, introspectionFromSchema } from 'graphql';
+import { buildSchema, type IntrospectionType, introspectionFromSchema, isObjectType } from 'graphql';
 
 /**
  * The configuration of the GraphQL Code Generator for a front end. Copy this file and schema.graphql next to the
@@ -24,6 +24,10 @@ const config = {
     'src/generated/possible-types.ts': {
       plugins: ['fragment-matcher'],
     },
+    // For Apollo Client: how what has no id is merged.
+    'src/generated/type-policies.ts': {
+      plugins: [{ add: { content: describeForApollo('schema.graphql') } }],
+    },
     // For graphcache of urql: the same, and the types without an id.
     'src/generated/graphcache.ts': {
       plugins: [{ add: { content: describeForGraphcache('schema.graphql') } }],
@@ -32,6 +36,29 @@ const config = {
 };
 
 export default config;
+
+/** The type policies of Apollo Client, as a module. */
+function describeForApollo(path: string): string {
+  const schema = buildSchema(readFileSync(path, 'utf8'));
+  const subscription = schema.getSubscriptionType();
+  const roots = [schema.getQueryType(), schema.getMutationType(), subscription];
+  // An event takes the place of the one before it; its objects with an id are stored under their ids.
+  const fields = Object.keys(subscription?.getFields() ?? {}).map((name) => [name, { merge: false }]);
+  // What has no id is part of the object that contains it: its fields are added to those that were read before.
+  const parts = Object.values(schema.getTypeMap()).filter(
+    (type) =>
+      isObjectType(type) &&
+      !type.name.startsWith('__') &&
+      !roots.includes(type) &&
+      !type.getFields().id &&
+      !type.getInterfaces().some(({ name }) => name.endsWith('Event')),
+  );
+  const policies = Object.fromEntries(parts.map(({ name }) => [name, { merge: true }]));
+  return [
+    '/** The option `typePolicies` of InMemoryCache. */',
+    `export const typePolicies = ${JSON.stringify({ Subscription: { fields: Object.fromEntries(fields) }, ...policies }, null, 2)};`,
+  ].join('\n');
+}
 
 /** What graphcache must know of the schema, as a module. */
 function describeForGraphcache(path: string): string {

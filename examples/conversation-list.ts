@@ -21,19 +21,18 @@ export function applyToList<
   return isThere ? { ...list, edges: list.edges.filter(({ node }) => node.id !== event.conversationId) } : list;
 }
 
-/** What an event of `viewerEvents` or `conversationEvents` says of a list of messages. */
-type MessageEvent<Edge> =
-  | { readonly __typename: 'MessageAdded'; readonly edge: Edge }
-  | { readonly __typename: Exclude<ListEvent<never>['__typename'], 'MessageAdded'> };
-
 /**
- * Applies an event to a cached page of `Conversation.messages` in ascending order: a new message is put at its end.
+ * Adds the `edge` of `RunStarted`, `MessageStarted` or `MessageAdded` to a cached page of `Conversation.messages` in
+ * ascending order: by its position, if the documents select it, else at the end. An edge that is there stays as it is.
  * @returns the page itself if nothing changes
  */
-export function applyToMessages<
-  Edge extends { readonly node: { readonly id: string } },
+export function addMessage<
+  Edge extends { readonly node: { readonly id: string; readonly position?: number | null } },
   List extends { readonly edges: readonly Edge[] },
->(list: List & { readonly edges: readonly Edge[] }, event: MessageEvent<Edge>): List {
-  if (event.__typename !== 'MessageAdded' || list.edges.some(({ node }) => node.id === event.edge.node.id)) return list;
-  return { ...list, edges: [...list.edges, event.edge] };
+>(list: List & { readonly edges: readonly Edge[] }, edge: Edge): List {
+  if (list.edges.some(({ node }) => node.id === edge.node.id)) return list;
+  const placeOf = ({ node }: Edge) => node.position ?? Infinity;
+  const next = list.edges.findIndex((other) => placeOf(other) > placeOf(edge));
+  const end = next < 0 ? list.edges.length : next;
+  return { ...list, edges: [...list.edges.slice(0, end), edge, ...list.edges.slice(end)] };
 }

@@ -3,21 +3,26 @@ import type { Client, FormattedExecutionResult, Sink, SubscribePayload } from 'g
 /**
  * Subscribes as `client.subscribe` does, and goes on where it was after a reconnection. graphql-ws reads the variables
  * again when it reconnects, so `after` is the `seq` of the last event by then, and no event is missed or repeated. For
- * `conversationEvents`, `viewerEvents` and `runEvents`, in documents that select `seq`.
+ * `conversationEvents`, `viewerEvents`, `runEvents` and, where `after` is part of `input`, `chatTurn`, in documents that
+ * select `seq`.
  * @returns ends the subscription
  */
-export function subscribeAndResume<Data extends Record<string, unknown>, Extensions>(
+export function subscribeAndResume<Data = Record<string, unknown>, Extensions = unknown>(
   client: Client,
   payload: SubscribePayload,
   sink: Sink<FormattedExecutionResult<Data, Extensions>>,
 ): () => void {
-  let last = payload.variables?.after;
-  const variables = {
-    ...payload.variables,
+  const { input } = payload.variables ?? {};
+  const given: Record<string, unknown> =
+    typeof input === 'object' && input !== null ? { ...input } : { ...payload.variables };
+  let last = given.after;
+  const resumed = {
+    ...given,
     get after() {
       return last;
     },
   };
+  const variables = input === undefined || input === null ? resumed : { ...payload.variables, input: resumed };
   return client.subscribe<Data, Extensions>(
     { ...payload, variables },
     {

@@ -11,7 +11,11 @@ export type TextEvent =
  * @param texts is changed; begin with an empty map, or with the contents of stored messages
  */
 export function applyText(texts: Map<string, string>, event: TextEvent): void {
-  const text = texts.get(event.messageId) ?? '';
-  if (event.__typename === 'TextDelta') texts.set(event.messageId, text.slice(0, event.offset) + event.delta);
-  else texts.set(event.messageId, text.slice(0, event.length));
+  texts.set(event.messageId, editText(texts.get(event.messageId) ?? '', event));
+}
+
+/** The text of one message after an event, for whoever keeps texts elsewhere, such as in a cache. */
+export function editText(text: string, event: TextEvent): string {
+  if (event.__typename === 'TextDelta') return text.slice(0, event.offset) + event.delta;
+  return text.slice(0, event.length);
 }
