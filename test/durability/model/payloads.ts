@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import type { TurnToolCall } from '../../../src/engine/events.ts';
+import type { Run } from '../../../src/generated/prisma/client.ts';
+import { packEvents } from '../../../src/log/archive.ts';
+import type { RunEventPayload } from '../../../src/log/event.ts';
+import { writePauseState } from '../../../src/runs/frozen-turn.ts';
+import type { RunRuntime } from '../../../src/runs/runtime.ts';
+
+// What the rows of the explored runs hold: one call of one step, without a text.
+
+/** The call of a run. Its id is made of the run's: a process that takes the run over makes the same one. */
+export function callOf({ id, agentId }: Run): TurnToolCall {
+  const hex = createHash('sha256').update(id).digest('hex');
+  return {
+    id: `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`,
+    callId: 'call',
+    messageId: null,
+    step: 0,
+    index: 0,
+    name: 'refund_order',
+    arguments: '{"orderNumber":"1042"}',
+    editedArguments: null,
+    decidedBy: null,
+    result: null,
+    status: 'PENDING',
+    error: null,
+    agentId: agentId ?? '',
+    startedAt: null,
+    finishedAt: null,
+    approvalExpiresAt: null,
+  };
+}
+
+/** The archive of a run whose last events are these. */
+export async function archiveOf({ id: runId, userMessageId }: Run, last: readonly RunEventPayload[]) {
+  const payloads: RunEventPayload[] = [{ type: 'RunStarted', userMessageId }, ...last];
+  const events = payloads.map((payload, index) => ({ ...payload, seq: index + 1, runId, at: 0 }));
+  return { archive: await packEvents(events), lastSeq: events.length };
+}
+
+/** What a run continues from when its call was decided. */
+export function pauseStateOf({ agents }: RunRuntime, run: Run): string {
+  const { callId: id, name, arguments: args } = callOf(run);
+  const paused = {
+    agentId: run.agentId ?? '',
+    step: 0,
+    history: [],
+    content: '',
+    calls: [{ id, name, arguments: args }],
+    outputs: [],
+    usedCallIds: [],
+    elapsedMs: 0,
+  };
+  return writePauseState({ agents: new Map(), tools: new Map() }, [], paused, agents.defaults.llm.endpoint);
+}
