@@ -69,7 +69,7 @@ test.each(Object.entries(scenarios))(
   },
 );
 
-test('docs/turns.md tells exactly the changes of runs that the explorer reaches', () => {
+test('The table and the diagram of docs/turns.md hold exactly the changes of runs that the explorer reaches', () => {
   const text = readFileSync(join(import.meta.dirname, '../../docs/turns.md'), 'utf8');
   const rows = [...text.matchAll(/^\| (`[^|]+`) \| (`[^|]+`) \| (`[^|]+`) \|/gm)];
   const told = rows.flatMap(([, from = '', to = '', files = '']) =>

@@ -16,7 +16,7 @@ export const processNames = ['A', 'B'] as const;
 export type ProcessName = (typeof processNames)[number];
 
 /** What the owner of a run does next. `ask`, `pause`, `begin`, `send`, `answer`: its one call, which a person approves. */
-export type Phase = 'ask' | 'pause' | 'begin' | 'send' | 'answer' | 'end';
+type Phase = 'ask' | 'pause' | 'begin' | 'send' | 'answer' | 'end';
 
 /** A run in the memory of a process. */
 export interface Held {
