@@ -8,6 +8,7 @@ let harness: Harness;
 beforeAll(async () => {
   harness = await openHarness(resources);
   expect(await harness.project.generate()).toEqual([]);
+  expect(harness.project.compileRelay()).toEqual({ printed: '', status: 0 });
   expect(await harness.project.compile()).toEqual({ printed: '', status: 0 });
   await harness.project.bundle(libraries);
 });

@@ -13,7 +13,13 @@ import { openPageProxy, type PageProxy } from './page-proxy.ts';
 const root = join(import.meta.dirname, '../../..');
 
 /** The snippets of docs/clients.md that make caches. */
-const files = ['src/apollo-cache.ts', 'src/urql-graphcache.ts', 'relay.config.json'];
+const files = [
+  'src/apollo-cache.ts',
+  'src/urql-graphcache.ts',
+  'relay.config.json',
+  'src/relay.ts',
+  'src/relay-cache.ts',
+];
 
 /** The client libraries that have a page. */
 type Library = 'apollo' | 'urql' | 'relay';
