@@ -19,7 +19,7 @@ export interface Switchboard extends System {
   readonly address: URL;
   /** Null: the embedded one, which is a process of its own. */
   readonly databaseUrl: string | null;
-  /** An access token of a user, for a day. */
+  /** An access token of a user, for a day. A user of another tenant than that of most is `name@tenant`. */
   tokenOf(user: string): Promise<string>;
   /** Asks over HTTP, as a user. @throws on any error in the answer */
   ask<Schema extends z.ZodType>(
@@ -79,10 +79,11 @@ export async function startSwitchboard(
   );
   const address = new URL(await child.waitForOutput(/"url":"([^"]+)".*"listening"/));
   const tokens = new Map<string, string>();
-  const tokenOf = async (sub: string) => {
+  const tokenOf = async (user: string) => {
+    const [sub = user, tenant = 'bench'] = user.split('@');
     const token =
-      tokens.get(sub) ?? (await mintDevelopmentToken(dataDir, { sub, tenant: 'bench', roles: [], ttlSeconds: 86_400 }));
-    tokens.set(sub, token);
+      tokens.get(user) ?? (await mintDevelopmentToken(dataDir, { sub, tenant, roles: [], ttlSeconds: 86_400 }));
+    tokens.set(user, token);
     return token;
   };
 

@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { z } from 'zod';
 import { answerCalls } from '../rpc.ts';
 import { type Attack, type AttackTarget, attackTarget } from './attack.ts';
@@ -12,7 +13,11 @@ import {
 import { pipelineRequests, sendInvalidDocuments, sendOddHosts, sendPings } from './attacks-without-token.ts';
 import { startFloodingProvider } from './flooding-provider.ts';
 
-// All attackers of the soak, in a process of their own: `open`, `start`, `stop`.
+// All attackers of the soak, in a process of their own: `prepare`, then `start` and `stop` as often as one likes.
+
+// In the field, attackers have machines of their own. Here they would take the CPU from the server and its honest users by
+// what they compute themselves, so the system serves them last: they have what the others leave.
+setPriority(10);
 
 const attacks: Readonly<Record<string, Attack>> = {
   'pings before init': sendPings,
@@ -25,9 +30,10 @@ const attacks: Readonly<Record<string, Attack>> = {
   '1,500 ENQUEUE': fillQueue,
 };
 
+const startParams = attackTarget.extend({ only: z.array(z.string()) });
 const counts = new Map<string, Map<string, number>>();
 const provider = await startFloodingProvider();
-const left = new AbortController();
+let leaving = new AbortController();
 let running: Promise<unknown> = Promise.resolve();
 
 answerCalls({
@@ -35,31 +41,41 @@ answerCalls({
   /** Makes what the attacks read, before they begin. */
   prepare: async (params) => {
     const target = attackTarget.omit({ largeConversation: true, longRun: true }).parse(params);
-    const largeConversation = await makeLargeConversation(target, left.signal);
-    return { largeConversation, longRun: await makeLongRun(target, left.signal) };
+    const { signal } = leaving;
+    const largeConversation = await makeLargeConversation(target, signal);
+    return { largeConversation, longRun: await makeLongRun(target, signal) };
   },
+  list: (params) => choose(startParams.parse(params).only).map(([name]) => name),
   start: (params) => {
-    const { only, ...target } = attackTarget.extend({ only: z.array(z.string()) }).parse(params);
-    const chosen = Object.entries(attacks).filter(([name]) => only.length === 0 || only.includes(name));
-    running = Promise.all(chosen.map(([name, attack]) => keepAttacking(name, attack, target)));
+    const { only, ...target } = startParams.parse(params);
+    const chosen = choose(only);
+    leaving = new AbortController();
+    const { signal } = leaving;
+    counts.clear();
+    running = Promise.all(chosen.map(([name, attack]) => keepAttacking(name, attack, target, signal)));
     return chosen.map(([name]) => name);
   },
   stop: async () => {
-    left.abort();
-    provider.close();
+    leaving.abort();
+    provider.cut();
     await running;
     return Object.fromEntries([...counts].map(([name, entries]) => [name, Object.fromEntries(entries)]));
   },
 });
 
+/** The attacks of these names, or all if there are none. */
+function choose(only: readonly string[]): [name: string, attack: Attack][] {
+  return Object.entries(attacks).filter(([name]) => only.length === 0 || only.includes(name));
+}
+
 /** An attack that is refused begins again a moment later: it is what an attacker would do. */
-async function keepAttacking(name: string, attack: Attack, target: AttackTarget): Promise<void> {
+async function keepAttacking(name: string, attack: Attack, target: AttackTarget, signal: AbortSignal): Promise<void> {
   const entries = new Map<string, number>();
   counts.set(name, entries);
   const count = (what: string) => void entries.set(what, (entries.get(what) ?? 0) + 1);
-  while (!left.signal.aborted) {
-    await attack(target, left.signal, count).catch((error: unknown) => {
-      if (!left.signal.aborted) count(`given up: ${String(error).slice(0, 80)}`);
+  while (!signal.aborted) {
+    await attack(target, signal, count).catch((error: unknown) => {
+      if (!signal.aborted) count(`given up: ${String(error).slice(0, 80)}`);
     });
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

@@ -73,7 +73,9 @@ export async function makeLongRun(target: BareTarget, signal: AbortSignal): Prom
 
 /** 400 streams over SSE of a long finished run, which nobody reads: more than a user may have. */
 export const openUnreadStreams: Attack = async (target, signal, count) => {
-  const query = 'subscription ($runId: ID!) { runEvents(runId: $runId) { seq ... on TextDelta { delta } } }';
+  // Each delta several times: a short stream would end in the buffers of the operating system.
+  const deltas = Array.from({ length: 20 }, (_none, index) => `delta${index}: delta`).join(' ');
+  const query = `subscription ($runId: ID!) { runEvents(runId: $runId) { seq ... on TextDelta { ${deltas} } } }`;
   const body = JSON.stringify({ query, variables: { runId: target.longRun } });
   const request = [
     'POST /graphql HTTP/1.1',

@@ -8,7 +8,7 @@ const chunk = (delta: object) => `data: ${JSON.stringify({ choices: [{ index: 0,
 const pair = chunk({ content: 'c' }) + chunk({ reasoning_content: 'r' });
 
 /** A model provider that alternates content and reasoning, a character at a time, until its client leaves. */
-export async function startFloodingProvider(): Promise<{ readonly url: string; readonly close: () => void }> {
+export async function startFloodingProvider(): Promise<{ readonly url: string; readonly cut: () => void }> {
   const server = createServer(async (request, response) => {
     request.resume();
     response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -23,9 +23,5 @@ export async function startFloodingProvider(): Promise<{ readonly url: string; r
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const close = () => {
-    server.close();
-    server.closeAllConnections();
-  };
-  return { url: `http://127.0.0.1:${port}/v1`, close };
+  return { url: `http://127.0.0.1:${port}/v1`, cut: () => server.closeAllConnections() };
 }

@@ -10,10 +10,19 @@ import { TurnClient } from '../turn-client.ts';
 export const actions = ['turn: first token', 'turn: to its end', 'list', 'socket', '/health'] as const;
 type Action = (typeof actions)[number];
 
+/** Whose honest users they are: of the attackers' tenant, whose limits they share with them, or of another one. */
+export const groups = ['same tenant', 'other tenant'] as const;
+type Group = (typeof groups)[number];
+
+interface HonestUser {
+  readonly name: string;
+  readonly group: Group;
+}
+
 /** What honest users saw in one phase of the soak. */
 export interface Experience {
-  /** Milliseconds of each action that worked. */
-  readonly times: Map<Action, number[]>;
+  /** Milliseconds of each action that worked, by group of users. */
+  readonly times: Readonly<Record<Group, Map<Action, number[]>>>;
   /** What was answered wrongly or refused. */
   readonly errors: string[];
   /** What was not answered within 15 seconds. */
@@ -38,7 +47,8 @@ class TooLateError extends Error {}
 const honestAddress = process.platform === 'linux' ? { localAddress: '127.0.0.2' } : {};
 
 /**
- * Users who talk, list and connect, each one action after the other, until `signal` says so.
+ * Users who talk, list and connect, each one action after the other, until `signal` says so. Half of them are of the
+ * attackers' tenant, the others of another one.
  * @returns what they see, which grows, and a promise of their end
  */
 export function runHonestUsers(
@@ -46,33 +56,47 @@ export function runHonestUsers(
   count: number,
   signal: AbortSignal,
 ): { readonly experience: Experience; readonly finished: Promise<unknown> } {
-  const experience: Experience = { times: new Map(actions.map((action) => [action, []])), errors: [], late: [] };
-  const measure = async (action: Action, work: () => Promise<unknown>) => {
+  const noTimes = () => new Map(actions.map((action): [Action, number[]] => [action, []]));
+  const experience: Experience = {
+    times: { 'same tenant': noTimes(), 'other tenant': noTimes() },
+    errors: [],
+    late: [],
+  };
+  const measure = async ({ group }: HonestUser, action: Action, work: () => Promise<unknown>) => {
     const start = performance.now();
     try {
       await Promise.race([work(), failAfter(maxWaitMs)]);
-      experience.times.get(action)?.push(performance.now() - start);
+      experience.times[group].get(action)?.push(performance.now() - start);
     } catch (error) {
       note(experience, action, error, signal);
     }
     await sleep(pauseMs);
   };
-  const live = async (name: string) => {
+  const live = async (user: HonestUser) => {
+    const { name } = user;
     while (!signal.aborted && target.child.runs) {
-      await measure('/health', async () => {
+      await measure(user, '/health', async () => {
         const response = await fetch(new URL('/health', target.address));
         await response.text();
         if (!response.ok) throw new Error(`/health is ${response.status}`);
       });
-      await measure('list', () => target.ask(name, listDocument, {}, listed));
-      await measure('socket', () => openSocket(target, name));
-      await talk(target, name, experience, signal);
+      await measure(user, 'list', () => target.ask(name, listDocument, {}, listed));
+      await measure(user, 'socket', () => openSocket(target, name));
+      await talk(target, user, experience, signal);
       await sleep(pauseMs);
     }
   };
   return {
     experience,
-    finished: Promise.all(Array.from({ length: count }, (_none, index) => live(`honest-${index}`))),
+    finished: Promise.all(
+      Array.from({ length: count }, (_none, index) =>
+        live(
+          index % 2 === 0
+            ? { name: `honest-${index}`, group: 'same tenant' }
+            : { name: `honest-${index}@other`, group: 'other tenant' },
+        ),
+      ),
+    ),
   };
 }
 
@@ -81,7 +105,12 @@ function note({ errors, late }: Experience, what: string, error: unknown, signal
 }
 
 /** A turn in a new conversation, every token of which is checked. */
-async function talk(target: Switchboard, name: string, experience: Experience, signal: AbortSignal): Promise<void> {
+async function talk(
+  target: Switchboard,
+  { name, group }: HonestUser,
+  experience: Experience,
+  signal: AbortSignal,
+): Promise<void> {
   let socket: TurnClient | null = null;
   try {
     const create = target.ask(name, 'mutation { createConversation { id } }', {}, created);
@@ -92,8 +121,8 @@ async function talk(target: Switchboard, name: string, experience: Experience, s
     const client = await Promise.race([TurnClient.connect(slot, honestAddress), failAfter(maxWaitMs)]);
     socket = client;
     const seen = await Promise.race([client.run(turn), failAfter(maxWaitMs)]);
-    experience.times.get('turn: first token')?.push(seen.firstTokenMs);
-    experience.times.get('turn: to its end')?.push(seen.totalMs);
+    experience.times[group].get('turn: first token')?.push(seen.firstTokenMs);
+    experience.times[group].get('turn: to its end')?.push(seen.totalMs);
   } catch (error) {
     note(experience, `turn (${writeAsk(turn)})`, error, signal);
   } finally {

@@ -1,12 +1,17 @@
 import { percentile, writeTable } from '../statistics.ts';
 import { type AttackCounts, findUnrefused } from './expectations.ts';
-import { actions, type Experience } from './honest.ts';
+import { actions, type Experience, groups } from './honest.ts';
+import type { LoopLoad } from './loop-load.ts';
 import type { Peaks } from './watch.ts';
 
 /** What was seen in one phase of the soak. */
 export interface Phase {
   readonly experience: Experience;
   readonly peaks: Peaks;
+  /** Null: the server did not say. */
+  readonly loop: LoopLoad | null;
+  /** Cores that processes were busy on, by name of the process, such as 0.8. */
+  readonly cores: Readonly<Record<string, number>>;
 }
 
 /** The bounds of a soak. */
@@ -35,20 +40,19 @@ export interface SoakResult {
 export function reportSoak({ quiet, attacked, attacks, counts, faults }: SoakResult, bounds: SoakBounds): number {
   const broken = [...faults];
   const slow: string[] = [];
-  const rows = actions.map((action) => {
-    const times = [quiet, attacked].map((phase) => phase?.experience.times.get(action) ?? []);
-    const cells = times.flatMap((list) => [
-      String(list.length),
-      ...[0.5, 0.99].map((part) => (list.length === 0 ? '' : percentile(list, part).toFixed(0))),
-    ]);
-    const [before, after] = times.map((list) => (list.length === 0 ? null : percentile(list, 0.99)));
-    if (attacked && after == null) slow.push(`${action}: nothing worked under attack.`);
-    if (before != null && after != null && after - before >= bounds.maxDelayMs) {
-      const delay = (after - before).toFixed(0);
-      slow.push(`${action}: p99 is ${delay} ms above the quiet run, not less than ${bounds.maxDelayMs}.`);
-    }
-    return [action, ...cells];
-  });
+  const rows = groups.flatMap((group) =>
+    actions.map((action) => {
+      const name = `${group}: ${action}`;
+      const times = [quiet, attacked].map((phase) => phase?.experience.times[group].get(action) ?? []);
+      const [before, after] = times.map((list) => (list.length === 0 ? null : percentile(list, 0.99)));
+      if (attacked && after == null) slow.push(`${name}: nothing worked under attack.`);
+      if (before != null && after != null && after - before >= bounds.maxDelayMs) {
+        const delay = (after - before).toFixed(0);
+        slow.push(`${name}: p99 is ${delay} ms above the quiet run, not less than ${bounds.maxDelayMs}.`);
+      }
+      return [name, ...times.flatMap(listTimes)];
+    }),
+  );
   const columns = ['honest users', 'quiet', 'p50 ms', 'p99 ms', 'attacked', 'p50 ms', 'p99 ms'];
   console.log(`\n${writeTable(columns, rows)}\n`);
   for (const [name, phase] of Object.entries({ quiet, attacked })) {
@@ -61,6 +65,7 @@ export function reportSoak({ quiet, attacked, attacks, counts, faults }: SoakRes
     console.log(
       `${name}: RSS ${megabytes(peaks.rss)} MB, ${peaks.files} open files; of honest users' actions ${errors.length} failed and ${late.length} came too late`,
     );
+    console.log(`  ${writeLoad(phase)}`);
     for (const failure of [...new Set([...errors, ...late])].slice(0, 5)) console.log(`  ${failure}`);
     if (errors.length > 0) broken.push(`${name}: ${errors.length} actions of honest users failed.`);
     if (late.length > 0) slow.push(`${name}: ${late.length} actions of honest users came too late.`);
@@ -75,6 +80,38 @@ export function reportSoak({ quiet, attacked, attacks, counts, faults }: SoakRes
   const all = bounds.isShort ? broken : [...broken, ...slow];
   console.log(all.length === 0 ? '\nAll bounds hold.' : `\nBROKEN:\n  ${all.join('\n  ')}`);
   return all.length;
+}
+
+/** What each attack does alone, as one row each: which of them the honest users notice. */
+export function reportEach(phases: ReadonlyMap<string, Phase>): void {
+  const rows = [...phases].map(([name, { experience, peaks, loop, cores }]) => [
+    name,
+    ...actions.map((action) => {
+      const [, p50 = '', p99 = ''] = listTimes(groups.flatMap((group) => experience.times[group].get(action) ?? []));
+      return `${p50}/${p99}`;
+    }),
+    loop === null ? '' : `${loop.delayMs.p50.toFixed(0)}/${loop.delayMs.p99.toFixed(0)}`,
+    (cores.server ?? 0).toFixed(2),
+    (cores.attackers ?? 0).toFixed(2),
+    megabytes(peaks.rss),
+  ]);
+  const columns = ['p50/p99 ms', ...actions, 'loop', 'server CPU', 'attackers CPU', 'RSS'];
+  console.log(`\n${writeTable(columns, rows)}`);
+}
+
+/** How many, and their p50 and p99 in milliseconds. */
+function listTimes(times: readonly number[]): readonly string[] {
+  const parts = [0.5, 0.99].map((part) => (times.length === 0 ? '' : percentile(times, part).toFixed(0)));
+  return [String(times.length), ...parts];
+}
+
+function writeLoad({ loop, cores }: Phase): string {
+  const cpu = Object.entries(cores).map(([name, part]) => `${name} ${part.toFixed(2)}`);
+  const text = `CPU in cores: ${cpu.join(', ')}`;
+  if (loop === null) return text;
+  const { p50, p99, max } = loop.delayMs;
+  const delays = [p50, p99, max].map((delay) => delay.toFixed(0)).join(' / ');
+  return `${text}; event loop: busy ${(loop.busy * 100).toFixed(0)} %, delay p50 / p99 / max ${delays} ms`;
 }
 
 /** Bytes as whole megabytes. */

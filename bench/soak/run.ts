@@ -7,27 +7,35 @@ import { listening } from '../listen.ts';
 import { Child } from '../rpc.ts';
 import { startSwitchboard } from '../switchboard.ts';
 import { runHonestUsers } from './honest.ts';
-import { megabytes, type Phase, reportSoak, type SoakBounds, type SoakResult } from './report.ts';
-import { ProcessWatch } from './watch.ts';
+import { loopLoad } from './loop-load.ts';
+import { megabytes, type Phase, reportEach, reportSoak, type SoakBounds, type SoakResult } from './report.ts';
+import { ProcessWatch, readCpuSeconds } from './watch.ts';
 
-// npm run soak -- [--short] [--minutes 10] [--only 'large pages']... [--max-rss 1500] [--main path/to/src/main.ts]
+// npm run soak -- [--short] [--minutes 10] [--only 'large pages']... [--each] [--max-rss 1500]
+//   [--profile folder] [--main path/to/src/main.ts]
 // Honest users alone, then the same among all attackers at once. On the embedded database, or, with DATABASE_URL of a
-// server on which databases may be created, there. Ends with 1 if a bound is broken. In the short form, times decide
-// nothing. Whatever happens, it ends, and reports as far as it came.
+// server on which databases may be created, there. With --each, each attack also runs alone, so that one sees what it adds.
+// Ends with 1 if a bound is broken. In the short form, times decide nothing. Whatever happens, it ends, and reports as far
+// as it came.
 
 const { values } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
     minutes: { type: 'string' },
+    each: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     'max-rss': { type: 'string', default: '1500' },
     main: { type: 'string' },
     profile: { type: 'string' },
   },
 });
-const minutes = Number(values.minutes ?? (values.short ? 0.7 : 10));
+const minutes = Number(values.minutes ?? (values.short ? 0.8 : 10));
+/** The part of the minutes that is quiet. Readers that do not read are ended after 30 s, also in the short form. */
+const quietPart = values.short ? 0.2 : 0.3;
+/** How long each attack runs alone with --each, in milliseconds. */
+const aloneMs = 8_000;
 /** For starting, stopping and the attackers' preparations, beside the minutes. */
-const spareMs = values.short ? 35_000 : 120_000;
+const spareMs = (values.short ? 35_000 : 120_000) + (values.each ? 150_000 : 0);
 const bounds: SoakBounds = {
   maxDelayMs: 500,
   maxRss: Number(values['max-rss']) * 2 ** 20,
@@ -104,7 +112,7 @@ async function soak(): Promise<void> {
         profileArguments,
       },
       {
-        probe: ['--import', new URL('./end-with-parent.ts', import.meta.url).href],
+        probe: ['--import', new URL('./server-probe.ts', import.meta.url).href],
         ...(values.main === undefined ? {} : { main: pathToFileURL(values.main) }),
       },
     ),
@@ -115,16 +123,27 @@ async function soak(): Promise<void> {
     target.child.kill();
   });
 
+  const processes = { server: target.child.pid, attackers: attackers.pid, model: endpoint.pid, honest: process.pid };
+  const readCpu = () => Object.entries(processes).map(([name, pid]) => [name, readCpuSeconds(pid)] as const);
+  // The server may have no time to answer.
+  const takeLoop = () => Promise.race([target.child.call('takeLoad', null, loopLoad), sleep(5_000, null)]);
+
   /** Honest users for so many milliseconds; ends early if the server does, or the time is over. */
   async function runPhase(milliseconds: number, note: (phase: Phase) => void): Promise<void> {
     watch.takePeaks();
+    await takeLoop().catch(() => {});
     const ending = new AbortController();
+    const start = performance.now();
+    const before = new Map(readCpu());
     const seen = runHonestUsers(target, honestUsers, ending.signal);
-    const end = performance.now() + milliseconds;
-    while (performance.now() < end && target.child.runs && !over.signal.aborted) await sleep(100);
+    while (performance.now() < start + milliseconds && target.child.runs && !over.signal.aborted) await sleep(100);
     if (!target.child.runs) faults.push('The server has ended.');
     ending.abort();
-    note({ experience: seen.experience, peaks: watch.takePeaks() });
+    const seconds = (performance.now() - start) / 1_000;
+    const cores = readCpu().map(([name, used]) => [name, (used - (before.get(name) ?? 0)) / seconds]);
+    const peaks = watch.takePeaks();
+    const loop = await takeLoop().catch(() => null);
+    note({ experience: seen.experience, peaks, loop, cores: Object.fromEntries(cores) });
     // Those who wait for an answer leave.
     await Promise.race([seen.finished, sleep(2_000)]);
   }
@@ -136,13 +155,23 @@ async function soak(): Promise<void> {
   const prepared = z.object({ largeConversation: z.string(), longRun: z.string() });
   const made = await attackers.call('prepare', attack, prepared);
   await runPhase(3_000, () => {});
-  await runPhase(minutes * 60_000 * 0.3, (phase) => {
+  await runPhase(minutes * 60_000 * quietPart, (phase) => {
     result.quiet = phase;
     console.log(`quiet: RSS ${megabytes(phase.peaks.rss)} MB; the attack begins`);
   });
   const params = { ...attack, ...made, only: values.only };
-  result.attacks = await attackers.call('start', params, z.array(z.string()));
-  await runPhase(minutes * 60_000 * 0.7, (phase) => {
+  const names = z.array(z.string());
+  if (values.each) {
+    const phases = new Map<string, Phase>(result.quiet === null ? [] : [['quiet', result.quiet]]);
+    for (const name of await attackers.call('list', params, names)) {
+      await attackers.call('start', { ...params, only: [name] }, names);
+      await runPhase(aloneMs, (phase) => void phases.set(name, phase));
+      await attackers.call('stop', null, attackerCounts);
+    }
+    reportEach(phases);
+  }
+  result.attacks = await attackers.call('start', params, names);
+  await runPhase(minutes * 60_000 * (1 - quietPart), (phase) => {
     result.attacked = phase;
   });
   result.counts = await attackers.call('stop', null, attackerCounts);

@@ -63,3 +63,18 @@ function countFiles(pid: number): number {
     return 0;
   }
 }
+
+/** How many there are to a second of CPU time in /proc (USER_HZ, proc(5)). */
+const ticksPerSecond = 100;
+
+/** CPU seconds of a process since it was started; 0 if it has ended. */
+export function readCpuSeconds(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // After the name, which may hold anything: state, parent, …; user and system time are the 12th and 13th.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return 0;
+  }
+}

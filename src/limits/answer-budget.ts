@@ -81,9 +81,12 @@ export class AnswerBudget implements Disposable {
     this.#reservation.catch(() => {});
   }
 
-  /** The wait until the viewer has read enough of its answers for another one; null: there is room. */
-  waitForRoom(): Promise<void> | null {
-    return this.#answers.isFull(this.#owner) ? this.#answers.waitForRoom(this.#owner) : null;
+  /**
+   * The wait until the viewer has read enough of its answers for another one; null: there is room.
+   * @param signal ends the wait
+   */
+  waitForRoom(signal: AbortSignal): Promise<void> | null {
+    return this.#answers.isFull(this.#owner) ? this.#answers.waitForRoom(this.#owner, signal) : null;
   }
 
   /** The error for contents that do not fit. */

@@ -27,7 +27,20 @@ type Owner = Pick<Viewer, 'tenantId' | 'userId'>;
 interface Waiter {
   readonly owner: Owner;
   readonly bytes: number;
-  readonly grant: (held: HeldBytes) => void;
+  readonly grant: () => void;
+}
+
+/** Bytes that their holder can be made to give back. */
+interface EndableBytes {
+  readonly owner: Owner;
+  readonly since: number;
+  readonly end: () => void;
+}
+
+/** The streams of one user that wait to go on. */
+interface StreamLine {
+  readonly owner: Owner;
+  readonly waiting: Set<() => void>;
 }
 
 /** The longest wait for other answers, in milliseconds; then the operation is refused. */
@@ -36,11 +49,19 @@ const retryAfterMs = 1_000;
 /** A user with no more than this under way is not held up by what others hold. */
 const smallBytes = 1024 * 1024;
 const reportEveryMs = 60_000;
+/** What is under way for longer than this may be ended if others wait for its room, in milliseconds. */
+const maxHeldMs = 60_000;
+/** How often those who wait look for such, in milliseconds. */
+const endEveryMs = 1_000;
+/** A user of whom nothing is under way may exceed the bounds of tenant and process so many times: it is not kept out. */
+const firstOfUser = 2;
 
 /**
  * Bounds the bytes of answers that are under way in this process, from before their contents are read until the client
  * has taken them. Operations that would exceed a bound wait for others to be taken. A user has a part of what the tenant
- * may hold, and a tenant a part of what the process may hold, so that nobody keeps the others out.
+ * may hold, and a tenant a part of what the process may hold; a user of whom nothing is under way may exceed these two, up
+ * to twice the bounds. So whoever does not read what it has asked for keeps nobody else out. If others wait, what has been
+ * under way for more than a minute is ended.
  */
 export class AnswerBytes {
   readonly bounds: AnswerBounds;
@@ -48,7 +69,10 @@ export class AnswerBytes {
   readonly #users = new Map<string, number>();
   readonly #tenants = new Map<string, number>();
   readonly #waiters = new Set<Waiter>();
-  readonly #onRoom = new Set<() => void>();
+  readonly #streams = new Map<string, StreamLine>();
+  /** In the order of time. */
+  readonly #endable = new Set<EndableBytes>();
+  #isServing = false;
   #size = 0;
   #refused = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
@@ -64,17 +88,23 @@ export class AnswerBytes {
     return { heldBytes: this.#size, waiting: this.#waiters.size, refused: this.#refused };
   }
 
-  /** Counts bytes that exist already, such as a frame that is being written. Refuses nothing. */
-  add(owner: Owner, bytes: number): HeldBytes {
+  /**
+   * Counts bytes that exist already, such as a frame that is being written. Refuses nothing.
+   * @param end called if others wait for this room and it was held for a minute: whoever holds it gives it back
+   */
+  add(owner: Owner, bytes: number, end: (() => void) | null = null): HeldBytes {
     this.#change(owner, bytes);
+    const endable = end && { owner, since: performance.now(), end };
+    if (endable) this.#endable.add(endable);
     let held = true;
     return {
       bytes,
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;
+        if (endable) this.#endable.delete(endable);
         this.#change(owner, -bytes);
-        this.#grantWaiters();
+        this.#serveSoon();
       },
     };
   }
@@ -83,13 +113,14 @@ export class AnswerBytes {
    * Counts bytes that are to be read, as soon as there is room. If nothing of the owner is under way, there is room for
    * any number of its bytes.
    * @param signal ends the wait
+   * @param end as for `add`
    * @throws {RateLimitedError} if there is no room within ten seconds
    */
-  async reserve(owner: Owner, bytes: number, signal: AbortSignal): Promise<HeldBytes> {
-    if (this.#waiters.size === 0 && this.#fits(owner, bytes)) return this.add(owner, bytes);
+  async reserve(owner: Owner, bytes: number, signal: AbortSignal, end: (() => void) | null = null): Promise<HeldBytes> {
+    if (this.#waiters.size === 0 && this.#fits(owner, bytes)) return this.add(owner, bytes, end);
     this.#tell();
     const { promise, resolve, reject } = Promise.withResolvers<HeldBytes>();
-    const waiter: Waiter = { owner, bytes, grant: resolve };
+    const waiter: Waiter = { owner, bytes, grant: () => resolve(this.add(owner, bytes, end)) };
     this.#waiters.add(waiter);
     const refuse = () => {
       if (!this.#waiters.delete(waiter)) return;
@@ -97,6 +128,7 @@ export class AnswerBytes {
       reject(new RateLimitedError('Too many large answers at once. Read those that you have asked for.', retryAfterMs));
     };
     const timer = setTimeout(refuse, maxWaitMs);
+    const ending = setInterval(() => this.#endOldest(owner, bytes), endEveryMs);
     signal.addEventListener('abort', refuse, { once: true });
     // Others may fit although those that came before do not.
     this.#grantWaiters();
@@ -104,6 +136,7 @@ export class AnswerBytes {
       return await promise;
     } finally {
       clearTimeout(timer);
+      clearInterval(ending);
       signal.removeEventListener('abort', refuse);
       this.#waiters.delete(waiter);
     }
@@ -128,12 +161,30 @@ export class AnswerBytes {
     return this.#isFull(owner, 1);
   }
 
-  /** Resolves when the owner holds no more than its bounds. */
-  async waitForRoom(owner: Owner): Promise<void> {
-    while (this.isFull(owner)) {
-      this.#tell();
-      await new Promise<void>((resolve) => this.#onRoom.add(resolve));
-    }
+  /**
+   * Resolves when the owner holds no more than its bounds, or when the signal aborts. The streams of a user go on one after
+   * the other, each in a turn of the event loop of its own: hundreds that were woken together would find that the first few
+   * have taken the room, again and again.
+   */
+  async waitForRoom(owner: Owner, signal: AbortSignal): Promise<void> {
+    if (!this.isFull(owner) || signal.aborted) return;
+    this.#tell();
+    const key = userKey(owner);
+    const line = this.#streams.get(key) ?? { owner, waiting: new Set() };
+    this.#streams.set(key, line);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    line.waiting.add(resolve);
+    const leave = () => resolve();
+    signal.addEventListener('abort', leave, { once: true });
+    await promise;
+    signal.removeEventListener('abort', leave);
+    line.waiting.delete(resolve);
+    if (line.waiting.size === 0 && this.#streams.get(key) === line) this.#streams.delete(key);
+  }
+
+  /** How many streams wait for room. */
+  get waitingStreams(): number {
+    return [...this.#streams.values()].reduce((sum, { waiting }) => sum + waiting.size, 0);
   }
 
   #isFull({ tenantId, userId }: Owner, times: number): boolean {
@@ -148,10 +199,11 @@ export class AnswerBytes {
     const user = this.#users.get(userKey(owner)) ?? 0;
     const tenant = this.#tenants.get(owner.tenantId) ?? 0;
     const { bounds } = this;
+    const times = user === 0 ? firstOfUser : 1;
     return (
       (user === 0 || user + bytes <= bounds.user) &&
-      (tenant === 0 || tenant + bytes <= bounds.tenant) &&
-      (this.#size === 0 || this.#size + bytes <= bounds.process)
+      (tenant === 0 || tenant + bytes <= bounds.tenant * times) &&
+      (this.#size === 0 || this.#size + bytes <= bounds.process * times)
     );
   }
 
@@ -159,11 +211,45 @@ export class AnswerBytes {
     for (const waiter of this.#waiters) {
       if (!this.#fits(waiter.owner, waiter.bytes)) continue;
       this.#waiters.delete(waiter);
-      waiter.grant(this.add(waiter.owner, waiter.bytes));
+      waiter.grant();
     }
-    const waiting = [...this.#onRoom];
-    this.#onRoom.clear();
-    for (const resolve of waiting) resolve();
+  }
+
+  /** Once in a turn of the event loop, however much was given back in it. */
+  #serveSoon(): void {
+    if (this.#isServing || (this.#waiters.size === 0 && this.#streams.size === 0)) return;
+    this.#isServing = true;
+    setImmediate(() => {
+      this.#isServing = false;
+      this.#grantWaiters();
+      let isRoom = false;
+      for (const { owner, waiting } of this.#streams.values()) {
+        const [first] = waiting;
+        if (first === undefined || this.isFull(owner)) continue;
+        waiting.delete(first);
+        first();
+        isRoom = true;
+      }
+      // What was woken takes room, or not: the next one sees it.
+      if (isRoom) this.#serveSoon();
+    });
+  }
+
+  /** Ends what has been under way for longest in the way of bytes that wait, if that is too long. */
+  #endOldest(owner: Owner, bytes: number): void {
+    if (this.#fits(owner, bytes)) return;
+    const user = this.#users.get(userKey(owner)) ?? 0;
+    const tenant = this.#tenants.get(owner.tenantId) ?? 0;
+    const isOfUser = user + bytes > this.bounds.user;
+    const isOfTenant = isOfUser || tenant + bytes > this.bounds.tenant;
+    for (const held of this.#endable) {
+      if (performance.now() - held.since < maxHeldMs) return;
+      if (isOfTenant && held.owner.tenantId !== owner.tenantId) continue;
+      if (isOfUser && held.owner.userId !== owner.userId) continue;
+      this.#endable.delete(held);
+      held.end();
+      return;
+    }
   }
 
   #change(owner: Owner, by: number): void {

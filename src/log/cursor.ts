@@ -18,6 +18,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   #started = false;
   #closed = false;
   #sawTerminal = false;
+  #failure: Error | null = null;
   #waiting: { resolve: (result: IteratorResult<RunEvent, undefined>) => void; stopWaiting: () => void } | null = null;
 
   /**
@@ -48,6 +49,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   }
 
   next(): Promise<IteratorResult<RunEvent, undefined>> {
+    if (this.#failure) return Promise.reject(this.#failure);
     const result = this.#take();
     if (result) return Promise.resolve(result);
     if (this.#waiting) return Promise.reject(new Error('A cursor is read one event at a time.'));
@@ -59,6 +61,13 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   return(): Promise<IteratorResult<RunEvent, undefined>> {
     this.#close();
     return Promise.resolve(done);
+  }
+
+  /** Ends it in the middle: the next event that is asked for is this error. */
+  fail(error: Error): void {
+    if (this.#closed) return;
+    this.#failure = error;
+    this.#close();
   }
 
   #take(): IteratorResult<RunEvent, undefined> | null {

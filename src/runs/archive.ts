@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Db } from '../database/client.ts';
 import { unpackEvents } from '../log/archive.ts';
 import type { StoredIds } from '../log/earlier-archives.ts';
@@ -20,15 +21,33 @@ export async function saveArchive(db: Db, runId: string, packed: string): Promis
  *   it was deleted
  */
 export async function backfillFromArchive(db: Db, buffer: RunEventBuffer): Promise<boolean> {
-  const events = await readArchive(db, buffer.runId);
+  const events = await readArchive(db, buffer.runId, () => Promise.resolve());
   if (events) buffer.fill(events);
   return events !== null;
 }
 
-/** The events of a run that has ended, or up to its last pause; null if it has done neither. */
-export async function readArchive(db: Db, runId: string): Promise<RunEvent[] | null> {
-  const archive = await db.runArchive.findUnique({ where: { runId } });
-  return archive && (await unpackArchive(db, runId, archive.events));
+/** Archives of no more bytes are read together with their size. */
+const smallBytes = 64 * 1024;
+const sizedArchive = z.array(z.object({ bytes: z.int(), events: z.string().nullable() })).max(1);
+
+/**
+ * The events of a run that has ended, or up to its last pause; null if it has done neither.
+ * @param reserve waited for with the bytes of a large archive, before it is read
+ */
+export async function readArchive(
+  db: Db,
+  runId: string,
+  reserve: (bytes: number) => Promise<void>,
+): Promise<RunEvent[] | null> {
+  const rows = await db.$queryRaw`
+    SELECT octet_length(events) AS bytes, CASE WHEN octet_length(events) <= ${smallBytes} THEN events END AS events
+    FROM run_archives WHERE run_id = ${runId}::uuid`;
+  const [archive] = sizedArchive.parse(rows);
+  if (!archive) return null;
+  if (archive.events !== null) return unpackArchive(db, runId, archive.events);
+  await reserve(archive.bytes);
+  const large = await db.runArchive.findUnique({ where: { runId } });
+  return large && unpackArchive(db, runId, large.events);
 }
 
 /** Unpacks an archive that was read with its run. */

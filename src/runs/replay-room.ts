@@ -1,3 +1,4 @@
+import { RateLimitedError } from '../api/errors.ts';
 import type { Run } from '../generated/prisma/client.ts';
 import { freeBytes } from '../limits/answer-budget.ts';
 import type { AnswerBytes, HeldBytes } from '../limits/answer-bytes.ts';
@@ -5,15 +6,23 @@ import { FairQueue } from '../limits/fair-queue.ts';
 import type { RunEventBuffer } from '../log/event-buffer.ts';
 import { weighBuffer } from '../log/run-replays.ts';
 
+/** For a reader that is too slow: it holds what others wait for. */
+const tooSlow =
+  'The events of this run were read too slowly, and others wait. Subscribe again after the last seq you have.';
+const retryAfterMs = 1_000;
+
 /** How many archives of a user are read at the same time, and how many readers may wait for that. */
 const perUser = { running: 2, waiting: 1_000 } as const;
 
 /** The run that is replayed. */
 type ReplayedRun = Pick<Run, 'id' | 'tenantId' | 'userId'>;
 
+/** Waits until so many bytes may be read. */
+export type ReserveBytes = (bytes: number) => Promise<void>;
+
 /** The bytes of a run that is being replayed, for all of its readers. */
 interface ReplayedBytes {
-  readers: number;
+  readonly readers: Set<(error: Error) => void>;
   readonly held: Promise<HeldBytes>;
 }
 
@@ -38,34 +47,46 @@ export class ReplayRoom {
 
   /**
    * Reads the events of an ended run when it is the user's turn.
-   * @param load fills the buffer, or finds it filled
+   * @param load fills the buffer, or finds it filled. It waits for `reserve` with the bytes of an archive before it reads it
+   * @param end called if the run was read for more than a minute while others waited for its room: the reader has to leave
    * @returns the buffer and its room, to be disposed of when the reader leaves; null: `load` returned null
    * @throws {RateLimitedError} if there is no room within ten seconds; what `load` throws
    */
   async open(
     run: ReplayedRun,
-    load: () => Promise<RunEventBuffer | null>,
+    load: (reserve: ReserveBytes) => Promise<RunEventBuffer | null>,
+    end: (error: Error) => void,
   ): Promise<{ readonly buffer: RunEventBuffer; readonly room: Disposable } | null> {
     // The wait for room is part of the turn: what was read and waits is in memory already.
     return this.#reading.run(JSON.stringify([run.tenantId, run.userId]), async () => {
-      const buffer = await load();
-      return buffer && { buffer, room: await this.#hold(run, weighBuffer(buffer)) };
+      using reserved = new DisposableStack();
+      let isReserved = false;
+      const buffer = await load(async (bytes) => {
+        if (bytes <= freeBytes) return;
+        reserved.use(await this.#answers.reserve(run, bytes, new AbortController().signal));
+        isReserved = true;
+      });
+      if (buffer === null) return null;
+      return { buffer, room: await this.#hold(run, weighBuffer(buffer), end, isReserved) };
     });
   }
 
-  async #hold(run: ReplayedRun, bytes: number): Promise<Disposable> {
+  /** @param isReserved whether it has waited for the bytes of its archive: it waits no more, however large it has become */
+  async #hold(run: ReplayedRun, bytes: number, end: (error: Error) => void, isReserved: boolean): Promise<Disposable> {
     if (bytes <= freeBytes) return { [Symbol.dispose]() {} };
     const known = this.#runs.get(run.id);
-    const replayed = known ?? { readers: 0, held: this.#answers.reserve(run, bytes, new AbortController().signal) };
+    const replayed = known ?? this.#count(run, bytes, isReserved);
     this.#runs.set(run.id, replayed);
-    replayed.readers += 1;
+    // Each reader counts, also if several end in the same way.
+    const leave = (error: Error) => end(error);
+    replayed.readers.add(leave);
     let isOpen = true;
     const room: Disposable = {
       [Symbol.dispose]: () => {
         if (!isOpen) return;
         isOpen = false;
-        replayed.readers -= 1;
-        if (replayed.readers > 0) return;
+        replayed.readers.delete(leave);
+        if (replayed.readers.size > 0) return;
         this.#runs.delete(run.id);
         replayed.held.then(
           (held) => held[Symbol.dispose](),
@@ -80,5 +101,16 @@ export class ReplayRoom {
       room[Symbol.dispose]();
       throw error;
     }
+  }
+
+  #count(run: ReplayedRun, bytes: number, isReserved: boolean): ReplayedBytes {
+    const readers = new Set<(error: Error) => void>();
+    const endAll = () => {
+      for (const end of [...readers]) end(new RateLimitedError(tooSlow, retryAfterMs));
+    };
+    const held = isReserved
+      ? Promise.resolve(this.#answers.add(run, bytes, endAll))
+      : this.#answers.reserve(run, bytes, new AbortController().signal, endAll);
+    return { readers, held };
   }
 }

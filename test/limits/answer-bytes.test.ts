@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { RateLimitedError } from '../../src/api/errors.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { AnswerBudget, freeBytes } from '../../src/limits/answer-budget.ts';
@@ -39,8 +39,9 @@ describe('The bytes of answers', () => {
     expect(await settled(waiting)).toEqual([false, false]);
     // Of the same tenant, within its bound; then of another one, within that of the process.
     await answers.reserve(bob, 6 * megabyte, signal);
+    await answers.reserve(carol, 1, signal);
     const ofCarol = answers.reserve(carol, megabyte, signal);
-    await answers.reserve(stranger, 4 * megabyte, signal);
+    await answers.reserve(stranger, 4 * megabyte - 1, signal);
     expect(answers.load).toEqual({ heldBytes: 16 * megabyte, waiting: 3, refused: 0 });
     expect(await settled([...waiting, ofCarol])).toEqual([false, false, false]);
     first[Symbol.dispose]();
@@ -55,6 +56,69 @@ describe('The bytes of answers', () => {
     held[Symbol.dispose]();
     held[Symbol.dispose]();
     expect(answers.load.heldBytes).toBe(0);
+  });
+
+  test('Users who do not read what they hold keep nobody out: who holds nothing may exceed the tenant and the process', async () => {
+    const answers = new AnswerBytes(bounds);
+    for (const owner of [alice, bob, viewer('y', 'other')]) await answers.reserve(owner, 8 * megabyte, signal);
+    // Of their tenant, of another full one, and of one that is not.
+    for (const owner of [carol, stranger, viewer('z', 'third')]) await answers.reserve(owner, megabyte, signal);
+    const second = answers.reserve(carol, megabyte, signal);
+    // Up to twice the bounds: there must be an end.
+    const tenth = answers.reserve(viewer('w', 'fourth'), 8 * megabyte, signal);
+    expect(await settled([second, tenth])).toEqual([false, false]);
+    expect(answers.load).toEqual({ heldBytes: 27 * megabyte, waiting: 2, refused: 0 });
+  });
+
+  test('What is under way for more than a minute ends when others wait for its room, the oldest first', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    try {
+      const answers = new AnswerBytes(bounds);
+      const ended: string[] = [];
+      const hold = (owner: Viewer, name: string) => {
+        const held = answers.add(owner, 6 * megabyte, () => {
+          ended.push(name);
+          held[Symbol.dispose]();
+        });
+      };
+      hold(stranger, 'of another tenant');
+      hold(alice, 'first of alice');
+      hold(bob, 'of bob');
+      vi.advanceTimersByTime(58_000);
+      const waiting = answers.reserve(alice, 4 * megabyte, signal);
+      vi.advanceTimersByTime(1_500);
+      expect(ended).toEqual([]);
+      expect(await settled([waiting])).toEqual([false]);
+      vi.advanceTimersByTime(1_500);
+      await waiting;
+      // What others hold would not make room for alice.
+      expect(ended).toEqual(['first of alice']);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('Streams that wait for room go on one after the other, and do not wake up to find it taken', async () => {
+    const answers = new AnswerBytes(bounds);
+    const held = answers.add(alice, 8 * megabyte + 1);
+    let woken = 0;
+    const leaving = new AbortController();
+    const goOn = async () => {
+      await answers.waitForRoom(alice, leaving.signal);
+      woken += 1;
+      if (leaving.signal.aborted) return;
+      answers.add(alice, 4 * megabyte);
+    };
+    const streams = Array.from({ length: 300 }, () => goOn());
+    expect(answers.waitingStreams).toBe(300);
+    held[Symbol.dispose]();
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    // Three times four megabytes are more than eight.
+    expect(woken).toBe(3);
+    // Those whose clients leave wait no more, also if there is never room again.
+    leaving.abort();
+    await Promise.all(streams);
+    expect([woken, answers.waitingStreams]).toEqual([300, 0]);
   });
 
   test('A reservation whose operation has ended is given up, and holds nothing', async () => {
@@ -86,9 +150,9 @@ describe('The bytes of answers', () => {
     expect(() => answers.assertRoom(alice)).toThrow('Too many answers have not been read.');
     answers.assertRoom(bob);
     expect(answers.isFull(alice)).toBe(true);
-    const room = answers.waitForRoom(alice);
+    const room = answers.waitForRoom(alice, signal);
     expect(await settled([room])).toEqual([false]);
-    await answers.waitForRoom(stranger);
+    await answers.waitForRoom(stranger, signal);
     written[Symbol.dispose]();
     await room;
     answers.assertRoom(alice);

@@ -23,7 +23,11 @@ test('Large runs that are replayed count once for all of their readers, and furt
   const answers = new AnswerBytes(bounds);
   const room = new ReplayRoom(answers);
   const open = async (id: string, userId = 'alice') => {
-    const opened = await room.open(runOf(id, userId), async () => bufferOf(id, 8 * megabyte));
+    const opened = await room.open(
+      runOf(id, userId),
+      async () => bufferOf(id, 8 * megabyte),
+      () => {},
+    );
     if (opened === null) throw new Error('The run has no archive.');
     return opened.room;
   };
@@ -53,10 +57,77 @@ test('Large runs that are replayed count once for all of their readers, and furt
 test('Small runs, runs without an archive and failures take no room', async () => {
   const answers = new AnswerBytes(bounds);
   const room = new ReplayRoom(answers);
-  expect((await room.open(runOf('a'), async () => bufferOf('a', 1_000)))?.buffer.lastSeq).toBe(2);
-  expect(await room.open(runOf('b'), async () => null)).toBeNull();
-  await expect(room.open(runOf('c'), () => Promise.reject(new Error('unreachable')))).rejects.toThrow('unreachable');
+  expect(
+    (
+      await room.open(
+        runOf('a'),
+        async () => bufferOf('a', 1_000),
+        () => {},
+      )
+    )?.buffer.lastSeq,
+  ).toBe(2);
+  expect(
+    await room.open(
+      runOf('b'),
+      async () => null,
+      () => {},
+    ),
+  ).toBeNull();
+  await expect(
+    room.open(
+      runOf('c'),
+      () => Promise.reject(new Error('unreachable')),
+      () => {},
+    ),
+  ).rejects.toThrow('unreachable');
   expect([answers.load.heldBytes, room.size]).toEqual([0, 0]);
+});
+
+test('The bytes of an archive are waited for before it is read, and then become those of its events', async () => {
+  const answers = new AnswerBytes(bounds);
+  const room = new ReplayRoom(answers);
+  const unread = answers.add(runOf('x'), 16 * megabyte);
+  let isRead = false;
+  const opening = room.open(
+    runOf('a'),
+    async (reserve) => {
+      await reserve(8 * megabyte);
+      isRead = true;
+      return bufferOf('a', 9 * megabyte);
+    },
+    () => {},
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isRead).toBe(false);
+  unread[Symbol.dispose]();
+  const opened = await opening;
+  expect(answers.load.heldBytes).toBeGreaterThan(9 * megabyte);
+  expect(answers.load.heldBytes).toBeLessThan(10 * megabyte);
+  opened?.room[Symbol.dispose]();
+  await expect.poll(() => answers.load.heldBytes).toBe(0);
+});
+
+test('A reader of a large run leaves with an error that says how to go on if others have waited too long for its room', async () => {
+  const ends: (() => void)[] = [];
+  class Ending extends AnswerBytes {
+    override add(...[owner, bytes, end]: Parameters<AnswerBytes['add']>) {
+      if (end) ends.push(end);
+      return super.add(owner, bytes, end);
+    }
+  }
+  const room = new ReplayRoom(new Ending(bounds));
+  const errors: Error[] = [];
+  const open = () =>
+    room.open(
+      runOf('a'),
+      async () => bufferOf('a', megabyte),
+      (error) => void errors.push(error),
+    );
+  await Promise.all([open(), open()]);
+  for (const end of ends) end();
+  expect(errors.map(({ message }) => message)).toEqual(
+    Array.from({ length: 2 }, () => expect.stringContaining('Subscribe again after the last seq')),
+  );
 });
 
 test('A reader of a large run that has ended takes room until it leaves', async () => {
@@ -76,5 +147,27 @@ test('A reader of a large run that has ended takes room until it leaves', async 
   // Until then, the run is still in memory.
   await expect.poll(readSize).toBe(1);
   await expect(followRun(viewer, runs, `run_${run.id}`, 1_000_000)).rejects.toThrow('after must be at most');
+  expect(runs.replayRoom.size).toBe(0);
+});
+
+test('A reader of a large run that waits for a person takes room until it leaves, and is cut off with the last seq in its hands', async () => {
+  await using app = await startTestApp({ steps: [{ text: 'x'.repeat(400_000) }] });
+  const chat = await openChat(app);
+  const input = { conversationId: chat.conversationId, content: 'Go', idempotencyKey: 'k' };
+  await chat.ask(documents.sendMessage, { input });
+  const run = await app.app.db.run.findFirstOrThrow();
+  const viewer = { userId: run.userId, tenantId: run.tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
+  const { runs } = app.app;
+  // Until then, the run is still in memory.
+  await expect.poll(() => runs.log.find(run.id) === undefined || runs.log.find(run.id) === null).toBe(true);
+  await app.app.db
+    .$executeRaw`UPDATE runs SET status = 'REQUIRES_ACTION', finished_at = NULL, action_expires_at = now() + interval '1 hour' WHERE id = ${run.id}::uuid`;
+  const cursors = await Promise.all([0, 0].map((after) => followRun(viewer, runs, `run_${run.id}`, after)));
+  expect(runs.replayRoom.size).toBe(1);
+  await cursors[0]?.next();
+  cursors[0]?.fail(new Error('too slow'));
+  await expect(cursors[0]?.next()).rejects.toThrow('too slow');
+  expect(runs.replayRoom.size).toBe(1);
+  await cursors[1]?.return();
   expect(runs.replayRoom.size).toBe(0);
 });

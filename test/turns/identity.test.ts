@@ -154,7 +154,7 @@ describe('a tool call', () => {
     const { runId } = (await chat.readToEnd('Where is it?'))[0] ?? { runId: '' };
     const { db } = app.app;
     const row = runId.slice(4);
-    const before = (await readArchive(db, row)) ?? [];
+    const before = (await readArchive(db, row, async () => {})) ?? [];
     const entries: Record<string, unknown>[] = JSON.parse(await packEvents(before));
     // As they were stored before there were ids.
     const earlier = entries.map((entry) => {
@@ -163,7 +163,7 @@ describe('a tool call', () => {
       return toolCall ? { ...rest, toolCall: omit({ ...toolCall }, 'id', 'messageId', 'approvalExpiresAt') } : rest;
     });
     await db.runArchive.update({ where: { runId: row }, data: { events: JSON.stringify(earlier) } });
-    const after = (await readArchive(db, row)) ?? [];
+    const after = (await readArchive(db, row, async () => {})) ?? [];
     const messageId = after.flatMap((event) => (event.type === 'MessageStarted' ? [event.messageId] : []))[0];
     const known = (event: RunEvent) => {
       if ('toolCall' in event) return { ...event, toolCall: { ...event.toolCall, messageId: null } };

@@ -10,6 +10,7 @@ import {
   oversizedAnswer,
   timeout,
 } from './failures.ts';
+import { cutChunk, ReadTurns } from './read-turns.ts';
 import type { StepAccumulator, StepReader } from './step.ts';
 
 /** Bytes of one answer. A token is about 200 of them on the wire, more in the Responses API. */
@@ -40,6 +41,9 @@ export interface Answer {
   readonly timeouts: AnswerTimeouts;
   readonly signal: AbortSignal;
 }
+
+/** Of all answers in this process. */
+const turns = new ReadTurns();
 
 type Body = ReadableStreamDefaultReader<Uint8Array>;
 
@@ -80,8 +84,13 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
       }
       bytes += chunk.length;
       if (bytes > maxAnswerBytes) throw oversizedAnswer();
-      yield* deliver(accumulator, () => parser.push(chunk));
-      signal.throwIfAborted();
+      for (const piece of cutChunk(chunk)) {
+        const turn = turns.wait(piece.length);
+        if (turn) await turn;
+        signal.throwIfAborted();
+        yield* deliver(accumulator, () => parser.push(piece));
+        signal.throwIfAborted();
+      }
       ended = parser.isEnded;
       hasBegun ||= parser.hasBegun;
       clearTimeout(timer);

@@ -1,15 +1,17 @@
 import { badInput, type InputPath, integer, parseInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import type { Db } from '../../database/client.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { RunCursor } from '../../log/cursor.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { RunEventBuffer } from '../../log/event-buffer.ts';
-import { backfillFromArchive, readArchive } from '../archive.ts';
+import { readArchive } from '../archive.ts';
 import { parseTurnInput, storedTurn } from '../input.ts';
 import { queuedEvents } from '../queued-events.ts';
 import { rememberRun } from '../read/event-rows.ts';
 import { findRun, type RunQuery, readRun } from '../read/read.ts';
+import type { ReserveBytes } from '../replay-room.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { hasEnded } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
@@ -75,16 +77,17 @@ async function openCursor(
   run: Run,
   { after, path, mayLeave = false }: ReadFrom,
 ): Promise<RunCursor> {
-  const location = await locate(runtime, run);
+  let leave = (_error: Error): void => {};
+  const location = await locate(runtime, run, (error) => leave(error));
   // Nothing is awaited from here on: a buffer that nobody reads yet may be dropped at any await.
   const { buffer, isComplete, countsReaders } = openBuffer(runtime, run, location);
   if ((buffer.closed || isComplete) && after > buffer.lastSeq) {
-    if (location.kind === 'ended') location.room[Symbol.dispose]();
+    releaseRoom(location);
     throw badInput(path, `must be at most ${buffer.lastSeq}, the seq of the last event so far`);
   }
   const close = (finished: boolean) => {
     runtime.cursors.delete(cursor);
-    if (location.kind === 'ended') location.room[Symbol.dispose]();
+    releaseRoom(location);
     if (finished || buffer.closed || buffer.readers > 0 || mayLeave || !cancelsOnDisconnect(runtime, run)) return;
     // Readers are counted where they are: a run that another process carried out when this reader came is cancelled by
     // that process, for its own readers.
@@ -95,6 +98,7 @@ async function openCursor(
     );
   };
   const cursor: RunCursor = new RunCursor(buffer, after, close, (event) => rememberRun(event, run));
+  leave = (error) => cursor.fail(error);
   runtime.cursors.add(cursor);
   return cursor;
 }
@@ -137,27 +141,39 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
 
 /** Where a run is, and with it its events. */
 type RunLocation =
-  | { readonly kind: 'waiting'; readonly past: readonly RunEvent[] }
+  | { readonly kind: 'waiting'; readonly past: readonly RunEvent[]; readonly room: Disposable }
   | { readonly kind: 'running'; readonly buffer: RunEventBuffer }
   | { readonly kind: 'ended'; readonly buffer: RunEventBuffer; readonly room: Disposable }
   | { readonly kind: 'queued' | 'elsewhere' };
 
-async function locate(runtime: RunRuntime, run: Run): Promise<RunLocation> {
-  const past = run.status === 'REQUIRES_ACTION' ? await readArchive(runtime.db, run.id) : null;
-  if (past) return { kind: 'waiting', past };
+/** @param onTooSlow ends the reader: it has held a large run for so long that others wait */
+async function locate(runtime: RunRuntime, run: Run, onTooSlow: (error: Error) => void): Promise<RunLocation> {
+  if (run.status === 'REQUIRES_ACTION') {
+    const opened = await runtime.replayRoom.open(run, (reserve) => readPast(runtime.db, run, reserve), onTooSlow);
+    if (opened) return { kind: 'waiting', past: opened.buffer.events, room: opened.room };
+  }
   const live = runtime.log.find(run.id);
   if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
   if (!live && hasEnded(run)) {
-    const opened = await runtime.replayRoom.open(run, () =>
-      runtime.replays.open(run.id, async () => {
-        const empty = new RunEventBuffer(run.id);
-        return (await backfillFromArchive(runtime.db, empty)) ? empty : null;
-      }),
-    );
+    const read = (reserve: ReserveBytes) => runtime.replays.open(run.id, () => readPast(runtime.db, run, reserve));
+    const opened = await runtime.replayRoom.open(run, read, onTooSlow);
     if (opened === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
     return { kind: 'ended', ...opened };
   }
   return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };
+}
+
+/** What has happened in a run, up to its end or its last pause, in a buffer of its own; null: it has no archive. */
+async function readPast(db: Db, run: Run, reserve: ReserveBytes): Promise<RunEventBuffer | null> {
+  const events = await readArchive(db, run.id, reserve);
+  if (events === null) return null;
+  const buffer = new RunEventBuffer(run.id);
+  buffer.fill(events);
+  return buffer;
+}
+
+function releaseRoom(location: RunLocation): void {
+  if (location.kind === 'ended' || location.kind === 'waiting') location.room[Symbol.dispose]();
 }
 
 /** Whether a run is cancelled when its last reader leaves. */

@@ -138,9 +138,9 @@ async function route(
       response.appendHeader('vary', 'authorization, accept');
     }
     response.setHeaders(new Headers(listQuotaHeaders(quotas.values())));
-    await sendResponse(result, response, (bytes) => {
+    await sendResponse(result, response, (bytes, end) => {
       operation.sent();
-      return operation.viewer ? routes.answers.add(operation.viewer, bytes) : uncounted;
+      return operation.viewer ? routes.answers.add(operation.viewer, bytes, end) : uncounted;
     });
   };
   await countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas)));

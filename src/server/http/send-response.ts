@@ -5,6 +5,9 @@ const stallMs = 30_000;
 /** So many characters are encoded and written at once: the progress of the client is seen, and nobody waits for a long one. */
 const pieceLength = 64 * 1024;
 
+/** Counts bytes while they are written. `end` is called if others wait for their room and the client reads too slowly. */
+type CountBytes = (bytes: number, end: () => void) => Disposable;
+
 /** The client has not read for too long, or has disconnected. */
 class ReaderGoneError extends Error {
   override readonly name = 'ReaderGoneError';
@@ -14,12 +17,11 @@ class ReaderGoneError extends Error {
  * Writes the response of Yoga. The next piece is taken from the source when the client has read the last one, so that a
  * client that does not read holds little memory; after {@link stallMs} without progress the connection is closed. (The
  * run goes on, and its stream can be resumed.)
- * @param count counts bytes while they are written
  */
 export async function sendResponse(
   source: Response,
   response: ServerResponse,
-  count: (bytes: number) => Disposable,
+  count: CountBytes,
   maxStallMs = stallMs,
 ): Promise<void> {
   if (response.destroyed || response.writableEnded) return;
@@ -48,7 +50,7 @@ function keepProxiesFromBuffering(response: ServerResponse): void {
 async function writeStream(
   body: ReadableStream<Uint8Array>,
   response: ServerResponse,
-  count: (bytes: number) => Disposable,
+  count: CountBytes,
   maxStallMs: number,
 ): Promise<void> {
   const reader = body.getReader();
@@ -63,7 +65,7 @@ async function writeStream(
         response.cork();
         setImmediate(() => response.uncork());
       }
-      using _counted = count(value.length);
+      using _counted = count(value.length, () => response.destroy());
       await write(value, response, maxStallMs);
     }
   } finally {
@@ -77,10 +79,10 @@ async function writeStream(
 async function writePieces(
   body: string,
   response: ServerResponse,
-  count: (bytes: number) => Disposable,
+  count: CountBytes,
   maxStallMs: number,
 ): Promise<void> {
-  using _counted = count(Buffer.byteLength(body));
+  using _counted = count(Buffer.byteLength(body), () => response.destroy());
   for (let at = 0; at < body.length; ) {
     const end = endOfPiece(body, at + pieceLength);
     await write(Buffer.from(body.slice(at, end)), response, maxStallMs);

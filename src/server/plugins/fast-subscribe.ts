@@ -43,10 +43,10 @@ export async function subscribe(
   };
   const budget = isContext(args.contextValue) ? args.contextValue.answer : null;
   /** While the viewer does not read what was sent to it, the next event waits in the log, which costs nothing. */
-  const waitForRoom = () => {
+  const waitForRoom = (signal: AbortSignal) => {
     // First of all: who waits holds nothing.
     onSent();
-    return budget?.waitForRoom() ?? null;
+    return budget?.waitForRoom(signal) ?? null;
   };
   const project = async (event: unknown): Promise<ExecutionResult | null> => {
     if (isPlain(event)) {
@@ -171,19 +171,19 @@ async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event:
 function mapIterator(
   source: AsyncIterator<unknown>,
   map: (event: unknown) => Promise<ExecutionResult | null>,
-  waitForRoom: () => Promise<void> | null,
+  waitForRoom: (signal: AbortSignal) => Promise<void> | null,
   onLeft: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
-  let left = false;
+  const left = new AbortController();
   return {
     [Symbol.asyncIterator]() {
       return this;
     },
     async next() {
       for (;;) {
-        const room = waitForRoom();
+        const room = waitForRoom(left.signal);
         if (room) await room;
-        if (left) return { done: true, value: undefined };
+        if (left.signal.aborted) return { done: true, value: undefined };
         const step = await source.next();
         if (step.done) return { done: true, value: undefined };
         const value = await map(step.value);
@@ -191,7 +191,7 @@ function mapIterator(
       }
     },
     async return() {
-      left = true;
+      left.abort();
       onLeft();
       await source.return?.();
       return { done: true, value: undefined };
