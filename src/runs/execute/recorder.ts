@@ -208,6 +208,7 @@ export class RunRecorder implements RunProgress {
   async #insertMessage(id: string, agentId: string, step: number): Promise<void> {
     await insertMessage(this.#runtime, this.#request.run, { id, agentId, step });
     if (this.#open?.id === id) this.#open.stored = true;
+    this.#runtime.feed.wake(this.#request.run);
   }
 
   async #completeMessage(event: Extract<TurnEvent, { type: 'messageCompleted' }>): Promise<void> {
@@ -235,12 +236,14 @@ export class RunRecorder implements RunProgress {
   async #beginCall(call: TurnToolCall): Promise<void> {
     await this.#write(() => beginCall(this.#runtime, this.#request.run, call));
     this.#openCalls.set(call.id, call);
+    this.#runtime.feed.wake(this.#request.run);
   }
 
   async #completeCall(call: TurnToolCall): Promise<void> {
     // A denial was written when it was decided.
     if (call.status !== 'DENIED') await this.#write(() => completeCall(this.#runtime, this.#request.run, call));
     this.#openCalls.delete(call.id);
+    this.#runtime.feed.wake(this.#request.run);
   }
 
   /**

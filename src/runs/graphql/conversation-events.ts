@@ -73,7 +73,7 @@ eventWithConversation('MessageAdded').implement({
 eventWithConversation('RunChanged').implement({
   interfaces: [ConversationEvent],
   description:
-    'A run was created, started, paused for an approval, decided on, resumed or ended, or it moved up in the queue.',
+    'A run was created, started, paused for an approval, decided on, resumed or ended, it moved up in the queue, it began a message, or one of its tool calls changed its status.',
   fields: (t) => ({
     run: t.prismaField({
       type: RunRef,

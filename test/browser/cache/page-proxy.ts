@@ -17,8 +17,6 @@ interface SentOperation {
 export interface PageProxy extends AsyncDisposable {
   /** The origin of the page. `/graphql` is passed on to the server. */
   readonly origin: string;
-  /** Where requests are passed on to: the origin of the server. */
-  target: string;
   /** The operations that were sent since the last call. */
   takeOperations(): SentOperation[];
   /**
@@ -35,9 +33,13 @@ export interface PageProxy extends AsyncDisposable {
 const payload = z.object({ query: z.string() });
 const message = z.object({ type: z.string(), payload: z.unknown() });
 
-/** @param serve answers the requests that are not for the server */
+/**
+ * @param serve answers the requests that are not for the server
+ * @param target the origin of the server
+ */
 export async function openPageProxy(
   serve: (request: IncomingMessage, response: ServerResponse) => void,
+  target: string,
 ): Promise<PageProxy> {
   let operations: SentOperation[] = [];
   let isOffline = false;
@@ -62,7 +64,7 @@ export async function openPageProxy(
     const body = await buffer(request);
     record(parseJson(body.toString()));
     const headers = { 'content-type': 'application/json', authorization: request.headers.authorization ?? '' };
-    const answer = await fetch(`${proxy.target}/graphql`, { method: 'POST', headers, body });
+    const answer = await fetch(`${target}/graphql`, { method: 'POST', headers, body });
     const text = await answer.text();
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' }).end(text);
   }
@@ -75,7 +77,7 @@ export async function openPageProxy(
   });
 
   function join(page: WebSocket): void {
-    const server = new WebSocket(`${proxy.target.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const server = new WebSocket(`${target.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
     const opened = once(server, 'open').catch(() => page.terminate());
     pages.add(page);
     page.on('message', async (data) => {
@@ -104,9 +106,8 @@ export async function openPageProxy(
 
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
-  const proxy: PageProxy = {
+  return {
     origin: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    target: '',
     takeOperations() {
       const taken = operations;
       operations = [];
@@ -131,7 +132,6 @@ export async function openPageProxy(
       await once(http, 'close');
     },
   };
-  return proxy;
 }
 
 function textOf(data: RawData): string {

@@ -1,7 +1,7 @@
 import type { CacheApp } from './app.ts';
 
 /** What one client library does for the application. Queries are read from the server once, and stay watched. */
-export interface CacheClient {
+interface CacheClient {
   /** Reads the list. @returns `viewer.lastEventSeq` */
   readList(): Promise<number>;
   /** Reads a conversation. @returns its unfinished run */
@@ -9,7 +9,7 @@ export interface CacheClient {
   /** Subscribes to `viewerEvents`; `show` is called when an event is in the cache. */
   followViewer(after: number, show: (event: ListEvent) => void): void;
   /** Subscribes to `chatTurn`. Resolves at its end. */
-  followTurn(input: { conversationId: string; content: string; idempotencyKey: string }): Promise<void>;
+  followTurn(input: TurnInput): Promise<void>;
   /** Subscribes to `runEvents`. Resolves at its end. */
   followRun(runId: string, after: number): Promise<void>;
   cancelRun(runId: string): Promise<void>;
@@ -19,13 +19,20 @@ export interface CacheClient {
   cachedConversation(id: string): Promise<{ readonly activeRun: { readonly id: string } | null } | null>;
 }
 
-export interface UnfinishedRun {
+interface TurnInput {
+  readonly conversationId: string;
+  readonly content: string;
+  readonly idempotencyKey: string;
+  readonly ifBusy: 'ENQUEUE';
+}
+
+interface UnfinishedRun {
   readonly id: string;
   readonly lastSeq: number;
 }
 
 /** What the application reads in an event of `viewerEvents`: which run there is to follow. */
-export interface ListEvent {
+interface ListEvent {
   readonly __typename: string;
   readonly conversationId: string;
   readonly run?: { readonly id: string; readonly idempotencyKey: string };
@@ -57,7 +64,7 @@ export function createApp(client: CacheClient): CacheApp {
       if (openId === null) throw new Error('No conversation is open.');
       const idempotencyKey = crypto.randomUUID();
       sentKeys.add(idempotencyKey);
-      await client.followTurn({ conversationId: openId, content, idempotencyKey });
+      await client.followTurn({ conversationId: openId, content, idempotencyKey, ifBusy: 'ENQUEUE' });
     },
     async cancel() {
       const run = openId === null ? null : (await client.cachedConversation(openId))?.activeRun;
