@@ -6,7 +6,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: join(import.meta.dirname, 'node_modules/graphql/index.js') }] },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/browser/**'],
+    exclude: ['test/browser/**', 'test/durability/long/**'],
     globalSetup: ['test/support/database/template.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
     testTimeout: 240_000,

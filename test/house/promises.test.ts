@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import browser from '../../vitest.browser.config.ts';
 import config from '../../vitest.config.ts';
+import durability from '../../vitest.durability.config.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const section = /^## Promises and the suites that try to break them\n(.*?)^## /ms;
@@ -26,7 +27,7 @@ test('Every promise of the table names a suite', () => {
 
 test('Every suite of the table exists, is run by one of the configurations, and skips nothing', () => {
   const isRun = (path: string) =>
-    [config, browser].some(
+    [config, browser, durability].some(
       ({ test: { include = [], exclude = [] } = {} }) =>
         include.some((pattern) => matchesGlob(path, pattern)) && !exclude.some((pattern) => matchesGlob(path, pattern)),
     );
