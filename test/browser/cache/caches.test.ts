@@ -39,6 +39,7 @@ const halfWay = (text: string) => {
 };
 
 describe.each(libraries)('A page with the cache of %s', (library) => {
+  const feeds = ['viewerEvents'];
   async function openTab() {
     const tab = await harness.openTab(library);
     onTestFinished(() => tab.close());
@@ -159,6 +160,28 @@ describe.each(libraries)('A page with the cache of %s', (library) => {
     await tab.other.ask('mutation ($id: ID!) { deleteConversation(id: $id) }', { id: created });
     await tab.compare();
     await finish(tab, 'viewerEvents');
+  });
+
+  test('It catches up with a turn that went on while it was offline, and with a message that was added between its steps.', async () => {
+    const { tab, id } = await openConversation(({ other }) => createBillingConversation(other));
+    const [first, last] = [halfWay('I look at the order.'), halfWay('It is on its way.')];
+    script('Where is it?', { ...first.step, calls: [lookUp('call_0', '1042')] }, last.step);
+    const turn = tab.send('Where is it?');
+    await first.gate.reached;
+    await tab.compare();
+    tab.proxy.goOffline();
+    await tab.other.ask(
+      'mutation ($id: ID!) { createMessage(input: { conversationId: $id, role: SYSTEM, content: "A note." }) { id } }',
+      { id },
+    );
+    first.gate.open();
+    await last.gate.reached;
+    tab.proxy.goOnline();
+    await tab.compare();
+    last.gate.open();
+    await turn;
+    await tab.compare();
+    await finish(tab, 'chatTurn', ...feeds);
   });
 
   test('It follows turns that another tab begins, and those that wait behind them.', async () => {
