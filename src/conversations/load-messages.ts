@@ -105,7 +105,8 @@ export async function readMessagesById(
   const missing = wanted.filter((id) => !found.has(id));
   const measured = missing.length === 0 ? [] : await measureMessages(viewer, reads.db, { ids: missing }, query);
   const fitting = await takeFitting(measured, reads.answer);
-  for (const { id } of measured) found.set(id, reads.answer.tooLarge());
+  for (const { id } of measured) if (!fitting.includes(id)) found.set(id, reads.answer.tooLarge());
+  // What was measured may be deleted by now.
   if (fitting.length > 0) {
     for (const message of await loadMeasured(viewer, reads.db, fitting, query)) found.set(message.id, message);
   }

@@ -47,12 +47,12 @@ const answers = new AnswerBytes(
 );
 
 /** Subscribes with everything selected, past the limits of documents, which are for clients. */
-async function follow(runId: string) {
-  const { db, runs, speech } = app.app;
+async function follow(runId: string, { db = app.app.db, document = everything } = {}) {
+  const { runs, speech } = app.app;
   const { tenantId, userId } = await db.run.findUniqueOrThrow({ where: { id: rowOf(runId) } });
   const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
   const contextValue = createContext({ viewer, db, runs, feed: runs.feed, speech, answers, requestId: 'test' });
-  const stream = await subscribe({ schema, document: everything, variableValues: { id: runId }, contextValue });
+  const stream = await subscribe({ schema, document, variableValues: { id: runId }, contextValue });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
   return stream;
 }
@@ -119,6 +119,28 @@ describe('an event, with everything selected that can be', () => {
       expect(await drain(stream)).toEqual(all);
     },
   );
+
+  test('MessageCompleted is delivered whole if its message is deleted after it was measured and before it is read', async () => {
+    const chat = await openChat(app, 'support');
+    const runId = await runEverything(chat, chat.conversationId);
+    const { db } = app.app;
+    let deleted = 0;
+    // Calls are selected, so messages are measured first.
+    const document = parse(`subscription ($id: ID!) { runEvents(runId: $id) {
+      __typename ... on MessageCompleted { message { id content toolCalls { id } } } } }`);
+    const message = new Proxy(db.message, {
+      get(target, key) {
+        if (key !== 'findMany') return Reflect.get(target, key);
+        return async (args: Parameters<typeof target.findMany>[0]) => {
+          deleted += (await target.deleteMany({ where: { runId: rowOf(runId) } })).count;
+          return target.findMany(args);
+        };
+      },
+    });
+    const deleting = new Proxy(db, { get: (target, key) => (key === 'message' ? message : Reflect.get(target, key)) });
+    expect(await drain(await follow(runId, { db: deleting, document }))).toEqual(all);
+    expect(deleted).toBe(2);
+  });
 
   test('Every event is delivered whole if its agent was deleted with the conversation', async () => {
     const chat = await openChat(app, 'assistant');

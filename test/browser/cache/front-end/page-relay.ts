@@ -69,15 +69,23 @@ function follow<Subscription extends OperationType>(
 }
 
 let openId = '';
+/** Ends what belongs to the conversation that was open before. */
+let leave = () => {};
 
 window.app = createApp({
   readList: async () => (await watch<relayCacheListQuery>(listQuery, {})).viewer.lastEventSeq,
   async readConversation(id) {
     openId = id;
+    leave();
     const { conversation } = await watch<relayCacheOpenQuery>(openQuery, { id });
     if (!conversation) return null;
     const variables = { id, after: conversation.lastEventSeq, connections: [listOfMessages(id)] };
-    void follow<relayCacheConversationSubscription>(conversationSubscription, variables);
+    const { dispose } = requestSubscription<relayCacheConversationSubscription>(environment, {
+      subscription: conversationSubscription,
+      variables,
+      onError: reportError,
+    });
+    leave = dispose;
     return conversation.activeRun ?? null;
   },
   followViewer(after, show) {
