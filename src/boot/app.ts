@@ -99,7 +99,8 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     mutationLimit: createRateLimit('changes', env.rateLimits.mutations, redis),
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
-  const shared = { yoga, documents, allowsOrigin, answers, logger, onMasked };
+  const { trustedProxies } = env;
+  const shared = { yoga, documents, allowsOrigin, answers, trustedProxies, logger, onMasked };
   let draining = false;
   const isDraining = () => draining;
   const server = createHttpServer({
@@ -128,7 +129,6 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
       rate: createRateLimit('new sockets', env.rateLimits.sockets, redis),
     },
     unauthenticated: unauthenticatedSockets,
-    trustedProxies: env.trustedProxies,
   });
   const listening = await listen(server, env);
   const { port } = listening;

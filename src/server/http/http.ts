@@ -6,6 +6,7 @@ import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import { collectQuotas, listQuotaHeaders, type Quota } from '../../limits/quotas.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
+import { readClientAddress } from '../requests/client-address.ts';
 import { namesDocument } from '../requests/operation-form.ts';
 import { type AllowsOrigin, forbiddenOrigin, listCorsHeaders } from '../requests/origins.ts';
 import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
@@ -13,6 +14,7 @@ import { maxUploadMs } from '../requests/read-upload.ts';
 import { respondError, respondJson } from '../requests/respond.ts';
 import { guardConnections } from './connections.ts';
 import type { Readiness } from './health.ts';
+import { RequestTurns } from './request-turns.ts';
 import { sendResponse } from './send-response.ts';
 
 /** How long the headers of a request may take, in milliseconds. */
@@ -40,6 +42,8 @@ export interface HttpRoutes {
   /** Serves spoken clips at the paths for which `isPath` is true. */
   readonly clips: { readonly isPath: (path: string) => boolean; readonly serve: Route };
   readonly allowsOrigin: AllowsOrigin;
+  /** How many proxies stand in front of this server; see readClientAddress. */
+  readonly trustedProxies: number;
   /** Counts the bytes of answers until their clients have taken them. */
   readonly answers: AnswerBytes;
   readonly logger: Logger;
@@ -52,6 +56,7 @@ export function createHttpServer(routes: HttpRoutes): Server {
   // The route checks the Host header, to answer in our own form.
   const options = { headersTimeout, requestTimeout, keepAliveTimeout: routes.keepAliveMs, requireHostHeader: false };
   const server = createServer(options);
+  const withTurns = { ...routes, turns: new RequestTurns() };
   guardConnections(server);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.socket.destroyed) return;
@@ -59,7 +64,7 @@ export function createHttpServer(routes: HttpRoutes): Server {
       if (!request.complete) drainRequest(request);
     });
     const requestId = readRequestId(request);
-    route(request, response, routes, requestId).catch((error: unknown) => {
+    route(request, response, withTurns, requestId).catch((error: unknown) => {
       routes.logger.error({ requestId, err: error }, 'failed to respond to a request');
       if (response.headersSent) response.destroy();
       else respondError(response, 500, 'INTERNAL', 'Something went wrong.');
@@ -77,7 +82,7 @@ function drainRequest(request: IncomingMessage): void {
 async function route(
   request: IncomingMessage,
   response: ServerResponse,
-  routes: HttpRoutes,
+  routes: HttpRoutes & { readonly turns: RequestTurns },
   requestId: string,
 ): Promise<void> {
   if (routes.isDraining()) response.setHeader('connection', 'close');
@@ -118,6 +123,10 @@ async function route(
     response.setHeader('allow', 'POST');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Send operations with POST and a JSON body.');
   }
+  const address = readClientAddress(request, routes.trustedProxies);
+  const turn = routes.turns.wait({ address, authorization: request.headers.authorization ?? '' });
+  if (turn) await turn;
+  if (request.socket.destroyed) return;
   const { logger, onMasked } = routes;
   const respond = async (statements: StatementTally, quotas: ReadonlyMap<string, Quota>) => {
     const operation = new Operation({ requestId, transport: 'http', logger, statements, onMasked });
