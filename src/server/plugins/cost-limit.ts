@@ -47,8 +47,8 @@ function measure(args: ExecutionArgs): { readonly cost: number; readonly errors:
   return { cost: measured, errors };
 }
 
-/** Whether it selects fields of introspection only: the schema does not grow, so its depth limit is enough. */
-function isIntrospection(document: DocumentNode, operationName: string | null | undefined): boolean {
+/** Whether it selects fields of introspection only. They have a limit of their own (introspection-limit.ts). */
+export function isIntrospection(document: DocumentNode, operationName: string | null | undefined): boolean {
   const selections = getOperationAST(document, operationName)?.selectionSet.selections ?? [];
   return selections.every((selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'));
 }

@@ -16,6 +16,7 @@ import { useEventSeq } from './event-seq.ts';
 import { useEventStreams } from './event-streams.ts';
 import { useFastSubscribe } from './fast-subscribe.ts';
 import { useHttpStatus } from './http-status.ts';
+import { useIntrospectionLimit } from './introspection-limit.ts';
 import { useMutationLimit } from './mutation-limit.ts';
 import { useNestingLimit } from './nesting-limit.ts';
 import { useOpenOperations } from './open-operations.ts';
@@ -58,6 +59,7 @@ export function createGraphql(options: {
       useOperationLog(),
       useEventStreams(),
       useCostLimit(),
+      useIntrospectionLimit(options.schema),
       useMutationLimit(options.mutationLimit),
       useEventSeq(),
       useFastSubscribe(),
