@@ -12,7 +12,7 @@ export const attackTarget = z.object({
   messages: z.int(),
   /** Its id. */
   largeConversation: z.string(),
-  /** The id of a run of 20,000 tokens that has ended. */
+  /** The id of a run of 800,000 characters that has ended. */
   longRun: z.string(),
 });
 export type AttackTarget = z.infer<typeof attackTarget>;

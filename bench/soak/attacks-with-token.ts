@@ -4,14 +4,13 @@ import { z } from 'zod';
 import { writeAsk } from '../answer.ts';
 import { type Attack, askAs, type BareTarget, makeAs } from './attack.ts';
 import { openSocket } from './attacks-without-token.ts';
+import { longModel } from './flooding-provider.ts';
 
 const sent = z.object({ sendMessage: z.object({ status: z.string() }) });
 
 /** An agent whose provider alternates one character of content and one of reasoning, and never stops. */
 export const floodEvents: Attack = async (target, signal, count) => {
-  const llm = { provider: 'custom', model: 'm', apiUrl: target.providerUrl, api: 'CHAT_COMPLETIONS', apiKey: 'none' };
-  const agent = { name: 'flood', instructions: 'Go on.', llm };
-  const agentId = await makeAs(target, 0, 'createAgent', 'CreateAgentInput!', agent, signal);
+  const agentId = await makeAgent(target, 0, 'flood', signal);
   while (!signal.aborted) {
     const conversationId = await makeAs(
       target,
@@ -63,17 +62,24 @@ export const readLargePages: Attack = async (target, signal, count) => {
   await Promise.all(Array.from({ length: 8 }, () => keepTrying(read, signal)));
 };
 
-/** A run of 20,000 tokens. @returns its id, when it has ended */
+/** A run of 800,000 characters. @returns its id, when it has ended */
 export async function makeLongRun(target: BareTarget, signal: AbortSignal): Promise<string> {
-  const conversationId = await makeAs(target, 2, 'createConversation', 'CreateConversationInput', {}, signal);
-  const content = writeAsk({ tokens: 20_000, perSecond: 0 });
-  const input = { conversationId, content, idempotencyKey: 'long' };
+  const agentId = await makeAgent(target, 2, longModel, signal);
+  const conversationId = await makeAs(target, 2, 'createConversation', 'CreateConversationInput', { agentId }, signal);
+  const input = { conversationId, content: 'Go', idempotencyKey: 'long' };
   return makeAs(target, 2, 'sendMessage', 'ChatTurnInput!', input, signal);
+}
+
+/** An agent of the fake provider. @returns its id */
+function makeAgent(target: BareTarget, user: number, model: string, signal: AbortSignal): Promise<string> {
+  const llm = { provider: 'custom', model, apiUrl: target.providerUrl, api: 'CHAT_COMPLETIONS', apiKey: 'none' };
+  const agent = { name: model, instructions: 'Go on.', llm };
+  return makeAs(target, user, 'createAgent', 'CreateAgentInput!', agent, signal);
 }
 
 /** 400 streams over SSE of a long finished run, which nobody reads: more than a user may have. */
 export const openUnreadStreams: Attack = async (target, signal, count) => {
-  // Each delta several times: a short stream would end in the buffers of the operating system.
+  // Each delta several times, 16 MB in all: a short stream would end in the buffers of the operating system.
   const deltas = Array.from({ length: 20 }, (_none, index) => `delta${index}: delta`).join(' ');
   const query = `subscription ($runId: ID!) { runEvents(runId: $runId) { seq ... on TextDelta { ${deltas} } } }`;
   const body = JSON.stringify({ query, variables: { runId: target.longRun } });

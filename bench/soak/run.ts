@@ -29,7 +29,7 @@ const { values } = parseArgs({
     profile: { type: 'string' },
   },
 });
-const minutes = Number(values.minutes ?? (values.short ? 0.8 : 10));
+const minutes = Number(values.minutes ?? (values.short ? 0.9 : 10));
 /** The part of the minutes that is quiet. Readers that do not read are ended after 30 s, also in the short form. */
 const quietPart = values.short ? 0.2 : 0.3;
 /** How long each attack runs alone with --each, in milliseconds. */

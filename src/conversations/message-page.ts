@@ -44,14 +44,21 @@ export async function readMessagePages(
     .map(({ parent, first, last }) => ({ conversationId: parent.id, first, last }));
   if (ranges.length === 0) return pages.map((page) => build(page, [], false));
 
+  const { isUntouched } = reads.answer;
   const small = (await loadSmallMessages(viewer, reads, { ranges }, query)) ?? [];
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
   const measured = await measureMessages(viewer, reads.db, { ranges }, query);
-  const { chosen, cut } = choose(pages, measured, new Set(small.map(({ id }) => id)), reads);
+  const lines = listLines(pages, measured, new Set(small.map(({ id }) => id)));
+  const [only, ...others] = lines.flatMap(({ messages }) => messages.slice(0, 1));
+  if (isUntouched && only && others.length === 0 && !only.isLoaded && only.bytes + rowBytes > reads.answer.remaining) {
+    // The first object of an answer may have any size, alone: the small ones that were read for this page are left out.
+    reads.answer.giveBack(sumRows(small));
+  }
+  const { chosen, cut } = choose(lines, reads);
   const missing = chosen.filter(({ isLoaded }) => !isLoaded).map(({ id }) => id);
-  await reads.answer.take(sumBytes(chosen.filter(({ isLoaded }) => !isLoaded)));
+  await reads.answer.take(sumRows(chosen.filter(({ isLoaded }) => !isLoaded)));
   const loaded = missing.length === 0 ? [] : await loadMeasured(viewer, reads.db, missing, query);
   const ids = new Set(chosen.map(({ id }) => id));
   const rows = [...small, ...loaded].filter(({ id }) => ids.has(id));
@@ -74,22 +81,33 @@ interface ChosenMessage extends SizedMessage {
   readonly isLoaded: boolean;
 }
 
-/** Chooses what fits: the first message of every page, then more of each page, in the order of the pages. */
-function choose(
+/** The messages of a page, in the order in which it is filled. */
+interface PageLine {
+  readonly page: PlacePage;
+  readonly messages: readonly ChosenMessage[];
+}
+
+function listLines(
   pages: readonly PlacePage[],
   measured: readonly SizedMessage[],
   loaded: ReadonlySet<string>,
-  { answer }: SizedReads,
-): { readonly chosen: readonly ChosenMessage[]; readonly cut: ReadonlySet<PlacePage> } {
-  const lines = pages.map((page) => {
+): readonly PageLine[] {
+  return pages.map((page) => {
     const messages = measured
       .filter(({ conversationId, position }) => isOnPage(page, conversationId, position))
       .toSorted((one, other) => (page.fromLowest ? one.position - other.position : other.position - one.position))
       .map((message) => ({ ...message, isLoaded: loaded.has(message.id) }));
     return { page, messages };
   });
+}
+
+/** Chooses what fits: the first message of every page, then more of each page, in the order of the pages. */
+function choose(
+  lines: readonly PageLine[],
+  { answer }: SizedReads,
+): { readonly chosen: readonly ChosenMessage[]; readonly cut: ReadonlySet<PlacePage> } {
   const first = lines.flatMap(({ messages }) => messages.slice(0, 1));
-  const needed = sumBytes(first.filter(({ isLoaded }) => !isLoaded));
+  const needed = sumRows(first.filter(({ isLoaded }) => !isLoaded));
   if (needed > answer.remaining && !(first.length === 1 && answer.isUntouched)) throw answer.tooLarge();
   let available = answer.remaining * maxShare - needed;
   const chosen: ChosenMessage[] = [...first];
@@ -108,7 +126,7 @@ function choose(
   return { chosen, cut };
 }
 
-function sumBytes(messages: readonly SizedMessage[]): number {
+function sumRows(messages: readonly { readonly bytes: number }[]): number {
   return messages.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0);
 }
 

@@ -41,9 +41,10 @@ export class ConnectionShare {
     this.#bounds = bounds;
   }
 
-  /** How many tenants have work that holds a connection or waits for one. */
-  get size(): number {
-    return this.#tenants.size;
+  /** How many tenants, and users of them, have work that holds a connection or waits for one. */
+  get size(): { readonly tenants: number; readonly users: number } {
+    const users = [...this.#tenants.values()].reduce((sum, tenant) => sum + tenant.users.size, 0);
+    return { tenants: this.#tenants.size, users };
   }
 
   /**
@@ -62,12 +63,19 @@ export class ConnectionShare {
     if (this.#isFree(tenant, user)) {
       tenant.running += 1;
       user.running += 1;
-    } else await waitInLine(user);
+    } else {
+      try {
+        await waitInLine(user);
+      } catch (error) {
+        removeIdle(tenant, userId, user);
+        throw error;
+      }
+    }
     return () => {
       tenant.running -= 1;
       user.running -= 1;
       this.#serveNext(tenant);
-      if (user.running === 0 && user.waiting.length === 0) tenant.users.delete(userId);
+      removeIdle(tenant, userId, user);
       if (tenant.running === 0) this.#tenants.delete(tenantId);
     };
   }
@@ -88,6 +96,10 @@ export class ConnectionShare {
       return;
     }
   }
+}
+
+function removeIdle(tenant: TenantLine, userId: string, user: UserLine): void {
+  if (user.running === 0 && user.waiting.length === 0) tenant.users.delete(userId);
 }
 
 function waitInLine({ waiting }: UserLine): Promise<void> {

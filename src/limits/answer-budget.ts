@@ -58,6 +58,11 @@ export class AnswerBudget implements Disposable {
     await this.#reservation;
   }
 
+  /** Gives back bytes that were taken for what is not returned. */
+  giveBack(bytes: number): void {
+    this.#taken -= bytes;
+  }
+
   /**
    * Counts bytes of the answer itself. A document can repeat what was read once.
    * @throws {QueryTooComplexError} if the answer becomes too large

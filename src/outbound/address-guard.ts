@@ -22,6 +22,12 @@ const isMetadata = 'is that of a metadata service, which is never allowed';
 const isPrivate = 'is private or reserved, and MODEL_ALLOWED_HOSTS does not list it';
 const isOtherPath = 'is private or reserved, and MODEL_ALLOWED_HOSTS lists its host for other paths only';
 
+/** Says which paths are listed, and what to do: base URLs of model servers are often written without their path. */
+function explainPath(paths: readonly string[]): string {
+  const listed = paths.join(', ');
+  return `${isOtherPath} (${listed}): write the URL with ${paths.length === 1 ? 'that path' : 'one of these paths'}, or list this one`;
+}
+
 /**
  * Decides which addresses may be dialled if a user wrote the URL: of models, speech and tools. Addresses of this machine,
  * of its network and of metadata services may not. It checks the URL as it is written (`explainRefusal`) and, because a
@@ -114,6 +120,6 @@ export class AddressGuard {
     if (scope === 'metadata') return isMetadata;
     if (scope === 'public' || this.#allowed.has(url)) return null;
     const paths = this.#allowed.pathsAt(url);
-    return paths.length === 0 ? isPrivate : `${isOtherPath} (${paths.join(', ')})`;
+    return paths.length === 0 ? isPrivate : explainPath(paths);
   }
 }

@@ -378,7 +378,11 @@ describe('MODEL_ALLOWED_HOSTS', () => {
     }
     expect(visits).toBe(before);
     const guard = new AddressGuard([`127.0.0.1:${port}`]);
-    expect(guard.explainRefusal(`http://127.0.0.1:${port}/api/pull`)).toMatch(/other paths only \(\/v1\)/);
+    expect(guard.explainRefusal(`http://127.0.0.1:${port}/api/pull`)).toMatch(
+      /other paths only \(\/v1\): write the URL with that path, or list this one$/,
+    );
+    // A base URL that lacks the path of its API.
+    expect(guard.explainRefusal(`http://127.0.0.1:${port}`)).toContain('write the URL with that path');
     expect(guard.explainRefusal(`http://127.0.0.1:${port}/v1/chat/completions?x=/../y`)).toBeNull();
     expect(guard.explainRefusal(`http://127.0.0.1:${port}/api/../v1/a%20b/c;d=1/`)).toBeNull();
   });

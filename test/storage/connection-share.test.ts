@@ -29,7 +29,7 @@ test('A tenant that has used its share waits for its own work, in turn for each 
   await Promise.all(entering);
   system();
   expect(order).toEqual(['heavy 1', 'heavy 2', 'other tenant', 'heavy 3', 'light', 'heavy 4']);
-  expect(share.size).toBe(0);
+  expect(share.size).toEqual({ tenants: 0, users: 0 });
 });
 
 test('A user never holds the whole share of the tenant, and waits while other users do not', async () => {
@@ -48,7 +48,7 @@ test('A user never holds the whole share of the tenant, and waits while other us
   expect(order).toEqual(['heavy', 'heavy', 'light']);
   for (const entering of heavy) (await entering)();
   expect(order).toHaveLength(5);
-  expect(share.size).toBe(0);
+  expect(share.size).toEqual({ tenants: 0, users: 0 });
 });
 
 test('Work whose turn does not come is refused after 15 seconds, and takes no place', async () => {
@@ -60,9 +60,27 @@ test('Work whose turn does not come is refused after 15 seconds, and takes no pl
     await vi.advanceTimersByTimeAsync(15_000);
     await refused;
     leave();
-    expect(share.size).toBe(0);
+    expect(share.size).toEqual({ tenants: 0, users: 0 });
     (await share.enter(owner('a')))();
-    expect(share.size).toBe(0);
+    expect(share.size).toEqual({ tenants: 0, users: 0 });
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('A user whose turn did not come is forgotten at once, however busy its tenant stays', async () => {
+  vi.useFakeTimers();
+  try {
+    const share = new ConnectionShare({ tenant: 1, user: 1 });
+    const leave = await share.enter(owner('a', 'busy'));
+    const refused = Array.from({ length: 50 }, (_none, index) =>
+      expect(share.enter(owner('a', `user ${index}`))).rejects.toMatchObject({ code: 'UNAVAILABLE' }),
+    );
+    await vi.advanceTimersByTimeAsync(15_000);
+    await Promise.all(refused);
+    expect(share.size).toEqual({ tenants: 1, users: 1 });
+    leave();
+    expect(share.size).toEqual({ tenants: 0, users: 0 });
   } finally {
     vi.useRealTimers();
   }
