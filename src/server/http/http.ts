@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Logger } from 'pino';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
 import type { AnswerBytes } from '../../limits/answer-bytes.ts';
+import { FairTurns } from '../../limits/fair-turns.ts';
 import { collectQuotas, listQuotaHeaders, type Quota } from '../../limits/quotas.ts';
 import { Operation } from '../operation/operation.ts';
 import type { Yoga } from '../plugins/yoga.ts';
@@ -14,7 +15,6 @@ import { maxUploadMs } from '../requests/read-upload.ts';
 import { respondError, respondJson } from '../requests/respond.ts';
 import { guardConnections } from './connections.ts';
 import type { Readiness } from './health.ts';
-import { RequestTurns } from './request-turns.ts';
 import { sendResponse } from './send-response.ts';
 
 /** How long the headers of a request may take, in milliseconds. */
@@ -23,6 +23,9 @@ const headersTimeout = 20_000;
 const requestTimeout = maxUploadMs + 20_000;
 /** How long the rest of a request is discarded after its response was sent, in milliseconds. */
 const drainMs = 10_000;
+
+/** How many operations are begun in one turn of the event loop; those of each address and token in turn. */
+const requestsPerTurn = 8;
 
 /** What strangers are answered is short. */
 const uncounted: Disposable = { [Symbol.dispose]() {} };
@@ -56,7 +59,7 @@ export function createHttpServer(routes: HttpRoutes): Server {
   // The route checks the Host header, to answer in our own form.
   const options = { headersTimeout, requestTimeout, keepAliveTimeout: routes.keepAliveMs, requireHostHeader: false };
   const server = createServer(options);
-  const withTurns = { ...routes, turns: new RequestTurns() };
+  const withTurns = { ...routes, turns: new FairTurns(requestsPerTurn) };
   guardConnections(server);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.socket.destroyed) return;
@@ -82,7 +85,7 @@ function drainRequest(request: IncomingMessage): void {
 async function route(
   request: IncomingMessage,
   response: ServerResponse,
-  routes: HttpRoutes & { readonly turns: RequestTurns },
+  routes: HttpRoutes & { readonly turns: FairTurns },
   requestId: string,
 ): Promise<void> {
   if (routes.isDraining()) response.setHeader('connection', 'close');
@@ -123,8 +126,9 @@ async function route(
     response.setHeader('allow', 'POST');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Send operations with POST and a JSON body.');
   }
+  // Whose it is, as far as one can tell before anything is verified. A stranger can invent tokens, but no addresses.
   const address = readClientAddress(request, routes.trustedProxies);
-  const turn = routes.turns.wait({ address, authorization: request.headers.authorization ?? '' });
+  const turn = routes.turns.wait(address, request.headers.authorization ?? '');
   if (turn) await turn;
   if (request.socket.destroyed) return;
   const { logger, onMasked } = routes;

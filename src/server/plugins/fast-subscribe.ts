@@ -16,6 +16,7 @@ import type { Plugin } from 'graphql-yoga';
 import { formatId } from '../../api/ids.ts';
 import { type FeedEvent, feedEvent } from '../../feed/feed-event.ts';
 import type { Context } from '../../graphql/context.ts';
+import { FairTurns } from '../../limits/fair-turns.ts';
 import type { RunEvent } from '../../log/event.ts';
 
 /**
@@ -55,7 +56,11 @@ export async function subscribe(
         projection = tryCompile(args, event.type);
         projections.set(event.type, projection);
       }
-      if (projection) return { data: projection(event) };
+      if (projection) {
+        const turn = waitForTurn(args.contextValue, event.delta.length * projection.copies);
+        if (turn) await turn;
+        return { data: projection.project(event) };
+      }
     }
     const context: unknown = args.contextValue;
     if (!isContext(context)) return execute({ ...args, rootValue: event });
@@ -71,7 +76,29 @@ export async function subscribe(
 }
 
 type PlainEvent = Extract<RunEvent, { type: 'TextDelta' | 'ReasoningDelta' }>;
-type Projection = (event: PlainEvent) => Record<string, unknown>;
+
+/** The selection of a document on a plain event. */
+interface Projection {
+  /** How often it repeats the text, by aliases. */
+  readonly copies: number;
+  readonly project: (event: PlainEvent) => Record<string, unknown>;
+}
+
+/** What an event takes beside its text, roughly, in bytes. */
+const eventBytes = 100;
+/** So many bytes of events are written in one turn of the event loop, those of each user in turn. */
+const bytesPerTurn = 256 * 1024;
+const turns = new FairTurns(bytesPerTurn);
+
+/**
+ * Hundreds of streams that have much to send at the same time would otherwise all send in one turn of the event loop.
+ * @returns null: it can be sent now
+ */
+function waitForTurn(context: unknown, textLength: number): Promise<void> | null {
+  if (!isContext(context)) return null;
+  const { tenantId, userId } = context.viewer;
+  return turns.wait(tenantId, userId, textLength + eventBytes);
+}
 
 function isPlain(event: unknown): event is PlainEvent {
   if (typeof event !== 'object' || event === null || !('type' in event)) return false;
@@ -127,13 +154,14 @@ function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): P
     if (!read) return null;
     entries.push([node.alias?.value ?? node.name.value, read]);
   }
-  return (event) => {
+  const project = (event: PlainEvent) => {
     const data = emptyRecord();
     for (const [key, read] of entries) data[key] = read(event);
     const result = emptyRecord();
     result[rootKey] = data;
     return result;
   };
+  return { copies: entries.filter(([, read]) => read === readers.delta).length, project };
 }
 
 /** An object without a prototype, like those of graphql-js: an alias may be any name. */

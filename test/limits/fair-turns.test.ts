@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { RequestTurns } from '../../src/server/http/request-turns.ts';
+import { FairTurns } from '../../src/limits/fair-turns.ts';
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('Of requests that come together a few begin in each turn of the event loop, and no address and no token waits for the others of another', async () => {
-  const turns = new RequestTurns(2);
+  const turns = new FairTurns(2);
   const begun: string[] = [];
   const send = async (address: string, authorization: string) => {
-    await turns.wait({ address, authorization });
+    await turns.wait(address, authorization);
     begun.push(`${address} ${authorization}`);
   };
   const all = [...Array.from({ length: 100 }, () => send('a', 'flood')), send('a', 'honest'), send('b', 'honest')];
@@ -20,10 +20,10 @@ test('Of requests that come together a few begin in each turn of the event loop,
 });
 
 test('Tokens that are invented keep only those of their own address waiting', async () => {
-  const turns = new RequestTurns(1);
+  const turns = new FairTurns(1);
   const begun: string[] = [];
   const send = async (address: string, authorization: string) => {
-    await turns.wait({ address, authorization });
+    await turns.wait(address, authorization);
     begun.push(address);
   };
   const all = [...Array.from({ length: 50 }, (_, index) => send('a', `invented ${index}`)), send('b', 'honest')];
@@ -33,13 +33,28 @@ test('Tokens that are invented keep only those of their own address waiting', as
 });
 
 test('A request that is alone does not wait', async () => {
-  const turns = new RequestTurns(2);
-  const source = { address: 'a', authorization: '' };
-  expect([turns.wait(source), turns.wait(source)]).toEqual([null, null]);
-  const third = turns.wait(source);
+  const turns = new FairTurns(2);
+  expect([turns.wait('a', ''), turns.wait('a', '')]).toEqual([null, null]);
+  const third = turns.wait('a', '');
   expect(third).not.toBeNull();
   await third;
   await nextTurn();
   await nextTurn();
-  expect(turns.wait(source)).toBeNull();
+  expect(turns.wait('a', '')).toBeNull();
+});
+
+test('Large pieces of work take a turn each, small ones share one, and those of another user come in between', async () => {
+  const turns = new FairTurns(100);
+  const begun: string[] = [];
+  const work = async (user: string, bytes: number) => {
+    await turns.wait('tenant', user, bytes);
+    begun.push(`${user} ${bytes}`);
+  };
+  const all = [...Array.from({ length: 20 }, () => work('heavy', 400)), work('light', 40), work('light', 40)];
+  await nextTurn();
+  await nextTurn();
+  await nextTurn();
+  await nextTurn();
+  expect(begun).toEqual(['heavy 400', 'heavy 400', 'light 40', 'heavy 400', 'light 40']);
+  await Promise.all(all);
 });
