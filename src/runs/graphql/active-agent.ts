@@ -7,7 +7,7 @@ builder.prismaObjectField('Conversation', 'activeAgent', (t) =>
     type: AgentRef,
     nullable: true,
     description:
-      'The agent that answers the next turn. A handoff changes it. In a conversation that was created with neither a scenario nor an agent, it is the current default agent. Null if no agent can answer, for example while the root agent of the scenario is switched off.',
+      'The active agent: the one that answers the next turn. A handoff changes it. In a conversation that was created with neither a scenario nor an agent, it is the current default agent. Null if no agent can answer, for example while the root agent of the scenario is switched off.',
     select: { activeAgent: { select: { isActive: true, deletedAt: true } } },
     resolve: (conversation, _args, context) => readActiveAgent(conversation, context),
   }),

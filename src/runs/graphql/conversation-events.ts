@@ -17,7 +17,7 @@ type EventOf<Type extends FeedEvent['type']> = Extract<FeedEvent, { type: Type }
 /** The interface of all events of a conversation. */
 export const ConversationEvent = builder.interfaceRef<FeedEvent>('ConversationEvent').implement({
   description:
-    'Something that happened in a conversation, whichever client, turn or server instance caused it. What an event contains is read when it is sent: it can be newer than the event, and an event whose conversation was deleted since is left out, because `ConversationDeleted` follows. Events are stored for a day, at most the last 1,000 of each user.',
+    'Something that happened in a conversation, whichever client, turn or server process caused it. What an event contains is read when it is sent: it can be newer than the event, and an event whose conversation was deleted since is left out, because `ConversationDeleted` follows. Events are stored for a day, at most the last 1,000 of each user.',
   resolveType: (event) => event.type,
   fields: (t) => ({
     seq: t.exposeInt('seq', {

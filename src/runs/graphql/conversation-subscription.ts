@@ -11,7 +11,7 @@ builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
     type: ConversationEvent,
     description:
-      'The events of a conversation: new messages, changes of runs, switches of the active agent, changes of the title, and its deletion, after which the stream ends. Read `Conversation.lastEventSeq` with the conversation and pass it as `after`: then nothing is missed. Works on every server instance.',
+      'The events of a conversation: new messages, changes of runs, switches of the active agent, changes of the title, and its deletion, after which the stream ends. Read `Conversation.lastEventSeq` with the conversation and pass it as `after`: then nothing is missed. Works on every server process.',
     args: {
       conversationId: t.arg.id({
         required: true,
@@ -26,7 +26,7 @@ builder.subscriptionFields((t) => ({
   viewerEvents: t.field({
     type: ConversationEvent,
     description:
-      'The events of all conversations of the viewer, for a list that stays in step. Read `Viewer.lastEventSeq` with the list and pass it as `after`: then nothing is missed. Works on every server instance.',
+      'The events of all conversations of the viewer, for a list that stays in step. Read `Viewer.lastEventSeq` with the list and pass it as `after`: then nothing is missed. Works on every server process.',
     args: { after: t.arg.int({ description: afterDescription }) },
     subscribe: (_root, args, context) => followViewer(context.viewer, context.runs, args.after ?? null),
     resolve: (event) => event,

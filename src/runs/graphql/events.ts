@@ -19,7 +19,7 @@ const appendIt = 'Append it to a cached list in ascending order.';
 /** The interface of all events of a run. */
 export const RunEvent = builder.interfaceRef<LogEvent>('RunEvent').implement({
   description:
-    'An event of a run. `seq` starts at 1 and grows with every event. If several events were merged into one, `seq` is that of the last of them.',
+    'An event of a run. `seq` starts at 1 and grows with every event. The terminal event is the last one: RunCompleted, RunFailed or RunCancelled. If several events were merged into one, `seq` is that of the last of them.',
   resolveType: (event) => event.type,
   fields: (t) => ({
     seq: t.exposeInt('seq', {
@@ -42,7 +42,7 @@ builder.objectRef<EventOf<'RunQueued'>>('RunQueued').implement({
     }),
     position: t.exposeInt('position', {
       description:
-        'The place in the queue that the turn was given; 1 is the next to begin. `run.queuePosition` is the current one.',
+        'The place in the queue that the turn was given; 1 is the next to begin. `run.queuePosition` is the current one; `RunChanged` of the conversation reports when it changes.',
     }),
   }),
 });

@@ -18,7 +18,7 @@ import { RunEdge, RunRef } from './run-ref.ts';
 import { Usage } from './usage.ts';
 
 const RunStatus = builder.enumType('RunStatus', {
-  description: 'The state of a run.',
+  description: 'The state of a run. A run is unfinished while it is QUEUED, RUNNING or REQUIRES_ACTION.',
   values: {
     QUEUED: { description: 'The run waits until the turns before it in the conversation have ended.' },
     RUNNING: { description: 'The run is in progress.' },
@@ -193,7 +193,7 @@ builder.mutationFields((t) => ({
   cancelRun: t.prismaField({
     type: RunRef,
     description:
-      'Cancels a run on whichever instance it is, and returns it when it has ended. A run that has ended stays as it is.',
+      'Cancels a run, whichever server process carries it out, and returns it when it has ended. A run that has ended stays as it is.',
     args: {
       id: t.arg.id({
         required: true,

@@ -15,7 +15,7 @@ builder.subscriptionFields((t) => ({
   runEvents: t.field({
     type: RunEvent,
     description:
-      'Streams the events of a run: first those of the past, then the live ones, up to the terminal one. Works on every server instance, also after the run has ended.',
+      'Streams the events of a run: first those of the past, then the live ones, up to the terminal one. Works on every server process, also after the run has ended.',
     args: {
       runId: t.arg.id({
         required: true,

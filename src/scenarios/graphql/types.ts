@@ -54,7 +54,7 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     projectId: t.exposeString('projectId', { nullable: true }),
     rootAgent: t.field({
       type: AgentRef,
-      description: 'The agent that is active when a conversation starts.',
+      description: 'The root agent: the one that is active when a conversation starts.',
       select: { agents: rootFirst },
       resolve: (scenario, _args, context) => {
         const root = scenario.agents.find((member) => member.isRoot);
@@ -64,7 +64,7 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
     }),
     agents: t.relation('agents', {
       type: ScenarioAgent,
-      description: 'The members of the scenario, the root agent first.',
+      description: 'The members of the scenario: its agents, the root agent first.',
       query: rootFirst,
     }),
     guardrails: t.expose('guardrails', { type: 'JSON' }),

@@ -27,7 +27,7 @@ const SecretHeader = builder.objectRef<{ readonly name: string; readonly hint: s
 });
 
 const McpServerStatus = builder.enumType('McpServerStatus', {
-  description: 'The state of the connection between this server instance and an MCP server.',
+  description: 'The state of the connection between the server process that answers and an MCP server.',
   values: {
     CONNECTED: { description: 'The connection is open.' },
     CONNECTING: { description: 'The connection is being opened.' },
