@@ -1,5 +1,5 @@
 import type { PausedTurn } from './paused-turn.ts';
-import type { Failure, ProviderState, TokenUsage } from './ports.ts';
+import type { Failure, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
 
 /** The states of a tool call. */
 export const callStatuses = [
@@ -56,6 +56,12 @@ interface TurnModelCall {
   readonly timeToFirstTokenMs: number | null;
 }
 
+/** A handoff that a model asked for. */
+export interface RequestedTransfer extends RequestedCall {
+  /** Its position among all calls of the step, from 0. */
+  readonly index: number;
+}
+
 /**
  * What happens in a turn, in order. Each turn ends with exactly one of turnCompleted, turnFailed, turnCancelled and
  * turnPaused. Before it, every tool call that was started has been completed and every open message closed.
@@ -77,12 +83,13 @@ export type TurnEvent =
       readonly finishReason: FinishReason;
     }
   /**
-   * The calls that a step asks for, handoffs excluded, before its message is completed and before any of them begins.
-   * `state` is what the provider wants back with them. Readers see the calls in the message.
+   * What a step asks for, before its message is completed and before any of it begins: `toolCalls` without handoffs,
+   * `transfers` the handoffs alone. `state` is what the provider wants back with them. Readers see the calls in the message.
    */
   | {
       readonly type: 'callsRequested';
       readonly toolCalls: readonly TurnToolCall[];
+      readonly transfers: readonly RequestedTransfer[];
       readonly state: ProviderState | null;
     }
   | { readonly type: 'toolCallStarted'; readonly toolCall: TurnToolCall }

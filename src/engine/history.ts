@@ -84,7 +84,7 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
       const written = call.editedArguments ?? call.arguments;
       state ??= call.state ?? null;
       calls.push({ id: call.callId, name: call.name, arguments: validArguments(written) });
-      results.push({ role: 'tool', callId: call.callId, output: outputOf(call) });
+      results.push({ role: 'tool', callId: call.callId, output: describeOutcome(call) });
     }
     for (const handoff of turn.handoffs.filter((entry) => entry.step === step)) {
       const reason = handoff.reason === null ? {} : { reason: handoff.reason };
@@ -98,7 +98,8 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
   return items;
 }
 
-function outputOf(call: PastCall): string {
+/** What the model is told of a call that has ended, by its row. */
+export function describeOutcome(call: Pick<PastCall, 'status' | 'result' | 'error'>): string {
   switch (call.status) {
     case 'SUCCEEDED':
       return JSON.stringify(call.result ?? null);

@@ -12,7 +12,7 @@ import {
   type RequestedCall,
   type TurnPorts,
 } from './ports.ts';
-import { describeCalls } from './requested-calls.ts';
+import { describeCalls, listTransfers } from './requested-calls.ts';
 import { estimateHistory } from './tokens.ts';
 
 /** The input of a model step. */
@@ -25,6 +25,8 @@ export interface ModelStepInput {
   readonly usedCallIds: Set<string>;
   /** Context windows that providers have named in this turn, in tokens, by `nameEndpoint`. */
   readonly knownWindows: Map<string, number>;
+  /** Whether its message is open already, its text withdrawn: the process of an earlier attempt has died. */
+  readonly isReopened: boolean;
 }
 
 /** The result of a model step. */
@@ -66,7 +68,8 @@ export async function* runModelStep(
   let budget = planHistoryTokens(agent, input.knownWindows.get(endpoint));
   let wasTooLong = false;
 
-  const message: OpenMessage = { id: ports.newId(), started: false, content: '', reasoningLength: 0 };
+  const opened = { id: ports.messageId(step), started: input.isReopened };
+  const message: OpenMessage = { ...opened, content: '', reasoningLength: 0 };
   for (let attempt = 0; ; attempt++) {
     const request = writeRequest(input, endpoint, budget);
     const calls: RequestedCall[] = [];
@@ -112,7 +115,7 @@ export async function* runModelStep(
       const messageId = message.started ? message.id : null;
       const toolCalls = describeCalls(calls, { agent, step, messageId }, ports);
       // Before the message is completed: whoever reads the completed message reads its calls.
-      if (toolCalls.length > 0) yield { type: 'callsRequested', toolCalls, state };
+      if (calls.length > 0) yield { type: 'callsRequested', toolCalls, transfers: listTransfers(calls, agent), state };
       if (message.started) yield closeMessage(message, 'COMPLETE', isCut ? 'LENGTH' : 'STOP');
       return { content: message.content, calls, toolCalls, state };
     } catch (error) {

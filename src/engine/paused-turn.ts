@@ -32,10 +32,3 @@ export interface CallDecision {
   readonly decidedBy: string;
   readonly decidedAt: Date;
 }
-
-/** A turn that continues after its pause. */
-export interface ResumedTurn {
-  readonly paused: PausedTurn;
-  /** By call id, for each call that waited. */
-  readonly decisions: ReadonlyMap<string, CallDecision>;
-}

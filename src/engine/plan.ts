@@ -1,4 +1,4 @@
-import type { ResumedTurn } from './paused-turn.ts';
+import type { ResumedTurn, RetriedStep } from './continued-turn.ts';
 import type { HistoryItem, ModelEndpoint, ToolSpec } from './ports.ts';
 
 /** A tool as a run sees it. */
@@ -53,5 +53,7 @@ export interface RunPlan {
   readonly history: readonly HistoryItem[];
   /** The state from which the turn continues after a pause, history included; null: the turn begins. */
   readonly resumed: ResumedTurn | null;
+  /** The step with which the turn continues after its process has died, with `history`; unset: it does not. */
+  readonly retried?: RetriedStep;
   readonly limits: TurnLimits;
 }

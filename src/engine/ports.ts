@@ -208,5 +208,7 @@ export interface TurnPorts {
   readonly tools: ToolPort;
   /** A new row id. */
   readonly newId: () => string;
+  /** The row id of the message that a step writes: the same each time the step is tried, in whichever process. */
+  readonly messageId: (step: number) => string;
   readonly now: () => Date;
 }

@@ -1,4 +1,4 @@
-import type { TurnToolCall } from './events.ts';
+import type { RequestedTransfer, TurnToolCall } from './events.ts';
 import type { CallDecision, PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent } from './plan.ts';
 import type { RequestedCall, TurnPorts } from './ports.ts';
@@ -23,6 +23,12 @@ export function describeCalls(
     const ids = { id: ports.newId(), callId: call.id, messageId };
     return [{ ...notBegun, ...ids, step, index, name: call.name, arguments: call.arguments, agentId: agent.id }];
   });
+}
+
+/** The handoffs among the calls of a step. */
+export function listTransfers(calls: readonly RequestedCall[], { handoffs }: PlannedAgent): RequestedTransfer[] {
+  const transfers = new Set(handoffs.map(({ toolName }) => toolName));
+  return calls.flatMap((call, index) => (transfers.has(call.name) ? [{ ...call, index }] : []));
 }
 
 /** The calls of a turn that waited for a person, with the decisions on them. */

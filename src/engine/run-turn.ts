@@ -4,7 +4,6 @@ import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
-import { describeDecidedCalls } from './requested-calls.ts';
 import { runToolStep } from './tool-step.ts';
 
 /** What comes after a model step. The union is closed: a new kind of step is a new member here. */
@@ -29,7 +28,7 @@ export async function* runTurn(
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, void, void> {
   const { runTimeoutMs } = plan.limits;
-  const spentMs = plan.resumed?.paused.elapsedMs ?? 0;
+  const spentMs = (plan.resumed?.paused ?? plan.retried)?.elapsedMs ?? 0;
   const begunAt = ports.now().getTime();
   const deadline = new AbortController();
   const timer = setTimeout(
@@ -64,17 +63,19 @@ async function* runSteps(
 ): AsyncGenerator<TurnEvent, Exclude<NextStep, { kind: 'step' }>, void> {
   const { limits, resumed } = plan;
   const history: HistoryItem[] = [...(resumed?.paused.history ?? plan.history)];
-  const usedCallIds = new Set(resumed?.paused.usedCallIds);
+  const from = resumed?.paused ?? plan.retried;
+  const usedCallIds = new Set(from?.usedCallIds);
   const knownWindows = new Map<string, number>();
-  const firstStep = resumed?.paused.step ?? 0;
-  let agent = agentOf(plan, resumed?.paused.agentId ?? plan.startAgentId);
+  const firstStep = from?.step ?? 0;
+  let agent = agentOf(plan, from?.agentId ?? plan.startAgentId);
 
   for (let step = firstStep; step < limits.maxSteps; step++) {
     // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
+    const isReopened = step === firstStep && plan.retried?.isReopened === true;
     const answer = since
-      ? { ...since.paused, toolCalls: describeDecidedCalls(since.paused, since.decisions) }
-      : yield* runModelStep({ agent, step, history, limits, usedCallIds, knownWindows }, ports, signal);
+      ? { ...since.paused, toolCalls: since.toolCalls }
+      : yield* runModelStep({ agent, step, history, limits, usedCallIds, knownWindows, isReopened }, ports, signal);
     const state = answer.state ?? null;
 
     let next: NextStep = { kind: 'end' };

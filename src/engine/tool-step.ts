@@ -1,6 +1,6 @@
 import { raceAbort } from './abort.ts';
+import type { ResumedTurn } from './continued-turn.ts';
 import type { CallStatus, TurnEvent, TurnToolCall } from './events.ts';
-import type { ResumedTurn } from './paused-turn.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
 import type { HistoryItem, RequestedCall, TurnPorts } from './ports.ts';
 import { needsApproval, runCall } from './run-call.ts';
@@ -83,7 +83,11 @@ export async function* runToolStep(
       } else if (!decision && needsApproval(call, index, agent, ports)) {
         waiting.push({ ...toolCall, status: 'AWAITING_APPROVAL' });
       } else {
-        const begun: TurnToolCall = { ...toolCall, status: 'RUNNING', startedAt: ports.now() };
+        const begun: TurnToolCall = {
+          ...toolCall,
+          status: 'RUNNING',
+          startedAt: toolCall.startedAt ?? ports.now(),
+        };
         open.set(call.id, begun);
         yield { type: 'toolCallStarted', toolCall: begun };
       }

@@ -14,6 +14,7 @@ export class RunEventBuffer {
   #closed = false;
   #bytes = 0;
   #shownSeq = Number.POSITIVE_INFINITY;
+  #passedSeq = 0;
   /** How many cursors are open. */
   readers = 0;
 
@@ -26,9 +27,14 @@ export class RunEventBuffer {
     return this.#closed;
   }
 
-  /** The seq of the last event; 0 before the first. */
+  /** The seq of the last event, or the one that was passed; 0 before the first. */
   get lastSeq(): number {
-    return this.#events.at(-1)?.seq ?? 0;
+    return Math.max(this.#events.at(-1)?.seq ?? 0, this.#passedSeq);
+  }
+
+  /** Passes all seqs up to this one: a process that has died may have used them, and the next event comes after them. */
+  pass(seq: number): void {
+    this.#passedSeq = Math.max(this.#passedSeq, seq);
   }
 
   get events(): readonly RunEvent[] {

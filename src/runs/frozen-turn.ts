@@ -92,15 +92,28 @@ const pauseState = z.object({
   paused,
 });
 
-/** An agent of a run that waits, as it was when the run began, without its key. */
+const runPlan = z.object({
+  agents: z.array(agent).readonly(),
+  tools: z.array(tool).readonly(),
+  /** By name, the hashes of the tools. */
+  definitions: z.record(z.string(), z.string()),
+});
+
+/** An agent of a run, as it was when the run began, without its key. */
 interface FrozenAgent extends Omit<PlannedAgent, 'endpoint'> {
   readonly endpoint: FrozenEndpoint;
 }
 
-/** What a waiting run continues from. */
-export interface PauseState {
+/** The plan of a run that has begun. */
+export interface FrozenPlan {
   readonly agents: readonly FrozenAgent[];
-  /** By name, the hashes (Tool.hashDefinition) of the tools of the waiting calls when a person was asked; if known. */
+  /** By name, the hashes (Tool.hashDefinition) of the tools when the run began. */
+  readonly definitions: ReadonlyMap<string, string>;
+}
+
+/** What a waiting run continues from. */
+export interface PauseState extends FrozenPlan {
+  /** By name, the hashes of the tools of the waiting calls when a person was asked; if known. */
   readonly definitions: ReadonlyMap<string, string>;
   readonly paused: PausedTurn;
 }
@@ -116,23 +129,46 @@ export function writePauseState(
   turn: PausedTurn,
   environment: ModelEndpoint,
 ): string {
-  // A name belongs to one tool only, whichever agents have it.
-  const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
   const definitions = waiting.flatMap(({ name }) => {
     const hash = tools.get(name)?.hashDefinition();
     return hash === undefined ? [] : [[name, hash] as const];
   });
   const state: z.input<typeof pauseState> = {
+    ...freezeAgents(agents, environment),
+    definitions: Object.fromEntries(definitions),
+    paused: turn,
+  };
+  return JSON.stringify(cleanJson(JSON.stringify(state)));
+}
+
+/**
+ * The plan of a turn that begins, as text for its row. It holds no keys: they are looked up again when another process
+ * continues the run.
+ * @param environment the model provider of agents without a provider of their own
+ */
+export function writePlan(
+  { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
+  environment: ModelEndpoint,
+): string {
+  const definitions = [...tools].map(([name, tool]) => [name, tool.hashDefinition()] as const);
+  const plan: z.input<typeof runPlan> = {
+    ...freezeAgents(agents, environment),
+    definitions: Object.fromEntries(definitions),
+  };
+  return JSON.stringify(plan);
+}
+
+function freezeAgents(agents: PlannedTurn['agents'], environment: ModelEndpoint) {
+  // A name belongs to one tool only, whichever agents have it.
+  const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
+  return {
     agents: [...agents.values()].map((agent) => ({
       ...agent,
       endpoint: freezeEndpoint(agent.endpoint, environment),
       tools: agent.tools.map(({ name }) => name),
     })),
     tools: [...planned.values()],
-    definitions: Object.fromEntries(definitions),
-    paused: turn,
   };
-  return JSON.stringify(cleanJson(JSON.stringify(state)));
 }
 
 function freezeEndpoint({ apiKey, ...endpoint }: ModelEndpoint, environment: ModelEndpoint): FrozenEndpoint {
@@ -186,7 +222,19 @@ function isOfEnvironment({ guarded }: Pick<ModelEndpoint, 'guarded'>): boolean {
  * @throws {z.ZodError} when the value is not a state
  */
 export function readPauseState(stored: unknown): PauseState {
-  const { agents, tools, definitions, paused } = pauseState.parse(stored);
+  const { paused, ...plan } = pauseState.parse(stored);
+  return { ...thawAgents(plan), paused };
+}
+
+/**
+ * Reads a plan from its row.
+ * @throws {z.ZodError} {@link SyntaxError} when the text is not a plan
+ */
+export function readPlan(stored: string): FrozenPlan {
+  return thawAgents(runPlan.parse(JSON.parse(stored)));
+}
+
+function thawAgents({ agents, tools, definitions }: z.output<typeof runPlan>): FrozenPlan {
   const named = new Map(tools.map((tool) => [tool.name, tool]));
   return {
     agents: agents.map((agent) => ({
@@ -194,6 +242,5 @@ export function readPauseState(stored: unknown): PauseState {
       tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
     })),
     definitions: new Map(Object.entries(definitions)),
-    paused,
   };
 }

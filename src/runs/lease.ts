@@ -10,6 +10,9 @@ const marginMs = 2_000;
  */
 export const reservedSeqs = 10_000;
 
+/** How many seqs a takeover reserves: the events of before are told again after the reserved ones, then come new ones. */
+export const takeoverSeqs = 2 * reservedSeqs;
+
 /**
  * This process has no lease of the run any more: another one has taken the run over or ended it. Nothing of the run may
  * be written, sent or shown here any more, and its readers are not told of an end: the rows say how it goes on.

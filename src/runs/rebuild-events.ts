@@ -2,15 +2,23 @@ import { storedRoutingDecision } from '../conversations/routing-decision.ts';
 import type { Prisma, Run } from '../generated/prisma/client.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
 import { queuedEvents } from './queued-events.ts';
-import { readStoredCall } from './stored-call.ts';
+import { isOpenCall, readStoredCall } from './stored-call.ts';
+
+/** The events of a run, rebuilt from its rows. */
+interface RebuiltEvents {
+  /** Up to RoutingDecided: as they were. */
+  readonly began: readonly RunEvent[];
+  /** All that follow, with seqs that no reader can have seen. */
+  readonly happened: readonly RunEvent[];
+}
 
 /**
- * The events of a run, rebuilt from its rows. Up to RoutingDecided they are as they were; all others
- * have a seq that no reader can have seen. Applied over what a reader has, they give what the rows hold: a TextDelta at
- * offset 0 replaces the text.
+ * Rebuilds the events of a run from its rows. Applied over what a reader has, they give what the rows hold: a TextDelta at
+ * offset 0 replaces the text. Of a message that is being written, the text is taken back; of a call that has not ended,
+ * there is no event.
  * @param firstSeq the seq of the first event after RoutingDecided
  */
-export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firstSeq: number): Promise<RunEvent[]> {
+export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firstSeq: number): Promise<RebuiltEvents> {
   const where = { runId: run.id };
   const messages = await tx.message.findMany({
     where: { ...where, step: { not: null } },
@@ -22,8 +30,12 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
   const payloads: { readonly step: number; readonly payload: RunEventPayload }[] = [];
   const add = (step: number, ...list: RunEventPayload[]) =>
     payloads.push(...list.map((payload) => ({ step, payload })));
-  for (const { id: messageId, step, agentId, content } of messages) {
+  for (const { id: messageId, step, agentId, content, status } of messages) {
     if (agentId !== null) add(step ?? 0, { type: 'MessageStarted', messageId, agentId });
+    if (status === 'STREAMING') {
+      add(step ?? 0, { type: 'TextRetracted', messageId, length: 0 });
+      continue;
+    }
     add(
       step ?? 0,
       { type: 'TextDelta', messageId, offset: 0, delta: content },
@@ -34,7 +46,7 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
   }
   for (const row of calls) {
     const call = readStoredCall(row);
-    if (!call) continue;
+    if (!call || isOpenCall(call)) continue;
     const started = { ...call, status: 'RUNNING', result: null, error: null, finishedAt: null } as const;
     // A call that was denied, or that nobody decided on, was never begun.
     if (call.startedAt !== null) add(call.step, { type: 'ToolCallStarted', toolCall: started });
@@ -54,8 +66,6 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
     const decision = storedRoutingDecision.parse(run.routingDecision);
     began.push({ type: 'RoutingDecided', decision, seq: began.length + 1, ...common });
   }
-  return [
-    ...began,
-    ...payloads.map(({ payload }, index) => ({ ...payload, seq: firstSeq + index, runId: run.id, at })),
-  ];
+  const happened = payloads.map(({ payload }, index) => ({ ...payload, seq: firstSeq + index, runId: run.id, at }));
+  return { began, happened };
 }

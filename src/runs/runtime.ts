@@ -112,6 +112,8 @@ export interface LaunchRequest {
   readonly openingMessage: OpeningMessage | null;
   /** Where the run continues after its pause; null: it begins. */
   readonly resumed: ResumedRun | null;
+  /** Whether another process has begun it and has died: it continues with what the rows hold (execute/take-over.ts). */
+  readonly isTakeover: boolean;
 }
 
 /**

@@ -24,3 +24,8 @@ export function readStoredCall(row: ToolCall): TurnToolCall | null {
   };
   return { ...asked, status, result, error, finishedAt, approvalExpiresAt };
 }
+
+/** Whether a call has not ended. */
+export function isOpenCall({ status }: Pick<ToolCall, 'status'>): boolean {
+  return status === 'PENDING' || status === 'AWAITING_APPROVAL' || status === 'RUNNING';
+}

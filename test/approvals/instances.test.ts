@@ -205,11 +205,12 @@ test('A run that waits survives kill -9, and goes on after the restart', room, a
   expect(conversation).toMatchObject({ activeRun: null, activeAgent: { name: 'orders' } });
 });
 
-test('kill -9 right after the approval makes the run INTERRUPTED as any turn, and a new one works', room, async () => {
+test('kill -9 right after the approval: the next server goes on with what the call returned', room, async () => {
   await using data = await createTestDataFolder();
   await using model = await createScriptedModel();
   const env = { OPENAI_BASE_URL: model.url, MODEL: 'test-model' };
-  model.add({ text: 'I refund.', calls: [refund('r')] }, { misbehave: 'hang-before-headers' });
+  const refunding = { text: 'I refund.', calls: [refund('r')] };
+  model.add(refunding, { misbehave: 'hang-before-headers' }, { text: 'Done.' });
   let seen: TurnEvent[];
   let conversationId: string;
   let runId: string;
@@ -226,19 +227,22 @@ test('kill -9 right after the approval makes the run INTERRUPTED as any turn, an
   }
   await using server = await startServer(data.folder, env);
   const socketClient = await openSocketClient(server, 'alice');
-  const dead = (await socketClient.ask(run, { id: runId })).run;
-  expect(dead).toMatchObject({
-    status: 'FAILED',
-    error: { code: 'INTERRUPTED' },
+  await socketClient.runEvents('ws', runId).rest();
+  const taken = (await socketClient.ask(run, { id: runId })).run;
+  expect(taken).toMatchObject({
+    status: 'COMPLETED',
     toolCalls: [{ callId: 'r', status: 'SUCCEEDED' }],
-    messages: [{ content: 'I refund.', status: 'COMPLETE' }],
+    messages: [
+      { content: 'I refund.', status: 'COMPLETE' },
+      { content: 'Done.', status: 'COMPLETE' },
+    ],
   });
   for (const after of [0, ...seen.map(({ seq }) => seq)]) {
     const rest = await socketClient.runEvents('ws', runId, after).rest();
     expect(rest.every(({ seq }) => seq > after)).toBe(true);
-    expect(rest.at(-1)).toMatchObject({ __typename: 'RunFailed', seq: dead.lastSeq });
+    expect(rest.at(-1)).toMatchObject({ __typename: 'RunCompleted', seq: taken.lastSeq });
     const texts = assembleTexts(rest, assembleTexts(seen.filter(({ seq }) => seq <= after)));
-    expect([...texts.values()]).toEqual(['I refund.']);
+    expect([...texts.values()]).toEqual(['I refund.', 'Done.']);
   }
   const late = await tryDecide(server, socketClient, { runId, callId: 'r', approve: true });
   expect(late.errors).toMatchObject([{ extensions: { code: 'CONFLICT' } }]);

@@ -45,6 +45,7 @@ async function run(history: HistoryItem[], attempts: readonly (ModelError | read
     },
     tools: { call: () => Promise.resolve({ ok: true, result: 1 }) },
     newId: () => crypto.randomUUID(),
+    messageId: (step) => `message${step}`,
     now: () => new Date(),
   };
   const limits = { maxSteps: 4, runTimeoutMs: 60_000, maxRetries: 2, maxResultLength: 20_000 };

@@ -77,6 +77,7 @@ function setUp(steps: readonly Step[], work: ToolPort['call'] = async () => ({ o
     },
     tools: { call: work },
     newId: () => `id${++ids}`,
+    messageId: (step) => `message${step}`,
     now: () => new Date(),
   };
   return { plan, ports, requests };

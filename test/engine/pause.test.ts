@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { TurnAborted } from '../../src/engine/abort.ts';
+import type { ResumedTurn } from '../../src/engine/continued-turn.ts';
 import type { TurnEvent } from '../../src/engine/events.ts';
-import type { CallDecision, PausedTurn, ResumedTurn } from '../../src/engine/paused-turn.ts';
+import type { CallDecision, PausedTurn } from '../../src/engine/paused-turn.ts';
 import type { PlannedAgent, RunPlan } from '../../src/engine/plan.ts';
 import type { ModelEvent, ModelRequest, ToolPort, TurnPorts } from '../../src/engine/ports.ts';
+import { describeDecidedCalls } from '../../src/engine/requested-calls.ts';
 import { runTurn } from '../../src/engine/run-turn.ts';
 
 const finished = { type: 'finished', reason: 'stop', usage: null } as const;
@@ -56,6 +58,7 @@ function setUp(steps: readonly (readonly ModelEvent[])[], check: ToolPort['check
       },
     },
     newId: () => `id${++ids}`,
+    messageId: (step) => `message${step}`,
     now: () => new Date(),
   };
   return { ports, requests, called };
@@ -74,6 +77,13 @@ async function drain(
   }
   return events;
 }
+
+/** How a turn continues when a person has decided. */
+const continued = (paused: PausedTurn, decisions: ReadonlyMap<string, CallDecision>): ResumedTurn => ({
+  paused,
+  decisions,
+  toolCalls: describeDecidedCalls(paused, decisions),
+});
 
 /** What the events say of calls. */
 const callsIn = (events: readonly TurnEvent[]) =>
@@ -136,7 +146,7 @@ test('A turn goes on from its pause: denied and approved calls, the handoff, the
     ['4', decision(true, '{"a":2}')],
     ['5', decision(true)],
   ]);
-  const events = await drain(ports, { paused, decisions });
+  const events = await drain(ports, continued(paused, decisions));
   expect(callsIn(events)).toEqual(['1 DENIED', '4 RUNNING', '5 RUNNING', '4 SUCCEEDED', '5 SUCCEEDED']);
   expect(events[0]).toMatchObject({ toolCall: { decidedBy: 'alice', finishedAt: new Date(1_000), startedAt: null } });
   expect(events[1]).toMatchObject({ toolCall: { arguments: '{"a":1}', editedArguments: '{"a":2}', index: 3 } });
@@ -172,7 +182,7 @@ test('A turn goes on from its pause: denied and approved calls, the handoff, the
 test('Ids of calls stay unique across the pause', async () => {
   const paused = await pause(['x', 'risk']);
   const { ports } = setUp([ask(['x', 'work']), say('done')]);
-  const events = await drain(ports, { paused, decisions: new Map([['x', decision(true)]]) });
+  const events = await drain(ports, continued(paused, new Map([['x', decision(true)]])));
   const ids = events.flatMap((event) => (event.type === 'toolCallStarted' ? [event.toolCall.callId] : []));
   expect(new Set(ids).size).toBe(2);
 });
@@ -184,12 +194,12 @@ test('A turn that is stopped at any event after the pause ends as cancelled with
     ['2', decision(false)],
     ['3', decision(true)],
   ]);
-  const whole = await drain(setUp([say('done')]).ports, { paused, decisions });
+  const whole = await drain(setUp([say('done')]).ports, continued(paused, decisions));
   for (let cut = -1; cut < whole.length - 1; cut++) {
     const controller = new AbortController();
     if (cut < 0) controller.abort(new TurnAborted());
     let seen = 0;
-    const stopped = await drain(setUp([say('done')]).ports, { paused, decisions }, controller.signal, () => {
+    const stopped = await drain(setUp([say('done')]).ports, continued(paused, decisions), controller.signal, () => {
       if (seen++ === cut) controller.abort(new TurnAborted());
     });
     const ended = callsIn(stopped).filter((call) => !call.endsWith('RUNNING'));
@@ -223,14 +233,14 @@ test('The time before the pause counts, the time of waiting does not', async () 
     },
   };
   const spent = { ...paused, elapsedMs: plan.limits.runTimeoutMs };
-  const events = await drain(hanging, { paused: spent, decisions });
+  const events = await drain(hanging, continued(spent, decisions));
   expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'MODEL_TIMEOUT' } });
 });
 
 test('A turn that resumes without a decision on each call fails, and nothing is run', async () => {
   const paused = await pause(['1', 'risk'], ['2', 'risk']);
   const { ports, called } = setUp([]);
-  const events = await drain(ports, { paused, decisions: new Map([['1', decision(true)]]) });
+  const events = await drain(ports, continued(paused, new Map([['1', decision(true)]])));
   expect(callsIn(events)).toEqual(['1 RUNNING', '1 CANCELLED']);
   expect(events.at(-1)).toMatchObject({ type: 'turnFailed', failure: { code: 'INTERNAL' } });
   expect(called).toEqual([]);

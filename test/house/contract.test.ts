@@ -72,7 +72,6 @@ const replaced = new Set([
 
 /** The sections of the contract of the next issues that are not due yet. One of which everything exists must leave this list. */
 const pendingSections = new Set([
-  'Durable turns',
   'Guardrails, orchestration, context, realtime (with what contract.graphql already says of them)',
   'Projects, knowledge, tickets, contacts, drafts',
   'The life of a conversation',

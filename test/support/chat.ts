@@ -118,7 +118,7 @@ export const documents = {
   }`,
   cancelRun: `mutation ($id: ID!) { cancelRun(id: $id) { id status lastSeq } }`,
   run: `query ($id: ID!) { run(id: $id) {
-    id status lastSeq
+    id status lastSeq resumedCount
     agent { name }
     userMessage { id role content }
     messages { id role status content agent { name } source toolCalls { id callId name } }

@@ -74,7 +74,7 @@ export async function approveToolCall(
 
     const state = readPauseState(pause?.state);
     const events = archive ? await unpackArchive(tx, id, archive.events) : [];
-    const { run: continued, leasedAt } = await resumeRun(tx, runtime, run);
+    const { run: continued, leasedAt } = await resumeRun(tx, runtime, run, state.paused.elapsedMs);
     // Nothing is begun that would be interrupted immediately: another instance, or the next start, takes it. Checked last:
     // the server can have begun to stop since the first statement.
     if (runtime.closing)
@@ -183,5 +183,6 @@ function continueRun(
     turn: null,
     openingMessage: null,
     resumed,
+    isTakeover: false,
   });
 }

@@ -75,7 +75,7 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   const { run, leasedAt, created, openingMessage, superseded } = started;
 
   if (created && run.status === 'RUNNING') {
-    runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null });
+    runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null, isTakeover: false });
   }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
   if (created) runtime.feed.wake(run);

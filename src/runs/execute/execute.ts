@@ -7,6 +7,7 @@ import type { RunPlan } from '../../engine/plan.ts';
 import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
+import { writePlan } from '../frozen-turn.ts';
 import { LeaseLost, type RunLease } from '../lease.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
@@ -15,7 +16,9 @@ import { queuedEvents } from '../queued-events.ts';
 import { cancelledEnd, type RunEnd } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
-import { finishRun } from './finish.ts';
+import { CannotContinue, continueTurn } from './continue-turn.ts';
+import { finishRun, interruptRun } from './finish.ts';
+import { nameMessage } from './name-message.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
@@ -44,7 +47,10 @@ export function executeRun(runtime: RunRuntime, execution: Execution, recorder: 
       // If it may not wait, somebody has asked for its end.
       return hasPaused ? 'waiting' : await finishRun(runtime, execution, recorder, cancelledEnd);
     } catch (error) {
-      return letGo(runtime, execution, error);
+      if (!(error instanceof CannotContinue)) return letGo(runtime, execution, error);
+      return interruptRun(runtime, execution, recorder, error).catch((lost: unknown) =>
+        letGo(runtime, execution, lost),
+      );
     }
   });
 }
@@ -67,9 +73,9 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
   const { run, viewer, resumed, signal } = execution;
   const { log } = runtime;
   try {
-    const { turn, plan } = resumed
-      ? await resumeTurn(runtime, viewer, resumed, signal)
-      : await beginTurn(runtime, execution);
+    const continued = execution.isTakeover ? await continueTurn(runtime, execution, recorder) : null;
+    const { turn, plan } =
+      continued ?? (resumed ? await resumeTurn(runtime, viewer, resumed, signal) : await beginTurn(runtime, execution));
     recorder.beginWith(turn.startAgentId);
     const buffer = log.open(run.id);
     for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal)) {
@@ -105,7 +111,8 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
     }
     throw new Error('The engine ended without an end.');
   } catch (error) {
-    if (error instanceof LeaseLost || signal.reason instanceof LeaseLost) throw error;
+    if (error instanceof LeaseLost || signal.reason instanceof LeaseLost || error instanceof CannotContinue)
+      throw error;
     execution.stop(error);
     recorder.markIncomplete();
     if (error instanceof SwitchboardError) {
@@ -146,7 +153,7 @@ async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
   const history = openingMessage
     ? historyOfFirst(openingMessage, budget)
-    : await loadHistory(runtime.db, run, budget, agents);
+    : await loadHistory(runtime.db, run, budget, { agents, beforeStep: 0 });
   return { turn, plan: { agents, startAgentId, history, limits: runtime.limits, resumed: null } };
 }
 
@@ -157,7 +164,8 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   });
   const turn = await compileTurn(viewer, runtime, conversation, stored);
   const { startAgentId: toAgentId, routing } = turn;
-  await setAgent(runtime, run, { toAgentId, routing, asked: stored.agentId !== null });
+  const frozen = writePlan(turn, runtime.agents.defaults.llm.endpoint);
+  await setAgent(runtime, run, { toAgentId, routing, plan: frozen, asked: stored.agentId !== null });
   runtime.feed.wake(run);
   return turn;
 }
@@ -191,6 +199,7 @@ function portsOf(runtime: RunRuntime, { viewer, run, lease }: Execution, turn: P
       },
     },
     newId: () => randomUUIDv7(),
+    messageId: (step) => nameMessage(run.id, step),
     now: () => new Date(),
   };
 }

@@ -3,9 +3,10 @@ import { packEvents } from '../../log/archive.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { backfillFromArchive } from '../archive.ts';
 import { LeaseLost } from '../lease.ts';
-import { type RunEnd, terminalEvent } from '../run-end.ts';
+import { interrupted, type RunEnd, terminalEvent } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
 import { hasEnded } from '../statuses.ts';
+import { endLostRun } from '../transitions/end-lost-run.ts';
 import { endRun } from '../transitions/end-run.ts';
 import { promoteQueue } from '../transitions/promote-next.ts';
 import type { RunRecorder } from './recorder.ts';
@@ -53,6 +54,28 @@ export async function finishRun(
   if (!queued) return 'ended';
   await beginNext(runtime, run.conversationId);
   runtime.feed.wake(run);
+  return 'ended';
+}
+
+/**
+ * Ends a run as INTERRUPTED that was taken over and cannot continue: nothing of it was changed, and all that its rows hold
+ * stays.
+ * @throws {LeaseLost} if the run goes on without this process
+ */
+export async function interruptRun(
+  runtime: RunRuntime,
+  { run }: LaunchRequest,
+  recorder: RunRecorder,
+  { message }: Error,
+): Promise<RunOutcome> {
+  recorder.beginClosing();
+  const failure = { ...interrupted, message: `${interrupted.message} ${message}`, retryable: false };
+  const isEnded = await retryWhileAway(() => endLostRun(runtime, run, { status: 'FAILED', failure }), {
+    maxMs: runtime.outageMs,
+  });
+  if (!isEnded) throw new LeaseLost(run.id);
+  // The background jobs give the readers the end (sync-remote.ts).
+  runtime.log.find(run.id)?.dropHeld();
   return 'ended';
 }
 

@@ -14,7 +14,9 @@ import {
   insertCalls,
   insertMessage,
   insertModelCall,
+  prepareTakeover,
   type RequestedCalls,
+  type Takeover,
 } from './run-rows.ts';
 
 /** A checkpoint: at `committedAt` (milliseconds of performance.now) the rows held all that was in the log up to `seq`. */
@@ -70,6 +72,18 @@ export class RunRecorder implements RunProgress {
   /** Notes which agent is active at the start. */
   beginWith(agentId: string): void {
     this.#agentId = agentId;
+  }
+
+  /**
+   * Notes what is open when a run is taken over, and changes its rows before it continues (run-rows.ts).
+   * @param openCalls the calls that are still to be made, or made again
+   */
+  async takeOver(takeover: Takeover, openCalls: readonly TurnToolCall[]): Promise<void> {
+    await this.#write(() => prepareTakeover(this.#runtime, this.#request.run, takeover));
+    if (takeover.reopened !== null) this.#open = { id: takeover.reopened, chunks: [], stored: true, saved: '' };
+    for (const call of openCalls) this.#openCalls.set(call.id, call);
+    // Its calls may still wait for the message that follows them.
+    this.#orphans = true;
   }
 
   /** Whether an event could not be written: rows may be open that the engine has closed. */
@@ -228,6 +242,8 @@ export class RunRecorder implements RunProgress {
       this.#requested = calls;
       return;
     }
+    // Of handoffs alone nothing is written: if they do not happen here, the step is tried again.
+    if (calls.toolCalls.length === 0) return;
     await this.#write(() => insertCalls(this.#runtime, this.#request.run, calls));
     this.#orphans = true;
     for (const call of calls.toolCalls) this.#openCalls.set(call.id, call);

@@ -1,4 +1,6 @@
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
+import { cleanJson } from '../../engine/tool-result.ts';
+import { unknownNote } from '../../engine/tool-step.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { writeProviderState } from '../provider-state.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -49,12 +51,14 @@ export async function completeMessage(
         UPDATE tool_calls SET message_id = ${messageId}::uuid
         WHERE run_id = (SELECT id FROM owned) AND message_id IS NULL)`
     : Prisma.empty;
+  // Whoever takes the run over learns whether the model had asked for more.
+  const transfers = status === 'COMPLETE' ? writeTransfers(calls?.transfers ?? []) : null;
   await writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwned(runtime, run)}, closed AS (
       UPDATE messages SET content = ${content}, status = ${status}::"MessageStatus",
-        finish_reason = ${finishReason}::"FinishReason"
+        finish_reason = ${finishReason}::"FinishReason", transfers = ${transfers}::jsonb
       WHERE id = ${messageId}::uuid AND run_id = (SELECT id FROM owned) AND status = 'STREAMING'
     )${adopted}${calls ? insertCallsPart(run, calls) : Prisma.empty}`,
   );
@@ -68,20 +72,27 @@ export async function insertCalls(runtime: RunRuntime, run: Run, calls: Requeste
   await writeOwned(runtime.db, run, Prisma.sql`${lockOwned(runtime, run)}${insertCallsPart(run, calls)}`);
 }
 
-function insertCallsPart(run: Run, { toolCalls, state }: RequestedCalls): Prisma.Sql {
+function writeTransfers(transfers: RequestedCalls['transfers']): string {
+  return JSON.stringify(cleanJson(JSON.stringify(transfers)));
+}
+
+function insertCallsPart(run: Run, { toolCalls, transfers, state }: RequestedCalls): Prisma.Sql {
+  if (toolCalls.length === 0) return Prisma.empty;
   const rows = toolCalls.map((call, position) => {
     // It belongs to the step: it is stored once, with the first call.
     const column = position === 0 && state ? writeProviderState(state) : null;
+    const handoffs = position === 0 && transfers.length > 0 ? writeTransfers(transfers) : null;
     return Prisma.sql`(${call.id}::uuid, ${call.messageId}::uuid, ${call.callId}, ${call.step}::int, ${call.index}::int,
-      ${call.name}, ${call.arguments}, ${call.agentId}::uuid, ${column === null ? null : JSON.stringify(column)}::jsonb)`;
+      ${call.name}, ${call.arguments}, ${call.agentId}::uuid, ${column === null ? null : JSON.stringify(column)}::jsonb,
+      ${handoffs}::jsonb)`;
   });
   return Prisma.sql`, requested AS (
     INSERT INTO tool_calls (row_id, tenant_id, conversation_id, run_id, message_id, call_id, step, index, name, arguments,
-      status, agent_id, provider_state)
+      status, agent_id, provider_state, transfers)
     SELECT c.row_id, ${run.tenantId}, ${run.conversationId}::uuid, owned.id, c.message_id, c.call_id, c.step, c.index,
-      c.name, c.arguments, 'PENDING', c.agent_id, c.provider_state
+      c.name, c.arguments, 'PENDING', c.agent_id, c.provider_state, c.transfers
     FROM owned, (VALUES ${Prisma.join(rows)})
-      AS c (row_id, message_id, call_id, step, index, name, arguments, agent_id, provider_state)
+      AS c (row_id, message_id, call_id, step, index, name, arguments, agent_id, provider_state, transfers)
     ON CONFLICT (run_id, call_id) DO NOTHING
   )`;
 }
@@ -113,6 +124,29 @@ export async function completeCall(
         result = ${result === null ? null : JSON.stringify(result)}::jsonb,
         error = ${error}, finished_at = ${finishedAt}::timestamptz
       WHERE row_id = ${id}::uuid AND run_id = (SELECT id FROM owned) AND status IN ('PENDING', 'RUNNING')
+    )`,
+  );
+}
+
+/** What whoever takes a run over changes in its rows before it continues. */
+export interface Takeover {
+  /** The message of the step that is tried again; null: none. */
+  readonly reopened: string | null;
+  /** The row ids of the calls whose outcome cannot be learnt any more. */
+  readonly unknown: readonly string[];
+}
+
+/** Takes back the text of a step that was interrupted, and closes the calls that may have been carried out. */
+export async function prepareTakeover(runtime: RunRuntime, run: Run, { reopened, unknown }: Takeover): Promise<void> {
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, reopened AS (
+      UPDATE messages SET status = 'STREAMING', content = '', finish_reason = NULL
+      WHERE id = ${reopened}::uuid AND run_id = (SELECT id FROM owned)
+    ), closed AS (
+      UPDATE tool_calls SET status = 'UNKNOWN', error = ${unknownNote}, finished_at = ${new Date()}::timestamptz
+      WHERE row_id = ANY(${[...unknown]}::uuid[]) AND run_id = (SELECT id FROM owned) AND status = 'RUNNING'
     )`,
   );
 }

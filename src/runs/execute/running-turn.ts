@@ -13,6 +13,7 @@ export class RunningTurn implements ActiveRun {
   readonly turn: LaunchRequest['turn'];
   readonly openingMessage: LaunchRequest['openingMessage'];
   readonly resumed: LaunchRequest['resumed'];
+  readonly isTakeover: LaunchRequest['isTakeover'];
   readonly cancelOnDisconnect: boolean;
   readonly progress: RunRecorder;
   readonly done: Promise<RunOutcome>;
@@ -30,6 +31,7 @@ export class RunningTurn implements ActiveRun {
     this.turn = request.turn;
     this.openingMessage = request.openingMessage;
     this.resumed = request.resumed;
+    this.isTakeover = request.isTakeover;
     this.cancelOnDisconnect = request.stored.onDisconnect === 'CANCEL';
     this.progress = new RunRecorder(runtime, request);
     this.done = this.#carryOut(runtime).finally(() => release(this));

@@ -73,6 +73,10 @@ builder.prismaObjectFields(RunRef, (t) => ({
     description: 'The cause of the failure. Null if it did not fail.',
     resolve: readFailure,
   }),
+  resumedCount: t.exposeInt('resumedCount', {
+    description:
+      'How often another process took the run over, because its own had died or had to stop. Calls that were under way are made again only if their tool is idempotent. After three times the run fails with INTERRUPTED. 0 for most runs.',
+  }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the run was created.' }),
   startedAt: t.expose('startedAt', {
     type: 'DateTime',

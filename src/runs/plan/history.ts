@@ -15,16 +15,18 @@ const bytesPerToken = 5;
  * What the model is given of the past of a conversation, ending with the user message of the run. It is read backwards, and
  * only as far as the budget goes. Three statements at most, whatever the length.
  * @param budgetTokens older turns are dropped beyond it
- * @param agents those of the turn: handoffs to them are named as the turn offers them
+ * @param options.agents those of the turn: handoffs to them are named as the turn offers them
+ * @param options.beforeStep also what the run itself has written before this step; 0: it begins
  */
 export async function loadHistory(
   db: Db,
   run: Run,
   budgetTokens: number,
-  agents: ReadonlyMap<string, PlannedAgent>,
+  { agents, beforeStep }: { readonly agents: ReadonlyMap<string, PlannedAgent>; readonly beforeStep: number },
 ): Promise<HistoryItem[]> {
-  const messages = await readPastMessages(db, run, budgetTokens * bytesPerToken);
-  messages.reverse();
+  const isPast = ({ runId, step }: { readonly runId: string | null; readonly step: number | null }) =>
+    runId !== run.id || step === null || step < beforeStep;
+  const messages = (await readPastMessages(db, run, budgetTokens * bytesPerToken)).filter(isPast).reverse();
 
   // The message of a turn that waited in the queue was written before the answer of the turn it waited for: messages are
   // grouped by run, each run at the position where it began. A turn of which not even the beginning was read is left out.
@@ -39,7 +41,9 @@ export async function loadHistory(
     turns.set(key, turn);
   }
 
-  const runIds = [...turns.values()].flatMap((turn) => turn.runId ?? []).filter((id) => id !== run.id);
+  const runIds = [...turns.values()]
+    .flatMap((turn) => turn.runId ?? [])
+    .filter((id) => id !== run.id || beforeStep > 0);
   const imported = [...turns.values()]
     .flatMap((turn) => turn.messages)
     .filter((message) => message.role === 'ASSISTANT' && message.step === null);
@@ -67,10 +71,11 @@ export async function loadHistory(
     const assembled: PastTurn = {
       messages: turn.messages.map((message) => ({ ...message, content: withAttachments(message) })),
       calls: calls
+        .filter(isPast)
         .filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? '')))
         .map((call) => ({ ...call, state: readProviderState(call.providerState) })),
       handoffs: handoffs
-        .filter((handoff) => handoff.runId === turn.runId)
+        .filter((handoff) => handoff.runId === turn.runId && isPast(handoff))
         .map((handoff) => {
           const { id } = handoff.toAgent;
           return { ...handoff, toolName: offered.get(id) ?? others.get(id) ?? '' };

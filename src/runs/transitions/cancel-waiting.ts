@@ -45,6 +45,7 @@ export async function cancelWaiting(
     events.push(terminalEvent(runId, ++seq, cancelledEnd));
     await tx.run.updateMany({ where: { id: runId }, data: endedColumns(cancelledEnd, seq) });
     await tx.runPause.deleteMany({ where: { runId } });
+    await tx.runPlan.deleteMany({ where: { runId } });
     await saveArchive(tx, runId, await packEvents([...before, ...events]));
     const next = await promoteNext(tx, runtime, conversation.id);
     return { tenantId: run.tenantId, userId: run.userId, events: [...before, ...events], next };

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { appendMessageColumns } from '../../conversations/append.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { writePlan } from '../frozen-turn.ts';
 import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { leaseEnd } from './lease.ts';
@@ -26,6 +27,7 @@ export async function createRunFast(
   const attached = attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId }));
   const agentId = turn.startAgentId;
   const startsRun = { activeAgentId: agentId, asked: stored.agentId !== null };
+  const plan = writePlan(turn, runtime.agents.defaults.llm.endpoint);
   const create = () => runtime.db.$queryRaw<(Run & { position: number })[]>`
     WITH place AS (
       UPDATE conversations SET ${appendMessageColumns({ role: 'USER', content }, startsRun)}
@@ -41,13 +43,17 @@ export async function createRunFast(
       RETURNING id
     ), run AS (
       INSERT INTO runs (id, tenant_id, conversation_id, user_id, number, status, idempotency_key, payload_hash, input,
-        user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, reserved_seq, created_at, started_at)
+        user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, leased_at,
+        reserved_seq, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
         ${payloadHash}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
-        ${JSON.stringify(turn.routing)}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, ${reservedSeqs}::int, ${now}, ${now}
+        ${JSON.stringify(turn.routing)}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, clock_timestamp(),
+        ${reservedSeqs}::int, ${now}, ${now}
       -- After the message: the events of the feed come in this order.
       FROM place, message
       RETURNING ${runColumns}
+    ), plan AS (
+      INSERT INTO run_plans (run_id, plan) SELECT id::uuid, ${plan} FROM run
     )
     SELECT run.*, place.message_count AS position FROM run, place`;
   const [created] = await runtime.launching.during(runId, create);

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { appendMessage } from '../../conversations/append.ts';
 import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
+import { writePlan } from '../frozen-turn.ts';
 import { leaseMs, reservedSeqs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import type { LockedConversation } from './lock-conversation.ts';
@@ -13,7 +14,7 @@ import type { NewTurn } from './new-turn.ts';
  */
 export async function createRun(
   tx: Prisma.TransactionClient,
-  { instanceId, launching }: RunRuntime,
+  { instanceId, launching, agents }: RunRuntime,
   conversation: LockedConversation,
   { viewer, input, stored, turn, queuedPosition }: NewTurn & { readonly queuedPosition: number | null },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
@@ -30,9 +31,11 @@ export async function createRun(
     leaseOwner: instanceId,
     leaseEpoch: 1,
     leaseExpiresAt: new Date(conversation.now.getTime() + leaseMs),
+    leasedAt: conversation.now,
     reservedSeq: reservedSeqs,
   } as const;
-  const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing };
+  const plan = { create: { plan: writePlan(turn, agents.defaults.llm.endpoint) } };
+  const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing, plan };
   const id = randomUUIDv7();
   const create = () =>
     tx.run.create({

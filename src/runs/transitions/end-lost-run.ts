@@ -2,7 +2,7 @@ import type { Run } from '../../generated/prisma/client.ts';
 import { packEvents } from '../../log/archive.ts';
 import { saveArchive } from '../archive.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
-import { interrupted, type RunEnd, terminalEvent } from '../run-end.ts';
+import { type RunEnd, terminalEvent } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { cancelUnfinishedRows } from './cancel-unfinished-rows.ts';
 import { endedColumns } from './ended-columns.ts';
@@ -10,37 +10,43 @@ import { lockAndTouchConversation } from './lock-conversation.ts';
 import { launchPromoted, promoteNext } from './promote-next.ts';
 
 /**
- * RUNNING to FAILED (INTERRUPTED), for a run whose process is dead: its text is saved as PARTIAL, its open tool calls
- * become CANCELLED or UNKNOWN, and the next run in the queue begins.
+ * RUNNING to its end, for a run whose process is dead and that does not go on: its text is saved as PARTIAL, its open tool
+ * calls become CANCELLED or UNKNOWN, and the next run in the queue begins.
  * @param run as it was read; if it has changed since, another process was faster
+ * @param end how it ends; a failure is not retryable if the outcome of a call is not known
  * @returns whether it was ended here
  */
-export async function endLostRun(runtime: RunRuntime, run: Run): Promise<boolean> {
+export async function endLostRun(runtime: RunRuntime, run: Run, end: RunEnd): Promise<boolean> {
   const { id, conversationId, status, leaseOwner, leaseEpoch, leaseExpiresAt } = run;
+  // This process goes on renewing its own lease until the run has ended.
+  const isOwn = leaseOwner === runtime.instanceId;
   // Higher than any seq that a reader can have seen.
   const firstSeq = run.reservedSeq + 1;
   const { ended, next } = await runtime.db.$transaction(async (tx) => {
     await lockAndTouchConversation(tx, conversationId);
     const { count } = await tx.run.updateMany({
-      where: { id, status, leaseOwner, leaseEpoch, leaseExpiresAt },
-      data: { ...endedColumns({ status: 'FAILED', failure: interrupted }, 0), leaseEpoch: leaseEpoch + 1 },
+      where: { id, status, leaseOwner, leaseEpoch, ...(isOwn ? {} : { leaseExpiresAt }) },
+      data: { ...endedColumns(end, 0), leaseEpoch: leaseEpoch + 1 },
     });
     if (count === 0) return { ended: false, next: null };
     await tx.runPause.deleteMany({ where: { runId: id } });
+    await tx.runPlan.deleteMany({ where: { runId: id } });
     // The same turn again would call the tool again.
     const isUnknown = await cancelUnfinishedRows(tx, id);
-    const end = { status: 'FAILED', failure: { ...interrupted, retryable: !isUnknown } } as const satisfies RunEnd;
-    const events = await rebuildEvents(tx, run, firstSeq);
-    const terminal = terminalEvent(id, Math.max(firstSeq, (events.at(-1)?.seq ?? 0) + 1), end);
+    const known: RunEnd =
+      isUnknown && end.failure ? { status: 'FAILED', failure: { ...end.failure, retryable: false } } : end;
+    const { began, happened } = await rebuildEvents(tx, run, firstSeq);
+    const events = [...began, ...happened];
+    const terminal = terminalEvent(id, firstSeq + happened.length, known);
     await saveArchive(tx, id, await packEvents([...events, terminal]));
     await tx.run.updateMany({
       where: { id },
-      data: { lastSeq: terminal.seq, errorRetryable: end.failure.retryable },
+      data: { lastSeq: terminal.seq, errorRetryable: known.failure?.retryable ?? null },
     });
     return { ended: true, next: await promoteNext(tx, runtime, conversationId) };
   });
   if (!ended) return false;
-  runtime.logger.warn({ runId: id }, 'ended a run that its process left behind');
+  runtime.logger.warn({ runId: id, status: end.status }, 'ended a run that its process left behind');
   runtime.feed.wake(run);
   if (next) launchPromoted(runtime, next);
   return true;

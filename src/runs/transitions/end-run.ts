@@ -62,6 +62,8 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
       ON CONFLICT (run_id) DO UPDATE SET events = excluded.events
     ), unpaused AS (
       DELETE FROM run_pauses WHERE run_id = (SELECT id FROM ended)
+    ), unplanned AS (
+      DELETE FROM run_plans WHERE run_id = (SELECT id FROM ended)
     )${closed}
     SELECT EXISTS (SELECT 1 FROM ended) AS written,
       EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED')

@@ -65,7 +65,7 @@ async function beginFirst(
       id,
       () => tx.$queryRaw<Run[]>`
       UPDATE runs SET status = 'RUNNING', started_at = ${new Date()}::timestamptz,
-        lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd},
+        lease_owner = ${runtime.instanceId}, lease_epoch = lease_epoch + 1, lease_expires_at = ${leaseEnd}, leased_at = clock_timestamp(),
         reserved_seq = greatest(reserved_seq, last_seq + ${reservedSeqs})
       WHERE id = ${id}::uuid AND status = 'QUEUED'
       RETURNING ${runColumns}`,
@@ -94,6 +94,6 @@ export async function promoteQueue(runtime: RunRuntime, conversationId: string):
 export function launchPromoted(runtime: RunRuntime, { run, leasedAt }: PromotedRun): void {
   const stored = storedTurn.parse(run.input);
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-  runtime.launch({ viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null });
+  runtime.launch({ viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null, isTakeover: false });
   runtime.feed.wake(run);
 }

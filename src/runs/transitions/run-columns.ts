@@ -8,5 +8,6 @@ export const runColumns = Prisma.sql`
   routing_decision AS "routingDecision", error_code AS "errorCode", error_message AS "errorMessage",
   error_retryable AS "errorRetryable", lease_owner AS "leaseOwner", lease_expires_at AS "leaseExpiresAt",
   lease_epoch AS "leaseEpoch", reserved_seq AS "reservedSeq", resumed_count AS "resumedCount",
+  leased_at AS "leasedAt", elapsed_ms AS "elapsedMs",
   cancel_requested_at AS "cancelRequestedAt", action_expires_at AS "actionExpiresAt", created_at AS "createdAt",
   started_at AS "startedAt", finished_at AS "finishedAt"`;

@@ -10,6 +10,8 @@ export interface AgentChange {
   readonly toAgentId: string;
   /** How the agent was chosen, if the run begins with it. */
   readonly routing?: StoredRoutingDecision;
+  /** The plan of the turn (frozen-turn.ts), if the run begins with it. */
+  readonly plan?: string;
   /** Whether the client asked for it: then the conversation no longer follows the default agent. */
   readonly asked?: boolean;
   /** The handoff that led to it. */
@@ -31,7 +33,7 @@ export interface AgentChange {
  * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
 export async function setAgent(runtime: RunRuntime, run: AgentRun, change: AgentChange): Promise<void> {
-  const { toAgentId, routing, asked = false, handoff } = change;
+  const { toAgentId, routing, plan, asked = false, handoff } = change;
   const edge = handoff
     ? Prisma.sql`, edge AS (
         INSERT INTO handoffs (id, seq, tenant_id, run_id, call_id, step, from_agent_id, to_agent_id, reason, at)
@@ -40,6 +42,12 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
         FROM owned
         ON CONFLICT (run_id, call_id) DO NOTHING)`
     : Prisma.empty;
+  const planned =
+    plan === undefined
+      ? Prisma.empty
+      : Prisma.sql`, planned AS (
+        INSERT INTO run_plans (run_id, plan) SELECT id, ${plan} FROM owned
+        ON CONFLICT (run_id) DO UPDATE SET plan = excluded.plan)`;
   await writeOwned(
     runtime.db,
     run,
@@ -54,6 +62,6 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
       UPDATE conversations SET active_agent_id = ${toAgentId}::uuid, follows_default = follows_default AND NOT ${asked},
         updated_at = greatest(updated_at, clock_timestamp())
       WHERE id = (SELECT conversation_id FROM owned)
-    )${edge}`,
+    )${edge}${planned}`,
   );
 }

@@ -43,13 +43,13 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     } else if (toolCalls.length + messages.length + handoffs.length > 0) {
       continue;
     }
-    const claimed = await claimRun(runtime, run);
+    const claimed = await claimRun(runtime, run, { isTakeover: false });
     if (!claimed) continue;
     runtime.logger.warn({ runId: run.id }, 'took up a run whose start was not reported');
     const stored = storedTurn.parse(run.input);
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
     if (archive) runtime.log.open(run.id).fill(await unpackArchive(runtime.db, run.id, archive.events));
-    runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed });
+    runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed, isTakeover: false });
     runtime.feed.wake(run);
   }
 }

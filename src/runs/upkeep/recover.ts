@@ -2,19 +2,21 @@ import { leaseMs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
-import { endLostRun } from '../transitions/end-lost-run.ts';
 import { promoteQueue } from '../transitions/promote-next.ts';
 import type { LeaseWatch } from './lease-watch.ts';
+import { takeOverRun } from './take-over.ts';
 
 const batch = 100;
+/** Leases that were not renewed for so long are watched, in milliseconds. They are renewed twice a second. */
+const lateMs = 2_000;
 /** How many leases are watched at the same time, those that end first. */
 const watched = 1_000;
 
 /**
- * Ends the runs that no process carries out any more (end-lost-run.ts), cancels the runs that have waited for a person for
+ * Takes over the runs that no process carries out any more (take-over.ts), cancels the runs that have waited for a person for
  * too long, and begins the queues in which nothing runs.
  * @param options.all also the runs whose lease is valid: at start, if no other process can use the database
- * @param options.watch decides which of the others are carried out by nobody; unset: none of them is ended
+ * @param options.watch decides which of the others are carried out by nobody; unset: none of them is taken
  */
 export async function recoverRuns(
   runtime: RunRuntime,
@@ -23,37 +25,37 @@ export async function recoverRuns(
   // Leases are renewed by the database's clock, so they end by it.
   const [clock] = await runtime.db.$queryRaw<{ now: Date }[]>`SELECT now() AS now`;
   const now = clock?.now ?? new Date();
-  await endLostRuns(runtime, now, options);
+  await takeOverRuns(runtime, now, options);
   await expireWaiting(runtime, now);
   await promoteStranded(runtime);
 }
 
-async function endLostRuns(
+async function takeOverRuns(
   runtime: RunRuntime,
   now: Date,
   { all, watch }: { readonly all: boolean; readonly watch?: LeaseWatch },
 ): Promise<void> {
   // What this process has just given back is for others.
   if (runtime.closing) return;
-  let ended: number;
+  let taken: number;
   do {
     const found = await runtime.db.run.findMany({
       where: {
         // A run that waits for a person is held by no process: none can have left it behind.
         status: 'RUNNING',
         // Leases that are renewed in time are not looked at.
-        ...(all ? {} : { leaseExpiresAt: { lt: new Date(now.getTime() + leaseMs / 2) } }),
+        ...(all ? {} : { leaseExpiresAt: { lt: new Date(now.getTime() + leaseMs - lateMs) } }),
         id: { notIn: [...runtime.running.keys(), ...runtime.launching.ids()] },
       },
       orderBy: { leaseExpiresAt: 'asc' },
       take: all ? batch : watched,
     });
     const dead = all ? found : (watch?.listDead(found) ?? []);
-    ended = 0;
-    for (const run of dead) if (await tryFor(runtime, run.id, () => endLostRun(runtime, run))) ended++;
-    // A run that cannot be ended is tried again in the next round; the others do not wait for it.
+    taken = 0;
+    for (const run of dead) if (await tryFor(runtime, run.id, () => takeOverRun(runtime, run))) taken++;
+    // A run that cannot be taken is tried again in the next round; the others do not wait for it.
     if (!all || found.length < batch) break;
-  } while (ended > 0);
+  } while (taken > 0);
 }
 
 /** Cancels the runs that have waited for a person for too long. */
