@@ -29,10 +29,14 @@ export class RunEventBuffer {
 
   /** The seq of the last event, or the one that was passed; 0 before the first. */
   get lastSeq(): number {
-    return Math.max(this.#events.at(-1)?.seq ?? 0, this.#passedSeq);
+    return Math.max(this.#lastEventSeq, this.#passedSeq);
   }
 
-  /** Passes all seqs up to this one: a process that has died may have used them, and the next event comes after them. */
+  get #lastEventSeq(): number {
+    return this.#events.at(-1)?.seq ?? 0;
+  }
+
+  /** Passes all seqs up to this one: a process that has died may have used them, and new events come after them. */
   pass(seq: number): void {
     this.#passedSeq = Math.max(this.#passedSeq, seq);
   }
@@ -74,8 +78,8 @@ export class RunEventBuffer {
    * Adds an event. Its seq must be higher than that of the last; nothing follows a terminal event.
    */
   append(event: RunEvent): void {
-    if (this.#closed || event.seq <= this.lastSeq) {
-      throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.lastSeq}.`);
+    if (this.#closed || event.seq <= this.#lastEventSeq) {
+      throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.#lastEventSeq}.`);
     }
     this.#events.push(event);
     this.#bytes += sizeOfEvent(event);
@@ -85,7 +89,7 @@ export class RunEventBuffer {
 
   /** Adds the events of a run that was carried out elsewhere; events that are here already are skipped. */
   fill(events: readonly RunEvent[]): void {
-    for (const event of events) if (!this.#closed && event.seq > this.lastSeq) this.append(event);
+    for (const event of events) if (!this.#closed && event.seq > this.#lastEventSeq) this.append(event);
   }
 
   #wake(): void {

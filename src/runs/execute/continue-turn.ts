@@ -127,12 +127,9 @@ function resumeAnswer(
 
 /** Gives readers what the rows hold, with seqs that nobody has been given. */
 async function tellAgain(runtime: RunRuntime, run: LaunchRequest['run'], recorder: RunRecorder): Promise<void> {
-  const passed = run.reservedSeq - takeoverSeqs;
-  const { began, happened } = await rebuildEvents(runtime.db, run, passed + 1);
+  const { began, happened } = await rebuildEvents(runtime.db, run, run.reservedSeq - takeoverSeqs + 1);
   const buffer = runtime.log.open(run.id);
-  buffer.fill(began);
-  buffer.pass(passed);
-  buffer.fill(happened);
+  buffer.fill([...began, ...happened]);
   recorder.noteCheckpoint(buffer.lastSeq);
   runtime.feed.wake(run);
 }

@@ -1,5 +1,6 @@
 import type { Run } from '../../generated/prisma/client.ts';
 import { storedTurn } from '../input.ts';
+import { takeoverSeqs } from '../lease.ts';
 import { cancelledEnd, interrupted } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { claimRun } from '../transitions/claim-run.ts';
@@ -23,7 +24,9 @@ export async function takeOverRun(runtime: RunRuntime, run: Run): Promise<boolea
     runtime.launching.done(run.id);
     return false;
   }
-  const { resumedCount } = claimed.run;
+  const { resumedCount, reservedSeq } = claimed.run;
+  // Readers of the dead process attach after what it has told them, before the events are rebuilt (continue-turn.ts).
+  runtime.log.open(run.id).pass(reservedSeq - takeoverSeqs);
   runtime.logger.warn({ runId: run.id, resumedCount }, 'took over a run that its process left behind');
   const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
   runtime.launch({

@@ -31,7 +31,7 @@ async function startFast(world: World, memory: Memory, { process, key }: Start):
   const newTurn = world.newTurn(key);
   const { viewer, stored, turn } = newTurn;
   const fast = await createRunFast(runtime, newTurn);
-  if (fast) runtime.launch({ viewer, ...fast, stored, turn, openingMessage: null, resumed: null });
+  if (fast) runtime.launch({ viewer, ...fast, stored, turn, openingMessage: null, resumed: null, isTakeover: false });
   return fast !== null;
 }
 
@@ -54,7 +54,7 @@ async function startLocked(world: World, memory: Memory, { process, key }: Start
     const { run } = await createRun(tx, runtime, conversation, { ...newTurn, queuedPosition });
     const leasedAt = takeMoment();
     if (queuedPosition === null)
-      runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage: null, resumed: null });
+      runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage: null, resumed: null, isTakeover: false });
   });
   return true;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { interrupted } from '../../../src/runs/run-end.ts';
 import { begunStatuses, hasEnded } from '../../../src/runs/statuses.ts';
 import { endLostRun } from '../../../src/runs/transitions/end-lost-run.ts';
 import { promoteQueue } from '../../../src/runs/transitions/promote-next.ts';
@@ -60,7 +61,9 @@ function listUpkeep(memory: Memory, rows: Rows, process: ProcessName): Move[] {
   for (const [number, run] of doomed) {
     add(`ends the lost run ${number}`, 'end-lost-run', async (world, after) => {
       after.processes[process].doomed.delete(number);
-      await endLostRun(openRuntime(world, after, process), run);
+      // One that was taken over too often (upkeep/take-over.ts).
+      const end = { status: 'FAILED', failure: interrupted } as const;
+      await endLostRun(openRuntime(world, after, process), run, end);
     });
   }
   const isStranded =

@@ -33,7 +33,7 @@ async function stepAsOwner(world: World, memory: Memory, process: ProcessName, h
   const call = callOf(run);
   switch (held.phase) {
     case 'ask':
-      await insertCalls(runtime, run, { type: 'callsRequested', toolCalls: [call], state: null });
+      await insertCalls(runtime, run, { type: 'callsRequested', toolCalls: [call], transfers: [], state: null });
       held.phase = 'pause';
       return;
     case 'pause': {

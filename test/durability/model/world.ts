@@ -174,7 +174,7 @@ export function openRuntime(world: World, memory: Memory, name: ProcessName, isD
 function requestOf({ viewer, newTurn }: World, run: Run): LaunchRequest {
   const { stored } = newTurn(run.idempotencyKey);
   const leasedAt = { processMs: 0, machineMs: 0 };
-  return { viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null };
+  return { viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null, isTakeover: false };
 }
 
 /** A run of this process in which nothing happens by itself: the explorer makes its moves. */
