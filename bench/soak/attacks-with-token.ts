@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { writeAsk } from '../answer.ts';
@@ -101,18 +102,22 @@ export const openUnreadStreams: Attack = async (target, signal, count) => {
       socket.pause();
       const isOpen = String(head).startsWith('HTTP/1.1 200');
       count(isOpen ? 'opened' : 'refused');
-      while (isOpen && !socket.destroyed && !signal.aborted) {
-        await sleep(1_000);
-        // A socket that reads nothing notices its end only when it writes. Servers ignore empty lines before a request.
-        socket.write('\r\n');
-      }
-      if (isOpen && !signal.aborted) count('ended by the server');
+      while (isOpen && !socket.destroyed && !signal.aborted) await checkIsOpen(socket);
+      // Once more in the end, when the other attacks are over: until then, this process may have had no time to notice.
+      if (isOpen && signal.aborted) for (let times = 0; times < 2; times += 1) await checkIsOpen(socket);
+      if (isOpen && socket.destroyed) count('ended by the server');
       socket.destroy();
       await sleep(isOpen ? 200 : 5_000);
     }
   };
   await Promise.all(Array.from({ length: 400 }, open));
 };
+
+/** A socket that reads nothing notices its end only when it writes. Servers ignore empty lines before a request. */
+async function checkIsOpen(socket: Socket): Promise<void> {
+  socket.write('\r\n');
+  await sleep(1_000);
+}
 
 /** 1,500 turns at the same time that wait for one another in one conversation. */
 export const fillQueue: Attack = async (target, signal, count) => {

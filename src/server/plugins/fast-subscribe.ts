@@ -16,6 +16,7 @@ import type { Plugin } from 'graphql-yoga';
 import { formatId } from '../../api/ids.ts';
 import { type FeedEvent, feedEvent } from '../../feed/feed-event.ts';
 import type { Context } from '../../graphql/context.ts';
+import { freeBytes } from '../../limits/answer-budget.ts';
 import { FairTurns } from '../../limits/fair-turns.ts';
 import type { RunEvent } from '../../log/event.ts';
 
@@ -49,18 +50,21 @@ export async function subscribe(
     onSent();
     return budget?.waitForRoom(signal) ?? null;
   };
+  const projectionOf = (type: PlainEvent['type']): Projection | null => {
+    let projection = projections.get(type);
+    if (projection === undefined) {
+      projection = tryCompile(args, type);
+      projections.set(type, projection);
+    }
+    return projection;
+  };
+  const sizeOf = (event: unknown) =>
+    isPlain(event) ? eventBytes + event.delta.length * (projectionOf(event.type)?.copies ?? 1) : eventBytes;
   const project = async (event: unknown): Promise<ExecutionResult | null> => {
-    if (isPlain(event)) {
-      let projection = projections.get(event.type);
-      if (projection === undefined) {
-        projection = tryCompile(args, event.type);
-        projections.set(event.type, projection);
-      }
-      if (projection) {
-        const turn = waitForTurn(args.contextValue, event.delta.length * projection.copies);
-        if (turn) await turn;
-        return { data: projection.project(event) };
-      }
+    // A long one, or one that is repeated by aliases, is measured by the executor: it may be larger than an answer may be.
+    if (isPlain(event) && sizeOf(event) <= freeBytes) {
+      const projection = projectionOf(event.type);
+      if (projection) return { data: projection.project(event) };
     }
     const context: unknown = args.contextValue;
     if (!isContext(context)) return execute({ ...args, rootValue: event });
@@ -72,7 +76,9 @@ export async function subscribe(
     if (result.data == null && isFeedEvent(event) && (await isObsolete(context, event))) return null;
     return result;
   };
-  return mapIterator(source[Symbol.asyncIterator](), project, waitForRoom, onSent);
+  const waitForTurn = (event: unknown) =>
+    isContext(args.contextValue) ? waitInTurn(args.contextValue, sizeOf(event)) : null;
+  return mapIterator(source[Symbol.asyncIterator](), project, { waitForRoom, waitForTurn }, onSent);
 }
 
 type PlainEvent = Extract<RunEvent, { type: 'TextDelta' | 'ReasoningDelta' }>;
@@ -94,10 +100,8 @@ const turns = new FairTurns(bytesPerTurn);
  * Hundreds of streams that have much to send at the same time would otherwise all send in one turn of the event loop.
  * @returns null: it can be sent now
  */
-function waitForTurn(context: unknown, textLength: number): Promise<void> | null {
-  if (!isContext(context)) return null;
-  const { tenantId, userId } = context.viewer;
-  return turns.wait(tenantId, userId, textLength + eventBytes);
+function waitInTurn({ viewer: { tenantId, userId } }: Context, bytes: number): Promise<void> | null {
+  return turns.wait(tenantId, userId, bytes);
 }
 
 function isPlain(event: unknown): event is PlainEvent {
@@ -191,15 +195,21 @@ async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event:
   return (await db.conversation.count({ where: { id: event.conversationId, tenantId, userId } })) === 0;
 }
 
+/** What the next event of a stream waits for; null: for nothing. */
+interface Waits {
+  /** Called when the last result was taken. */
+  readonly waitForRoom: (signal: AbortSignal) => Promise<void> | null;
+  readonly waitForTurn: (event: unknown) => Promise<void> | null;
+}
+
 /**
  * Maps an iterator; what is mapped to null is left out. Unlike an async generator, it forwards `return` immediately, even
  * while `next` is pending.
- * @param waitForRoom called when the last result was taken; null: the next one can be read immediately
  */
 function mapIterator(
   source: AsyncIterator<unknown>,
   map: (event: unknown) => Promise<ExecutionResult | null>,
-  waitForRoom: (signal: AbortSignal) => Promise<void> | null,
+  { waitForRoom, waitForTurn }: Waits,
   onLeft: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
   const left = new AbortController();
@@ -214,6 +224,13 @@ function mapIterator(
         if (left.signal.aborted) return { done: true, value: undefined };
         const step = await source.next();
         if (step.done) return { done: true, value: undefined };
+        const turn = waitForTurn(step.value);
+        if (turn) {
+          await turn;
+          // Others may have taken the room in the meantime.
+          await waitForRoom(left.signal);
+          if (left.signal.aborted) return { done: true, value: undefined };
+        }
         const value = await map(step.value);
         if (value !== null) return { done: false, value };
       }
