@@ -94,7 +94,10 @@ const RunErrorCode = builder.enumType('RunErrorCode', {
     RATE_LIMITED: { description: 'The model’s provider received too many requests.' },
     MAX_STEPS_EXCEEDED: { description: 'The turn reached the limit of model steps (MAX_STEPS, default 16).' },
     GUARDRAIL_TRIPPED: { description: 'A guardrail stopped the turn.' },
-    INTERRUPTED: { description: 'The server process stopped during the run.' },
+    INTERRUPTED: {
+      description:
+        'The process of the run stopped too often, or stopped and the run could not continue. The message names the reason.',
+    },
     INTERNAL: {
       description:
         'An internal error of the server. If `retryable` is false, the agent of the turn was deleted or switched off before the turn started.',
