@@ -99,6 +99,11 @@ export async function judgeTurn(fleet: Fleet, { events, ended }: FollowedTurn): 
   return { outcome: outcome.filter((part) => part).join(' '), faults };
 }
 
+/** Whether something of a turn is lost, was done twice, or did not come to its end. */
+export function isNotWhole({ outcome, faults }: Verdict): boolean {
+  return faults.length > 0 || !outcome.startsWith('COMPLETED');
+}
+
 /** Counts how turns ended. */
 export function countOutcomes(verdicts: readonly Verdict[]): string {
   const counts = new Map<string, number>();

@@ -20,7 +20,11 @@ import {
   type World,
 } from './world.ts';
 
-/** All moves that are possible in a state. */
+/**
+ * All moves that are possible in a state. A transition is one move: those of more than one statement hold the lock on the
+ * conversation's row, and statements without that lock change only runs that are RUNNING, to which a transaction comes with
+ * one conditional UPDATE. What gets in between is therefore the same as what comes before or after.
+ */
 export function listMoves(memory: Memory, rows: Rows): Move[] {
   return [
     ...listStarts(memory),
