@@ -48,6 +48,16 @@ const scenarios = {
     scripts: [fail, answer],
     budget: { ...accidents, total: more },
   },
+  'taken over too often': {
+    starts: [['A', 'one']],
+    scripts: [answer],
+    budget: { total: 4, crashes: 4 },
+  },
+  'cancelled and killed': {
+    starts: [['A', 'one']],
+    scripts: [answer],
+    budget: { total: 2, crashes: 1, cancels: 1 },
+  },
   'same key': {
     starts: [
       ['A', 'one'],
@@ -112,8 +122,8 @@ const planted: readonly {
   {
     what: 'A run is taken for lost although its lease was renewed since',
     scenario: 'approval',
-    from: /"public"\."runs"\."lease_expires_at" = (\$\d+)\)$/,
-    to: '($1::timestamptz IS NOT NULL OR TRUE))',
+    from: /lease_expires_at IS NOT DISTINCT FROM (\$\d+)::timestamptz/,
+    to: '($1::timestamptz IS NOT NULL OR TRUE)',
     fault: /row says otherwise/,
   },
   {

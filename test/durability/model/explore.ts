@@ -96,7 +96,8 @@ function listChanges(before: Rows, after: Rows, file: string | null): string[] {
     if (isSame) return [];
     // Whatever ends a run begins the next one in the same transaction.
     const promoted = was?.status === 'QUEUED' && run.status === 'RUNNING';
-    const by = promoted ? 'promote-next' : (file ?? 'nobody');
+    const takenOver = run.status === 'RUNNING' ? 'claim-run' : 'end-lost-run';
+    const by = promoted ? 'promote-next' : file === 'take-over' ? takenOver : (file ?? 'nobody');
     return [nameChange({ from: was?.status ?? '[*]', to: run.status, file: by })];
   });
 }

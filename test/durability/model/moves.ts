@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { interrupted } from '../../../src/runs/run-end.ts';
 import { begunStatuses, hasEnded } from '../../../src/runs/statuses.ts';
-import { endLostRun } from '../../../src/runs/transitions/end-lost-run.ts';
 import { promoteQueue } from '../../../src/runs/transitions/promote-next.ts';
 import { releaseLeases } from '../../../src/runs/transitions/release-leases.ts';
 import { renewLeases } from '../../../src/runs/transitions/renew-leases.ts';
 import { adoptRuns } from '../../../src/runs/upkeep/adopt.ts';
+import { takeOverRun } from '../../../src/runs/upkeep/take-over.ts';
 import { listClientMoves, listStarts } from './client-moves.ts';
 import { type AccidentKind, canFail, type Move, spend } from './move.ts';
 import { listOwnerMoves } from './owner-moves.ts';
@@ -63,11 +62,9 @@ function listUpkeep(memory: Memory, rows: Rows, process: ProcessName): Move[] {
     });
   }
   for (const [number, run] of doomed) {
-    add(`ends the lost run ${number}`, 'end-lost-run', async (world, after) => {
+    add(`takes over the lost run ${number}`, 'take-over', async (world, after) => {
       after.processes[process].doomed.delete(number);
-      // One that was taken over too often (upkeep/take-over.ts).
-      const end = { status: 'FAILED', failure: interrupted } as const;
-      await endLostRun(openRuntime(world, after, process), run, end);
+      await takeOverRun(openRuntime(world, after, process), run);
     });
   }
   const isStranded =

@@ -1,6 +1,7 @@
-import { beginCall, completeCall, insertCalls } from '../../../src/runs/execute/run-rows.ts';
+import { beginCall, completeCall, insertCalls, prepareTakeover } from '../../../src/runs/execute/run-rows.ts';
 import { LeaseLost } from '../../../src/runs/lease.ts';
 import type { RunEnd } from '../../../src/runs/run-end.ts';
+import type { RunRuntime } from '../../../src/runs/runtime.ts';
 import { endRun } from '../../../src/runs/transitions/end-run.ts';
 import { pauseRun } from '../../../src/runs/transitions/pause-run.ts';
 import type { Move } from './move.ts';
@@ -52,6 +53,9 @@ async function stepAsOwner(world: World, memory: Memory, process: ProcessName, h
       else Object.assign(held, { phase: 'end', end: 'CANCELLED' });
       return;
     }
+    case 'restore':
+      await restore(runtime, held);
+      return;
     case 'begin':
       await beginCall(runtime, run, { ...call, status: 'RUNNING', startedAt: new Date() });
       held.phase = 'send';
@@ -81,6 +85,18 @@ async function stepAsOwner(world: World, memory: Memory, process: ProcessName, h
       return;
     }
   }
+}
+
+/** As execute/continue-turn.ts: where a run that was taken over goes on is what its rows say. */
+async function restore(runtime: RunRuntime, held: Held): Promise<void> {
+  const { run } = held;
+  const call = await runtime.db.toolCall.findFirst({ where: { runId: run.id } });
+  // Nobody knows what became of a call that was under way; it is not made again.
+  const unknown = call?.status === 'RUNNING' ? [call.rowId] : [];
+  await prepareTakeover(runtime, run, { reopened: null, unknown });
+  if (!call) held.phase = 'ask';
+  else if (call.status !== 'PENDING') held.phase = 'end';
+  else held.phase = call.decidedBy === null ? 'pause' : 'begin';
 }
 
 function endOf(status: Held['end']): RunEnd {

@@ -15,8 +15,8 @@ import type { BranchingDatabase } from './branching-database.ts';
 export const processNames = ['A', 'B'] as const;
 export type ProcessName = (typeof processNames)[number];
 
-/** What the owner of a run does next. `ask`, `pause`, `begin`, `send`, `answer`: its one call, which a person approves. */
-type Phase = 'ask' | 'pause' | 'begin' | 'send' | 'answer' | 'end';
+/** What the owner of a run does next. `restore`: it was taken over. `ask`, `pause`, `begin`, `send`, `answer`: its one call, which a person approves. */
+type Phase = 'restore' | 'ask' | 'pause' | 'begin' | 'send' | 'answer' | 'end';
 
 /** A run in the memory of a process. */
 export interface Held {
@@ -162,10 +162,12 @@ export function openRuntime(world: World, memory: Memory, name: ProcessName, isD
     cursors: new Set(),
     closing: false,
     launch(request) {
-      const { run, resumed } = request;
+      const { run, resumed, isTakeover } = request;
       const begins = world.script(run.number);
+      const asks = begins.phase === 'ask';
+      const phase = resumed ? 'begin' : isTakeover && asks ? 'restore' : begins.phase;
       // The answer was lost: it does not know of it.
-      if (!isDeaf) held.set(run.number, { ...begins, ...(resumed && { phase: 'begin' as const }), run, fresh: true });
+      if (!isDeaf) held.set(run.number, { ...begins, phase, run, fresh: true });
       return idle(request);
     },
   };
