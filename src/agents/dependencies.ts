@@ -4,6 +4,7 @@ import type { Database } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
 import type { ModelPort } from '../engine/ports.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
+import type { GuardrailProviders } from '../guardrails/ask.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import type { ProviderRules } from './providers/defaults.ts';
@@ -29,6 +30,8 @@ export interface AgentDependencies extends ProviderRules {
   /** The cached configuration of tenants; changed through `changeConfiguration` only. */
   readonly config: ConfigurationCache;
   readonly model: ModelPort;
+  /** Whom guardrails ask. */
+  readonly guardrails: GuardrailProviders;
   readonly logger: Logger;
   /** How often agents and scenarios may be created, changed, deleted and made the default. */
   readonly operationLimit: RateLimit;

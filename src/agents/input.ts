@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { badInput, list, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { Guardrail } from '../guardrails/config.ts';
+import { guardrailInputs } from '../guardrails/input.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { checkProviders, type ProviderDrafts, providerInputs } from './providers/input.ts';
 import { visibleAgents } from './visible.ts';
@@ -12,6 +14,7 @@ const fields = {
   description: text(1, 2_000).nullish(),
   instructions: text(1, 100_000),
   tools: list(z.string({ error: 'must be the name of a tool' }), 100).nullish(),
+  guardrails: guardrailInputs.nullish(),
   ...providerInputs,
 };
 
@@ -38,6 +41,8 @@ export interface NewAgent {
   readonly isDefault: boolean;
   readonly isActive: boolean;
   readonly isShared: boolean;
+  /** Their classifiers are named by public ids. */
+  readonly guardrails: readonly Guardrail[];
   readonly providers: ProviderDrafts;
 }
 
@@ -48,6 +53,8 @@ export interface AgentChange {
   readonly instructions: string | undefined;
   readonly toolNames: string[] | undefined;
   readonly isActive: boolean | undefined;
+  /** Their classifiers are named by public ids. */
+  readonly guardrails: readonly Guardrail[] | undefined;
   /** Kinds that stay are absent; null: the provider is removed. */
   readonly providers: ProviderDrafts;
 }
@@ -68,13 +75,14 @@ export async function parseNewAgent(viewer: Viewer, deps: AgentDependencies, inp
     isDefault,
     isActive,
     isShared: parsed.isShared ?? false,
+    guardrails: parsed.guardrails ?? [],
     providers: checkProviders(deps, parsed),
     toolNames: await checkTools(viewer, deps, parsed.tools ?? [], async () => []),
   };
 }
 
 /**
- * Checks an UpdateAgentInput: absent fields stay; null removes a description, tools or a provider. Tools that the agent
+ * Checks an UpdateAgentInput: absent fields stay; null removes a description, tools, guardrails or a provider. Tools that the agent
  * already has may stay, also while they are unavailable.
  * @param agentId the row id
  * @throws {BadUserInputError} as `parseNewAgent` does
@@ -95,6 +103,7 @@ export async function parseAgentChange(
     description: parsed.description,
     instructions: parsed.instructions,
     isActive: parsed.isActive,
+    guardrails: parsed.guardrails === undefined ? undefined : (parsed.guardrails ?? []),
     providers: checkProviders(deps, parsed),
     toolNames: parsed.tools === undefined ? undefined : await checkTools(viewer, deps, parsed.tools ?? [], readPresent),
   };

@@ -3,6 +3,7 @@ import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { changeConfiguration } from '../database/change-configuration.ts';
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
+import { assertNoClassifier, checkClassifiers } from './classifiers.ts';
 import { lockDefault, unsetDefault } from './default.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { parseAgentChange, parseNewAgent } from './input.ts';
@@ -23,7 +24,7 @@ export async function createAgent(
   query: AgentQuery = {},
 ): Promise<Agent> {
   await deps.operationLimit.take(viewer);
-  const { providers, isShared, ...columns } = await parseNewAgent(viewer, deps, input);
+  const { providers, isShared, guardrails, ...columns } = await parseNewAgent(viewer, deps, input);
   if (isShared) requireAdmin(viewer, 'create shared agents');
   const { tenantId } = viewer;
   const ownerId = isShared ? null : viewer.userId;
@@ -32,7 +33,9 @@ export async function createAgent(
       await lockDefault(tx, tenantId, ownerId);
       await unsetDefault(tx, tenantId, ownerId);
     }
-    const { id } = await tx.agent.create({ data: { ...columns, tenantId, ownerId }, select: { id: true } });
+    const checked = await checkClassifiers(viewer, tx, guardrails, { path: guardrailsPath, isShared });
+    const created = { ...columns, guardrails: [...checked], tenantId, ownerId };
+    const { id } = await tx.agent.create({ data: created, select: { id: true } });
     const data = await writeProviders(tx, deps.keys, { tenantId, agentId: id }, providers, null);
     return tx.agent.update({ where: { id }, data, ...query });
   };
@@ -57,9 +60,12 @@ export async function updateAgent(
   await deps.operationLimit.take(viewer);
   const agentId = parseId('Agent', id, ['id']);
   const { providers, ...change } = await parseAgentChange(viewer, deps, agentId, input);
-  const { name, description, instructions, toolNames, isActive } = change;
+  const { name, description, instructions, toolNames, isActive, guardrails } = change;
   const update = async (tx: Prisma.TransactionClient) => {
-    await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR NO KEY UPDATE`);
+    const { ownerId } = await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR NO KEY UPDATE`);
+    const given =
+      guardrails &&
+      (await checkClassifiers(viewer, tx, guardrails, { path: guardrailsPath, isShared: ownerId === null }));
     const { secrets, ...columns } = await tx.agent.findUniqueOrThrow({
       where: { id: agentId },
       select: providersOfAgent,
@@ -74,6 +80,7 @@ export async function updateAgent(
         ...(description !== undefined && { description }),
         ...(instructions !== undefined && { instructions }),
         ...(toolNames !== undefined && { toolNames }),
+        ...(given !== undefined && { guardrails: [...given] }),
         ...(isActive !== undefined && { isActive }),
         ...(isActive === false && { isDefault: false }),
       },
@@ -89,7 +96,8 @@ export async function updateAgent(
  * @param id the public id
  * @returns the public id
  * @throws {RateLimitedError}; {@link BadUserInputError} if the id is malformed; {@link NotFoundError};
- *   {@link ForbiddenError}; {@link ConflictError} naming the scenarios that use it
+ *   {@link ForbiddenError}; {@link ConflictError} naming the scenarios that use it, or an
+ *   agent for whose guardrails it classifies
  */
 export async function deleteAgent(viewer: Viewer, deps: AgentDependencies, id: string): Promise<string> {
   await deps.operationLimit.take(viewer);
@@ -98,6 +106,7 @@ export async function deleteAgent(viewer: Viewer, deps: AgentDependencies, id: s
   await changeConfiguration(viewer, deps, async (tx) => {
     // A concurrent transaction that puts it into a scenario has locked the row, or waits and then finds it deleted.
     await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR UPDATE`);
+    await assertNoClassifier(tx, tenantId, agentId);
     await deps.references.assertUnused(tx, tenantId, agentId);
     await tx.secret.deleteMany({ where: { agentId } });
     await tx.agent.update({ where: { id: agentId }, data: { deletedAt: new Date(), isDefault: false } });
@@ -107,6 +116,8 @@ export async function deleteAgent(viewer: Viewer, deps: AgentDependencies, id: s
   await deps.references.release(deps.db, tenantId, agentId);
   return id;
 }
+
+const guardrailsPath = ['input', 'guardrails'] as const;
 
 const providersOfAgent = {
   llm: true,
@@ -122,6 +133,7 @@ function describeTakenName(name: string): string {
 /**
  * Locks the row of an agent that the viewer may change until the transaction ends.
  * @param strength the lock: FOR UPDATE if it is to be deleted
+ * @returns its owner; null: it is shared
  * @throws {NotFoundError} if it does not exist; {@link ForbiddenError} if the viewer may not change it
  */
 async function lockChangeable(
@@ -129,10 +141,11 @@ async function lockChangeable(
   tx: Prisma.TransactionClient,
   agentId: string,
   strength: Prisma.Sql,
-): Promise<void> {
+): Promise<{ readonly ownerId: string | null }> {
   await tx.$queryRaw`SELECT id FROM agents WHERE id = ${agentId}::uuid AND tenant_id = ${viewer.tenantId} ${strength}`;
   const where = { ...visibleAgents(viewer), id: agentId };
   const agent = await tx.agent.findUnique({ where, select: { ownerId: true } });
   if (agent === null) throw await explainMissingAgent(viewer, tx, agentId);
   if (agent.ownerId === null) requireAdmin(viewer, 'change shared agents');
+  return agent;
 }

@@ -45,6 +45,9 @@ export interface Parts {
 const maxWaitingStarts = 250;
 const maxWaitingStartsOfTenant = 1_000;
 
+/** How long a provider may take for the check of a guardrail, in milliseconds. */
+const guardrailTimeoutMs = 10_000;
+
 const engineLimits = { maxRetries: 2, maxResultLength: 20_000, historyTokens: 100_000 } as const;
 
 /**
@@ -64,7 +67,7 @@ export async function compose(
   const seed = await readSeed(env.seedFile).catch(refuseSeed);
   const operator = await readOperatorTools(env);
   const guard = new AddressGuard(env.modelAllowedHosts);
-  const { model, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  const { model, moderations, defaults, description: modelDescription } = await openModel(env, guard, opening);
   const allowedModels = readAllowedModels(env.modelsAllowed, defaults);
   try {
     checkSeededAgents({ defaults, guard, allowedModels }, seed.agents);
@@ -96,6 +99,7 @@ export async function compose(
     guard,
     allowedModels,
     model,
+    guardrails: { model, moderations, timeoutMs: guardrailTimeoutMs },
     logger,
     operationLimit,
     testLimit: limitOf('tests of agents', env.rateLimits.agentTests),

@@ -7,11 +7,14 @@ import { demoModelName, startDemoModel } from '../demo/demo.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
 import type { AddressGuard } from '../outbound/address-guard.ts';
 import { findContextTokens } from '../providers/llm/context-windows.ts';
+import { createOpenAiModerations, type ModerationPort } from '../providers/llm/moderation.ts';
 import { createOpenAiModel } from '../providers/llm/openai.ts';
 
 /** The model of agents that have none of their own. */
 export interface DefaultModel {
   readonly model: ModelPort;
+  /** The Moderations API of its provider, and of those of agents. */
+  readonly moderations: ModerationPort;
   /** Its endpoint. The graph shows it without its address, which is for the operator only. */
   readonly defaults: ProviderDefaults;
   readonly description: string;
@@ -24,6 +27,7 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
     timeoutMs: 120_000,
     firstByteTimeoutMs: env.firstByteTimeoutSeconds * 1_000,
   });
+  const moderations = createOpenAiModerations({ guard, timeoutMs: 30_000 });
   if (env.openai) {
     const { baseUrl, apiKey } = env.openai;
     const { host } = new URL(baseUrl);
@@ -37,7 +41,7 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
     };
     const speech = readSpeechDefaults(env, { apiUrl: baseUrl, apiKey: apiKey ?? '', isDemo: false });
     const defaults = { llm: { endpoint, config: describeEndpoint(nameLlmProvider(baseUrl), endpoint) }, ...speech };
-    return { model, defaults, description: `${env.model} at ${host}` };
+    return { model, moderations, defaults, description: `${env.model} at ${host}` };
   }
   const demo = await startDemoModel();
   opening.defer(() => demo.close());
@@ -45,7 +49,7 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
   const description = 'scripted demo model (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)';
   const speech = readSpeechDefaults(env, { apiUrl: demo.url, apiKey: '', isDemo: true });
   const defaults = { llm: { endpoint, config: describeEndpoint('demo', endpoint) }, ...speech };
-  return { model, defaults, description };
+  return { model, moderations, defaults, description };
 }
 
 function readSpeechDefaults(env: Env, model: ModelOrigin) {

@@ -46,6 +46,7 @@ export function makeDeletedRun({ tenantId, userId }: Owner, id: string, at: Date
     finishedAt: at,
     conversation: null,
     handoffs: [],
+    guardrailResults: [],
   } satisfies Run & Record<string, unknown>;
 }
 
@@ -118,6 +119,7 @@ export function makeDeletedAgent(id: string) {
     tts: null,
     stt: null,
     toolNames: [],
+    guardrails: [],
     isDevelopment: false,
     createdAt: longAgo,
     updatedAt: longAgo,

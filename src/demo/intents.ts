@@ -73,7 +73,7 @@ const commonWords = new Set(
 );
 
 /** The words of a text that say something, by what is left of them without their endings. */
-function stemsOf(text: string): Map<string, string> {
+export function stemsOf(text: string): Map<string, string> {
   const said = text.toLowerCase().match(/\p{L}{4,}/gu) ?? [];
   return new Map(
     said.filter((word) => !commonWords.has(word)).map((word) => [word.replace(/s$/u, '').slice(0, 7), word]),

@@ -1,5 +1,6 @@
 import type { HistoryItem, RequestedCall } from '../engine/ports.ts';
 import { chooseHandoff, chooseTools, findOrderNumber, type Topic, topicsOf } from './intents.ts';
+import { judge } from './judge.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 
 const signature = "I am Switchboard's demo model, a script that stands in for a real one.";
@@ -15,6 +16,8 @@ interface AnsweredCall {
  * asks for, then a text about what they said. The same request always gets the same answer.
  */
 export function replyTo(request: ReceivedRequest): ScriptedStep {
+  const verdict = judge(request);
+  if (verdict !== undefined) return { text: JSON.stringify(verdict) };
   const question = request.messages.findLastIndex((message) => message.role === 'user');
   const asked = request.messages[question];
   const text = asked?.role === 'user' ? asked.content : '';

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
 import { createListener } from './listening.ts';
+import { answerModeration } from './moderation.ts';
 import { errorBody, type ModelAnswer, playAnswer, sendJson } from './playback.ts';
 import { readPath } from './request-path.ts';
 import { readRequest } from './requests.ts';
@@ -23,6 +24,8 @@ export interface ModelServerOptions<Step extends ScriptedStep = ScriptedStep> {
   readonly respond: (request: ReceivedRequest, n: number) => Step;
   /** Writes the answer; by default, at the pace of its step. */
   readonly play?: (answer: ModelAnswer<Step>) => Promise<void>;
+  /** Answers POST /v1/moderations; by default, by words. */
+  readonly moderate?: typeof answerModeration;
   /** 0, the default, takes a free one. */
   readonly port?: number;
   /** 127.0.0.1 unless said. */
@@ -40,7 +43,7 @@ export interface ModelServer {
 
 /**
  * Starts an OpenAI-compatible server whose answers are scripted: POST /v1/chat/completions and POST /v1/responses,
- * streamed or not, and GET /v1/models. Beside these it speaks and listens, POST /v1/audio/speech and
+ * streamed or not, and GET /v1/models. Beside these it moderates (POST /v1/moderations), and speaks and listens, POST /v1/audio/speech and
  * /v1/audio/transcriptions, and a WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
  * @throws when the port is taken
  */
@@ -67,12 +70,13 @@ export async function startModelServer<Step extends ScriptedStep>(
       return sendJson(response, 200, { object: 'list', data });
     }
     const api = apis[path];
-    const speech = speechRoutes[path];
-    if (api === undefined && speech === undefined) return sendError(response, 404, `There is no ${path} here.`);
+    const moderate = options.moderate ?? answerModeration;
+    const other = path === '/v1/moderations' ? moderate : speechRoutes[path];
+    if (api === undefined && other === undefined) return sendError(response, 404, `There is no ${path} here.`);
     if (incoming.method !== 'POST') return sendError(response, 405, 'Use POST.');
     const sent = await readBody(incoming);
     if (sent === undefined) return sendError(response, 413, `The body has more than ${maxBodyBytes} bytes.`);
-    if (api === undefined) return await speech?.(sent, incoming, response);
+    if (api === undefined) return await other?.(sent, incoming, response);
     const left = new AbortController();
     response.on('close', () => {
       if (!response.writableFinished) left.abort();

@@ -1,3 +1,4 @@
+import type { GuardResult } from './guard.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { Failure, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
 
@@ -78,8 +79,8 @@ export type TurnEvent =
       readonly type: 'messageCompleted';
       readonly messageId: string;
       readonly content: string;
-      /** PARTIAL if the turn failed or was cancelled while it was written. */
-      readonly status: 'COMPLETE' | 'PARTIAL';
+      /** PARTIAL if the turn failed or was cancelled while it was written; REDACTED if it is complete and a guardrail replaced something of it. */
+      readonly status: 'COMPLETE' | 'PARTIAL' | 'REDACTED';
       readonly finishReason: FinishReason;
     }
   /**
@@ -105,6 +106,10 @@ export type TurnEvent =
       readonly reason: string | null;
       readonly at: Date;
     }
+  /** The result of a guardrail. Readers are shown it if something was flagged. */
+  | { readonly type: 'guardrailChecked'; readonly result: GuardResult; readonly step: number }
+  /** A guardrail has replaced something of the user's text, which is as `content` says from now on. */
+  | { readonly type: 'inputRedacted'; readonly content: string }
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }

@@ -3,6 +3,14 @@ import { TurnAborted } from './abort.ts';
 import { nameEndpoint } from './endpoint-name.ts';
 import type { FinishReason, TurnEvent, TurnToolCall } from './events.ts';
 import { fitHistory, planHistoryTokens } from './fit-history.ts';
+import type { TurnGuard } from './guard.ts';
+import {
+  GuardedAnswer,
+  type InputWatch,
+  isStoppedByGuardrail,
+  type OpenMessage,
+  reportGuards,
+} from './guarded-step.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
 import {
   type HistoryItem,
@@ -27,6 +35,8 @@ export interface ModelStepInput {
   readonly knownWindows: Map<string, number>;
   /** Whether its message is open already, its text withdrawn: the process of an earlier attempt has died. */
   readonly isReopened: boolean;
+  /** The guardrails of the turn; null: it has none. */
+  readonly guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null;
 }
 
 /** The result of a model step. */
@@ -37,14 +47,6 @@ export interface ModelStepAnswer {
   readonly toolCalls: readonly TurnToolCall[];
   /** What the provider wants back with the calls; null: nothing. */
   readonly state: ProviderState | null;
-}
-
-/** The message that a step writes. It starts with its first text; the reasoning before it has its id already. */
-interface OpenMessage {
-  readonly id: string;
-  started: boolean;
-  content: string;
-  reasoningLength: number;
 }
 
 const firstRetryDelayMs = 250;
@@ -63,7 +65,7 @@ export async function* runModelStep(
   ports: TurnPorts,
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, ModelStepAnswer, void> {
-  const { agent, step, limits } = input;
+  const { agent, step, limits, guarded } = input;
   const endpoint = nameEndpoint(agent.endpoint);
   let budget = planHistoryTokens(agent, input.knownWindows.get(endpoint));
   let wasTooLong = false;
@@ -72,7 +74,8 @@ export async function* runModelStep(
   const message: OpenMessage = { ...opened, content: '', reasoningLength: 0 };
   for (let attempt = 0; ; attempt++) {
     const request = writeRequest(input, endpoint, budget);
-    const calls: RequestedCall[] = [];
+    let calls: readonly RequestedCall[] = [];
+    const answer = guarded && GuardedAnswer.open(guarded.guard, { agentId: agent.id, step, message });
     let state: ProviderState | null = null;
     let isCut = false;
     const begunAt = ports.now().getTime();
@@ -85,8 +88,10 @@ export async function* runModelStep(
     try {
       signal.throwIfAborted();
       for await (const event of ports.model.stream(request, signal)) {
-        if (event.type === 'text') {
-          firstTokenAt ??= ports.now().getTime();
+        if (event.type === 'text' || event.type === 'reasoning') firstTokenAt ??= ports.now().getTime();
+        if (answer && event.type === 'text') yield* answer.pushText(event.delta, signal);
+        else if (answer && event.type === 'reasoning') yield* answer.pushReasoning(event.delta, signal);
+        else if (event.type === 'text') {
           if (!message.started) {
             message.started = true;
             yield { type: 'messageStarted', messageId: message.id, agentId: agent.id, step };
@@ -95,12 +100,11 @@ export async function* runModelStep(
           message.content += event.delta;
           yield { type: 'textDelta', messageId: message.id, offset, delta: event.delta };
         } else if (event.type === 'reasoning') {
-          firstTokenAt ??= ports.now().getTime();
           const offset = message.reasoningLength;
           message.reasoningLength += event.delta.length;
           yield { type: 'reasoningDelta', messageId: message.id, offset, delta: event.delta };
         } else if (event.type === 'call') {
-          calls.push(withUniqueId(event.call, input.usedCallIds, ports));
+          calls = [...calls, withUniqueId(event.call, input.usedCallIds, ports)];
         } else {
           finished = true;
           isCut = event.reason === 'length';
@@ -112,11 +116,23 @@ export async function* runModelStep(
       }
       signal.throwIfAborted();
       if (!finished) throw truncated();
+      if (answer) yield* answer.end(signal);
+      const checkedCalls = (await guarded?.guard.checkCalls(agent.id, calls, signal)) ?? null;
+      if (checkedCalls) {
+        yield* reportGuards(checkedCalls, step);
+        calls = checkedCalls.value;
+      }
+      // The provider's own form of the answer holds what was replaced.
+      if (answer?.isRedacted || checkedCalls?.isRedacted) state = null;
+      // What the user wrote may still be flagged beside the model: nothing is final before.
+      await guarded?.watch.settle(signal);
+      if (guarded) yield* guarded.watch.report();
       const messageId = message.started ? message.id : null;
       const toolCalls = describeCalls(calls, { agent, step, messageId }, ports);
       // Before the message is completed: whoever reads the completed message reads its calls.
       if (calls.length > 0) yield { type: 'callsRequested', toolCalls, transfers: listTransfers(calls, agent), state };
-      if (message.started) yield closeMessage(message, 'COMPLETE', isCut ? 'LENGTH' : 'STOP');
+      const status = answer?.isTextRedacted ? 'REDACTED' : 'COMPLETE';
+      if (message.started) yield closeMessage(message, status, isCut ? 'LENGTH' : 'STOP');
       return { content: message.content, calls, toolCalls, state };
     } catch (error) {
       // A failed call has cost tokens too; the ledger records that their number is unknown.
@@ -132,6 +148,10 @@ export async function* runModelStep(
       const mayRetry = !signal.aborted && attempt < limits.maxRetries;
       const delayMs = isShortened ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
       if (delayMs === null) {
+        if (isStoppedByGuardrail(signal) && message.content !== '') {
+          message.content = '';
+          yield { type: 'textRetracted', messageId: message.id, length: 0 };
+        }
         if (message.started) yield closeMessage(message, 'PARTIAL', explainEnd(error, signal));
         throw error;
       }
@@ -196,17 +216,24 @@ function planShorterHistory(
   return Math.min(planHistoryTokens(agent, contextTokens), Math.floor(refused * shorterPart));
 }
 
-function closeMessage(message: OpenMessage, status: 'COMPLETE' | 'PARTIAL', finishReason: FinishReason): TurnEvent {
+function closeMessage(
+  message: OpenMessage,
+  status: 'COMPLETE' | 'PARTIAL' | 'REDACTED',
+  finishReason: FinishReason,
+): TurnEvent {
   return { type: 'messageCompleted', messageId: message.id, content: message.content, status, finishReason };
 }
 
 /** Why a message that is not complete has ended. */
 function explainEnd(error: unknown, signal: AbortSignal): FinishReason {
+  if (isStoppedByGuardrail(signal)) return 'FILTERED';
   if (signal.aborted) {
     const isFailure = signal.reason instanceof TurnAborted && signal.reason.failure !== null;
     return isFailure ? 'ERROR' : 'CANCELLED';
   }
-  return error instanceof ModelError && error.failure.code === 'MODEL_REFUSED' ? 'FILTERED' : 'ERROR';
+  if (!(error instanceof ModelError)) return 'ERROR';
+  const { code } = error.failure;
+  return code === 'MODEL_REFUSED' || code === 'GUARDRAIL_TRIPPED' ? 'FILTERED' : 'ERROR';
 }
 
 /** The arguments of a transfer_to_<agent> tool. */

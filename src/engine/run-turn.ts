@@ -1,5 +1,7 @@
 import { TurnAborted } from './abort.ts';
 import type { TurnEvent, TurnToolCall } from './events.ts';
+import type { TurnGuard } from './guard.ts';
+import { checkInput, InputWatch } from './guarded-step.ts';
 import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
@@ -19,6 +21,7 @@ type NextStep =
  * @param plan what the turn knows, frozen
  * @param ports the model, the tools, ids and the clock
  * @param signal stops the turn; a TurnAborted as its reason says how the turn ends
+ * @param guard the guardrails of the turn; null: it has none
  * @returns the events of the turn. The last one is always turnCompleted, turnFailed, turnCancelled or turnPaused: the
  *   generator does not throw.
  */
@@ -26,6 +29,7 @@ export async function* runTurn(
   plan: RunPlan,
   ports: TurnPorts,
   signal: AbortSignal,
+  guard: TurnGuard | null = null,
 ): AsyncGenerator<TurnEvent, void, void> {
   const { runTimeoutMs } = plan.limits;
   const spentMs = (plan.resumed?.paused ?? plan.retried)?.elapsedMs ?? 0;
@@ -38,10 +42,12 @@ export async function* runTurn(
     },
     Math.max(runTimeoutMs - spentMs, 0),
   );
-  const stop = AbortSignal.any([signal, deadline.signal]);
+  const watch = guard && new InputWatch();
+  const stop = AbortSignal.any([signal, deadline.signal, ...(watch ? [watch.signal] : [])]);
 
   try {
-    const last = yield* runSteps(plan, ports, stop);
+    const guarded = guard && watch ? { guard, watch } : null;
+    const last = yield* runSteps(plan, ports, stop, guarded);
     if (last.kind === 'wait') {
       stop.throwIfAborted();
       const elapsedMs = spentMs + ports.now().getTime() - begunAt;
@@ -50,6 +56,7 @@ export async function* runTurn(
       yield { type: 'turnCompleted' };
     }
   } catch (error) {
+    if (watch) yield* watch.report();
     yield endOf(stop.aborted ? stop.reason : error);
   } finally {
     clearTimeout(timer);
@@ -60,6 +67,7 @@ async function* runSteps(
   plan: RunPlan,
   ports: TurnPorts,
   signal: AbortSignal,
+  guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null,
 ): AsyncGenerator<TurnEvent, Exclude<NextStep, { kind: 'step' }>, void> {
   const { limits, resumed } = plan;
   const history: HistoryItem[] = [...(resumed?.paused.history ?? plan.history)];
@@ -72,16 +80,23 @@ async function* runSteps(
   for (let step = firstStep; step < limits.maxSteps; step++) {
     // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
+    if (guarded && !since) yield* checkInput({ ...guarded, agentId: agent.id, step, history }, signal);
     const isReopened = step === firstStep && plan.retried?.isReopened === true;
     const answer = since
       ? { ...since.paused, toolCalls: since.toolCalls }
-      : yield* runModelStep({ agent, step, history, limits, usedCallIds, knownWindows, isReopened }, ports, signal);
+      : yield* runModelStep(
+          { agent, step, history, limits, usedCallIds, knownWindows, isReopened, guarded },
+          ports,
+          signal,
+        );
     const state = answer.state ?? null;
 
     let next: NextStep = { kind: 'end' };
     if (answer.calls.length > 0) {
       const { content, calls, toolCalls } = answer;
-      const outcome = yield* runToolStep({ agent, step, calls, toolCalls, limits, resumed: since }, ports, signal);
+      const guard = guarded?.guard ?? null;
+      const input = { agent, step, calls, toolCalls, limits, resumed: since, guard };
+      const outcome = yield* runToolStep(input, ports, signal);
       if (outcome.kind === 'waiting') {
         const { waiting, outputs } = outcome;
         const paused = { agentId: agent.id, step, history, content, calls, outputs, usedCallIds: [...usedCallIds] };

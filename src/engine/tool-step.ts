@@ -1,9 +1,11 @@
 import { raceAbort } from './abort.ts';
 import type { ResumedTurn } from './continued-turn.ts';
 import type { CallStatus, TurnEvent, TurnToolCall } from './events.ts';
+import type { Guarded, TurnGuard } from './guard.ts';
+import { reportGuards } from './guarded-step.ts';
 import type { PlannedAgent, TurnLimits } from './plan.ts';
-import type { HistoryItem, RequestedCall, TurnPorts } from './ports.ts';
-import { needsApproval, runCall } from './run-call.ts';
+import type { HistoryItem, RequestedCall, ToolOutcome, TurnPorts } from './ports.ts';
+import { type FinishedCall, needsApproval, runCall } from './run-call.ts';
 import { boundResult } from './tool-result.ts';
 
 /** The input of a tool step. */
@@ -16,6 +18,8 @@ export interface ToolStepInput {
   readonly limits: TurnLimits;
   /** The state from which the step continues after a pause; null: the step begins. */
   readonly resumed: ResumedTurn | null;
+  /** The guardrails of the turn; null: it has none. */
+  readonly guard: TurnGuard | null;
 }
 
 /** The outcome of a tool step. */
@@ -43,6 +47,9 @@ export const transferredOutput = JSON.stringify({ ok: true, note: 'You are the a
 /** The result of a call whose outcome cannot be learnt any more, for people and for the model. */
 export const unknownNote = 'The server stopped during this call. Whether it was carried out is not known.';
 
+/** The result of a call whose result a guardrail has flagged, for people. */
+const withheldNote = 'A guardrail withheld the result of this call.';
+
 /** The result of a call that a person has denied, for the model. */
 export const deniedNote = 'A person denied this call.';
 
@@ -58,7 +65,7 @@ export async function* runToolStep(
   ports: TurnPorts,
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, ToolStepOutcome, void> {
-  const { agent, step, limits, resumed } = input;
+  const { agent, step, limits, resumed, guard } = input;
   const handoffs = new Map(agent.handoffs.map((handoff) => [handoff.toolName, handoff]));
   const outputs = new Map<string, string>(resumed?.paused.outputs);
   const toolCalls = new Map(input.toolCalls.map((toolCall) => [toolCall.callId, toolCall]));
@@ -94,13 +101,20 @@ export async function* runToolStep(
     }
 
     const running = new Map(
-      [...open.values()].map((toolCall) => [toolCall.callId, runCall(toolCall, agent, ports, limits, signal)]),
+      [...open.values()].map((toolCall) => {
+        const finished = runCall(toolCall, agent, ports, limits, signal);
+        return [toolCall.callId, guard ? checkOutcome(finished, guard, agent, signal) : finished];
+      }),
     );
     while (running.size > 0) {
-      const { callId, outcome } = await raceAbort(Promise.race(running.values()), signal);
+      const { callId, outcome, checked }: CheckedCall = await raceAbort(Promise.race(running.values()), signal);
       running.delete(callId);
       const toolCall = open.get(callId);
       if (!toolCall) continue;
+      if (checked) {
+        if (checked.blockedBy !== null) yield close(toolCall, 'FAILED', null, withheldNote);
+        yield* reportGuards(checked, step);
+      }
       const tool = agent.tools.find(({ name }) => name === toolCall.name);
       if (outcome.ok) {
         const { output, result } = boundResult(outcome.result, tool?.maxResultLength ?? limits.maxResultLength);
@@ -139,6 +153,22 @@ export async function* runToolStep(
     (call): HistoryItem => ({ role: 'tool', callId: call.id, output: outputs.get(call.id) ?? '' }),
   );
   return { kind: 'done', calls, results, handoffTo };
+}
+
+/** The outcome of a call, with what guardrails have found in it. */
+interface CheckedCall extends FinishedCall {
+  readonly checked?: Guarded<ToolOutcome> | null;
+}
+
+async function checkOutcome(
+  finished: Promise<FinishedCall>,
+  guard: TurnGuard,
+  agent: PlannedAgent,
+  signal: AbortSignal,
+): Promise<CheckedCall> {
+  const { callId, outcome } = await finished;
+  const checked = (await guard.checkOutcome(agent.id, outcome, signal)) ?? null;
+  return { callId, outcome: checked?.value ?? outcome, checked };
 }
 
 function reasonOf(written: string): string | null {

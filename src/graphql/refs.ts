@@ -1,5 +1,7 @@
 import type { Viewer } from '../auth/viewer.ts';
+import type { GuardDecision } from '../engine/guard.ts';
 import type { Failure } from '../engine/ports.ts';
+import type { Guardrail } from '../guardrails/config.ts';
 import type { Usage } from '../runs/read/usage.ts';
 import { builder } from './builder.ts';
 
@@ -16,3 +18,12 @@ export const RunErrorRef = builder.objectRef<Failure>('RunError');
 
 /** Token usage in the graph. */
 export const UsageRef = builder.objectRef<Usage>('Usage');
+
+/** Guardrails of agents and scenarios, in the graph. */
+export const GuardrailRef = builder.objectRef<Guardrail>('Guardrail');
+
+/** What guardrails decided, in the graph. */
+export const ModerationDecisionRef = builder.objectRef<GuardDecision>('ModerationDecision');
+
+/** Guardrails as agents and scenarios are given them: the input checks what they hold. */
+export const GuardrailInputRef = builder.inputRef<Readonly<Record<string, unknown>>>('GuardrailInput');

@@ -51,6 +51,21 @@ const failure = z.strictObject({
   retryable: z.boolean(),
 });
 
+const guardResult = z.strictObject({
+  id: z.string(),
+  guardrail: z.string(),
+  stage: z.enum(['INPUT', 'OUTPUT', 'TOOL_INPUT', 'TOOL_OUTPUT']),
+  agentId: z.string(),
+  tripwireTriggered: z.boolean(),
+  decision: z.strictObject({
+    flagged: z.boolean(),
+    action: z.enum(['ALLOW', 'BLOCK', 'REDACT']),
+    categories: z.array(z.strictObject({ name: z.string(), flagged: z.boolean(), score: z.number() })),
+    reasoning: z.string().nullable(),
+  }),
+  at: date,
+});
+
 const decision = z.strictObject({
   rootAgentId: z.string().nullable(),
   selectedAgentIds: z.array(z.string()),
@@ -89,6 +104,7 @@ const entry = z.discriminatedUnion('type', [
     happenedAt: date,
     happenedSeq: z.int().nullable().default(null),
   }),
+  z.strictObject({ ...base, type: z.literal('GuardrailTripped'), result: guardResult }),
   z.strictObject({ ...base, type: z.literal('MessageCompleted'), messageId: z.string() }),
   z.strictObject({ ...base, type: z.literal('RunCompleted') }),
   z.strictObject({ ...base, type: z.literal('RunFailed'), failure }),

@@ -1,4 +1,5 @@
 import type { TurnToolCall } from '../engine/events.ts';
+import type { GuardResult } from '../engine/guard.ts';
 import type { Failure } from '../engine/ports.ts';
 
 /** A routing decision as it is stored; agents are row ids. */
@@ -35,6 +36,7 @@ export type RunEventPayload =
       /** The seq with which it was first reported: another one if the events were rebuilt. */
       readonly happenedSeq: number;
     }
+  | { readonly type: 'GuardrailTripped'; readonly result: GuardResult }
   | { readonly type: 'MessageCompleted'; readonly messageId: string }
   | { readonly type: 'RunCompleted' }
   | { readonly type: 'RunFailed'; readonly failure: Failure }

@@ -3,6 +3,7 @@ import type { PausedTurn } from '../engine/paused-turn.ts';
 import type { PlannedAgent } from '../engine/plan.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import { cleanJson } from '../engine/tool-result.ts';
+import { type Guardrail, storedGuardrails } from '../guardrails/config.ts';
 import type { PlannedTurn } from './planned-turn.ts';
 
 const names = z.array(z.string()).readonly();
@@ -89,6 +90,8 @@ const pauseState = z.object({
   tools: z.array(tool).readonly().default([]),
   /** By name, the hashes of the tools of the waiting calls at the time when a person was asked. */
   definitions: z.record(z.string(), z.string()).default({}),
+  /** By the id of their agent. Not set in states of earlier versions. */
+  guardrails: z.record(z.string(), storedGuardrails).default({}),
   paused,
 });
 
@@ -97,6 +100,8 @@ const runPlan = z.object({
   tools: z.array(tool).readonly(),
   /** By name, the hashes of the tools. */
   definitions: z.record(z.string(), z.string()),
+  /** By the id of their agent. Not set in plans of earlier versions. */
+  guardrails: z.record(z.string(), storedGuardrails).default({}),
 });
 
 /** An agent of a run, as it was when the run began, without its key. */
@@ -109,6 +114,8 @@ export interface FrozenPlan {
   readonly agents: readonly FrozenAgent[];
   /** By name, the hashes (Tool.hashDefinition) of the tools when the run began. */
   readonly definitions: ReadonlyMap<string, string>;
+  /** The guardrails of the agents that have any, by row id, as they were when the run began. */
+  readonly guardrails: ReadonlyMap<string, readonly Guardrail[]>;
 }
 
 /** What a waiting run continues from. */
@@ -124,7 +131,7 @@ export interface PauseState extends FrozenPlan {
  * @param environment the model provider of agents without a provider of their own
  */
 export function writePauseState(
-  { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
+  { agents, tools, guards }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards'>,
   waiting: readonly { readonly name: string }[],
   turn: PausedTurn,
   environment: ModelEndpoint,
@@ -134,7 +141,7 @@ export function writePauseState(
     return hash === undefined ? [] : [[name, hash] as const];
   });
   const state: z.input<typeof pauseState> = {
-    ...freezeAgents(agents, environment),
+    ...freezeAgents({ agents, guards }, environment),
     definitions: Object.fromEntries(definitions),
     paused: turn,
   };
@@ -147,18 +154,18 @@ export function writePauseState(
  * @param environment the model provider of agents without a provider of their own
  */
 export function writePlan(
-  { agents, tools }: Pick<PlannedTurn, 'agents' | 'tools'>,
+  { agents, tools, guards }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards'>,
   environment: ModelEndpoint,
 ): string {
   const definitions = [...tools].map(([name, tool]) => [name, tool.hashDefinition()] as const);
   const plan: z.input<typeof runPlan> = {
-    ...freezeAgents(agents, environment),
+    ...freezeAgents({ agents, guards }, environment),
     definitions: Object.fromEntries(definitions),
   };
   return JSON.stringify(plan);
 }
 
-function freezeAgents(agents: PlannedTurn['agents'], environment: ModelEndpoint) {
+function freezeAgents({ agents, guards }: Pick<PlannedTurn, 'agents' | 'guards'>, environment: ModelEndpoint) {
   // A name belongs to one tool only, whichever agents have it.
   const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
   return {
@@ -168,6 +175,7 @@ function freezeAgents(agents: PlannedTurn['agents'], environment: ModelEndpoint)
       tools: agent.tools.map(({ name }) => name),
     })),
     tools: [...planned.values()],
+    guardrails: Object.fromEntries([...guards].map(([agentId, list]) => [agentId, list.map(({ config }) => config)])),
   };
 }
 
@@ -234,7 +242,7 @@ export function readPlan(stored: string): FrozenPlan {
   return thawAgents(runPlan.parse(JSON.parse(stored)));
 }
 
-function thawAgents({ agents, tools, definitions }: z.output<typeof runPlan>): FrozenPlan {
+function thawAgents({ agents, tools, definitions, guardrails }: z.output<typeof runPlan>): FrozenPlan {
   const named = new Map(tools.map((tool) => [tool.name, tool]));
   return {
     agents: agents.map((agent) => ({
@@ -242,5 +250,6 @@ function thawAgents({ agents, tools, definitions }: z.output<typeof runPlan>): F
       tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
     })),
     definitions: new Map(Object.entries(definitions)),
+    guardrails: new Map(Object.entries(guardrails)),
   };
 }

@@ -4,6 +4,7 @@ import { parseId } from '../api/ids.ts';
 import { integer, parseInput, text } from '../api/input.ts';
 import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
 import { messageContent, modelSettings } from '../conversations/input.ts';
+import { guardDecision, guardrailStages } from '../guardrails/config.ts';
 
 const turnInput = z.strictObject({
   conversationId: z.string(),
@@ -69,6 +70,16 @@ function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
     .digest('hex');
 }
 
+const guardrailResult = z.strictObject({
+  id: z.string(),
+  guardrail: z.string(),
+  stage: z.enum(guardrailStages),
+  agentId: z.string(),
+  tripwireTriggered: z.boolean(),
+  decision: guardDecision,
+  at: z.iso.datetime(),
+});
+
 /** The part of the input that the run's row keeps, so that the run can begin later and on another instance. */
 export const storedTurn = z.strictObject({
   agentId: z.string().nullable(),
@@ -77,5 +88,7 @@ export const storedTurn = z.strictObject({
   temperature: z.number().nullable(),
   maxTokens: z.number().nullable(),
   roles: z.array(z.string()),
+  /** The results of the guardrails that have checked the text before it was stored; unset: none has. */
+  guardrailResults: z.exactOptional(z.array(guardrailResult)),
 });
 export type StoredTurn = z.output<typeof storedTurn>;

@@ -1,5 +1,6 @@
 import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
 import type { PlannedAgent } from '../engine/plan.ts';
+import type { GuardsByAgent } from '../guardrails/turn-guard.ts';
 import type { Tool } from '../tools/contract/tool.ts';
 
 /** The agents and tools of a turn, frozen: edits do not change a turn that is running. */
@@ -7,6 +8,8 @@ export interface PlannedTurn {
   readonly agents: ReadonlyMap<string, PlannedAgent>;
   /** The active agent at the start. */
   readonly startAgentId: string;
+  /** The guardrails of its agents; empty: it has none. */
+  readonly guards: GuardsByAgent;
   /** The tools of all its agents, by name. */
   readonly tools: ReadonlyMap<string, Tool>;
   /** Why tools of its agents are missing, by name, in words for the model; only if a reason is known. */

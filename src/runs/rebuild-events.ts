@@ -1,6 +1,7 @@
 import { storedRoutingDecision } from '../conversations/routing-decision.ts';
 import type { Prisma, Run } from '../generated/prisma/client.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { readGuardResult } from './guard-result.ts';
 import { queuedEvents } from './queued-events.ts';
 import { isOpenCall, readStoredCall } from './stored-call.ts';
 
@@ -56,6 +57,11 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
     const handoff = { handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq: seq };
     add(step, { type: 'HandoffOccurred', ...handoff });
   }
+  const tripped = await tx.guardrailResult.findMany({
+    where: { ...where, tripwireTriggered: true },
+    orderBy: [{ at: 'asc' }, { id: 'asc' }],
+  });
+  for (const row of tripped) add(row.step, { type: 'GuardrailTripped', result: readGuardResult(row) });
   payloads.sort((a, b) => a.step - b.step);
 
   const at = Date.now();

@@ -1,15 +1,12 @@
 import { z } from 'zod';
-import { json, list, text } from '../api/input.ts';
+import { list, text } from '../api/input.ts';
+import { guardrailInputs } from '../guardrails/input.ts';
 
 /** The maximum length of a scenario key, in characters. */
 export const maxScenarioKeyLength = 255;
-/** The maximum length of a scenario’s guardrails as JSON, in characters. */
-const maxGuardrailsLength = 65_536;
 /** The maximum number of members of a scenario, and of handoffs of one member. */
 const maxAgents = 100;
 const maxHandoffs = 100;
-
-const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The parts of a scenario and their limits, for mutations and files. */
 export const scenarioParts = {
@@ -20,15 +17,11 @@ export const scenarioParts = {
   name: text(1, 255),
   description: text(1, 2_000),
   projectId: text(1, 255),
-  /** `json` checks that PostgreSQL can store it. */
-  guardrails: json(maxGuardrailsLength)
-    .refine(isObject, 'must be a JSON object')
-    .transform((value) => value as Record<string, unknown>),
   members: <Member extends z.ZodType>(member: Member) => list(member, maxAgents),
   handoffs: <Handoff extends z.ZodType>(handoff: Handoff) => list(handoff, maxHandoffs),
 };
 
-const { key, name, description, projectId, guardrails, members, handoffs } = scenarioParts;
+const { key, name, description, projectId, members, handoffs } = scenarioParts;
 
 /** ScenarioInput of createScenario and updateScenario. */
 export const scenarioInput = z.strictObject({
@@ -43,7 +36,7 @@ export const scenarioInput = z.strictObject({
       handoffs: handoffs(z.strictObject({ toAgentId: z.string(), description: description.nullish() })),
     }),
   ),
-  guardrails: guardrails.nullish(),
+  guardrails: guardrailInputs.nullish(),
   isActive: z.boolean().nullish(),
 });
 

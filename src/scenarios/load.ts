@@ -1,12 +1,15 @@
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
+import { type Guardrail, readGuardrails } from '../guardrails/config.ts';
 
 /** A scenario as turns use it. Agents are row ids. */
 export interface ScenarioGraph {
   readonly id: string;
   readonly version: number;
   readonly rootAgentId: string | null;
+  /** The guardrails of all members. */
+  readonly guardrails: readonly Guardrail[];
   readonly members: ReadonlyMap<string, { readonly handoffs: readonly GraphEdge[] }>;
 }
 
@@ -42,6 +45,7 @@ export function loadScenarioGraph(
     return {
       id: row.id,
       version: row.version,
+      guardrails: readGuardrails(row.guardrails),
       rootAgentId: row.agents.find((member) => member.isRoot)?.agentId ?? null,
       members: new Map(
         row.agents.map(({ agentId, handoffs }) => [

@@ -5,7 +5,7 @@ import type { Db } from '../database/client.ts';
 const maxNamed = 10;
 
 /**
- * Makes sure that no scenario of the tenant has an agent that is about to be deleted.
+ * Makes sure that no scenario of the tenant has an agent that is about to be deleted, as a member or as a classifier.
  * @param agentId the row id
  * @throws {ConflictError} naming up to ten of the scenarios that use it
  */
@@ -16,8 +16,12 @@ export async function assertAgentUnused(db: Db, tenantId: string, agentId: strin
     orderBy: { scenario: { key: 'asc' } },
     take: maxNamed + 1,
   });
-  if (members.length === 0) return;
-  const keys = members.map(({ scenario }) => scenario.key);
+  const pattern = JSON.stringify([{ check: { agentId } }]);
+  const classified = await db.$queryRaw<{ key: string }[]>`
+    SELECT key FROM scenarios WHERE tenant_id = ${tenantId} AND guardrails @> ${pattern}::jsonb
+    ORDER BY key LIMIT ${maxNamed + 1}`;
+  const keys = [...new Set([...members.map(({ scenario }) => scenario.key), ...classified.map(({ key }) => key)])];
+  if (keys.length === 0) return;
   const named = keys.slice(0, maxNamed).map((key) => JSON.stringify(key));
   const more = keys.length > maxNamed ? ' and others' : '';
   const scenarios = keys.length === 1 ? 'the scenario' : 'the scenarios';

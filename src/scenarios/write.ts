@@ -1,10 +1,11 @@
+import { checkClassifiers } from '../agents/classifiers.ts';
 import { ConflictError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
 import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { type ConfigurationStore, changeConfiguration } from '../database/change-configuration.ts';
-import type { Prisma, Scenario } from '../generated/prisma/client.ts';
+import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import { checkMembers } from './check-members.ts';
 import { type ScenarioInput, scenarioInput } from './input.ts';
@@ -35,7 +36,9 @@ export async function createScenario(
   const { tenantId } = viewer;
   const create = async (tx: Prisma.TransactionClient) => {
     const graph = await checkMembers(viewer, tx, parsed);
-    const { id } = await tx.scenario.create({ data: { ...columnsOf(parsed), tenantId }, select: { id: true } });
+    const guardrails = await checkGuardrails(viewer, tx, parsed);
+    const data = { ...columnsOf(parsed), guardrails, tenantId };
+    const { id } = await tx.scenario.create({ data, select: { id: true } });
     await replaceGraph(tx, tenantId, id, graph);
     return tx.scenario.findUniqueOrThrow({ where: { id, tenantId }, ...query });
   };
@@ -65,10 +68,11 @@ export async function updateScenario(
   const update = async (tx: Prisma.TransactionClient) => {
     await lockScenario(viewer, tx, scenarioId);
     const graph = await checkMembers(viewer, tx, parsed);
+    const guardrails = await checkGuardrails(viewer, tx, parsed);
     await replaceGraph(tx, tenantId, scenarioId, graph);
     return tx.scenario.update({
       where: { id: scenarioId, tenantId },
-      data: { ...columnsOf(parsed), version: { increment: 1 } },
+      data: { ...columnsOf(parsed), guardrails, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } },
       ...query,
     });
   };
@@ -122,8 +126,12 @@ function describeTakenKey({ key, projectId = null }: ScenarioInput): string {
 
 function columnsOf(input: ScenarioInput) {
   const { key, name, description = null, projectId = null } = input;
-  const guardrails = (input.guardrails ?? {}) as Prisma.InputJsonObject;
-  return { key, name, description, projectId, guardrails, isActive: input.isActive ?? true };
+  return { key, name, description, projectId, isActive: input.isActive ?? true };
+}
+
+async function checkGuardrails(viewer: Viewer, tx: Prisma.TransactionClient, { guardrails }: ScenarioInput) {
+  const owner = { path: ['input', 'guardrails'], isShared: true };
+  return [...(await checkClassifiers(viewer, tx, guardrails ?? [], owner))];
 }
 
 /** Locks the row until the transaction ends. */

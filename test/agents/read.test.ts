@@ -155,12 +155,12 @@ describe('agents', () => {
 });
 
 describe('scenarios', () => {
-  const fields = `id key name isActive version guardrails rootAgent { name }
+  const fields = `id key name isActive version guardrails { name } rootAgent { name }
     agents { isRoot agent { name } handoffs { description toAgent { name } } }`;
 
   test('A scenario lists its root first and its handoffs in order', async () => {
     const { scenario } = await ask(alice, `{ scenario(key: "support") { ${fields} } }`);
-    expect(scenario).toMatchObject({ key: 'support', isActive: true, version: 1, guardrails: {} });
+    expect(scenario).toMatchObject({ key: 'support', isActive: true, version: 1, guardrails: [] });
     expect(scenario.rootAgent).toEqual({ name: 'supervisor' });
     const graphOf = scenario.agents.map(
       (member: { isRoot: boolean; agent: { name: string }; handoffs: { toAgent: { name: string } }[] }) => [

@@ -33,7 +33,7 @@ const paused: PausedTurn = {
   usedCallIds: ['c'],
   elapsedMs: 1,
 };
-const turn = { agents: new Map(agents.map((agent) => [agent.id, agent])), tools: new Map() };
+const turn = { agents: new Map(agents.map((agent) => [agent.id, agent])), guards: new Map(), tools: new Map() };
 
 test('A tool that many agents have is stored once in a frozen turn, and each has its own again', () => {
   const written = writePauseState(turn, [{ name: 'tool_0' }], paused, environment);

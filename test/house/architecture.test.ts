@@ -14,7 +14,7 @@ const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.
 const levels: readonly (readonly string[])[] = [
   ['api', 'config', 'database/embedded', 'engine', 'outbound', 'tools/parameters'],
   ['auth', 'database', 'log', 'providers/llm'],
-  ['feed', 'limits', 'providers/speech', 'secrets', 'tools/contract'],
+  ['feed', 'guardrails', 'limits', 'providers/speech', 'secrets', 'tools/contract'],
   ['agents/providers', 'demo', 'server/operation', 'tools/http', 'tools/mcp'],
   ['tools/registry'],
   ['agents', 'tools/stored'],
@@ -22,11 +22,12 @@ const levels: readonly (readonly string[])[] = [
   ['conversations', 'scenarios/files', 'server/requests', 'tenants'],
   ['runs'],
   ['runs/plan', 'runs/transitions'],
-  ['runs/execute', 'runs/read', 'runs/upkeep'],
+  ['guardrails/moderate', 'runs/execute', 'runs/read', 'runs/upkeep'],
   ['graphql', 'runs/commands', 'runs/scheduler'],
   [
     'agents/graphql',
     'conversations/graphql',
+    'guardrails/graphql',
     'scenarios/graphql',
     'server/plugins',
     'speech/graphql',

@@ -26,16 +26,6 @@ const pending = new Set([
   // Knowledge
   'Query.searchKnowledge',
   'KnowledgeHit',
-  // Guardrails and approvals
-  'Run.guardrailResults',
-  'GuardrailResult',
-  'GuardrailStage',
-  'GuardrailTripped',
-  'ModerationDecision',
-  'ModerationAction',
-  'ModerationCategory',
-  'Mutation.moderate',
-  'ModerateInput',
   // Agents, scenarios and their tools
   'Mutation.orchestrate',
   'OrchestrateInput',
@@ -66,6 +56,9 @@ const replaced = new Set([
   // ScenarioHandoff: Relay takes types that end with Edge for edges of connections.
   'HandoffEdge',
   'ScenarioAgent.handoffs',
+  // Typed guardrails in place of JSON.
+  'Scenario.guardrails',
+  'ScenarioInput.guardrails',
   // MessageToolCallInput in place of JSON.
   'CreateMessageInput.toolCalls',
 ]);

@@ -152,8 +152,8 @@ describe('a scenario file', () => {
     ['an inactive agent', { ...file, agents: [one, { ...two, isActive: false }] }, /agents\.1\.isActive: "f_two"/],
     [
       'circular guardrails',
-      'version: 1\nscenario: {key: k, name: n, root: a, guardrails: &g {g: *g}}\nagents: [{name: a, instructions: i}]',
-      /scenario\.guardrails: must not be nested deeper/,
+      'version: 1\nscenario: {key: k, name: n, root: a, guardrails: &g [*g]}\nagents: [{name: a, instructions: i}]',
+      /scenario\.guardrails\.0: /,
     ],
   ])('A scenario file with %s is refused; the message names the file and the position', (_what, content, says) => {
     const source = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
@@ -200,7 +200,7 @@ describe('a scenario file', () => {
     for (const text of texts) {
       const content = written('f', [{ instructions: text, description: text }], {
         name: text.slice(0, 255),
-        guardrails: { [text]: [text] },
+        guardrails: [{ name: text.slice(0, 100), stages: ['INPUT'], check: { pii: ['IBAN'] } }],
       });
       for (const format of ['yaml', 'json'] as const) {
         expect(parse(formatScenarioFile(content, format)).content).toEqual(parse(JSON.stringify(content)).content);
@@ -237,7 +237,25 @@ test('A provider is exported without its key, keeps it if its origin stays, and 
 
 describe('npm run scenarios', { timeout: 240_000 }, () => {
   test('The import makes agents and scenario; again, it changes nothing; changed, what has changed', async () => {
-    const path = await write(written('imp', [{ tools: ['lookup_order'] }], { guardrails: { a: [1] }, projectId: 'p' }));
+    const guardrails: WrittenScenario['scenario']['guardrails'] = [
+      {
+        name: 'mail',
+        stages: ['OUTPUT'],
+        check: { pii: ['EMAIL'] },
+        action: 'REDACT',
+        mode: 'HOLD_BACK',
+        onError: 'CLOSED',
+      },
+      {
+        name: 'judged',
+        stages: ['INPUT'],
+        check: { classifier: { agent: 'imp_one', question: 'Is it rude?' } },
+        action: 'BLOCK',
+        mode: 'BLOCKING',
+        onError: 'OPEN',
+      },
+    ];
+    const path = await write(written('imp', [{ tools: ['lookup_order'] }], { guardrails, projectId: 'p' }));
     const first = await scenarios(['import', path, '--tenant', 'acme']);
     expect(first).toMatchObject({ code: 0, err: '' });
     expect(first.out).toContain('scenario imp of the project p: created, version 1');
@@ -247,7 +265,10 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(scenario).toMatchObject({
       tenantId: 'acme',
       projectId: 'p',
-      guardrails: { a: [1] },
+      guardrails: [
+        { name: 'mail', check: { type: 'PII' }, window: null },
+        { name: 'judged', check: { type: 'CLASSIFIER' } },
+      ],
       isActive: true,
       version: 1,
     });
@@ -271,7 +292,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(await readAll()).toEqual(made);
 
     const changed = written('imp', [{ tools: ['lookup_order'] }, { instructions: 'You are changed.' }], {
-      guardrails: { a: [1] },
+      guardrails,
       projectId: 'p',
       name: 'Renamed',
     });

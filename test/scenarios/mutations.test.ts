@@ -34,7 +34,10 @@ async function agentIds(tenantId: string): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map((row) => [row.name, `agt_${row.id}`]));
 }
 
-const fields = `id key name description projectId guardrails isActive version rootAgent { name }
+const guardrailFields = `name stages action mode window onError check { __typename
+  ... on ModerationCheck { model categories threshold } ... on ClassifierCheck { agent { name } question }
+  ... on PatternCheck { patterns } ... on PiiCheck { kinds } }`;
+const fields = `id key name description projectId guardrails { ${guardrailFields} } isActive version rootAgent { name }
   agents { isRoot agent { name } handoffs { description toAgent { name } } }`;
 const create = `mutation ($input: ScenarioInput!) { createScenario(input: $input) { ${fields} } }`;
 const update = `mutation ($id: ID!, $input: ScenarioInput!) { updateScenario(id: $id, input: $input) { ${fields} } }`;
@@ -70,12 +73,26 @@ function inputOf(changes: Record<string, unknown> = {}) {
   };
 }
 
+const guard = (changes: Record<string, unknown> = {}) => {
+  return { name: 'guard', stages: ['OUTPUT'], check: { pii: ['EMAIL'] }, ...changes };
+};
+const patterned = (pattern: string) => ({ guardrails: [guard({ check: { patterns: [pattern] } })] });
+const classified = (agent: string) => {
+  return { guardrails: [guard({ check: { classifier: { agentId: ids[agent], question: 'Is it rude?' } } })] };
+};
+
 const newScenario = async (changes: Record<string, unknown> = {}) =>
   (await ask(create, { input: inputOf(changes) })).createScenario;
 
 describe('createScenario', () => {
   test('createScenario makes the scenario of its input, and the front end reads it back', async () => {
-    const guardrails = { moderation: { stages: ['INPUT'], levels: [1, 0.5, null, true] } };
+    const guardrails = [
+      { name: 'mail', stages: ['OUTPUT'], check: { pii: ['EMAIL'] }, action: 'REDACT', mode: 'HOLD_BACK', window: 40 },
+      { name: 'words', stages: ['INPUT'], check: { patterns: ['(?i)secret'] } },
+      { name: 'moderated', stages: ['INPUT', 'OUTPUT'], check: { moderation: { threshold: 0.5 } }, onError: 'OPEN' },
+      { name: 'judged', stages: ['INPUT'], check: { classifier: { agentId: ids.billing, question: 'Is it rude?' } } },
+    ];
+    const usual = { action: 'BLOCK', mode: 'BLOCKING', window: null, onError: 'CLOSED' };
     const input = inputOf({
       key: 'made.v1_x-2',
       description: 'What it is for.',
@@ -96,7 +113,20 @@ describe('createScenario', () => {
       name: 'A scenario',
       description: 'What it is for.',
       projectId: null,
-      guardrails,
+      guardrails: [
+        { ...usual, ...guardrails[0], check: { __typename: 'PiiCheck', kinds: ['EMAIL'] } },
+        { ...usual, ...guardrails[1], check: { __typename: 'PatternCheck', patterns: ['(?i)secret'] } },
+        {
+          ...usual,
+          ...guardrails[2],
+          check: { __typename: 'ModerationCheck', model: 'omni-moderation-latest', categories: [], threshold: 0.5 },
+        },
+        {
+          ...usual,
+          ...guardrails[3],
+          check: { __typename: 'ClassifierCheck', agent: { name: 'billing' }, question: 'Is it rude?' },
+        },
+      ],
       isActive: true,
       version: 1,
       rootAgent: { name: 'supervisor' },
@@ -234,9 +264,79 @@ describe('wrong input of scenario mutations', () => {
     ['no name', () => ({ name: '' }), ['name'], /1 to 255 characters/],
     ['a long description', () => ({ description: 'd'.repeat(2_001) }), ['description'], /1 to 2,000 characters/],
     ['an empty project', () => ({ projectId: '' }), ['projectId'], /1 to 255 characters/],
-    ['guardrails that are a list', () => ({ guardrails: [] }), ['guardrails'], /must be a JSON object/],
-    ['large guardrails', () => ({ guardrails: { a: 'x'.repeat(65_536) } }), ['guardrails'], /at most 65,536/],
-    ['guardrails with U+0000', () => ({ guardrails: { a: '\u0000' } }), ['guardrails'], /U\+0000/],
+    [
+      '21 guardrails',
+      () => ({ guardrails: Array.from({ length: 21 }, (_, n) => guard({ name: `g${n}` })) }),
+      ['guardrails'],
+      /at most 20/,
+    ],
+    [
+      'two guardrails of a name',
+      () => ({ guardrails: [guard(), guard()] }),
+      ['guardrails', 1, 'name'],
+      /must be unique/,
+    ],
+    [
+      'a guardrail without a stage',
+      () => ({ guardrails: [guard({ stages: [] })] }),
+      ['guardrails', 0, 'stages'],
+      /must not be empty/,
+    ],
+    ['a pattern with U+0000', () => patterned('\u0000'), ['guardrails', 0, 'check', 'patterns', 0], /U\+0000/],
+    [
+      'a pattern with a lookahead',
+      () => patterned('a(?=b)'),
+      ['guardrails', 0, 'check', 'patterns', 0],
+      /pattern of RE2/,
+    ],
+    [
+      'a pattern for nothing',
+      () => patterned('x*'),
+      ['guardrails', 0, 'check', 'patterns', 0],
+      /must not match the empty text/,
+    ],
+    [
+      'a window without HOLD_BACK',
+      () => ({ guardrails: [guard({ window: 10 })] }),
+      ['guardrails', 0, 'window'],
+      /HOLD_BACK only/,
+    ],
+    [
+      'a window of 0',
+      () => ({ guardrails: [guard({ mode: 'HOLD_BACK', window: 0 })] }),
+      ['guardrails', 0, 'window'],
+      /1 to 4,000/,
+    ],
+    [
+      'a redaction beside the model',
+      () => ({ guardrails: [guard({ stages: ['INPUT'], mode: 'PARALLEL', action: 'REDACT' })] }),
+      ['guardrails', 0, 'mode'],
+      /cannot be PARALLEL at INPUT/,
+    ],
+    [
+      'a threshold of 2',
+      () => ({ guardrails: [guard({ check: { moderation: { threshold: 2 } } })] }),
+      ['guardrails', 0, 'check', 'moderation', 'threshold'],
+      /from 0 to 1/,
+    ],
+    [
+      'a classifier of one’s own',
+      () => classified('own'),
+      ['guardrails', 0, 'check', 'classifier', 'agentId'],
+      /must be shared/,
+    ],
+    [
+      'an inactive classifier',
+      () => classified('off'),
+      ['guardrails', 0, 'check', 'classifier', 'agentId'],
+      /not active/,
+    ],
+    [
+      'a deleted classifier',
+      () => classified('gone'),
+      ['guardrails', 0, 'check', 'classifier', 'agentId'],
+      /was deleted/,
+    ],
     [
       'a long description of a handoff',
       () => ({
@@ -305,7 +405,12 @@ describe('wrong input of scenario mutations', () => {
 
 describe('updateScenario', () => {
   test('updateScenario replaces the scenario as a whole and increments its version', async () => {
-    const { id } = await newScenario({ description: 'Before.', guardrails: { a: 1 }, isActive: false, projectId: 'p' });
+    const { id } = await newScenario({
+      description: 'Before.',
+      guardrails: [guard()],
+      isActive: false,
+      projectId: 'p',
+    });
     const { updateScenario } = await ask(update, {
       id,
       input: { key: 'renamed', name: 'After', rootAgentId: ids.orders, agents: [member('orders')] },
@@ -316,7 +421,7 @@ describe('updateScenario', () => {
       name: 'After',
       description: null,
       projectId: null,
-      guardrails: {},
+      guardrails: [],
       isActive: true,
       version: 2,
       rootAgent: { name: 'orders' },

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -95,6 +95,29 @@ describe('applyMigrations', () => {
     await query(database.url, 'UPDATE _prisma_migrations SET rolled_back_at = now()');
     expect(await pendingMigrations(database.url)).toContain('20261121000000_init');
   });
+});
+
+test('Guardrails of earlier versions, which were any JSON, are kept aside, and what is empty is no guardrail', async () => {
+  await using database = await createTestDatabase();
+  const migration = (await readdir(migrationsFolder)).find((name) => name.endsWith('_typed_guardrails')) ?? '';
+  const sql = await readFile(join(migrationsFolder, migration, 'migration.sql'), 'utf8');
+  // The database as it was before.
+  await query(
+    database.url,
+    `DROP TABLE guardrail_results; DROP TYPE "GuardrailStage";
+     ALTER TABLE agents DROP COLUMN bytes, DROP COLUMN guardrails;
+     ALTER TABLE agents ADD COLUMN bytes INTEGER NOT NULL GENERATED ALWAYS AS (octet_length(instructions)) STORED;
+     ALTER TABLE scenarios DROP CONSTRAINT scenarios_guardrails_list, DROP COLUMN unread_guardrails,
+       ALTER COLUMN guardrails SET DEFAULT '{}';
+     INSERT INTO tenants (id) VALUES ('t');
+     INSERT INTO scenarios (id, tenant_id, key, name, updated_at, guardrails) VALUES
+       (gen_random_uuid(), 't', 'empty', 'n', now(), '{}'), (gen_random_uuid(), 't', 'other', 'n', now(), '{"a": [1]}');`,
+  );
+  await query(database.url, `BEGIN; ${sql}; COMMIT;`);
+  expect(await query(database.url, 'SELECT key, guardrails, unread_guardrails FROM scenarios ORDER BY key')).toEqual([
+    { key: 'empty', guardrails: [], unread_guardrails: null },
+    { key: 'other', guardrails: [], unread_guardrails: { a: [1] } },
+  ]);
 });
 
 describe('the constraints that are written by hand', () => {

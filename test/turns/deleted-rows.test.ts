@@ -144,9 +144,10 @@ describe('an event, with everything selected that can be', () => {
 
   test('Every event is delivered whole if its agent was deleted with the conversation', async () => {
     const chat = await openChat(app, 'assistant');
-    const agentId = await chat.createAgent();
+    const guardrails = [{ name: 'mail', stages: ['OUTPUT'], check: { pii: ['EMAIL'] }, action: 'REDACT' }];
+    const agentId = await chat.createAgent({ guardrails });
     const conversationId = await chat.createConversation({ agentId });
-    app.model.add({ text: 'Yes.' });
+    app.model.add({ text: 'Yes, bob@example.com.' });
     const [first] = await chat.chatTurn('ws', { conversationId }).rest();
     const stream = await follow(first?.runId ?? '');
     await app.app.db.conversation.delete({ where: { id: rowOf(conversationId) } });
@@ -156,6 +157,7 @@ describe('an event, with everything selected that can be', () => {
       'RoutingDecided',
       'MessageStarted',
       'TextDelta',
+      'GuardrailTripped',
       'MessageCompleted',
       'RunCompleted',
     ]);
@@ -183,7 +185,7 @@ describe('an event, with everything selected that can be', () => {
   });
 
   test('The tests above deliver every type of event', () => {
-    const seen = new Set([...all, 'RunQueued', 'RunCancelled', 'RunFailed']);
+    const seen = new Set([...all, 'GuardrailTripped', 'RunQueued', 'RunCancelled', 'RunFailed']);
     expect(eventTypes.map(({ name }) => name).filter((name) => !seen.has(name))).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import { builder } from '../../graphql/builder.ts';
-import { AgentRef } from '../../graphql/refs.ts';
+import { AgentRef, GuardrailInputRef } from '../../graphql/refs.ts';
 import { testAgent } from '../check/check-agent.ts';
 import { setDefaultAgent } from '../default.ts';
 import { createAgent, deleteAgent, updateAgent } from '../write.ts';
@@ -121,6 +121,11 @@ const CreateAgentInput = builder.inputType('CreateAgentInput', {
       description:
         'The names of the tools that the agent may use, at most 100. Example: `["current_time", "lookup_order"]`. If omitted, none.',
     }),
+    guardrails: t.field({
+      type: [GuardrailInputRef],
+      description:
+        'The guardrails of the agent, at most 20, with names that differ. They run beside those of the scenario. If omitted, none.',
+    }),
     isDefault: t.boolean({
       description: 'Whether the agent also becomes the default agent, as with `setDefaultAgent`. Default: false.',
     }),
@@ -153,6 +158,10 @@ const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
     tools: t.stringList({
       description:
         'The names of all tools that the agent may use, at most 100. Names from `toolNames` are accepted even if the tool is unavailable at the moment. Null removes all tools.',
+    }),
+    guardrails: t.field({
+      type: [GuardrailInputRef],
+      description: 'All guardrails of the agent, at most 20, with names that differ. Null removes all of them.',
     }),
     isActive: t.boolean({
       description:

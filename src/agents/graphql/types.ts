@@ -2,8 +2,9 @@ import type { z } from 'zod';
 import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
-import { AgentRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
+import { AgentRef, GuardrailRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
+import { readGuardrails } from '../../guardrails/config.ts';
 import type { AgentTest } from '../check/check-agent.ts';
 import {
   type LlmConfig,
@@ -185,6 +186,11 @@ builder.prismaObjectFields(AgentRef, (t) => ({
       stt === null
         ? (context.agentDeps.defaults.stt?.config ?? null)
         : { ...readStored(sttConfig, stt, 'stt'), ...hintFor('stt', secrets) },
+  }),
+  guardrails: t.field({
+    type: [GuardrailRef],
+    description: 'The guardrails of the agent, in their order. Those of its scenario come before them.',
+    resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the agent was created.' }),
   updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the agent was last changed.' }),

@@ -23,7 +23,7 @@ const MessageStatus = builder.enumType('MessageStatus', {
     COMPLETE: { description: 'The message is complete.' },
     STREAMING: { description: 'An agent is writing the message.' },
     PARTIAL: { description: 'The run failed or was cancelled. The text up to that point is stored.' },
-    REDACTED: { description: 'A guardrail removed the text.' },
+    REDACTED: { description: 'The message is complete, and a guardrail has replaced something of its text.' },
   } as const,
 });
 

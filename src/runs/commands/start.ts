@@ -6,6 +6,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { checkBeforeStoring } from '../../guardrails/turn-guard.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
 import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
@@ -70,12 +71,21 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
     return query ? readRun(viewer, runtime.db, same.id, query) : same;
   }
   if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
-  const newTurn: NewTurn = { viewer, input, stored, turn };
+  const newTurn = await guardInput(turn, { viewer, input, stored, turn });
   const started = await startWithinLimits(runtime, newTurn, conversation.runs);
   const { run, leasedAt, created, openingMessage, superseded } = started;
 
   if (created && run.status === 'RUNNING') {
-    runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage, resumed: null, isTakeover: false });
+    runtime.launch({
+      viewer,
+      run,
+      leasedAt,
+      stored: newTurn.stored,
+      turn,
+      openingMessage,
+      resumed: null,
+      isTakeover: false,
+    });
   }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
   if (created) runtime.feed.wake(run);
@@ -83,6 +93,22 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
   // Returns the row as it is now, or with what the document selects.
   return query || superseded.length > 0 ? readRun(viewer, runtime.db, run.id, query) : run;
+}
+
+/** Replaces what guardrails find in the text of the user, before anything of it is stored. */
+async function guardInput({ startAgentId, guards }: CompiledTurn, newTurn: NewTurn): Promise<NewTurn> {
+  const checked = await checkBeforeStoring(startAgentId, guards.get(startAgentId) ?? [], newTurn.input.content);
+  if (!checked) return newTurn;
+  const guardrailResults = checked.results.map(({ decision, at, ...result }) => {
+    const { categories } = decision;
+    return { ...result, decision: { ...decision, categories: [...categories] }, at: at.toISOString() };
+  });
+  return {
+    ...newTurn,
+    input: { ...newTurn.input, content: checked.value },
+    stored: { ...newTurn.stored, guardrailResults },
+    isRedacted: checked.isRedacted,
+  };
 }
 
 /** The runs that are in the way of a turn: the one that its key has started, and the unfinished ones. */

@@ -54,7 +54,7 @@ export async function continueTurn(
   const position = findPosition(rows);
   const { step } = position;
   const agentId = position.agentId ?? run.agentId;
-  const { agents: frozen, definitions } = readPlan(plan.plan);
+  const { agents: frozen, definitions, guardrails } = readPlan(plan.plan);
   const agent = frozen.find(({ id }) => id === agentId);
   if (!agent) throw new CannotContinue('Its agent is not known any more.');
   if (!(await resolveAgents(viewer, runtime.agents, [agent.id])).has(agent.id))
@@ -68,6 +68,7 @@ export async function continueTurn(
     {
       agents: frozen,
       definitions: new Map([...definitions, ...asked]),
+      guardrails,
       startAgentId: agent.id,
       calls: open.map(({ callId: id, name }) => ({ id, name })),
     },

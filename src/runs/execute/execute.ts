@@ -3,9 +3,11 @@ import { SwitchboardError } from '../../api/errors.ts';
 import { withoutCounting } from '../../database/statements.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import { planHistoryTokens } from '../../engine/fit-history.ts';
+import type { TurnGuard } from '../../engine/guard.ts';
 import type { RunPlan } from '../../engine/plan.ts';
 import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
+import { openTurnGuard } from '../../guardrails/turn-guard.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { writePlan } from '../frozen-turn.ts';
 import { LeaseLost, type RunLease } from '../lease.ts';
@@ -78,7 +80,8 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
       continued ?? (resumed ? await resumeTurn(runtime, viewer, resumed, signal) : await beginTurn(runtime, execution));
     recorder.beginWith(turn.startAgentId);
     const buffer = log.open(run.id);
-    for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal)) {
+    const guard = guardOf(runtime, execution, turn);
+    for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal, guard)) {
       // What a former owner still does is neither written nor shown.
       if (signal.reason instanceof LeaseLost) throw signal.reason;
       if (!execution.lease.seemsFresh) buffer.hold();
@@ -168,6 +171,16 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   await setAgent(runtime, run, { toAgentId, routing, plan: frozen, asked: stored.agentId !== null });
   runtime.feed.wake(run);
   return turn;
+}
+
+/** The guardrails of the turn, which know what was checked before it was stored or before its pause. */
+function guardOf(runtime: RunRuntime, { stored, resumed }: Execution, { guards }: PlannedTurn): TurnGuard | null {
+  const earlier = resumed ? [] : (stored.guardrailResults ?? []);
+  return openTurnGuard(guards, {
+    earlier: earlier.map((result) => ({ ...result, at: new Date(result.at) })),
+    inputCheckedFor: resumed?.state.paused.agentId ?? null,
+    timeoutMs: runtime.agents.guardrails.timeoutMs,
+  });
 }
 
 function portsOf(runtime: RunRuntime, { viewer, run, lease }: Execution, turn: PlannedTurn): TurnPorts {

@@ -52,7 +52,8 @@ export function findPosition({ messages, toolCalls, handoffs }: RunRows): RunPos
   const own = toolCalls.filter((call) => call.step === step).sort((a, b) => a.index - b.index);
   const agentId = message?.agentId ?? own[0]?.agentId ?? null;
   const asked = transfers.safeParse(message ? message.transfers : (own[0]?.transfers ?? [])).data;
-  if (message && own.length === 0 && (message.status !== 'COMPLETE' || asked === undefined)) {
+  const isWhole = message?.status === 'COMPLETE' || message?.status === 'REDACTED';
+  if (message && own.length === 0 && (!isWhole || asked === undefined)) {
     return { kind: 'step', step, agentId, reopened: message.id };
   }
   const left = asked ?? [];

@@ -7,6 +7,7 @@ import type { RunEventPayload } from '../../log/event.ts';
 import { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
+import { insertGuardResult, redactUserMessage } from './guard-rows.ts';
 import {
   beginCall,
   completeCall,
@@ -154,6 +155,13 @@ export class RunRecorder implements RunProgress {
         this.#runtime.feed.wake(this.#request.run);
         return { type: 'HandoffOccurred', handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq };
       }
+      case 'guardrailChecked':
+        this.#writeBehind(() => insertGuardResult(this.#runtime, this.#request.run, event));
+        return event.result.tripwireTriggered ? { type: 'GuardrailTripped', result: event.result } : null;
+      case 'inputRedacted':
+        await this.#write(() => redactUserMessage(this.#runtime, this.#request.run, event.content));
+        this.#runtime.feed.wake(this.#request.run);
+        return null;
       case 'modelCalled':
         this.#recordModelCall(event.call);
         return null;

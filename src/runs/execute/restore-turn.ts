@@ -4,6 +4,7 @@ import { raceAbort } from '../../engine/abort.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
 import { type FrozenPlan, thawEndpoint } from '../frozen-turn.ts';
+import { planGuards } from '../plan/plan-guards.ts';
 import { planTool } from '../plan/plan-turn.ts';
 import type { PlannedTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -25,7 +26,7 @@ interface StoredTurnPlan extends FrozenPlan {
 export async function restoreTurn(
   runtime: RunRuntime,
   viewer: Viewer,
-  { agents: frozen, definitions, startAgentId, calls }: StoredTurnPlan,
+  { agents: frozen, definitions, guardrails, startAgentId, calls }: StoredTurnPlan,
   signal: AbortSignal,
 ): Promise<PlannedTurn> {
   const names = [...new Set(frozen.flatMap((agent) => agent.tools.map(({ name }) => name)))];
@@ -58,6 +59,7 @@ export async function restoreTurn(
     agents,
     startAgentId,
     tools,
+    guards: await planGuards(viewer, runtime.agents, guardrails, resolved),
     absent: await explainAbsences(runtime, viewer, missing),
     changedCalls: new Set(changed.map(({ id }) => id)),
   };

@@ -2,6 +2,8 @@ import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, selectUnder } from '../../graphql/selection.ts';
+import { GuardrailResult } from '../../guardrails/graphql/types.ts';
+import { readGuardResult } from '../guard-result.ts';
 import {
   maxPart,
   type Part,
@@ -18,7 +20,16 @@ import { ToolCallRef } from './tool-calls.ts';
 // after their sizes.
 
 /** The items that a list counts in the cost of an operation if `first` does not say how many are asked for. */
-const usualCounts = { messages: 10, toolCallsOfRun: 20, toolCallsOfMessage: 10, handoffs: 10 } as const;
+const usualCounts = {
+  messages: 10,
+  toolCallsOfRun: 20,
+  toolCallsOfMessage: 10,
+  handoffs: 10,
+  guardrailResults: 10,
+} as const;
+
+/** Results of guardrails of a run that are read at most. */
+const maxGuardrailResults = 1_000;
 
 /** A handoff takes a model step, and a run has at most 100. */
 const maxHandoffs = 100;
@@ -75,6 +86,16 @@ builder.prismaObjectFields(RunRef, (t) => ({
       (runs, args, context, info) =>
         readRunCalls(context.viewer, context, runs, args, selectUnder(context, info, 'ToolCall')),
     ),
+  }),
+  guardrailResults: t.field({
+    type: [GuardrailResult],
+    description:
+      'What the guardrails decided about the texts of the run, oldest first, at most 1,000: one result for each guardrail and text, whether it was flagged or not.',
+    complexity: { field: 1 + usualCounts.guardrailResults, multiplier: usualCounts.guardrailResults },
+    select: (_args, _context, nested) => ({
+      guardrailResults: nested({ orderBy: [{ at: 'asc' }, { id: 'asc' }], take: maxGuardrailResults }),
+    }),
+    resolve: (run) => run.guardrailResults.map(readGuardResult),
   }),
   handoffs: t.field({
     type: [HandoffRef],

@@ -5,6 +5,7 @@ import { buildMessageEdge } from '../../conversations/message-page.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder } from '../../graphql/selection.ts';
+import { GuardrailResult } from '../../guardrails/graphql/types.ts';
 import type { RunEvent as LogEvent } from '../../log/event.ts';
 import { readEventMessage, readEventRun, readStartedMessage } from '../read/event-rows.ts';
 import { loadAgent } from '../read/read.ts';
@@ -211,9 +212,22 @@ builder.objectRef<EventOf<'HandoffOccurred'>>('HandoffOccurred').implement({
   }),
 });
 
+builder.objectRef<EventOf<'GuardrailTripped'>>('GuardrailTripped').implement({
+  interfaces: [RunEvent],
+  description:
+    'A guardrail has flagged something. With the action BLOCK, RunFailed with the code GUARDRAIL_TRIPPED follows. With REDACT, the text that was and will be delivered is the redacted one. Reported once for each guardrail and text.',
+  fields: (t) => ({
+    result: t.field({
+      type: GuardrailResult,
+      description: 'Which guardrail, and what it decided.',
+      resolve: ({ result }) => result,
+    }),
+  }),
+});
+
 builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
   interfaces: [RunEvent],
-  description: 'A message was finished and stored. Its status is COMPLETE or PARTIAL.',
+  description: 'A message was finished and stored. Its status is COMPLETE, PARTIAL or REDACTED.',
   fields: (t) => ({
     message: t.prismaField({
       type: MessageRef,

@@ -7,6 +7,7 @@ import { defaultSettings } from '../../conversations/settings.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import type { ChatSettings, Prisma } from '../../generated/prisma/client.ts';
+import { readGuardrails } from '../../guardrails/config.ts';
 import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-settings.ts';
 import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
@@ -15,6 +16,7 @@ import type { StoredTurn } from '../input.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
+import { planGuards } from './plan-guards.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;
@@ -99,10 +101,16 @@ export async function compileTurn(
     });
   }
 
+  // Those of the scenario come first: all its agents have them.
+  const guardrails = [...usable.values()].map(({ agent }) => {
+    return [agent.id, [...(scenario?.guardrails ?? []), ...readGuardrails(agent.guardrails)]] as const;
+  });
+  const guards = await planGuards(viewer, runtime.agents, new Map(guardrails), usable);
   const start = agents.get(choice.resolved.agent.id);
   if (!start) throw new Error('The active agent is missing in its own plan.');
   return {
     agents,
+    guards,
     tools,
     startAgentId: start.id,
     routing: {

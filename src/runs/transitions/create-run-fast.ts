@@ -17,7 +17,7 @@ import { runColumns } from './run-columns.ts';
  */
 export async function createRunFast(
   runtime: RunRuntime,
-  { viewer, input, stored, turn }: NewTurn,
+  { viewer, input, stored, turn, isRedacted = false }: NewTurn,
 ): Promise<{ readonly run: Run; readonly leasedAt: Moment; readonly position: number } | null> {
   const { tenantId, userId } = viewer;
   const { conversationId, content, idempotencyKey, payloadHash, attachments } = input;
@@ -36,8 +36,10 @@ export async function createRunFast(
           AND (idempotency_key = ${idempotencyKey} OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION')))
       RETURNING run_count, message_count
     ), message AS (
-      INSERT INTO messages (id, tenant_id, conversation_id, position, role, content, attachments, created_at)
-      SELECT ${messageId}::uuid, ${tenantId}, ${conversationId}::uuid, message_count, 'USER', ${content},
+      INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content,
+        attachments, created_at)
+      SELECT ${messageId}::uuid, ${tenantId}, ${conversationId}::uuid, message_count, 'USER',
+        ${isRedacted ? 'REDACTED' : 'COMPLETE'}::"MessageStatus", ${content},
         ${JSON.stringify(attached)}::jsonb, ${now}
       FROM place
       RETURNING id

@@ -16,10 +16,18 @@ export async function createRun(
   tx: Prisma.TransactionClient,
   { instanceId, launching, agents }: RunRuntime,
   conversation: LockedConversation,
-  { viewer, input, stored, turn, queuedPosition }: NewTurn & { readonly queuedPosition: number | null },
+  {
+    viewer,
+    input,
+    stored,
+    turn,
+    queuedPosition,
+    isRedacted = false,
+  }: NewTurn & { readonly queuedPosition: number | null },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
   const { content, idempotencyKey, payloadHash, attachments } = input;
-  const draft = { role: 'USER', content, attachments: [...attachments] } as const;
+  const status = isRedacted ? 'REDACTED' : 'COMPLETE';
+  const draft = { role: 'USER', status, content, attachments: [...attachments] } as const;
   const isQueued = queuedPosition !== null;
   const startsRun = isQueued
     ? { activeAgentId: null, asked: false }

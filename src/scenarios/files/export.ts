@@ -1,6 +1,8 @@
 import { llmConfig } from '../../agents/providers/config.ts';
 import { NotFoundError } from '../../api/errors.ts';
 import type { Db } from '../../database/client.ts';
+import { readGuardrails } from '../../guardrails/config.ts';
+import { writeGuardrails } from '../../guardrails/input.ts';
 import type { ScenarioContent, WrittenScenario } from './format.ts';
 
 /**
@@ -31,6 +33,8 @@ export async function exportScenario(
     const where = `the tenant ${JSON.stringify(tenantId)}${projectId === null ? '' : `, project ${JSON.stringify(projectId)}`}`;
     throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)} in ${where}.`);
   }
+  const names = new Map(scenario.agents.map(({ agent }) => [agent.id, agent.name]));
+  const guardrails = writeGuardrails(readGuardrails(scenario.guardrails), (id) => names.get(id) ?? id);
   return {
     version: 1,
     scenario: {
@@ -40,7 +44,7 @@ export async function exportScenario(
       ...(projectId !== null && { projectId }),
       ...(!scenario.isActive && { isActive: false }),
       root: scenario.agents.find(({ isRoot }) => isRoot)?.agent.name ?? '',
-      ...(Object.keys(scenario.guardrails ?? {}).length > 0 && { guardrails: scenario.guardrails }),
+      ...(guardrails.length > 0 && { guardrails }),
     },
     agents: scenario.agents.map(({ agent, handoffs }) => ({
       name: agent.name,

@@ -4,10 +4,11 @@ import { z } from 'zod';
 import { providerInputs } from '../../agents/providers/input.ts';
 import { list, text } from '../../api/input.ts';
 import { readYaml } from '../../api/yaml.ts';
+import { guardrailsInFile, listClassifiers } from '../../guardrails/input.ts';
 import { findGraphProblems } from '../check-graph.ts';
 import { scenarioParts } from '../input.ts';
 
-const { key, name, description, projectId, guardrails, members, handoffs } = scenarioParts;
+const { key, name, description, projectId, members, handoffs } = scenarioParts;
 
 /** As in mutations, but without a key: keys must not be in files. */
 const llm = providerInputs.llm.unwrap().unwrap().omit({ apiKey: true });
@@ -38,11 +39,17 @@ const fileSchema = z
       projectId: projectId.optional(),
       isActive: z.boolean().default(true),
       root: name,
-      guardrails: guardrails.default({}),
+      guardrails: guardrailsInFile.default([]),
     }),
     agents: members(agent),
   })
   .superRefine((file, context) => {
+    const names = new Set(file.agents.map((entry) => entry.name));
+    for (const { agentId, path } of listClassifiers(file.scenario.guardrails, ['scenario', 'guardrails'])) {
+      if (names.has(agentId)) continue;
+      const message = `names no agent of this file: ${JSON.stringify(agentId)}`;
+      context.addIssue({ code: 'custom', path: [...path.slice(0, -1), 'agent'], message });
+    }
     const draft = {
       root: file.scenario.root,
       members: file.agents.map((entry) => ({ agent: entry.name, handoffs: entry.handoffs.map(({ to }) => to) })),

@@ -5,7 +5,8 @@ import { checkProviders } from '../../agents/providers/input.ts';
 import { BadUserInputError } from '../../api/errors.ts';
 import type { Database } from '../../database/client.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
-import type { Prisma } from '../../generated/prisma/client.ts';
+import { Prisma } from '../../generated/prisma/client.ts';
+import { renameClassifiers } from '../../guardrails/input.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
 
@@ -129,7 +130,7 @@ async function importScenario(
     })),
   };
   const { name, description = null, isActive } = scenario;
-  const guardrails = scenario.guardrails as Prisma.InputJsonObject;
+  const guardrails = [...renameClassifiers(scenario.guardrails, idOf)];
   const columns = { name, description, isActive, guardrails };
   const loaded = mark ? { loadedWith: file.checksum } : {};
   if (present === null) {
@@ -146,7 +147,7 @@ async function importScenario(
     if (mark) await tx.scenario.update({ where: { id, tenantId }, data: loaded });
     return { file, agents: changes, scenario: { change: 'unchanged', version: present.version } };
   }
-  const data = { ...columns, ...loaded, version: { increment: 1 } };
+  const data = { ...columns, ...loaded, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } };
   const { version } = await tx.scenario.update({ where: { id, tenantId }, data });
   await replaceGraph(tx, tenantId, id, graph);
   return { file, agents: changes, scenario: { change: 'updated', version } };

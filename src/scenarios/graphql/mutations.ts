@@ -1,5 +1,6 @@
 import { countConversationsInScenario } from '../../conversations/write.ts';
 import { builder } from '../../graphql/builder.ts';
+import { GuardrailInputRef } from '../../graphql/refs.ts';
 import { createScenario, deleteScenario, updateScenario } from '../write.ts';
 import { ScenarioRef } from './types.ts';
 
@@ -61,8 +62,9 @@ const ScenarioInput = builder.inputType('ScenarioInput', {
       description: 'The members, 1 to 100. Every member must be reachable from the root agent through handoffs.',
     }),
     guardrails: t.field({
-      type: 'JSON',
-      description: 'The guardrails that run for the agents: a JSON object of at most 65,536 characters. Default: `{}`.',
+      type: [GuardrailInputRef],
+      description:
+        'The guardrails of all members, at most 20, with names that differ. Agents that classify must be shared. If omitted, none.',
     }),
     isActive: t.boolean({ description: 'Whether new conversations may use the scenario. Default: true.' }),
   }),

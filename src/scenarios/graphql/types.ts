@@ -2,8 +2,9 @@ import { formatId } from '../../api/ids.ts';
 import type { Agent } from '../../generated/prisma/client.ts';
 import { builder } from '../../graphql/builder.ts';
 import type { Context } from '../../graphql/context.ts';
-import { AgentRef } from '../../graphql/refs.ts';
+import { AgentRef, GuardrailRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
+import { readGuardrails } from '../../guardrails/config.ts';
 import { readScenario } from '../read.ts';
 
 /** The members of a scenario, root first. Fields that load them alike share one selection. */
@@ -67,7 +68,12 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
       description: 'The members of the scenario: its agents, the root agent first.',
       query: rootFirst,
     }),
-    guardrails: t.expose('guardrails', { type: 'JSON' }),
+    guardrails: t.field({
+      type: [GuardrailRef],
+      description: 'The guardrails of all members, beside those that the members have themselves, in their order.',
+      resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
+    }),
+    unreadGuardrails: t.expose('unreadGuardrails', { type: 'JSON', nullable: true }),
     isActive: t.exposeBoolean('isActive', {}),
     version: t.exposeInt('version', {}),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the scenario was created.' }),

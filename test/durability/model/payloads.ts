@@ -51,5 +51,10 @@ export function pauseStateOf({ agents }: RunRuntime, run: Run): string {
     usedCallIds: [],
     elapsedMs: 0,
   };
-  return writePauseState({ agents: new Map(), tools: new Map() }, [], paused, agents.defaults.llm.endpoint);
+  return writePauseState(
+    { agents: new Map(), guards: new Map(), tools: new Map() },
+    [],
+    paused,
+    agents.defaults.llm.endpoint,
+  );
 }

@@ -1,3 +1,4 @@
+import { answerModeration } from '../../../src/demo/moderation.ts';
 import { type ModelServer, startModelServer } from '../../../src/demo/server.ts';
 import type { ReceivedRequest } from '../../../src/demo/steps.ts';
 import { type FaultyStep, playFaulty } from './faults.ts';
@@ -17,6 +18,8 @@ export interface ScriptedModel extends AsyncDisposable {
   readonly url: string;
   /** Every request, in the order of arrival. */
   readonly requests: readonly ReceivedRequest[];
+  /** Answers POST /v1/moderations from now on; until then, as the demo model does. */
+  readonly moderateWith: (answer: ModerationAnswer) => void;
   /** Adds steps to the end of the script. */
   readonly add: (...steps: readonly TestStep[]) => void;
   /** Resolves when at least `count` requests have come. */
@@ -26,6 +29,9 @@ export interface ScriptedModel extends AsyncDisposable {
   /** Closes the server without asserting anything, e.g. to play a provider that is down. */
   readonly close: () => Promise<void>;
 }
+
+/** How the Moderations API answers. */
+type ModerationAnswer = NonNullable<Parameters<typeof startModelServer>[0]['moderate']>;
 
 /**
  * Starts a model that answers by a script, each step once, and fails on what is not in it. It also fails on every history
@@ -37,8 +43,10 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
   const wrongs: unknown[] = [];
   const waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
 
+  let moderation: ModerationAnswer = answerModeration;
   const server: ModelServer = await startModelServer<FaultyStep>({
     play: playFaulty,
+    moderate: (...request) => moderation(...request),
     respond: (request) => {
       requests.push(request);
       for (const wait of waiting) {
@@ -65,6 +73,9 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
   return {
     url: server.url,
     requests,
+    moderateWith: (answer) => {
+      moderation = answer;
+    },
     add: (...more) => void unused.push(...more),
     received: (count) => {
       if (requests.length >= count) return Promise.resolve();

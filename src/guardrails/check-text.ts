@@ -1,0 +1,122 @@
+import type { Guarded, GuardStage } from '../engine/guard.ts';
+import { isDeeperThan } from '../engine/json.ts';
+import { type Finding, findIn, redact } from './find.ts';
+import { patternPlaceholder } from './patterns.ts';
+import type { PlannedGuardrail } from './planned.ts';
+import { GuardReporter } from './reporter.ts';
+
+/** What checking takes. */
+export interface CheckOptions {
+  readonly stage: GuardStage;
+  readonly agentId: string;
+  /** How long a provider may take, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Replaces every text of a value by what a function makes of it. */
+type MapTexts<Value> = (value: Value, map: (text: string) => string) => Value;
+
+/** A value that is checked: its texts, and how it reads as a whole. */
+interface Checked<Value> {
+  readonly value: Value;
+  readonly mapTexts: MapTexts<Value>;
+  readonly write: (value: Value) => string;
+}
+
+/**
+ * Checks a text that is whole. The guardrails that ask a provider see it without what the others have replaced; all of them
+ * are asked at the same time.
+ * @throws the signal's reason if it is aborted
+ */
+export function checkText(
+  guards: readonly PlannedGuardrail[],
+  text: string,
+  options: CheckOptions,
+): Promise<Guarded<string>> {
+  return checkValue(guards, { value: text, mapTexts: (value, map) => map(value), write: (value) => value }, options);
+}
+
+/** As {@link checkText}, for a value that is JSON: each of its texts, keys and numbers is checked by itself. */
+export function checkJson(
+  guards: readonly PlannedGuardrail[],
+  value: unknown,
+  options: CheckOptions,
+): Promise<Guarded<unknown>> {
+  return checkValue<unknown>(
+    guards,
+    { value, mapTexts: mapJson, write: (json) => JSON.stringify(json) ?? '' },
+    options,
+  );
+}
+
+/** As {@link checkJson}, for arguments as a model wrote them; what is not JSON is checked as text. */
+export async function checkArguments(
+  guards: readonly PlannedGuardrail[],
+  written: string,
+  options: CheckOptions,
+): Promise<Guarded<string>> {
+  const parsed = isDeeperThan(written, maxDepth) ? undefined : parse(written);
+  if (parsed === undefined) return checkText(guards, written, options);
+  const checked = await checkJson(guards, parsed.value, options);
+  // What nothing was found in stays as the model wrote it.
+  return { ...checked, value: checked.isRedacted ? JSON.stringify(checked.value) : written };
+}
+
+async function checkValue<Value>(
+  guards: readonly PlannedGuardrail[],
+  { value: original, mapTexts, write }: Checked<Value>,
+  { stage, agentId, timeoutMs, signal }: CheckOptions,
+): Promise<Guarded<Value>> {
+  const reporter = new GuardReporter(stage, agentId, guards);
+  const mark = { isRedacted: false };
+  const replace = (value: Value, map: (text: string) => string) => {
+    mark.isRedacted = true;
+    return mapTexts(value, map);
+  };
+  let value = original;
+  for (const guard of guards) {
+    const { matcher } = guard;
+    if (matcher === null) continue;
+    const findings: Finding[] = [];
+    mapTexts(value, (text) => {
+      findings.push(...findIn(text, matcher));
+      return text;
+    });
+    if (findings.length === 0) continue;
+    reporter.noteFindings(guard, findings);
+    if (guard.config.action === 'REDACT') value = replace(value, (text) => redact(text, findIn(text, matcher)));
+  }
+  if (!reporter.isBlocked) {
+    const text = write(value);
+    const asking = guards.flatMap((guard) => (guard.ask === null ? [] : [guard]));
+    const verdicts = await Promise.all(asking.map((guard) => reporter.ask(guard, text, { timeoutMs, signal })));
+    const isFlagged = asking.some(({ config }, index) => verdicts[index] === 'flagged' && config.action === 'REDACT');
+    if (isFlagged && !reporter.isBlocked) value = replace(value, () => patternPlaceholder);
+  }
+  if (!reporter.isBlocked) reporter.notePasses();
+  return { ...reporter.take(), value, isRedacted: mark.isRedacted };
+}
+
+/** What walks a value goes no deeper. */
+const maxDepth = 100;
+
+function mapJson(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  if (typeof value === 'number') {
+    const written = String(value);
+    const mapped = map(written);
+    return mapped === written ? value : mapped;
+  }
+  if (Array.isArray(value)) return value.map((item) => mapJson(item, map));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [map(key), mapJson(entry, map)]));
+}
+
+function parse(written: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(written) };
+  } catch {
+    return undefined;
+  }
+}

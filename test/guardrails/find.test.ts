@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import type { PiiKind } from '../../src/guardrails/config.ts';
+import { compileMatcher, findIn, redact } from '../../src/guardrails/find.ts';
+import { normalize } from '../../src/guardrails/normalize.ts';
+import { compilePatterns, isPatternProblem } from '../../src/guardrails/patterns.ts';
+
+function clean(text: string, check: Parameters<typeof compileMatcher>[0]): string {
+  const matcher = compileMatcher(check);
+  if (!matcher) throw new Error('This check asks a provider.');
+  return redact(text, findIn(text, matcher));
+}
+const withoutPii = (text: string, ...kinds: PiiKind[]) => clean(text, { type: 'PII', kinds });
+const without = (text: string, ...patterns: string[]) => clean(text, { type: 'PATTERN', patterns });
+
+describe('Personal data', () => {
+  test.each<[PiiKind, string, string]>([
+    ['EMAIL', 'Write to bob.o+x@mail.example.co.uk, please.', 'Write to [EMAIL], please.'],
+    ['EMAIL', 'Grüße an jürgen@müller.de!', 'Grüße an [EMAIL]!'],
+    ['PHONE', 'Call +49 (0)170 123-4567 now.', 'Call [PHONE] now.'],
+    ['PHONE', 'Call 030 / 1234567 or (555) 123-4567.', 'Call 030 / 1234567 or [PHONE].'],
+    ['CREDIT_CARD', 'Card 4111 1111 1111 1111 123, thanks', 'Card [CREDIT_CARD] 123, thanks'],
+    ['CREDIT_CARD', 'Card 378282246310005.', 'Card [CREDIT_CARD].'],
+    ['IBAN', 'To DE89 3704 0044 0532 0130 00 and then stop.', 'To [IBAN] and then stop.'],
+    ['IBAN', 'gb82west12345698765432', '[IBAN]'],
+    ['IP_ADDRESS', 'From 10.0.0.255 or 2001:db8::1.', 'From [IP_ADDRESS] or [IP_ADDRESS].'],
+    ['NATIONAL_ID', 'SSN 078-05-1120, NINO AB 12 34 56 C.', 'SSN [NATIONAL_ID], NINO [NATIONAL_ID].'],
+    ['NATIONAL_ID', 'DNI 12345678Z, PESEL 44051401359.', 'DNI [NATIONAL_ID], PESEL [NATIONAL_ID].'],
+    ['NATIONAL_ID', 'Steuer-ID 86095742719, CF RSSMRA85T10A562S', 'Steuer-ID [NATIONAL_ID], CF [NATIONAL_ID]'],
+    ['NATIONAL_ID', 'NIR 2 55 08 14 168 025 38, 811228-9874', 'NIR [NATIONAL_ID], [NATIONAL_ID]'],
+  ])('%s is found in %s', (kind, text, expected) => {
+    expect(withoutPii(text, kind)).toBe(expected);
+  });
+
+  test.each<[PiiKind, string]>([
+    ['EMAIL', 'a @ b, x@y, @name and me@localhost'],
+    ['PHONE', 'On 01.02.2026 we sold 1234567 pieces of 12-34-56 for 1,000,000.'],
+    ['CREDIT_CARD', 'Order 4111 1111 1111 1112 and 1234567890123456'],
+    ['IBAN', 'DE89 3704 0044 0532 0130 01 and AB12 is a seat'],
+    ['IP_ADDRESS', 'At 12:30:45, version 1.2.3.4.5 of 300.1.1.1'],
+    ['NATIONAL_ID', '000-12-3456, 12345678A and 44051401358'],
+  ])('%s is not found in %s', (kind, text) => {
+    expect(withoutPii(text, kind)).toBe(text);
+  });
+
+  test('A text of repeated beginnings takes no longer than its length', () => {
+    for (const piece of ['a', '1 ', '@a', 'DE89 ', '1-', ':', '1.', '+4', '&', '&#', '&a', '\u0301', '\u1100']) {
+      const text = piece.repeat(50_000 / piece.length);
+      withoutPii(text, 'EMAIL', 'PHONE', 'CREDIT_CARD', 'IBAN', 'IP_ADDRESS', 'NATIONAL_ID');
+    }
+  });
+});
+
+describe('Normalisation', () => {
+  test.each<[string, string]>([
+    ['full-width letters', 'ｂｏｂ＠ｅｘａｍｐｌｅ．ｃｏｍ'],
+    ['zero-width joiners', 'b\u200do\u200bb@\u2060exa\u00admple.c\ufeffom'],
+    ['HTML entities', '&#98;ob&#x40;example&period;com'],
+    ['entities without a semicolon', 'bob&#64example.com'],
+    ['entities of invisible characters', 'bo&zwj;b@exam&shy;ple.com'],
+    ['letters with a decomposed mark', 'jose\u0301@example.com'],
+    ['circled and mathematical letters', 'ⓑⓞⓑ@𝐞𝐱𝐚𝐦𝐩𝐥𝐞.𝐜𝐨𝐦'],
+  ])('An address is found and replaced exactly in %s', (_what, address) => {
+    expect(withoutPii(`Ask ${address} today`, 'EMAIL')).toBe('Ask [EMAIL] today');
+  });
+
+  test('Each part of a normalised text leads back to what it was made of', () => {
+    const { text, toOriginal } = normalize('x&amp;y ﬁ \u0065\u0301!');
+    expect(text).toBe('x&y fi é!');
+    expect(toOriginal(1, 2)).toEqual({ start: 1, end: 6 });
+    expect(toOriginal(4, 5)).toEqual({ start: 8, end: 9 });
+    expect(toOriginal(7, 8)).toEqual({ start: 10, end: 12 });
+  });
+});
+
+describe('Patterns', () => {
+  test('What a pattern finds is replaced, also in the normalised form, and overlapping findings once', () => {
+    expect(without('a secret and a ｓｅｃｒｅｔ', 'secret')).toBe('a [REDACTED] and a [REDACTED]');
+    expect(without('abcdef', 'bcd', 'cde')).toBe('a[REDACTED]f');
+    expect(without('Tea', '(?i)tea')).toBe('[REDACTED]');
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['a lookahead', 'a(?=b)', /must be a pattern of RE2/],
+    ['a back reference', '(a)\\1', /must be a pattern of RE2/],
+    ['a bracket that is not closed', '[a', /must be a pattern of RE2/],
+    ['a pattern that matches the empty text', 'x*', /must not match the empty text/],
+    ['a pattern that matches its own placeholder', 'RED', /must not match \[REDACTED\]/],
+    ['a pattern that is too large', '[a-z]{900}[0-9]{900}x{900}y{900}z{900}q{900}', /is too large/],
+  ])('%s is refused', (_what, pattern, message) => {
+    const result = compilePatterns(['fine', pattern]);
+    expect(isPatternProblem(result) && result).toMatchObject({ index: 1, message: expect.stringMatching(message) });
+  });
+
+  test('A pattern that would backtrack for ever takes time in the length of the text', () => {
+    expect(without(`${'a'.repeat(50_000)}!`, '(a+)+$')).toBe(`${'a'.repeat(50_000)}!`);
+  });
+});
