@@ -20,6 +20,15 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 const lookUp = (id: string, orderNumber: string) => ({ id, name: 'lookup_order', arguments: { orderNumber } });
+/** What a page follows while a conversation is open, beside turns. */
+const feeds = ['viewerEvents', 'conversationEvents'];
+/** What a page sends when it starts, and when it opens a conversation. */
+const starting = ['viewer', 'viewerEvents'];
+const opening = ['conversation', 'conversationEvents'];
+const rename = 'mutation ($id: ID!) { updateConversation(id: $id, input: { title: "Renamed" }) { id } }';
+const addNote = `mutation ($id: ID!) {
+  createMessage(input: { conversationId: $id, role: SYSTEM, content: "A note." }) { id }
+}`;
 /** Steps for the turn that begins with this message. */
 const script = (content: string, ...steps: TestStep[]) =>
   harness.app.model.add(
@@ -37,11 +46,6 @@ const halfWay = (text: string) => {
 };
 
 describe.each(libraries)('A page with the cache of %s', (library) => {
-  /** What a page follows while a conversation is open. Each list of Relay that grows by directives has a stream of its own. */
-  const feeds = library === 'relay' ? ['viewerEvents', 'conversationEvents'] : ['viewerEvents'];
-  /** What a page sends when it starts, and when it opens a conversation. */
-  const starting = ['viewer', 'viewerEvents'];
-  const opening = ['conversation', ...feeds.filter((feed) => !starting.includes(feed))];
   async function openTab() {
     const tab = await harness.openTab(library);
     onTestFinished(() => tab.close());
@@ -146,16 +150,29 @@ describe.each(libraries)('A page with the cache of %s', (library) => {
     await finish(tab, ...starting, ...opening, 'runEvents');
   });
 
+  test('It is not set back by an answer that arrives after newer events.', async () => {
+    const tab = await openTab();
+    const id = await tab.other.createConversation('support');
+    await tab.load();
+    await tab.compare();
+    const answer = tab.proxy.holdAnswer();
+    const opened = tab.open(id);
+    await answer.reached;
+    await tab.other.ask(rename, { id });
+    await tab.other.ask(addNote, { id });
+    // The list has both events.
+    await tab.compare();
+    answer.open();
+    await opened;
+    await tab.compare();
+    await finish(tab, ...starting, ...opening);
+  });
+
   test('It catches up with what happened while it was offline.', async () => {
     const { tab, id } = await openConversation();
     tab.proxy.goOffline();
-    await tab.other.ask('mutation ($id: ID!) { updateConversation(id: $id, input: { title: "Renamed" }) { id } }', {
-      id,
-    });
-    await tab.other.ask(
-      'mutation ($id: ID!) { createMessage(input: { conversationId: $id, role: SYSTEM, content: "A note." }) { id } }',
-      { id },
-    );
+    await tab.other.ask(rename, { id });
+    await tab.other.ask(addNote, { id });
     const created = await tab.other.createConversation('support');
     tab.proxy.goOnline();
     await tab.compare();
@@ -172,10 +189,7 @@ describe.each(libraries)('A page with the cache of %s', (library) => {
     await first.gate.reached;
     await tab.compare();
     tab.proxy.goOffline();
-    await tab.other.ask(
-      'mutation ($id: ID!) { createMessage(input: { conversationId: $id, role: SYSTEM, content: "A note." }) { id } }',
-      { id },
-    );
+    await tab.other.ask(addNote, { id });
     first.gate.open();
     await last.gate.reached;
     tab.proxy.goOnline();

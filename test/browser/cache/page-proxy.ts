@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { getOperationAST, parse } from 'graphql';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
+import { createGate, type Gate } from '../../support/scripted-model/gate.ts';
 
 /** An operation that a page has sent. */
 interface SentOperation {
@@ -28,6 +29,8 @@ export interface PageProxy extends AsyncDisposable {
   /** Cuts all connections and refuses new ones until `goOnline`. */
   goOffline(): void;
   goOnline(): void;
+  /** Holds the next answer over HTTP: it is the server's of that moment, and the page gets it when the gate is opened. */
+  holdAnswer(): Gate;
 }
 
 const payload = z.object({ query: z.string() });
@@ -45,6 +48,7 @@ export async function openPageProxy(
   let isOffline = false;
   let cut: { left: number; done: boolean } | null = null;
   const pages = new Set<WebSocket>();
+  let gate: Gate | null = null;
 
   const record = (sent: unknown) => {
     const read = payload.safeParse(sent);
@@ -66,6 +70,10 @@ export async function openPageProxy(
     const headers = { 'content-type': 'application/json', authorization: request.headers.authorization ?? '' };
     const answer = await fetch(`${target}/graphql`, { method: 'POST', headers, body });
     const text = await answer.text();
+    const held = gate;
+    gate = null;
+    held?.arrive();
+    await held?.opened;
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' }).end(text);
   }
 
@@ -124,6 +132,10 @@ export async function openPageProxy(
     },
     goOnline() {
       isOffline = false;
+    },
+    holdAnswer() {
+      gate = createGate();
+      return gate;
     },
     async [Symbol.asyncDispose]() {
       for (const page of pages) page.terminate();

@@ -85,8 +85,9 @@ export async function openTab({ app, browser, serve, documents }: Shared, librar
       await page.evaluate(() => window.app?.start());
     },
     async open(conversationId) {
-      openId = conversationId;
+      openId = undefined;
       await page.evaluate((id) => window.app?.open(id), conversationId);
+      openId = conversationId;
     },
     send(content) {
       const turn = page.evaluate((text) => window.app?.send(text), content);
@@ -111,7 +112,10 @@ export async function openTab({ app, browser, serve, documents }: Shared, librar
     },
     async compare(until) {
       const read = async () => {
-        const cached = await page.evaluate(() => window.app?.snapshot());
+        const cached = {
+          list: await page.evaluate(() => window.app?.list()),
+          conversation: openId && (await page.evaluate(() => window.app?.conversation())),
+        };
         const fresh = await readFresh(openId);
         return {
           cached: simplify(cached),
@@ -130,10 +134,10 @@ export async function openTab({ app, browser, serve, documents }: Shared, librar
 }
 
 /**
- * What is compared. Left out: what is a position to read on from and no state (`lastSeq`, and the cursor of a conversation,
+ * What is compared. Left out: what is a position to read on from and no state (`lastSeq`, `lastEventSeq`, and the cursor of a conversation,
  * which is its time), and what libraries add. The list is in the order in which docs/clients.md says to show it.
  */
-const ignored = new Set(['lastSeq', 'pageInfo']);
+const ignored = new Set(['lastSeq', 'lastEventSeq', 'pageInfo']);
 
 function simplify(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(simplify);

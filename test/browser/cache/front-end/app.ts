@@ -1,11 +1,13 @@
 /**
  * What the pages of this folder put on `window.app`, and all that the tests know of them. Each page is
  * one client library with its normalised cache: `page-apollo.ts`, `page-urql.ts`, `page-relay.ts`. The tests
- * act on the page, or as another tab beside it, and then compare `snapshot()` with what the server answers to a fresh read.
+ * act on the page, or as another tab beside it, and then compare its cache with what the server answers to a fresh read.
+ * Data have the shape of the answers; `__typename` and keys like it are ignored.
  *
  * A page sends the operations of examples/cache.graphql (Relay: the same selections under names of its own), once each:
  *  - start: the query `CachedList`, then the subscription `viewerEvents` after its `viewer.lastEventSeq`
- *  - open: the query `CachedOpen`, then `runEvents` of its `activeRun`, if there is one, after that run's `lastSeq`
+ *  - open: the query `CachedOpen`, then `conversationEvents` after its `lastEventSeq`, and `runEvents` of its `activeRun`,
+ *    if there is one, after that run's `lastSeq`
  *  - send: the subscription `chatTurn`
  *  - cancel: the mutation `cancelRun`
  *  - and `runEvents` of a run of the open conversation that another tab began, when RunChanged reports it.
@@ -21,16 +23,10 @@ export interface CacheApp {
   send(content: string): Promise<void>;
   /** Cancels the unfinished run of the open conversation. */
   cancel(): Promise<void>;
-  /** What the cache alone has: nothing is requested. Null: the cache lacks something of it. */
-  snapshot(): Promise<Snapshot>;
-}
-
-/** The data of `CachedList` and `CachedOpen`, in the shape of their answers. `__typename` and keys like it are ignored. */
-export interface Snapshot {
-  /** `conversations` of `CachedList`. */
-  readonly list: unknown;
-  /** `conversation` of `CachedOpen`; null after it was deleted, undefined if none was opened. */
-  readonly conversation: unknown;
+  /** `conversations` of `CachedList`, from the cache alone. */
+  list(): Promise<unknown>;
+  /** `conversation` of `CachedOpen` for the open conversation, from the cache alone; null after it was deleted. */
+  conversation(): Promise<unknown>;
 }
 
 declare global {

@@ -4,7 +4,7 @@ import type { CacheApp } from './app.ts';
 interface CacheClient {
   /** Reads the list. @returns `viewer.lastEventSeq` */
   readList(): Promise<number>;
-  /** Reads a conversation. @returns its unfinished run */
+  /** Reads a conversation, and subscribes to its `conversationEvents` after its `lastEventSeq`. @returns its unfinished run */
   readConversation(id: string): Promise<UnfinishedRun | null>;
   /** Subscribes to `viewerEvents`; `show` is called when an event is in the cache. */
   followViewer(after: number, show: (event: ListEvent) => void): void;
@@ -71,9 +71,10 @@ export function createApp(client: CacheClient): CacheApp {
       if (!run) throw new Error('The cache has no run to cancel.');
       await client.cancelRun(run.id);
     },
-    async snapshot() {
-      const list = await client.cachedList();
-      return { list, conversation: openId === null ? undefined : await client.cachedConversation(openId) };
+    list: () => client.cachedList(),
+    async conversation() {
+      if (openId === null) throw new Error('No conversation is open.');
+      return client.cachedConversation(openId);
     },
   };
 }

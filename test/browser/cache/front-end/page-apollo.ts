@@ -3,6 +3,7 @@ import { applyEvent, type CachedEvent, openCachedClient } from './apollo-cache.t
 import { createApp } from './create-app.ts';
 import {
   CachedCancelDocument,
+  CachedConversationEventsDocument,
   CachedEventsDocument,
   CachedListDocument,
   CachedOpenDocument,
@@ -27,40 +28,49 @@ function watch<Data, Variables extends OperationVariables>(
   });
 }
 
-/** Applies the events of a stream. Resolves at its end. */
+/** Applies the events of a stream. */
 function follow<Data, Variables extends OperationVariables, Event extends CachedEvent>(
   query: TypedDocumentNode<Data, Variables>,
   variables: Variables,
   eventOf: (data: Data) => Event,
   show: (event: Event) => void = () => {},
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.subscribe<Data, OperationVariables>({ query, variables }).subscribe({
-      next: ({ data, error }) => {
-        if (error || !data) return reject(error ?? new Error('An event without data.'));
-        const event = eventOf(data);
-        applyEvent(cache, event);
-        return show(event);
-      },
-      error: reject,
-      complete: resolve,
-    });
+) {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  const subscription = client.subscribe<Data, OperationVariables>({ query, variables }).subscribe({
+    next: ({ data, error }) => {
+      if (error || !data) return reject(error ?? new Error('An event without data.'));
+      const event = eventOf(data);
+      applyEvent(cache, event);
+      return show(event);
+    },
+    error: reject,
+    complete: resolve,
   });
+  return { ended, stop: () => subscription.unsubscribe() };
 }
+
+let closeConversation = () => {};
 
 window.app = createApp({
   readList: async () => (await watch(CachedListDocument, {})).viewer.lastEventSeq,
-  readConversation: async (id) => (await watch(CachedOpenDocument, { id })).conversation?.activeRun ?? null,
+  async readConversation(id) {
+    const { conversation } = await watch(CachedOpenDocument, { id });
+    if (!conversation) return null;
+    closeConversation();
+    const variables = { id, after: conversation.lastEventSeq };
+    closeConversation = follow(CachedConversationEventsDocument, variables, (data) => data.conversationEvents).stop;
+    return conversation.activeRun;
+  },
   followViewer(after, show) {
-    void follow(
+    follow(
       CachedEventsDocument,
       { after },
       ({ viewerEvents }) => viewerEvents,
       (event) => show(event),
     );
   },
-  followTurn: (input) => follow(CachedTurnDocument, { input }, ({ chatTurn }) => chatTurn),
-  followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }, ({ runEvents }) => runEvents),
+  followTurn: (input) => follow(CachedTurnDocument, { input }, ({ chatTurn }) => chatTurn).ended,
+  followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }, ({ runEvents }) => runEvents).ended,
   async cancelRun(runId) {
     await client.mutate({ mutation: CachedCancelDocument, variables: { runId } });
   },

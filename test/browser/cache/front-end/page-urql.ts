@@ -2,6 +2,7 @@ import type { AnyVariables, TypedDocumentNode } from 'urql';
 import { createApp } from './create-app.ts';
 import {
   CachedCancelDocument,
+  CachedConversationEventsDocument,
   CachedEventsDocument,
   CachedListDocument,
   CachedOpenDocument,
@@ -26,20 +27,20 @@ function watch<Data, Variables extends AnyVariables>(
   });
 }
 
-/** Follows a stream, whose events graphcache applies. Resolves at its end. */
+/** Follows a stream, whose events graphcache applies. */
 function follow<Data, Variables extends AnyVariables>(
   query: TypedDocumentNode<Data, Variables>,
   variables: Variables,
   show: (data: Data) => void = () => {},
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.subscription(query, variables).subscribe(({ data, error, hasNext }) => {
-      if (error) return reject(error);
-      // At the end, urql repeats the last event without `hasNext`.
-      if (!hasNext) return resolve();
-      return data && show(data);
-    });
+) {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  const { unsubscribe } = client.subscription(query, variables).subscribe(({ data, error, hasNext }) => {
+    if (error) return reject(error);
+    // At the end, urql repeats the last event without `hasNext`.
+    if (!hasNext) return resolve();
+    return data && show(data);
   });
+  return { ended, stop: unsubscribe };
 }
 
 /** Reads from the cache alone. */
@@ -52,14 +53,22 @@ async function readCached<Data, Variables extends AnyVariables>(
   return data;
 }
 
+let closeConversation = () => {};
+
 window.app = createApp({
   readList: async () => (await watch(CachedListDocument, {})).viewer.lastEventSeq,
-  readConversation: async (id) => (await watch(CachedOpenDocument, { id })).conversation?.activeRun ?? null,
-  followViewer(after, show) {
-    void follow(CachedEventsDocument, { after }, ({ viewerEvents }) => show(viewerEvents));
+  async readConversation(id) {
+    const { conversation } = await watch(CachedOpenDocument, { id });
+    if (!conversation) return null;
+    closeConversation();
+    closeConversation = follow(CachedConversationEventsDocument, { id, after: conversation.lastEventSeq }).stop;
+    return conversation.activeRun;
   },
-  followTurn: (input) => follow(CachedTurnDocument, { input }),
-  followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }),
+  followViewer(after, show) {
+    follow(CachedEventsDocument, { after }, ({ viewerEvents }) => show(viewerEvents));
+  },
+  followTurn: (input) => follow(CachedTurnDocument, { input }).ended,
+  followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }).ended,
   async cancelRun(runId) {
     const { error } = await client.mutation(CachedCancelDocument, { runId });
     if (error) throw error;
