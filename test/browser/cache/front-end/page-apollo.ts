@@ -35,18 +35,21 @@ function follow<Data, Variables extends OperationVariables, Event extends Cached
   eventOf: (data: Data) => Event,
   show: (event: Event) => void = () => {},
 ) {
-  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
-  const subscription = client.subscribe<Data, OperationVariables>({ query, variables }).subscribe({
-    next: ({ data, error }) => {
-      if (error || !data) return reject(error ?? new Error('An event without data.'));
-      const event = eventOf(data);
-      applyEvent(cache, event);
-      return show(event);
-    },
-    error: reject,
-    complete: resolve,
+  let stop = () => {};
+  const ended = new Promise<void>((resolve, reject) => {
+    const subscription = client.subscribe<Data, OperationVariables>({ query, variables }).subscribe({
+      next: ({ data, error }) => {
+        if (error || !data) return reject(error ?? new Error('An event without data.'));
+        const event = eventOf(data);
+        applyEvent(cache, event);
+        return show(event);
+      },
+      error: reject,
+      complete: resolve,
+    });
+    stop = () => subscription.unsubscribe();
   });
-  return { ended, stop: () => subscription.unsubscribe() };
+  return { ended, stop };
 }
 
 let closeConversation = () => {};

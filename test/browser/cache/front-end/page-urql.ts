@@ -33,14 +33,17 @@ function follow<Data, Variables extends AnyVariables>(
   variables: Variables,
   show: (data: Data) => void = () => {},
 ) {
-  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
-  const { unsubscribe } = client.subscription(query, variables).subscribe(({ data, error, hasNext }) => {
-    if (error) return reject(error);
-    // At the end, urql repeats the last event without `hasNext`.
-    if (!hasNext) return resolve();
-    return data && show(data);
+  let stop = () => {};
+  const ended = new Promise<void>((resolve, reject) => {
+    const { unsubscribe } = client.subscription(query, variables).subscribe(({ data, error, hasNext }) => {
+      if (error) return reject(error);
+      // At the end, urql repeats the last event without `hasNext`.
+      if (!hasNext) return resolve();
+      return data && show(data);
+    });
+    stop = unsubscribe;
   });
-  return { ended, stop: unsubscribe };
+  return { ended, stop };
 }
 
 /** Reads from the cache alone. */
