@@ -61,6 +61,13 @@ test('Production never accepts development tokens', () => {
   expect(problemsOf(rest)).toContain('JWT_SECRET or JWT_JWKS_URL is missing');
 });
 
+test('Production takes no keys over http://, which anyone on the way could replace', () => {
+  const { JWT_SECRET: _secret, ...rest } = production;
+  const problem = 'JWT_JWKS_URL must be an https:// URL';
+  expect(problemsOf({ ...rest, JWT_JWKS_URL: 'http://keys.test/jwks' })).toContain(problem);
+  expect(readEnv({ ...rest, JWT_JWKS_URL: 'https://keys.test/jwks' }).tokens).toMatchObject({ kind: 'jwks' });
+});
+
 describe('wrong variables', () => {
   test('Two wrong variables are reported together', () => {
     const failure = problemsOf({ PORT: 'http', LOG_LEVEL: 'loud' });

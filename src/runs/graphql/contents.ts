@@ -3,6 +3,7 @@ import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, selectUnder } from '../../graphql/selection.ts';
 import { GuardrailResult } from '../../guardrails/graphql/types.ts';
+import { rowBytes } from '../../limits/answer-budget.ts';
 import { readGuardResult } from '../guard-result.ts';
 import {
   maxPart,
@@ -19,7 +20,11 @@ import { ToolCallRef } from './tool-calls.ts';
 // What a run and a message contain: lists whose items may be large. They are loaded for all runs of an answer together,
 // after their sizes.
 
-/** The items that a list counts in the cost of an operation if `first` does not say how many are asked for. */
+/**
+ * The items that a list counts in the cost of an operation if `first` does not say how many are asked for. What it really has
+ * is known when it is read: each row takes `rowBytes` of what the answer may hold, however small it is, so that an answer
+ * has fewer rows than the highest cost has objects.
+ */
 const usualCounts = {
   messages: 10,
   toolCallsOfRun: 20,
@@ -95,14 +100,22 @@ builder.prismaObjectFields(RunRef, (t) => ({
     select: (_args, _context, nested) => ({
       guardrailResults: nested({ orderBy: [{ at: 'asc' }, { id: 'asc' }], take: maxGuardrailResults }),
     }),
-    resolve: (run) => run.guardrailResults.map(readGuardResult),
+    // Their number is known only now, as with handoffs.
+    resolve: async (run, _args, { answer }) => {
+      await answer.take(run.guardrailResults.length * rowBytes);
+      return run.guardrailResults.map(readGuardResult);
+    },
   }),
   handoffs: t.field({
     type: [HandoffRef],
     description: 'The handoffs of the run, oldest first, at most 100.',
     complexity: { field: 1 + usualCounts.handoffs, multiplier: usualCounts.handoffs },
     select: (_args, _context, nested) => ({ handoffs: nested({ orderBy: { step: 'asc' }, take: maxHandoffs }) }),
-    resolve: (run) => run.handoffs,
+    // Their number is known only now. It is bounded, and a reason has at most 1,000 characters.
+    resolve: async (run, _args, { answer }) => {
+      await answer.take(run.handoffs.length * rowBytes);
+      return run.handoffs;
+    },
   }),
 }));
 
