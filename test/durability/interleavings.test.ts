@@ -70,6 +70,7 @@ const scenarios = {
 
 test.each(Object.entries(scenarios))(
   'In no order of moves is a run lost, done twice, ended twice or stuck: %s',
+  { timeout: form === 'full' ? 7_200_000 : 240_000 },
   async (name, scenario) => {
     const found = await world.explore(scenario);
     expect(found.fault).toBeNull();
