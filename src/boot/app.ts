@@ -139,10 +139,10 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     closing ??= (async () => {
       // Readiness fails first. Who still connects gets an answer, and no reset, until the turns are over.
       draining = true;
-      sockets.drain();
+      const turns = runs.close();
+      sockets.drain(env.drainSeconds * 1000);
       await parts.endCalls();
-      // Sockets with open operations stay open until the turns are over, so that each reader gets the end of its own.
-      await runs.close();
+      await turns;
       await sockets.close();
       await closeServer(server, listening, responses);
       await opened.disposeAsync();

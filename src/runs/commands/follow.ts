@@ -88,7 +88,16 @@ async function openCursor(
   const close = (finished: boolean) => {
     runtime.cursors.delete(cursor);
     releaseRoom(location);
-    if (finished || buffer.closed || buffer.readers > 0 || mayLeave || !cancelsOnDisconnect(runtime, run)) return;
+    // The server takes its sockets away when it stops: nobody has left.
+    if (
+      runtime.closing ||
+      finished ||
+      buffer.closed ||
+      buffer.readers > 0 ||
+      mayLeave ||
+      !cancelsOnDisconnect(runtime, run)
+    )
+      return;
     // Readers are counted where they are: a run that another process carried out when this reader came is cancelled by
     // that process, for its own readers.
     const isOurs = runtime.running.has(run.id) || countsReaders;

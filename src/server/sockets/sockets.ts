@@ -37,9 +37,13 @@ export interface SocketsConfig extends ProtocolConfig {
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
  * `drain` refuses new sockets, and closes the open ones with 1012 (clients connect again, to another instance): one after
- * the other, each when it has no open operation. `close` closes all that are left and waits until they are closed.
+ * the other, each when it has no open operation, and those that always have one spread over the grace, in milliseconds.
+ * `close` closes all that are left and waits until they are closed.
  */
-export function serveSockets(server: Server, config: SocketsConfig): { drain(): void; close(): Promise<void> } {
+export function serveSockets(
+  server: Server,
+  config: SocketsConfig,
+): { drain(graceMs: number): void; close(): Promise<void> } {
   // Pings are answered by the channel, within limits.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -142,11 +146,15 @@ export function serveSockets(server: Server, config: SocketsConfig): { drain(): 
   }
 
   return {
-    drain() {
+    drain(graceMs) {
       closing = true;
-      for (const [index, [socket, session]] of [...sessions].entries()) {
-        const leave = () => setTimeout(() => socket.close(serviceRestart, restartReason), lastMessageMs).unref();
+      const open = [...sessions];
+      for (const [index, [socket, session]] of open.entries()) {
+        const close = () => socket.close(serviceRestart, restartReason);
+        const leave = () => setTimeout(close, lastMessageMs).unref();
         setTimeout(() => session.whenIdle(leave), index * closeEveryMs).unref();
+        // Some subscriptions never end, and some turns take longer.
+        setTimeout(close, (graceMs * (index + 1)) / open.length).unref();
       }
     },
     async close() {
