@@ -25,7 +25,7 @@ const requestTimeout = maxUploadMs + 20_000;
 const drainMs = 10_000;
 
 /** How many operations are begun in one turn of the event loop; those of each address and token in turn. */
-const requestsPerTurn = 8;
+const requestsPerTurn = 4;
 
 /** What strangers are answered is short. */
 const uncounted: Disposable = { [Symbol.dispose]() {} };

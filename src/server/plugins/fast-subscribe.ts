@@ -93,7 +93,7 @@ interface Projection {
 /** What an event takes beside its text, roughly, in bytes. */
 const eventBytes = 100;
 /** So many bytes of events are written in one turn of the event loop, those of each user in turn. */
-const bytesPerTurn = 256 * 1024;
+const bytesPerTurn = 128 * 1024;
 const turns = new FairTurns(bytesPerTurn);
 
 /**
