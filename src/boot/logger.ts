@@ -1,8 +1,12 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { LogLevel } from '../config/variables.ts';
 
+/** Lines wait for each other for at most so long, in milliseconds, or until they have so many characters: writing is dear. */
+const buffering = { periodicFlush: 50, minLength: 4_096 } as const;
+
 /**
- * Creates the logger: one JSON object per line, to standard output by default. Fields that usually hold a secret are
+ * Creates the logger: one JSON object per line, to standard output by default. What is fatal is written at once, and when
+ * the process exits, all is written. Fields that usually hold a secret are
  * redacted, in case one ever gets into a log call.
  */
 export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
@@ -11,7 +15,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
     redact: ['authorization', 'token', 'apiKey', 'variables', 'content', '*.authorization', '*.token', '*.apiKey'],
     serializers: { err: describeError },
   };
-  return destination ? pino(options, destination) : pino(options);
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: false, ...buffering }));
 }
 
 /** Type, message and stack of an error and of its causes. Other properties are left out: drivers put parameters there. */

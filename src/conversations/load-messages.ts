@@ -3,6 +3,7 @@ import type { Db } from '../database/client.ts';
 import { type Message, Prisma } from '../generated/prisma/client.ts';
 import { type AnswerBudget, freeBytes, rowBytes, type SizedReads } from '../limits/answer-budget.ts';
 import type { MessageQuery } from './append.ts';
+import { fittingMessageColumns } from './columns.ts';
 
 /** A message whose contents were not read. */
 export interface SizedMessage {
@@ -17,6 +18,9 @@ export interface SizedMessage {
 export type MessageChoice =
   | { readonly ids: readonly string[] }
   | { readonly ranges: readonly { readonly conversationId: string; readonly first: number; readonly last: number }[] };
+
+/** How much of what the answer may still hold a list of messages may take: other fields need some as well. */
+export const maxShare = 0.75;
 
 /** More messages than this are never read before their size is known. */
 const maxSmall = 100;
@@ -55,6 +59,60 @@ export async function loadSmallMessages(
   });
   await answer.take(messages.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0));
   return messages;
+}
+
+/** A part of a conversation: positions, both inclusive, of which the contents are read from `start` on. */
+export interface MessageRange {
+  readonly conversationId: string;
+  readonly first: number;
+  readonly last: number;
+  /** Whether the contents are read from the first on, or from the last. */
+  readonly fromLowest: boolean;
+}
+
+/** What one statement has read of some ranges. */
+export interface SizedRanges {
+  /** All of them. */
+  readonly measured: readonly SizedMessage[];
+  /** Those of which the contents were read. */
+  readonly loaded: readonly Message[];
+}
+
+/**
+ * Reads messages in one statement: the sizes of all, and the contents of as many as may be read before their size is
+ * known. The database sums the sizes up.
+ */
+export async function loadRanges(
+  { tenantId, userId }: Viewer,
+  { db, answer }: SizedReads,
+  ranges: readonly MessageRange[],
+): Promise<SizedRanges> {
+  const available = Math.min(freeBytes, answer.remaining);
+  const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  // Several pages share the answer with each other, and with other lists that are read at the same time.
+  const [budget, maxEach] = ranges.length === 1 ? [available * maxShare, available] : [available, available / wanted];
+  const rows = await db.$queryRaw<(Message & { readonly position: number; readonly fits: boolean })[]>`
+    SELECT ${fittingMessageColumns}, m.fits FROM (
+      SELECT m.*, m.bytes <= ${Math.floor(maxEach)}::integer AND sum(m.bytes + ${rowBytes}::integer) OVER (
+        ORDER BY range.place, CASE WHEN range.from_lowest THEN m.position ELSE -m.position END
+      ) <= ${Math.floor(budget)}::integer AS fits
+      FROM unnest(
+        ${ranges.map(({ conversationId }) => conversationId)}::uuid[],
+        ${ranges.map(({ first }) => first)}::integer[],
+        ${ranges.map(({ last }) => last)}::integer[],
+        ${ranges.map(({ fromLowest }) => fromLowest)}::boolean[]
+      ) WITH ORDINALITY AS range (conversation_id, first, last, from_lowest, place)
+      JOIN conversations AS c ON c.id = range.conversation_id AND c.tenant_id = ${tenantId} AND c.user_id = ${userId}
+      -- Ordered and limited, so that it walks the index of positions and reads nothing else of a conversation.
+      CROSS JOIN LATERAL (
+        SELECT * FROM messages WHERE tenant_id = ${tenantId} AND conversation_id = range.conversation_id
+          AND position BETWEEN range.first AND range.last
+        ORDER BY position LIMIT range.last - range.first + 1
+      ) AS m
+    ) AS m`;
+  const loaded = rows.filter(({ fits }) => fits);
+  await answer.take(loaded.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0));
+  return { measured: rows, loaded };
 }
 
 /** The sizes of messages, in one statement that reads no contents. */

@@ -11,7 +11,16 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Conversation, Message } from '../generated/prisma/client.ts';
 import { rowBytes, type SizedReads } from '../limits/answer-budget.ts';
 import type { MessageQuery } from './append.ts';
-import { loadMeasured, loadSmallMessages, measureMessages, type SizedMessage } from './load-messages.ts';
+import {
+  loadMeasured,
+  loadRanges,
+  loadSmallMessages,
+  type MessageRange,
+  maxShare,
+  measureMessages,
+  type SizedMessage,
+  type SizedRanges,
+} from './load-messages.ts';
 
 /** The list of a conversation's messages, by position. */
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
@@ -19,12 +28,8 @@ export const messageList: NumberedList = { name: 'messages', defaultSize: 100, m
 /** The conversation of a page. */
 export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
 
-/** How much of what the answer may still hold a list of messages may take: other fields need some as well. */
-const maxShare = 0.75;
-
 /**
- * Reads a page of the messages of each conversation. One statement if they are small; else one for their sizes and one for
- * as many as fit: a page that cannot hold all ends early, and says that the list goes on. It has one message at least.
+ * Reads a page of the messages of each conversation. One statement if they are small; else another one for as many as fit: a page that cannot hold all ends early, and says that the list goes on. It has one message at least.
  * @param conversations the viewer's own
  * @param query relations to load with the messages
  * @throws {BadUserInputError} if a page argument is invalid, or a cursor is of another conversation
@@ -41,15 +46,14 @@ export async function readMessagePages(
   const pages = conversations.map(({ id, messageCount }) => planPlaces(messageList, args, { id, count: messageCount }));
   const ranges = pages
     .filter(({ first, last }) => first <= last)
-    .map(({ parent, first, last }) => ({ conversationId: parent.id, first, last }));
+    .map(({ parent, first, last, fromLowest }) => ({ conversationId: parent.id, first, last, fromLowest }));
   if (ranges.length === 0) return pages.map((page) => build(page, [], false));
 
   const { isUntouched } = reads.answer;
-  const small = (await loadSmallMessages(viewer, reads, { ranges }, query)) ?? [];
+  const { loaded: small, measured } = await loadFirst(viewer, reads, ranges, query);
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
-  const measured = await measureMessages(viewer, reads.db, { ranges }, query);
   const lines = listLines(pages, measured, new Set(small.map(({ id }) => id)));
   const [only, ...others] = lines.flatMap(({ messages }) => messages.slice(0, 1));
   if (isUntouched && only && others.length === 0 && !only.isLoaded && only.bytes + rowBytes > reads.answer.remaining) {
@@ -63,6 +67,20 @@ export async function readMessagePages(
   const ids = new Set(chosen.map(({ id }) => id));
   const rows = [...small, ...loaded].filter(({ id }) => ids.has(id));
   return pages.map((page) => build(page, ofPage(page, rows), cut.has(page)));
+}
+
+/** Reads what may be read before sizes are known, and the sizes of all. With relations, these are two statements. */
+async function loadFirst(
+  viewer: Viewer,
+  reads: SizedReads,
+  ranges: readonly MessageRange[],
+  query: MessageQuery,
+): Promise<SizedRanges> {
+  if (!query.include) return loadRanges(viewer, reads, ranges);
+  const loaded = (await loadSmallMessages(viewer, reads, { ranges }, query)) ?? [];
+  const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  if (loaded.length === wanted) return { loaded, measured: [] };
+  return { loaded, measured: await measureMessages(viewer, reads.db, { ranges }, query) };
 }
 
 /** The newest message of each conversation, in the order of the conversations; null: it has none. */

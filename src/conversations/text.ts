@@ -34,14 +34,26 @@ export function makeTitle(content: string): string {
  * @param length the maximum length in user-perceived characters, ellipsis included; no combined emoji is split
  */
 export function makePreview(content: string, length: number): string {
-  // Most previews are made of the beginning: a list must not go through whole messages.
-  if (content.length > length * unitsPerCharacter) {
-    const preview = cutLine(collapse(sliceWellFormed(content, length * unitsPerCharacter)), length);
-    // If it has room for more characters, the rest of the text may fill it.
-    if (preview !== null) return preview;
-  }
+  const preview = makePreviewOfBeginning(content, length);
+  if (preview !== null) return preview;
   const line = collapse(content);
   return cutLine(line, length) ?? line;
+}
+
+/** So much of a text is enough for most of its previews of a length, in code points: {@link makePreviewOfBeginning}. */
+export function previewSourceLength(length: number): number {
+  return length * unitsPerCharacter + 1;
+}
+
+/**
+ * Makes a preview of the beginning of a text: a list must not go through whole messages.
+ * @param content the text, or at least {@link previewSourceLength} of it
+ * @returns null if the whole text has to be looked at
+ */
+export function makePreviewOfBeginning(content: string, length: number): string | null {
+  if (content.length <= length * unitsPerCharacter) return null;
+  // If it has room for more characters, the rest of the text may fill it.
+  return cutLine(collapse(sliceWellFormed(content, length * unitsPerCharacter)), length);
 }
 
 /** The beginning of a line that is longer than a number of characters, with an ellipsis. Null: the line is not longer. */

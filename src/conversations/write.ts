@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto';
 import type { z } from 'zod';
 import { ConflictError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
@@ -8,6 +9,7 @@ import { isForeignKeyViolation, isMissingRow, isUniqueViolation } from '../datab
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Conversation } from '../generated/prisma/client.ts';
 import { type ActiveAgentColumns, chooseInScenario, chooseWithoutScenario } from './choose-agent.ts';
+import { conversationColumns } from './columns.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createConversationInput, updateConversationInput } from './input.ts';
 import { type ConversationQuery, explainMissingConversation } from './read.ts';
@@ -40,33 +42,42 @@ export async function createConversation(
       ? await chooseInScenario(viewer, db, { key: parsed.scenarioKey, projectId }, agentId, ['input'])
       : await chooseWithoutScenario(viewer, db, agentId, ['input', 'agentId']);
   const title = parsed.title ?? null;
-  // The counter changes with the row, in one transaction, so that totalCount does not count rows.
-  const writing = db.$transaction([
-    db.$executeRaw`
-      UPDATE users SET conversation_count = conversation_count + 1 WHERE tenant_id = ${tenantId} AND id = ${userId}`,
-    db.conversation.create({
-      data: {
-        tenantId,
-        userId,
-        ...active,
-        ...creation,
-        projectId,
-        title: title ?? untitled,
-        autoTitle: title === null,
-      },
-      ...query,
-    }),
-  ]);
+  const row = { ...noCreation, ...creation, ...active, projectId, title: title ?? untitled, autoTitle: title === null };
   try {
-    const [, conversation] = await writing;
+    const conversation = await insertConversation(viewer, db, row);
     feed.wake(viewer);
-    return conversation;
+    if (!query.include) return conversation;
+    return await db.conversation.findUniqueOrThrow({ where: { id: conversation.id, tenantId, userId }, ...query });
   } catch (error) {
     // A concurrent request with the same key was faster.
     const other = creation && isUniqueViolation(error) && (await findCreated(viewer, db, creation, query));
     if (other) return other;
     throw isForeignKeyViolation(error) ? scenarioDeleted() : error;
   }
+}
+
+const noCreation = { creationKey: null, creationHash: null };
+
+/** The counter of the user changes with the row, in one statement, so that totalCount does not count rows. */
+async function insertConversation(
+  { tenantId, userId }: Viewer,
+  db: Database,
+  row: ActiveAgentColumns & Pick<Conversation, 'projectId' | 'title' | 'autoTitle' | 'creationKey' | 'creationHash'>,
+): Promise<Conversation> {
+  const { projectId, title, autoTitle, scenarioId, activeAgentId, followsDefault, creationKey, creationHash } = row;
+  const [conversation] = await db.$queryRaw<Conversation[]>`
+    WITH counted AS (
+      UPDATE users SET conversation_count = conversation_count + 1 WHERE tenant_id = ${tenantId} AND id = ${userId}
+      RETURNING id
+    )
+    INSERT INTO conversations AS c (id, tenant_id, user_id, project_id, title, auto_title, scenario_id, active_agent_id,
+      follows_default, creation_key, creation_hash)
+    SELECT ${randomUUIDv7()}::uuid, ${tenantId}, counted.id, ${projectId}, ${title}, ${autoTitle}, ${scenarioId}::uuid,
+      ${activeAgentId}::uuid, ${followsDefault}, ${creationKey}, ${creationHash}
+    FROM counted
+    RETURNING ${conversationColumns}`;
+  if (conversation === undefined) throw new Error('The user of a conversation does not exist.');
+  return conversation;
 }
 
 /**

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { ConnectionShare } from './connection-share.ts';
+import { sendDirectly } from './direct-statements.ts';
 import { type DatabaseTimeouts, openPool } from './pool.ts';
-import { countAdapterStatements, type Statement } from './statements.ts';
+import { countAdapterStatements, countAndShare, type Statement } from './statements.ts';
 
 /** The database, or a transaction in it. Domain functions take it after the Viewer. */
 export type Db = PrismaClient | Prisma.TransactionClient;
@@ -55,9 +56,9 @@ export interface OpenDatabase extends AsyncDisposable {
  *
  * @param options.poolSize how many connections are open at most
  * @param options.isPooled whether a pooler is in front of the database (PgBouncer, in transaction mode): it refuses settings
- *   of a session. The limits of the server then have to be set for the role
- * @param options.exclusive whether no other process uses the database, and `poolSize` is 1: then each statement is
- *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
+ *   of a session, whose limits then have to be set for the role, and statements are not prepared under names
+ * @param options.exclusive whether no other process uses the database, and `poolSize` is 1. The connections to an embedded
+ *   database share one session, and with it the names of prepared statements
  * @param options.onQuery called with each statement as it is sent, for tests and for tracing
  * @param options.onConnectionError called with the failures of idle connections; the pool replaces them
  * @param options.timeouts by default half a minute for a statement
@@ -73,48 +74,70 @@ export function openDatabase(options: {
 }): OpenDatabase {
   const { url, poolSize, timeouts, exclusive = false, isPooled = false, onConnectionError } = options;
   const sockets = new Set<Socket>();
-  const names = new StatementNames();
+  // A pooler gives a session to whoever comes: none knows what was prepared in it.
+  const names = { ofPrisma: new StatementNames('p'), written: new StatementNames('w') };
+  const pool = openPool({ url, poolSize, exclusive, isPooled, timeouts, sockets });
+  // Not left to Prisma, which does not know the pool before its own first statement.
+  pool.on('error', (error) => onConnectionError?.(error));
+  const share = new ConnectionShare({ tenant: partOf(poolSize, tenantShare), user: partOf(poolSize, userShare) });
   const adapter = new CountingPrismaPg(
-    openPool({ url, poolSize, exclusive, isPooled, timeouts, sockets }),
+    pool,
     {
-      disposeExternalPool: true,
-      ...(onConnectionError ? { onPoolError: onConnectionError, onConnectionError } : {}),
-      ...(exclusive ? { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.nameOf(sql) } : {}),
+      ...(onConnectionError ? { onConnectionError } : {}),
+      ...(isPooled
+        ? {}
+        : { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.ofPrisma.nameOf(sql) }),
     },
-    new ConnectionShare({ tenant: partOf(poolSize, tenantShare), user: partOf(poolSize, userShare) }),
+    share,
     options.onQuery,
   );
-  const db = new PrismaClient({
+  const prisma = new PrismaClient({
     adapter,
     // The embedded database runs transactions one after another: in a burst they wait, and do not fail.
     transactionOptions: { maxWait: 15_000, timeout: 15_000 },
     errorFormat: 'minimal',
   });
+  const nameOf = isPooled ? () => '' : (sql: string) => names.written.nameOf(sql);
+  const db = sendDirectly(prisma, pool, nameOf, countAndShare(share, options.onQuery));
   const destroyConnections = () => {
     for (const socket of sockets) socket.destroy(new Error('Connection terminated: the database does not answer.'));
   };
-  const close = async () => {
+  const end = async () => {
     // A connection that went silent would never end.
     const ending = setTimeout(destroyConnections, endTimeoutMs);
-    await db.$disconnect().finally(() => clearTimeout(ending));
+    await db
+      .$disconnect()
+      .then(() => pool.end())
+      .finally(() => clearTimeout(ending));
+  };
+  let ended: Promise<void> | null = null;
+  const close = () => {
+    ended ??= end();
+    return ended;
   };
   return { db, destroyConnections, close, [Symbol.asyncDispose]: close };
 }
 
-const maxNames = 500;
+/** Each takes memory of the server, for each connection. */
+const maxNames = 250;
 
 /**
- * Names statements by their SQL. Beyond 500 different ones, new ones stay without a name and are prepared each time. This
+ * Names statements by their SQL. Beyond 250 different ones, new ones stay without a name and are prepared each time. This
  * is not an lru-cache: the session holds every name that it was given until the connection is made anew (pool.ts).
  */
 class StatementNames {
   readonly #names = new Map<string, string>();
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
 
   /** The name of a statement; empty: it has none. */
   nameOf(sql: string): string {
     const known = this.#names.get(sql);
     if (known !== undefined || this.#names.size >= maxNames) return known ?? '';
-    const name = `s${this.#names.size}`;
+    const name = `${this.#prefix}${this.#names.size}`;
     this.#names.set(sql, name);
     return name;
   }

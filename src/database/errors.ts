@@ -1,8 +1,10 @@
+import { DatabaseError } from 'pg';
 import { UnavailableError } from '../api/errors.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 
 // The only file that reads the error codes of Prisma and PostgreSQL. A statement that Prisma builds fails with a code of
-// Prisma's own (P2…); a hand-written one fails with P2010, and holds the SQLSTATE of PostgreSQL.
+// Prisma's own (P2…). A hand-written one fails with the error of pg, whose code is the SQLSTATE of PostgreSQL; within a
+// transaction it fails with P2010, which holds the SQLSTATE.
 
 /**
  * Whether a unique index or constraint refused a row.
@@ -76,6 +78,7 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 function hasCode(error: unknown, prismaCode: string, sqlState: string): boolean {
+  if (error instanceof DatabaseError) return error.code === sqlState;
   if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
   if (error.code === prismaCode) return true;
   return error.code === 'P2010' && JSON.stringify(error.meta ?? {}).includes(`"${sqlState}"`);

@@ -39,22 +39,43 @@ export function textColumn(column: Prisma.Sql): SortColumn {
  *
  * Prisma cannot compare rows, and its OR of the two columns reads past everything that was skipped.
  *
- * @param list.where the columns that the index begins with, compared to constants; further filters are applied while walking
  * @param list.bytes the size of a row's contents, which are not read; absent: they are small
  * @returns the keys, and the size of each row
  */
 export async function readKeyPage(
   db: Db,
-  list: {
-    readonly table: Prisma.Sql;
-    readonly where: Prisma.Sql;
-    readonly sort: SortColumn;
-    readonly descending: boolean;
-    readonly bytes?: Prisma.Sql;
-  },
+  list: KeyList & { readonly bytes?: Prisma.Sql },
   page: Page<RowKey>,
 ): Promise<PageRows<SizedKey>> {
-  const { table, where, sort, descending, bytes = Prisma.sql`0` } = list;
+  const { bytes = Prisma.sql`0`, ...keys } = list;
+  const columns = Prisma.sql`id, ${bytes} AS bytes`;
+  const found = await readRowPage<{ readonly id: string; readonly bytes: number }>(db, { ...keys, columns }, page);
+  return { ...found, rows: found.rows.map(({ key, node }) => ({ key, bytes: node.bytes })) };
+}
+
+/** A list that is walked by its keys. */
+export interface KeyList {
+  readonly table: Prisma.Sql;
+  /** The columns that the index begins with, compared to constants; further filters are applied while walking. */
+  readonly where: Prisma.Sql;
+  readonly sort: SortColumn;
+  readonly descending: boolean;
+}
+
+/**
+ * As {@link readKeyPage}, and the rows with it: for rows that are known to be small.
+ * @param list.columns what to read of each row; its id is among it
+ * @param list.joined what to read with it, of other tables, by the columns of `page`
+ */
+export async function readRowPage<Row extends { readonly id: string }>(
+  db: Db,
+  list: KeyList & {
+    readonly columns: Prisma.Sql;
+    readonly joined?: { readonly columns: Prisma.Sql; readonly tables: Prisma.Sql };
+  },
+  page: Page<RowKey>,
+): Promise<PageRows<{ readonly key: RowKey; readonly node: Row }>> {
+  const { table, where, sort, descending, columns, joined } = list;
   const forwards = descending ? less : greater;
   const backwards = descending ? greater : less;
   const compare = (operator: Prisma.Sql, key: RowKey, orEqual = Prisma.empty) =>
@@ -74,33 +95,33 @@ export async function readKeyPage(
     ...(page.before === null ? [] : [compare(backwards, page.before)]),
   ];
   const direction = descending === page.backward ? Prisma.sql`ASC` : Prisma.sql`DESC`;
-  const rows = await db.$queryRaw<
-    {
-      moreBefore: boolean;
-      moreAfter: boolean;
-      id: string | null;
-      value: Date | string | null;
-      bytes: number | null;
-    }[]
-  >`
-    SELECT ends."moreBefore", ends."moreAfter", page.id, page.value, page.bytes
+  const rows = await db.$queryRaw<(Ends & (Row | { readonly id: null }))[]>`
+    SELECT ends.*, page.* ${joined ? Prisma.sql`, ${joined.columns}` : Prisma.empty}
     FROM (SELECT ${reachesBeyond(backwards, page.after)} AS "moreBefore", ${reachesBeyond(forwards, page.before)} AS "moreAfter") AS ends
     LEFT JOIN (
-      SELECT id, ${sort.column} AS value, ${bytes} AS bytes FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
+      SELECT ${columns}, ${sort.column} AS "sortValue" FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
       ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${page.size + 1}
-    ) AS page ON true
-    ORDER BY page.value ${direction}, page.id ${direction}`;
-  const keys: SizedKey[] = [];
-  for (const { id, value, bytes: size } of rows) {
-    if (id === null || value === null) continue;
-    keys.push({ key: [value instanceof Date ? value.toISOString() : value, id], bytes: size ?? 0 });
+    ) AS page ON true ${joined?.tables ?? Prisma.empty}
+    ORDER BY page."sortValue" ${direction}, page.id ${direction}`;
+  const keyed: { readonly key: RowKey; readonly node: Row }[] = [];
+  for (const row of rows) {
+    if (row.id === null) continue;
+    const { sortValue } = row;
+    keyed.push({ key: [sortValue instanceof Date ? sortValue.toISOString() : sortValue, row.id], node: row });
   }
-  if (page.backward) keys.reverse();
+  if (page.backward) keyed.reverse();
   return trimPage(page, {
-    rows: keys,
+    rows: keyed,
     moreBefore: rows[0]?.moreBefore ?? false,
     moreAfter: rows[0]?.moreAfter ?? false,
   });
+}
+
+/** What each row of the answer says of the page, and the value by which it is ordered. */
+interface Ends {
+  readonly moreBefore: boolean;
+  readonly moreAfter: boolean;
+  readonly sortValue: Date | string;
 }
 
 /** The rows of a page in the order of their keys; a row that was deleted since its key was read is left out. */

@@ -51,6 +51,9 @@ export function withoutCounting<T>(owner: ConnectionOwner | null, work: () => Pr
   return tallies.run({ count: 0, owner, outer: undefined }, async () => await work());
 }
 
+/** Counts a statement for whoever asked for it, and sends it when its owner may take a connection. */
+export type SendStatement = <T>(statement: Statement, send: () => Promise<T>) => Promise<T>;
+
 type Adapter = Awaited<ReturnType<PrismaPg['connect']>>;
 type Transaction = Awaited<ReturnType<Adapter['startTransaction']>>;
 
@@ -66,23 +69,21 @@ export function countAdapterStatements(
   share: ConnectionShare,
   onQuery: ((statement: Statement) => void) | undefined,
 ): Adapter {
-  watch(adapter, async (send) => {
-    const leave = await share.enter(tallies.getStore()?.owner ?? null);
-    try {
-      return await send();
-    } finally {
-      leave();
-    }
-  });
+  watch(adapter, countAndShare(share, onQuery));
   const startTransaction = adapter.startTransaction.bind(adapter);
   adapter.startTransaction = async (isolationLevel) => {
-    note({ sql: 'BEGIN', args: [] });
-    if (isolationLevel !== undefined) note({ sql: `SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`, args: [] });
+    note({ sql: 'BEGIN', args: [] }, onQuery);
+    if (isolationLevel !== undefined) {
+      note({ sql: `SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`, args: [] }, onQuery);
+    }
     const leave = await share.enter(tallies.getStore()?.owner ?? null);
     try {
       const transaction = await startTransaction(isolationLevel);
       // It has its connection already.
-      watch(transaction, (send) => send());
+      watch(transaction, (statement, send) => {
+        note(statement, onQuery);
+        return send();
+      });
       leaveWith(transaction, leave);
       return transaction;
     } catch (error) {
@@ -91,27 +92,34 @@ export function countAdapterStatements(
     }
   };
   return adapter;
+}
 
-  function note(statement: Statement): void {
-    for (let tally = tallies.getStore(); tally !== undefined; tally = tally.outer) tally.count += 1;
-    onQuery?.(statement);
-  }
+function watch(queryable: Pick<Adapter, 'queryRaw' | 'executeRaw'>, inTurn: SendStatement): void {
+  const queryRaw = queryable.queryRaw.bind(queryable);
+  const executeRaw = queryable.executeRaw.bind(queryable);
+  queryable.queryRaw = (query) => inTurn(query, () => queryRaw(query));
+  queryable.executeRaw = (query) => inTurn(query, () => executeRaw(query));
+}
 
-  function watch(
-    queryable: Pick<Adapter, 'queryRaw' | 'executeRaw'>,
-    inTurn: <T>(send: () => Promise<T>) => Promise<T>,
-  ): void {
-    const queryRaw = queryable.queryRaw.bind(queryable);
-    const executeRaw = queryable.executeRaw.bind(queryable);
-    queryable.queryRaw = (query) => {
-      note(query);
-      return inTurn(() => queryRaw(query));
-    };
-    queryable.executeRaw = (query) => {
-      note(query);
-      return inTurn(() => executeRaw(query));
-    };
-  }
+function note(statement: Statement, onQuery: ((statement: Statement) => void) | undefined): void {
+  for (let tally = tallies.getStore(); tally !== undefined; tally = tally.outer) tally.count += 1;
+  onQuery?.(statement);
+}
+
+/** As countAdapterStatements does it, for statements that take another way than the adapter. */
+export function countAndShare(
+  share: ConnectionShare,
+  onQuery: ((statement: Statement) => void) | undefined,
+): SendStatement {
+  return async (statement, send) => {
+    note(statement, onQuery);
+    const leave = await share.enter(tallies.getStore()?.owner ?? null);
+    try {
+      return await send();
+    } finally {
+      leave();
+    }
+  };
 }
 
 /** Calls back once, when the transaction has given its connection back. */

@@ -1,5 +1,5 @@
 import { queryFromInfo } from '@pothos/plugin-prisma';
-import type { GraphQLResolveInfo } from 'graphql';
+import { type FieldNode, type GraphQLResolveInfo, Kind, type SelectionNode } from 'graphql';
 import type { Context } from './context.ts';
 
 /**
@@ -27,4 +27,35 @@ export const toNodes = ['edges', 'node'];
  */
 export function loadNode<Row>(loading: Promise<Row>): Promise<Row> {
   return loading.catch((error: unknown) => error as Row);
+}
+
+/**
+ * The fields that a document selects on the objects that fields return, those in fragments included. A field that a
+ * directive leaves out, or that is of another type of object, is among them all the same.
+ */
+export function listSelected(
+  fieldNodes: readonly FieldNode[],
+  { fragments }: Pick<GraphQLResolveInfo, 'fragments'>,
+): FieldNode[] {
+  const found: FieldNode[] = [];
+  const seen = new Set<string>();
+  const visit = (selections: readonly SelectionNode[]) => {
+    for (const selection of selections) {
+      if (selection.kind === Kind.FIELD) {
+        found.push(selection);
+      } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+        visit(selection.selectionSet.selections);
+      } else if (!seen.has(selection.name.value)) {
+        seen.add(selection.name.value);
+        visit(fragments[selection.name.value]?.selectionSet.selections ?? []);
+      }
+    }
+  };
+  for (const node of fieldNodes) visit(node.selectionSet?.selections ?? []);
+  return found;
+}
+
+/** As {@link listSelected}, of the fields with one name. */
+export function listNamed(nodes: readonly FieldNode[], name: string): FieldNode[] {
+  return nodes.filter((node) => node.name.value === name);
 }

@@ -24,7 +24,9 @@ export interface SizedReads {
 export class AnswerBudget implements Disposable {
   readonly #answers: AnswerBytes;
   readonly #owner: Viewer;
-  readonly #ended = new AbortController();
+  /** Made when somebody waits for it, which is nearly never. */
+  #waits: AbortController | null = null;
+  #ended = false;
   #taken = 0;
   #written = 0;
   #reservation: Promise<HeldBytes> | null = null;
@@ -52,9 +54,9 @@ export class AnswerBudget implements Disposable {
   async take(bytes: number): Promise<void> {
     if (!this.isUntouched && bytes > this.remaining) throw this.tooLarge();
     this.#taken += bytes;
-    const { signal } = this.#ended;
-    if (this.#taken <= freeBytes || signal.aborted) return;
-    this.#reservation ??= this.#answers.reserve(this.#owner, Math.max(this.#max, this.#taken), signal);
+    if (this.#taken <= freeBytes || this.#ended) return;
+    this.#waits ??= new AbortController();
+    this.#reservation ??= this.#answers.reserve(this.#owner, Math.max(this.#max, this.#taken), this.#waits.signal);
     await this.#reservation;
   }
 
@@ -76,7 +78,7 @@ export class AnswerBudget implements Disposable {
   /** Gives back what was reserved beyond the answer as it is now: nothing more is read for it. */
   shrink(): void {
     const reservation = this.#reservation;
-    if (reservation === null || this.#ended.signal.aborted) return;
+    if (reservation === null || this.#ended) return;
     this.#reservation = reservation.then((held) => {
       const smaller = this.#answers.add(this.#owner, Math.min(this.#written, held.bytes));
       held[Symbol.dispose]();
@@ -104,7 +106,8 @@ export class AnswerBudget implements Disposable {
 
   /** Gives back what was reserved: the answer was taken by its client, or there is none. */
   [Symbol.dispose](): void {
-    this.#ended.abort();
+    this.#ended = true;
+    this.#waits?.abort();
     this.#reservation?.then(
       (held) => held[Symbol.dispose](),
       () => {},

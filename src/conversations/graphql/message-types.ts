@@ -1,11 +1,15 @@
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
+import type { Message } from '../../generated/prisma/client.ts';
+import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { type Attachment as AttachmentShape, storedAttachments } from '../attachment.ts';
+import { isBeginning, usualPreviewLength } from '../last-message.ts';
+import { readMessagesById } from '../load-messages.ts';
 import { readMessage } from '../messages.ts';
-import { makePreview } from '../text.ts';
+import { makePreview, makePreviewOfBeginning } from '../text.ts';
 
 /** Roles of messages in the graph. */
 export const MessageRole = builder.enumType('MessageRole', {
@@ -98,6 +102,18 @@ export const ToolCallStatus = builder.enumType('ToolCallStatus', {
   } as const,
 });
 
+/** Previews of messages of which only the beginning was read, and that has too few visible characters. */
+const loadPreview = batchField(
+  ({ id }: Pick<Message, 'id'>) => id,
+  async (messages, { length }: { readonly length: number }, context) => {
+    const ids = messages.map(({ id }) => id);
+    const whole = await readMessagesById(context.viewer, context, ids, {});
+    return whole.map((message) =>
+      message === null || message instanceof Error ? (message ?? '') : makePreview(message.content, length),
+    );
+  },
+);
+
 /** Messages in the graph. */
 export const MessageRef = builder.prismaObject('Message', {
   fields: (t) => ({
@@ -125,14 +141,16 @@ export const MessageRef = builder.prismaObject('Message', {
       description: 'The beginning of the text on one line, with `…` at the end if the text is longer.',
       args: {
         length: t.arg.int({
-          defaultValue: 100,
+          defaultValue: usualPreviewLength,
           description: 'The maximum length in characters, 1 to 1,000, `…` included.',
         }),
       },
-      resolve: (message, { length }) => {
-        const most = length ?? 100;
+      resolve: (message, { length }, context, info) => {
+        const most = length ?? usualPreviewLength;
         if (most < 1 || most > 1_000) throw badInput(['length'], 'must be an integer from 1 to 1,000');
-        return makePreview(message.content, most);
+        if (!isBeginning(message)) return makePreview(message.content, most);
+        const preview = makePreviewOfBeginning(message.content, most);
+        return preview ?? loadPreview(message, { length: most }, context, info);
       },
     }),
     agent: t.field({

@@ -1,10 +1,12 @@
 import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
+import { listConversations } from '../list.ts';
 import { readMessage } from '../messages.ts';
-import { listConversations, readConversation } from '../read.ts';
+import { readConversation } from '../read.ts';
 import { readChatSettings } from '../settings.ts';
 import { MessageRef } from './message-types.ts';
+import { selectPlain } from './plain-selection.ts';
 import { ChatSettingsRef, ConversationEdge, ConversationRef, OrderDirection } from './types.ts';
 
 const ConversationOrderField = builder.enumType('ConversationOrderField', {
@@ -42,7 +44,12 @@ builder.queryFields((t) => ({
       },
       complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: (_root, args, context, info) =>
-        listConversations(context.viewer, context.db, args, includeUnder(context, info, 'Conversation', toNodes)),
+        listConversations(
+          context.viewer,
+          context,
+          args,
+          selectPlain(info) ?? includeUnder(context, info, 'Conversation', toNodes),
+        ),
     },
     { name: 'ConversationConnection', description: 'One page of a list of conversations.' },
     ConversationEdge,

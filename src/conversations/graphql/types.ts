@@ -4,6 +4,7 @@ import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
+import { findLastMessage } from '../last-message.ts';
 import { messageList, type PagedConversation, readLastMessages, readMessagePages } from '../message-page.ts';
 import { readConversation } from '../read.ts';
 import { MessageRef } from './message-types.ts';
@@ -26,6 +27,10 @@ export const MessageEdge = builder.edgeObject({
 
 const idOf = ({ id }: PagedConversation) => id;
 
+const loadLastMessage = batchField(idOf, (conversations: readonly PagedConversation[], _args: object, context, info) =>
+  readLastMessages(context.viewer, context, conversations, includeUnder(context, info, 'Message')),
+);
+
 /** Conversations in the graph. */
 export const ConversationRef = builder.prismaObject('Conversation', {
   fields: (t) => ({
@@ -41,9 +46,10 @@ export const ConversationRef = builder.prismaObject('Conversation', {
       type: MessageRef,
       nullable: true,
       description: 'The newest message. Null if there is none yet.',
-      resolve: batchField(idOf, (conversations, _args, context, info) =>
-        readLastMessages(context.viewer, context, conversations, includeUnder(context, info, 'Message')),
-      ),
+      resolve: (conversation, args, context, info) => {
+        const known = findLastMessage(conversation);
+        return known === undefined ? loadLastMessage(conversation, args, context, info) : known;
+      },
     }),
     messages: t.connection(
       {

@@ -1,8 +1,8 @@
 import { formatId } from '../../api/ids.ts';
 import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import { ConversationEdge, ConversationRef, MessageEdge } from '../../conversations/graphql/types.ts';
+import { buildConversationEdge } from '../../conversations/list.ts';
 import { buildMessageEdge } from '../../conversations/message-page.ts';
-import { buildConversationEdge } from '../../conversations/read.ts';
 import type { FeedEvent } from '../../feed/feed-event.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';

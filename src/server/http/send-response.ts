@@ -28,10 +28,17 @@ export async function sendResponse(
   for (const [name, value] of source.headers) response.setHeader(name, value);
   const streaming = source.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
   if (streaming) keepProxiesFromBuffering(response);
-  response.writeHead(source.status);
   try {
-    if (streaming && source.body) await writeStream(source.body, response, count, maxStallMs);
-    else await writePieces(await source.text(), response, count, maxStallMs);
+    if (streaming && source.body) {
+      response.writeHead(source.status);
+      await writeStream(source.body, response, count, maxStallMs);
+    } else {
+      const text = await source.text();
+      // With its length, a body leaves together with its headers, and is not framed in chunks.
+      response.setHeader('content-length', Buffer.byteLength(text));
+      response.writeHead(source.status);
+      await writePieces(text, response, count, maxStallMs);
+    }
     response.end();
   } catch (error) {
     response.destroy();
@@ -85,7 +92,7 @@ async function writePieces(
   using _counted = count(Buffer.byteLength(body), () => response.destroy());
   for (let at = 0; at < body.length; ) {
     const end = endOfPiece(body, at + pieceLength);
-    await write(Buffer.from(body.slice(at, end)), response, maxStallMs);
+    await write(body.slice(at, end), response, maxStallMs);
     at = end;
   }
 }
@@ -96,7 +103,7 @@ function endOfPiece(body: string, position: number): number {
   return isCut ? position + 1 : position;
 }
 
-async function write(chunk: Uint8Array, response: ServerResponse, maxStallMs: number): Promise<void> {
+async function write(chunk: Uint8Array | string, response: ServerResponse, maxStallMs: number): Promise<void> {
   if (response.destroyed) throw new ReaderGoneError();
   if (response.write(chunk)) return;
   await new Promise<void>((resolve, reject) => {

@@ -31,8 +31,40 @@ export function useCostLimit(): Plugin<RequestContext> {
   };
 }
 
-function measure(args: ExecutionArgs): { readonly cost: number; readonly errors: readonly GraphQLError[] } {
-  if (isIntrospection(args.document, args.operationName)) return { cost: 0, errors: [] };
+interface Measured {
+  readonly cost: number;
+  readonly errors: readonly GraphQLError[];
+}
+
+/** Costs that are remembered of one document: of its operations, and of the variables that a cost can depend on. */
+const maxRemembered = 50;
+/** In characters: a longer list of variables is measured each time. */
+const maxVariables = 500;
+
+/** Remembers what documents cost that are accepted, as long as the parser's cache holds them. */
+const remembered = new WeakMap<DocumentNode, Map<string, Measured>>();
+
+function measure(args: ExecutionArgs): Measured {
+  const key = nameVariables(args);
+  const known = remembered.get(args.document) ?? new Map<string, Measured>();
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const measured = isIntrospection(args.document, args.operationName) ? { cost: 0, errors: [] } : compute(args);
+  if (measured.errors.length > 0 || key.length > maxVariables || known.size >= maxRemembered) return measured;
+  remembered.set(args.document, known.set(key, measured));
+  return measured;
+}
+
+/** The operation and its variables, without texts that stand for themselves: what they say changes no cost. */
+function nameVariables({ document, operationName, variableValues }: ExecutionArgs): string {
+  const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+  if (definitions.length === 0) return operationName ?? '';
+  const values = definitions.map(({ variable }) => variableValues?.[variable.name.value]);
+  const shape = JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' ? '' : value));
+  return `${operationName ?? ''} ${shape}`;
+}
+
+function compute(args: ExecutionArgs): Measured {
   let measured = 0;
   const rule = createCostRule(args, (cost) => {
     measured = cost;
