@@ -72,7 +72,10 @@ export async function connectStores(
   const config = opening.use(new ConfigurationCache());
   const feed = opening.use(new ConversationFeed({ db, logger, alone: exclusive }));
   if (!exclusive) {
-    if (!isPooled) await assertNoPooler(db);
+    if (!isPooled) {
+      await assertNoPooler(db);
+      if (await hasSessions(db)) for (const opened of [database, upkeep]) opened.prepareStatements();
+    }
     // Through a pooler in transaction mode, LISTEN is accepted and no notice ever arrives.
     const listening = listenToInstances(env.databaseDirectUrl ?? databaseUrl, { config, feed }, logger);
     opening.use(
@@ -124,6 +127,12 @@ async function assertNoPooler(db: Database): Promise<void> {
       { cause },
     );
   });
+}
+
+/** Whether each connection has a session of its own: an embedded database that another process has opened has one for all. */
+async function hasSessions(db: Database): Promise<boolean> {
+  const [row] = await db.$queryRaw<{ version: string }[]>`SELECT version() AS version`.catch(() => []);
+  return row !== undefined && !row.version.includes('PGlite');
 }
 
 /** Drops the cached configuration of a tenant, and wakes the readers of a user's feed, when the database says so. */

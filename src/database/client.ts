@@ -45,6 +45,11 @@ const endTimeoutMs = 2_000;
 /** A database that was opened. */
 export interface OpenDatabase extends AsyncDisposable {
   readonly db: Database;
+  /**
+   * From now on statements are prepared once for each connection, under a name. Only for a database that gives each
+   * connection a session of its own: neither a pooler nor an embedded database does.
+   */
+  prepareStatements(): void;
   /** Ends all connections without waiting for anything: what waits on them fails. New ones are made as they are needed. */
   destroyConnections(): void;
   close(): Promise<void>;
@@ -56,9 +61,9 @@ export interface OpenDatabase extends AsyncDisposable {
  *
  * @param options.poolSize how many connections are open at most
  * @param options.isPooled whether a pooler is in front of the database (PgBouncer, in transaction mode): it refuses settings
- *   of a session, whose limits then have to be set for the role, and statements are not prepared under names
- * @param options.exclusive whether no other process uses the database, and `poolSize` is 1. The connections to an embedded
- *   database share one session, and with it the names of prepared statements
+ *   of a session. The limits of the server then have to be set for the role
+ * @param options.exclusive whether no other process uses the database, and `poolSize` is 1: then each statement is
+ *   prepared once, under a name. (The connections to an embedded database share one session, and with it the names.)
  * @param options.onQuery called with each statement as it is sent, for tests and for tracing
  * @param options.onConnectionError called with the failures of idle connections; the pool replaces them
  * @param options.timeouts by default half a minute for a statement
@@ -74,7 +79,7 @@ export function openDatabase(options: {
 }): OpenDatabase {
   const { url, poolSize, timeouts, exclusive = false, isPooled = false, onConnectionError } = options;
   const sockets = new Set<Socket>();
-  // A pooler gives a session to whoever comes: none knows what was prepared in it.
+  let isPrepared = exclusive;
   const names = { ofPrisma: new StatementNames('p'), written: new StatementNames('w') };
   const pool = openPool({ url, poolSize, exclusive, isPooled, timeouts, sockets });
   // Not left to Prisma, which does not know the pool before its own first statement.
@@ -84,9 +89,7 @@ export function openDatabase(options: {
     pool,
     {
       ...(onConnectionError ? { onConnectionError } : {}),
-      ...(isPooled
-        ? {}
-        : { statementNameGenerator: ({ sql }: { readonly sql: string }) => names.ofPrisma.nameOf(sql) }),
+      statementNameGenerator: ({ sql }) => (isPrepared ? names.ofPrisma.nameOf(sql) : ''),
     },
     share,
     options.onQuery,
@@ -97,7 +100,10 @@ export function openDatabase(options: {
     transactionOptions: { maxWait: 15_000, timeout: 15_000 },
     errorFormat: 'minimal',
   });
-  const nameOf = isPooled ? () => '' : (sql: string) => names.written.nameOf(sql);
+  const nameOf = (sql: string) => (isPrepared ? names.written.nameOf(sql) : '');
+  const prepareStatements = () => {
+    isPrepared = true;
+  };
   const db = sendDirectly(prisma, pool, nameOf, countAndShare(share, options.onQuery));
   const destroyConnections = () => {
     for (const socket of sockets) socket.destroy(new Error('Connection terminated: the database does not answer.'));
@@ -115,7 +121,7 @@ export function openDatabase(options: {
     ended ??= end();
     return ended;
   };
-  return { db, destroyConnections, close, [Symbol.asyncDispose]: close };
+  return { db, prepareStatements, destroyConnections, close, [Symbol.asyncDispose]: close };
 }
 
 /** Each takes memory of the server, for each connection. */

@@ -9,7 +9,8 @@ import type { Run } from '../../generated/prisma/client.ts';
 import { checkBeforeStoring } from '../../guardrails/turn-guard.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
-import { compileTurn, conversationForTurn } from '../plan/plan-turn.ts';
+import { compileTurn } from '../plan/plan-turn.ts';
+import { readForTurn } from '../plan/read-for-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import { queuedEvents } from '../queued-events.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
@@ -118,13 +119,7 @@ function blocking({ idempotencyKey }: TurnInput) {
 
 /** Reads all that a turn is compiled from, and whether a run is in its way; one statement. */
 async function loadConversation(viewer: Viewer, runtime: RunRuntime, input: TurnInput) {
-  const select = { id: true, idempotencyKey: true };
-  const orderBy = { number: 'asc' } as const;
-  const runs = { where: blocking(input), select, orderBy, take: maxUnfinished + 1 };
-  const conversation = await runtime.db.conversation.findUnique({
-    where: { id: input.conversationId },
-    include: { ...conversationForTurn, runs },
-  });
+  const conversation = await readForTurn(runtime.db, input, maxUnfinished + 1);
   if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId)
     return conversation;
   throw absentConversation(viewer, input, conversation);

@@ -6,7 +6,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
 import type { ModelEndpoint } from '../../engine/ports.ts';
-import type { ChatSettings, Prisma } from '../../generated/prisma/client.ts';
+import type { ChatSettings, Conversation, Prisma } from '../../generated/prisma/client.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-settings.ts';
@@ -26,7 +26,15 @@ export const conversationForTurn = {
   user: { select: { settings: { include: { enabledAgents: true } } } },
 } satisfies Prisma.ConversationInclude;
 
-export type ConversationForTurn = Prisma.ConversationGetPayload<{ include: typeof conversationForTurn }>;
+/** The settings of a viewer, as far as a turn is compiled from them. */
+export interface TurnSettings extends Pick<ChatSettings, 'model' | 'temperature' | 'maxTokens' | 'enabledTools'> {
+  readonly enabledAgents: readonly { readonly agentId: string }[];
+}
+
+export interface ConversationForTurn extends Pick<Conversation, 'scenarioId' | 'activeAgentId' | 'followsDefault'> {
+  /** Null: the defaults. */
+  readonly user: { readonly settings: TurnSettings | null };
+}
 
 /**
  * Freezes the agents of a turn: the active agent, the agents that it can hand off to, and their models, tools and
@@ -148,7 +156,7 @@ function assertModelAllowed(resolved: ResolvedAgent, ofTurn: string | null, ofSe
  * The settings that override the agent's own `options`: those of the turn, else those of the viewer's chatSettings that
  * differ from the defaults. The columns have defaults and cannot be null, so a default counts as not set.
  */
-function findExplicitSettings(stored: StoredTurn, settings: ChatSettings | null): GivenSettings {
+function findExplicitSettings(stored: StoredTurn, settings: TurnSettings | null): GivenSettings {
   const changed = (name: 'temperature' | 'maxTokens') => {
     const value = settings?.[name] ?? defaultSettings[name];
     return value === defaultSettings[name] ? null : value;
