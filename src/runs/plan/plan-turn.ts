@@ -27,7 +27,7 @@ export const conversationForTurn = {
 } satisfies Prisma.ConversationInclude;
 
 /** The settings of a viewer, as far as a turn is compiled from them. */
-export interface TurnSettings extends Pick<ChatSettings, 'model' | 'temperature' | 'maxTokens' | 'enabledTools'> {
+interface TurnSettings extends Pick<ChatSettings, 'model' | 'temperature' | 'maxTokens' | 'enabledTools'> {
   readonly enabledAgents: readonly { readonly agentId: string }[];
 }
 
