@@ -35,11 +35,21 @@ interface Row {
 }
 
 const rows: readonly Row[] = [
-  row(`${many} turns at once, 50 tokens/s: CPU s per million tokens`, '≤ 68', 'paced', perMillionTokens(server)),
+  row(
+    `${many} turns at the same time, 50 tokens/s: CPU s per million tokens`,
+    '≤ 68',
+    'paced',
+    perMillionTokens(server),
+  ),
   row('— of PostgreSQL', '', 'paced', perMillionTokens(database)),
-  row(`${most} turns at once, 50 tokens/s: CPU s per million tokens`, '', 'storm', perMillionTokens(server)),
+  row(`${most} turns at the same time, 50 tokens/s: CPU s per million tokens`, '', 'storm', perMillionTokens(server)),
   row('— of PostgreSQL', '', 'storm', perMillionTokens(database)),
-  row(`firehose, ${many} turns at once: CPU s per million tokens`, '≤ 12', 'firehose', perMillionTokens(server)),
+  row(
+    `firehose, ${many} turns at the same time: CPU s per million tokens`,
+    '≤ 12',
+    'firehose',
+    perMillionTokens(server),
+  ),
   row('— CPU ms per turn', '≤ 2.4', 'firehose', perTurn(server)),
   row(
     '— of which its conversation',

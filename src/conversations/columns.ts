@@ -40,6 +40,7 @@ const ofMessages: Columns<Message> = {
   bytes: 'bytes',
   creationKey: 'creation_key',
   creationHash: 'creation_hash',
+  transfers: 'transfers',
 };
 
 function list(columns: Readonly<Record<string, string>>, of: (column: string) => string): Prisma.Sql {
@@ -54,7 +55,12 @@ function list(columns: Readonly<Record<string, string>>, of: (column: string) =>
 export const conversationColumns = list(ofConversations, (column) => `c.${column}`);
 
 /** The columns of a message that may have any size; their sum is in `bytes`. */
-const sized: ReadonlySet<string> = new Set([ofMessages.content, ofMessages.attachments, ofMessages.routingDecision]);
+const sized: ReadonlySet<string> = new Set([
+  ofMessages.content,
+  ofMessages.attachments,
+  ofMessages.routingDecision,
+  ofMessages.transfers,
+]);
 
 /** All columns of `messages AS m`, as in Prisma's rows. Those of any size are null unless `m.fits`. */
 export const fittingMessageColumns = list(ofMessages, (column) =>

@@ -85,6 +85,7 @@ function toMessage(row: LastMessageColumns): Message | null {
     step: row.last_step,
     attachments: [],
     routingDecision: null,
+    transfers: null,
     source,
     finishReason: row.last_finishReason,
     createdAt,

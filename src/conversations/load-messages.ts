@@ -89,7 +89,7 @@ export async function loadRanges(
 ): Promise<SizedRanges> {
   const available = Math.min(freeBytes, answer.remaining);
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  // Several pages share the answer with each other, and with other lists that are read at the same time.
+  // Several pages share what one answer may hold, with each other and with other lists that are read at the same time.
   const [budget, maxEach] = ranges.length === 1 ? [available * maxShare, available] : [available, available / wanted];
   const rows = await db.$queryRaw<(Message & { readonly position: number; readonly fits: boolean })[]>`
     SELECT ${fittingMessageColumns}, m.fits FROM (

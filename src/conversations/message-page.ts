@@ -50,10 +50,14 @@ export async function readMessagePages(
   if (ranges.length === 0) return pages.map((page) => build(page, [], false));
 
   const { isUntouched } = reads.answer;
-  const { loaded: small, measured } = await loadFirst(viewer, reads, ranges, query);
+  const load = () => loadFirst(viewer, reads, ranges, query);
+  // The newest messages of a list of conversations come before the pages that take what is left.
+  const hasOneEach = ranges.every(({ first, last }) => first === last);
+  const { loaded: small, measured } = await (hasOneEach ? reads.answer.readSmall(load) : load());
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
+  if (!hasOneEach) await reads.answer.afterSmallReads();
   const lines = listLines(pages, measured, new Set(small.map(({ id }) => id)));
   const [only, ...others] = lines.flatMap(({ messages }) => messages.slice(0, 1));
   if (isUntouched && only && others.length === 0 && !only.isLoaded && only.bytes + rowBytes > reads.answer.remaining) {

@@ -89,7 +89,7 @@ export function openDatabase(options: {
     pool,
     {
       ...(onConnectionError ? { onConnectionError } : {}),
-      statementNameGenerator: ({ sql }) => (isPrepared ? names.ofPrisma.nameOf(sql) : ''),
+      statementNameGenerator: ({ sql }) => (isPrepared && !transactionEnd.test(sql) ? names.ofPrisma.nameOf(sql) : ''),
     },
     share,
     options.onQuery,
@@ -123,6 +123,9 @@ export function openDatabase(options: {
   };
   return { db, prepareStatements, destroyConnections, close, [Symbol.asyncDispose]: close };
 }
+
+/** Nothing is planned for them. */
+const transactionEnd = /^(COMMIT|ROLLBACK)$/;
 
 /** Each takes memory of the server, for each connection. */
 const maxNames = 250;

@@ -27,6 +27,7 @@ export class AnswerBudget implements Disposable {
   /** Made when somebody waits for it, which is nearly never. */
   #waits: AbortController | null = null;
   #ended = false;
+  #smallReads: Promise<unknown> = Promise.resolve();
   #taken = 0;
   #written = 0;
   #reservation: Promise<HeldBytes> | null = null;
@@ -86,6 +87,18 @@ export class AnswerBudget implements Disposable {
     });
     // Whoever waited for it has got the error.
     this.#reservation.catch(() => {});
+  }
+
+  /** Runs a read that takes little. Lists that take what is left wait for it: {@link afterSmallReads}. */
+  readSmall<T>(read: () => Promise<T>): Promise<T> {
+    const reading = read();
+    this.#smallReads = Promise.allSettled([this.#smallReads, reading]);
+    return reading;
+  }
+
+  /** Resolves when the small reads that have begun have taken their bytes. */
+  afterSmallReads(): Promise<unknown> {
+    return this.#smallReads;
   }
 
   /**

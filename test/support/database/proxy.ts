@@ -46,10 +46,12 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
       server.destroy();
     };
     let isDeaf = false;
+    /** The SQL of the statements that were prepared on this connection, by their names. */
+    const prepared = new Map<string, string>();
     client.on('error', end).on('close', end);
     server.on('error', end).on('close', end);
     client.on('data', (data) => {
-      const sql = readStatement(data);
+      const sql = readStatement(data, prepared);
       const verdict = sql === null ? 'pass' : (proxy.onStatement?.(sql) ?? 'pass');
       if (verdict === 'drop') return void client.resetAndDestroy();
       if (verdict === 'drop answer') isDeaf = true;
@@ -122,15 +124,19 @@ export async function openProxy(url: string): Promise<DatabaseProxy> {
   return proxy;
 }
 
-/** The SQL in what a client sends: of a simple query, or of a Parse message; null: there is none. */
-function readStatement(data: Buffer): string | null {
+/**
+ * The SQL of what a client sends: of a simple query, of a Parse message, or of a Bind message for a statement that was
+ * prepared before; null: there is none.
+ */
+function readStatement(data: Buffer, prepared: Map<string, string>): string | null {
   const kind = String.fromCharCode(data[0] ?? 0);
-  if (kind !== 'Q' && kind !== 'P') return null;
-  const text = data.toString('utf8', 5);
-  // A Parse message names the statement first.
-  const from = kind === 'P' ? text.indexOf('\0') + 1 : 0;
-  const end = text.indexOf('\0', from);
-  return text.slice(from, end < 0 ? undefined : end);
+  if (kind !== 'Q' && kind !== 'P' && kind !== 'B') return null;
+  // A Parse message has the name of the statement and its SQL; a Bind message a portal and the name.
+  const [first = '', second = ''] = data.toString('utf8', 5).split('\0', 2);
+  if (kind === 'Q') return first;
+  if (kind === 'B') return prepared.get(second) ?? null;
+  if (first !== '') prepared.set(first, second);
+  return second;
 }
 
 /** An embedded database listens on a socket in a folder. */
