@@ -1,4 +1,5 @@
 import type { Prisma } from '../generated/prisma/client.ts';
+import type { Guardrail } from '../guardrails/config.ts';
 
 /** A checked graph to store: agents are row ids, in the order in which they are shown. */
 export interface StoredGraph {
@@ -69,6 +70,8 @@ export interface ScenarioDraft {
   readonly key: string;
   readonly name: string;
   readonly description: string | null;
+  /** Their classifiers are row ids. */
+  readonly guardrails: readonly Guardrail[];
   readonly graph: StoredGraph;
 }
 
@@ -87,11 +90,12 @@ export async function addMissingScenarios(
   if (missing.length === 0) return;
   const start = Date.now();
   const added = await tx.scenario.createManyAndReturn({
-    data: missing.map(({ key, name, description }, index) => ({
+    data: missing.map(({ key, name, description, guardrails }, index) => ({
       tenantId,
       key,
       name,
       description,
+      guardrails: [...guardrails],
       // Lists are ordered by age: this keeps the order of the file.
       createdAt: new Date(start + index),
     })),

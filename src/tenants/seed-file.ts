@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { list, text } from '../api/input.ts';
+import { guardrailsInFile, listClassifiers } from '../guardrails/input.ts';
 import { findGraphProblems, type GraphProblem } from '../scenarios/check-graph.ts';
 
 const toolName = z
@@ -36,6 +37,8 @@ const scenario = z.strictObject({
   description: text(1, 2_000).optional(),
   root: text(1, 255),
   agents: list(member, 100),
+  /** Classifiers are agents of the file. */
+  guardrails: guardrailsInFile.default([]),
 });
 
 const order = z.strictObject({
@@ -123,6 +126,12 @@ function findScenarioProblems(
           },
         ],
   );
+  const unknownClassifiers = listClassifiers(graph.guardrails, [...path, 'guardrails'])
+    .filter(({ agentId }) => !known.has(agentId))
+    .map(({ agentId, path: at }) => ({
+      path: [...at.slice(0, -1), 'agent'],
+      message: `names an unknown agent: ${JSON.stringify(agentId)} is not in agents`,
+    }));
   const draft = {
     root: graph.root,
     members: graph.agents.map(({ agent, handoffs }) => ({ agent, handoffs: handoffs.map(({ to }) => to) })),
@@ -134,7 +143,7 @@ function findScenarioProblems(
     handoff: (index, position) => [...path, 'agents', index, 'handoffs', position, 'to'],
     nameOf: (name) => name,
   });
-  return [...unknown, ...problems];
+  return [...unknown, ...unknownClassifiers, ...problems];
 }
 
 function findRepeats(values: readonly string[], pathOf: (index: number) => (string | number)[]): GraphProblem[] {

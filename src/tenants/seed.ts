@@ -1,6 +1,7 @@
 import { addSharedAgents, listSharedAgents } from '../agents/import.ts';
 import type { Database } from '../database/client.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
+import { renameClassifiers } from '../guardrails/input.ts';
 import { addMissingScenarios } from '../scenarios/write-graph.ts';
 import type { Seed } from './seed-file.ts';
 
@@ -64,10 +65,11 @@ async function addScenarios(
   await addMissingScenarios(
     tx,
     tenantId,
-    seed.scenarios.map(({ key, name, description = null, root, agents: members }) => ({
+    seed.scenarios.map(({ key, name, description = null, root, agents: members, guardrails }) => ({
       key,
       name,
       description,
+      guardrails: renameClassifiers(guardrails, idOf),
       graph: {
         rootAgentId: idOf(root),
         members: members.map(({ agent, handoffs }) => ({

@@ -182,8 +182,12 @@ describe('scenarios', () => {
 
   test('Scenarios are listed from the oldest on', async () => {
     const { scenarios } = await ask(alice, `{ scenarios { totalCount edges { node { ${fields} } } } }`);
-    expect(scenarios.totalCount).toBe(2);
-    expect(scenarios.edges.map((edge: { node: { key: string } }) => edge.node.key)).toEqual(['assistant', 'support']);
+    expect(scenarios.totalCount).toBe(3);
+    expect(scenarios.edges.map((edge: { node: { key: string } }) => edge.node.key)).toEqual([
+      'assistant',
+      'support',
+      'guarded',
+    ]);
   });
 
   test('Scenarios cost the same number of statements with 20 agents', async () => {
@@ -257,7 +261,7 @@ describe('the seed', () => {
         graph.db.scenario.count({ where }),
         graph.db.order.count({ where }),
       ]),
-    ).toEqual([5, 2, 8]);
+    ).toEqual([5, 3, 8]);
     expect(
       await graph.db.order.findUnique({ where: { tenantId_number: { tenantId: 'busy', number: '1042' } } }),
     ).toMatchObject({

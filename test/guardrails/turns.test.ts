@@ -245,7 +245,7 @@ describe('A guardrail for answers', () => {
     const root = await admin.createAgent({ name: 'free', isShared: true });
     const create = 'mutation ($input: ScenarioInput!) { createScenario(input: $input) { id } }';
     const input = {
-      key: 'guarded',
+      key: 'two_agents',
       name: 'Guarded',
       rootAgentId: root,
       agents: [
@@ -255,7 +255,7 @@ describe('A guardrail for answers', () => {
       guardrails: [guardrail({ name: 'all', check: { patterns: ['swordfish'] }, action: 'REDACT' })],
     };
     await admin.ask(create, { input });
-    const chat = await openChat(app, 'guarded', { tenant: 'handoffs' });
+    const chat = await openChat(app, 'two_agents', { tenant: 'handoffs' });
     app.model.add(
       { text: `swordfish ${address}`, calls: [{ name: 'transfer_to_guarded', arguments: {} }] },
       { text: `swordfish ${address}` },

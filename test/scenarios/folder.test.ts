@@ -216,5 +216,11 @@ test('The examples can be loaded', async () => {
   await using app = await startTestApp({
     env: { SCENARIOS_DIR: join(import.meta.dirname, '../../examples/scenarios') },
   });
-  expect(Object.keys(await readTenant(app, 'acme')).sort()).toEqual(['assistant', 'helpdesk', 'interview', 'support']);
+  expect(Object.keys(await readTenant(app, 'acme')).sort()).toEqual([
+    'assistant',
+    'guarded',
+    'helpdesk',
+    'interview',
+    'support',
+  ]);
 });

@@ -39,6 +39,9 @@ subscription Turn($input: ChatTurnInput!) {
       runId
       toolCall { id name arguments }
     }
+    ... on GuardrailTripped {
+      result { guardrail stage decision { action reasoning } }
+    }
     ... on HandoffOccurred {
       handoff { toAgent { name } reason }
     }
@@ -69,6 +72,25 @@ mutation ApproveToolCall {
   approveToolCall(toolCallId: "tcl_…", approve: true) {
     status
     toolCalls { id name arguments status }
+  }
+}
+`;
+
+const guardDocument = `# Guardrails of the scenario "guarded": addresses and card numbers are redacted, passwords stop a turn.
+# Moderate checks a text without a turn. For a turn, create a conversation, and pass its id to chatTurn as
+# conversationId, with the content "I am bob@example.com" or "My password is hunter2".
+mutation Moderate {
+  moderate(input: { scenarioKey: "guarded", text: "I am bob@example.com" }) {
+    flagged
+    action
+    reasoning
+    categories { name flagged score }
+  }
+}
+
+mutation CreateGuardedConversation {
+  createConversation(input: { title: "Guarded", scenarioKey: "guarded" }) {
+    id
   }
 }
 `;
@@ -135,6 +157,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
       { query: turnDocument, variables, headers },
       { query: approveDocument, headers },
       { query: createDocument, headers },
+      { query: guardDocument, headers },
       { query: readDocument, headers },
     ],
   } satisfies GraphiQLOptions & { variables: string };
