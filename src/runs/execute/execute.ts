@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { SwitchboardError } from '../../api/errors.ts';
+import { retryWhileAway } from '../../database/outage.ts';
 import { withoutCounting } from '../../database/statements.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import { planHistoryTokens } from '../../engine/fit-history.ts';
@@ -75,9 +76,16 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
   const { run, viewer, resumed, signal } = execution;
   const { log } = runtime;
   try {
-    const continued = execution.isTakeover ? await continueTurn(runtime, execution, recorder) : null;
+    // Each of them changes nothing a second time.
+    const retry = { maxMs: runtime.outageMs, signal };
+    const continued = execution.isTakeover
+      ? await retryWhileAway(() => continueTurn(runtime, execution, recorder), retry)
+      : null;
     const { turn, plan } =
-      continued ?? (resumed ? await resumeTurn(runtime, viewer, resumed, signal) : await beginTurn(runtime, execution));
+      continued ??
+      (resumed
+        ? await retryWhileAway(() => resumeTurn(runtime, viewer, resumed, signal), retry)
+        : await beginTurn(runtime, execution));
     recorder.beginWith(turn.startAgentId);
     const buffer = log.open(run.id);
     const guard = guardOf(runtime, execution, turn);
@@ -118,6 +126,10 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
       throw error;
     execution.stop(error);
     recorder.markIncomplete();
+    // It was stopped while what it begins with was read.
+    if (error instanceof TurnAborted) {
+      return error.failure ? { status: 'FAILED', failure: error.failure } : cancelledEnd;
+    }
     if (error instanceof SwitchboardError) {
       // Something was there when the turn was asked for, and is not when it begins: its agent, for example.
       runtime.logger.info({ runId: run.id, code: error.code }, 'a turn could not begin');
@@ -143,11 +155,12 @@ function isTooLarge({ events, bytes }: RunEventBuffer, { maxEvents, maxBytes }: 
 const reservedEvents = 50;
 
 /** Gives readers the first events of the turn, and reads what it begins with. */
-async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
+async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
   const { run, openingMessage } = request;
   // It may have waited on another instance.
   runtime.log.open(run.id).fill(queuedEvents(run));
-  const turn = request.turn ?? (await compileQueued(runtime, request));
+  const retry = { maxMs: runtime.outageMs, signal: request.signal };
+  const turn = request.turn ?? (await retryWhileAway(() => compileQueued(runtime, request), retry));
   const { agents, startAgentId, routing } = turn;
   runtime.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
   runtime.log.append(run.id, { type: 'RoutingDecided', decision: routing });
@@ -156,7 +169,7 @@ async function beginTurn(runtime: RunRuntime, request: LaunchRequest): Promise<{
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
   const history = openingMessage
     ? historyOfFirst(openingMessage, budget)
-    : await loadHistory(runtime.db, run, budget, { agents, beforeStep: 0 });
+    : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0 }), retry);
   return { turn, plan: { agents, startAgentId, history, limits: runtime.limits, resumed: null } };
 }
 
