@@ -44,6 +44,12 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     return this.#buffer.closed;
   }
 
+  /** Whether there are events that it could read now. */
+  get isBehind(): boolean {
+    if (this.#closed || this.#waiting) return false;
+    return this.#buffer.read(this.#started ? this.#index : this.#buffer.indexAfter(this.#after)) !== null;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -165,9 +165,15 @@ test('A reader of a large run that waits for a person takes room until it leaves
   const cursors = await Promise.all([0, 0].map((after) => followRun(viewer, runs, `run_${run.id}`, after)));
   expect(runs.replayRoom.size).toBe(1);
   await cursors[0]?.next();
+  expect(cursors[0]?.isBehind).toBe(true);
   cursors[0]?.fail(new Error('too slow'));
   await expect(cursors[0]?.next()).rejects.toThrow('too slow');
   expect(runs.replayRoom.size).toBe(1);
+  // Who has read all of it is not too slow.
+  while (cursors[1]?.isBehind) await cursors[1].next();
+  const next = cursors[1]?.next();
+  expect(cursors[1]?.isBehind).toBe(false);
   await cursors[1]?.return();
+  expect(await next).toMatchObject({ done: true });
   expect(runs.replayRoom.size).toBe(0);
 });

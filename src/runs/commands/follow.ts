@@ -107,7 +107,8 @@ async function openCursor(
     );
   };
   const cursor: RunCursor = new RunCursor(buffer, after, close, (event) => rememberRun(event, run));
-  leave = (error) => cursor.fail(error);
+  // Who has read everything waits for the run, as the others do, and gives back its room without leaving.
+  leave = (error) => (cursor.isBehind ? cursor.fail(error) : releaseRoom(location));
   runtime.cursors.add(cursor);
   return cursor;
 }
