@@ -29,7 +29,7 @@ const scenarios = {
   approval: {
     starts: [['A', 'one']],
     scripts: [ask],
-    budget: { ...accidents, total: 1 + 2 * more, expiries: 1 },
+    budget: { ...accidents, total: 1 + more, expiries: 1 },
   },
   queue: {
     starts: [
