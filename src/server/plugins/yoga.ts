@@ -8,7 +8,6 @@ import type { RequestContext } from '../operation/request-context.ts';
 import { graphqlPath } from '../requests/path.ts';
 import type { PersistedDocuments } from '../requests/persisted-documents.ts';
 import { useAuthentication } from './authentication.ts';
-import { useCompiledDocuments } from './compiled-documents.ts';
 import { useCostLimit } from './cost-limit.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { listDocumentLimits } from './document-limits.ts';
@@ -64,7 +63,6 @@ export function createGraphql(options: {
       useMutationLimit(options.mutationLimit),
       useEventSeq(),
       useFastSubscribe(),
-      useCompiledDocuments(),
     ],
     // useRequestBodies limits bodies by their type, and reads multipart ones itself.
     maxRequestBodySize: false,
