@@ -33,16 +33,14 @@ export function sendDirectly(
       (await send(strings, values)).rowCount ?? 0,
   };
   // Bound to Prisma's client: a transaction is made of `this`, and must not find the direct way in it.
-  const bound = new Map<string | symbol, unknown>();
+  const bound = new WeakMap<object, unknown>();
   return new Proxy(db, {
     get(client, key) {
       if (Object.hasOwn(direct, key)) return direct[key];
-      const known = bound.get(key);
-      if (known !== undefined) return known;
       const value: unknown = Reflect.get(client, key, client);
       if (typeof value !== 'function') return value;
-      const method: unknown = value.bind(client);
-      bound.set(key, method);
+      const method: unknown = bound.get(value) ?? value.bind(client);
+      bound.set(value, method);
       return method;
     },
   });

@@ -39,7 +39,7 @@ export async function readForTurn(
   const [row] = await db.$queryRaw<Conversation[]>`
     SELECT ${conversationColumns}, (
       SELECT json_build_object('model', s.model, 'temperature', s.temperature, 'maxTokens', s.max_tokens,
-        'enabledTools', s.enabled_tools, 'enabledAgents', coalesce((
+        'enabledTools', coalesce(s.enabled_tools, '{}'), 'enabledAgents', coalesce((
           SELECT json_agg(json_build_object('agentId', a.agent_id)) FROM chat_settings_agents AS a
           WHERE a.tenant_id = s.tenant_id AND a.settings_id = s.id
         ), '[]'))
