@@ -19,6 +19,7 @@ import type { Context } from '../../graphql/context.ts';
 import { freeBytes } from '../../limits/answer-budget.ts';
 import { FairTurns } from '../../limits/fair-turns.ts';
 import type { RunEvent } from '../../log/event.ts';
+import { executeWhileAway } from './retry-event.ts';
 
 /**
  * Subscribes without the executor for the events that arrive by the hundred: a TextDelta or ReasoningDelta is plain
@@ -60,7 +61,7 @@ export async function subscribe(
   };
   const sizeOf = (event: unknown) =>
     isPlain(event) ? eventBytes + event.delta.length * (projectionOf(event.type)?.copies ?? 1) : eventBytes;
-  const project = async (event: unknown): Promise<ExecutionResult | null> => {
+  const project = async (event: unknown, left: AbortSignal): Promise<ExecutionResult | null> => {
     // A long one, or one that is repeated by aliases, is measured by the executor: it may be larger than an answer may be.
     if (isPlain(event) && sizeOf(event) <= freeBytes) {
       const projection = projectionOf(event.type);
@@ -68,13 +69,19 @@ export async function subscribe(
     }
     const context: unknown = args.contextValue;
     if (!isContext(context)) return execute({ ...args, rootValue: event });
-    const contextValue = context.renew();
-    sending = contextValue.answer;
-    const result = await execute({ ...args, rootValue: event, contextValue });
-    contextValue.answer.shrink();
+    const read = async () => {
+      // Of an attempt that failed.
+      onSent();
+      const contextValue = context.renew();
+      sending = contextValue.answer;
+      const result = await execute({ ...args, rootValue: event, contextValue });
+      contextValue.answer.shrink();
+      return result;
+    };
     // The rows that it selects were deleted in the meantime: the reader gets ConversationDeleted instead.
-    if (result.data == null && isFeedEvent(event) && (await isObsolete(context, event))) return null;
-    return result;
+    const isLeftOut = async ({ data }: ExecutionResult) =>
+      data == null && isFeedEvent(event) && (await isObsolete(context, event));
+    return executeWhileAway(read, isLeftOut, { maxMs: context.runs.outageMs, signal: left });
   };
   const waitForTurn = (event: unknown) =>
     isContext(args.contextValue) ? waitInTurn(args.contextValue, sizeOf(event)) : null;
@@ -208,7 +215,7 @@ interface Waits {
  */
 function mapIterator(
   source: AsyncIterator<unknown>,
-  map: (event: unknown) => Promise<ExecutionResult | null>,
+  map: (event: unknown, left: AbortSignal) => Promise<ExecutionResult | null>,
   { waitForRoom, waitForTurn }: Waits,
   onLeft: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
@@ -231,7 +238,8 @@ function mapIterator(
           await waitForRoom(left.signal);
           if (left.signal.aborted) return { done: true, value: undefined };
         }
-        const value = await map(step.value);
+        const value = await map(step.value, left.signal);
+        if (left.signal.aborted) return { done: true, value: undefined };
         if (value !== null) return { done: false, value };
       }
     },

@@ -86,8 +86,8 @@ export async function judgeTurn(fleet: Fleet, { events, ended }: FollowedTurn): 
   if (failure !== null || runId === undefined) return { outcome: 'no end', faults: [failure ?? 'There is no event.'] };
   const alice = fleet.instances[0]?.alice;
   if (!alice) return { outcome: 'no instance', faults: ['No instance lives.'] };
-  const { run } = await alice.ask(documents.run, { id: runId });
-  const replay = await alice.runEvents('ws', runId).rest();
+  const { run } = await patiently(() => alice.ask(documents.run, { id: runId }));
+  const replay = await patiently(() => alice.runEvents('ws', runId).rest());
   const received = fleet.received.flatMap((key) => (key.startsWith(`${runId}:`) ? [key.slice(runId.length + 1)] : []));
   // A reader that was there before a takeover has seen more events than one that comes after it.
   const faults = findFaults({ run, readers: [events, replay], received, mayDiffer: true });
@@ -97,6 +97,17 @@ export async function judgeTurn(fleet: Fleet, { events, ended }: FollowedTurn): 
   const [call] = run.toolCalls;
   const outcome = [run.status, run.error?.code, call && call.status !== 'SUCCEEDED' ? `call ${call.status}` : null];
   return { outcome: outcome.filter((part) => part).join(' '), faults };
+}
+
+/** Asks again while the server says that it cannot answer: connections of before the last outage may still be silent. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (const deadline = performance.now() + hangMs; ; await sleep(200)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!/"code":"UNAVAILABLE"/.test(String(error)) || performance.now() > deadline) throw error;
+    }
+  }
 }
 
 /** Whether something of a turn is lost, was done twice, or did not come to its end. */
