@@ -35,7 +35,7 @@ interface Guarded {
 }
 
 const scenarioInput = ({ agent }: Ids) => ({
-  key: 'guarded',
+  key: 'guard-order',
   name: 'Guarded',
   rootAgentId: agent,
   agents: [{ agentId: agent, handoffs: [] }],
