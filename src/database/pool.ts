@@ -54,7 +54,8 @@ export function openPool(options: {
       : { statement_timeout: statementMs, idle_in_transaction_session_timeout: idleTransactionTimeoutMs }),
     // To wait for the one connection is not a failure to connect.
     connectionTimeoutMillis: options.exclusive ? 60_000 : connectTimeoutMs,
-    ...(options.exclusive ? { idleTimeoutMillis: 0, onConnect: forgetStatements } : {}),
+    ...inUtc(options),
+    ...(options.exclusive ? { idleTimeoutMillis: 0 } : {}),
   });
   const late = new WeakSet<ClientBase>();
   pool.on('connect', (client) => watchStatements(client, late));
@@ -63,6 +64,21 @@ export function openPool(options: {
     if (late.has(client)) void client.end();
   });
   return pool;
+}
+
+/**
+ * Sessions are in UTC, whatever the time zone of the server, its database or its role is: Prisma reads and writes moments
+ * without their zone, and the database's own clock has to agree with them.
+ * It is a part of the connection's first message where that is free; a pooler refuses it there, but follows a SET.
+ */
+function inUtc({ url, exclusive, isPooled }: Parameters<typeof openPool>[0]) {
+  if (!exclusive && !isPooled && !new URL(url).searchParams.has('options')) return { options: '-c TimeZone=UTC' };
+  return {
+    onConnect: async (client: ClientBase) => {
+      if (exclusive) await forgetStatements(client);
+      await client.query("SET TIME ZONE 'UTC'");
+    },
+  };
 }
 
 /**
