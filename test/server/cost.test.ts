@@ -75,6 +75,15 @@ describe('the cost of an operation', () => {
     expect(usual.extensions.cost.cost).toBe(1 + 50 * (2 + 1 + 100 * 2));
   });
 
+  test('A variable that is absent costs what its default does, whatever was asked with null before', async () => {
+    const query = 'query ($first: Int = 100) { conversations(first: $first) { edges { node { id } } } }';
+    const costs: number[] = [];
+    for (const variables of [{ first: null }, {}, { first: null }]) {
+      costs.push((await readCost(query, variables)).extensions.cost.cost);
+    }
+    expect(costs).toEqual([1 + 2 * 50, 1 + 2 * 100, 1 + 2 * 50]);
+  });
+
   test('Nobody gets the cost who has not asked for it', async () => {
     const response = await fetch(`${app.url}/graphql`, {
       method: 'POST',

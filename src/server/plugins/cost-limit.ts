@@ -59,7 +59,10 @@ function measure(args: ExecutionArgs): Measured {
 function nameVariables({ document, operationName, variableValues }: ExecutionArgs): string {
   const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
   if (definitions.length === 0) return operationName ?? '';
-  const values = definitions.map(({ variable }) => variableValues?.[variable.name.value]);
+  // By name, because one that is absent has its default, and one that is null has none.
+  const values = Object.fromEntries(
+    definitions.map(({ variable }) => [variable.name.value, variableValues?.[variable.name.value]]),
+  );
   const shape = JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' ? '' : value));
   return `${operationName ?? ''} ${shape}`;
 }
