@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { parseId } from '../../src/api/ids.ts';
+import { findPosition } from '../../src/runs/execute/find-position.ts';
 import { shareApp } from '../support/app.ts';
 import { documents, openChat, openNewUser } from '../support/chat.ts';
 
@@ -194,6 +196,17 @@ describe('A guardrail for answers', () => {
     for (const held of [JSON.stringify(events), JSON.stringify(app.logs), await dumpDatabase()]) {
       expect(held).not.toContain(address);
     }
+  });
+
+  test('An answer of which a guardrail has replaced something is finished: whoever takes its run over keeps it', async () => {
+    const chat = await openGuarded([guardrail({ action: 'REDACT' })]);
+    app.model.add({ text: `Ask ${newAddress()}, now.` });
+    const { events } = await say(chat);
+    const runId = parseId('Run', events[0]?.runId ?? '', []);
+    const messages = await app.app.runs.db.message.findMany({ where: { runId } });
+    expect(messages).toMatchObject([{ status: 'REDACTED', transfers: [] }]);
+    const position = findPosition({ messages, toolCalls: [], handoffs: [] });
+    expect(position).toMatchObject({ kind: 'answer', step: 0, calls: [], content: 'Ask [EMAIL], now.' });
   });
 
   test('A guardrail blocks: the message is PARTIAL without what was flagged, on every transport and after every seq', async () => {

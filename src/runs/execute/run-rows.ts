@@ -52,7 +52,7 @@ export async function completeMessage(
         WHERE run_id = (SELECT id FROM owned) AND message_id IS NULL)`
     : Prisma.empty;
   // Whoever takes the run over learns whether the model had asked for more.
-  const transfers = status === 'COMPLETE' ? writeTransfers(calls?.transfers ?? []) : null;
+  const transfers = status === 'PARTIAL' ? null : writeTransfers(calls?.transfers ?? []);
   await writeOwned(
     runtime.db,
     run,
