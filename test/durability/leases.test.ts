@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { LeaseLost } from '../../src/runs/lease.ts';
 import { startTestApp } from '../support/app.ts';
-import { openSocketClient } from '../support/chat.ts';
+import { documents, openSocketClient } from '../support/chat.ts';
 import { assembleTexts } from '../support/clients/turn-reader.ts';
 import { createTestDatabase } from '../support/database/database.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
@@ -35,6 +36,8 @@ test(
     await reader.untilText('I');
     const id = reader.events[0]?.runId.slice('run_'.length) ?? '';
     const active = runs.running.get(id);
+    // Its message is written behind the turn.
+    await expect.poll(() => db.message.count({ where: { runId: id, step: 1 } })).toBe(1);
     // As if another process had taken it: whatever this one still sends comes too late.
     await db.run.update({
       where: { id },
@@ -57,6 +60,69 @@ test(
     expect([...assembleTexts(events).values()].filter((text) => text !== '')).toEqual(['I look again.']);
     app.model.add({ text: 'unused' });
     await alice.chatTurn('ws', { conversationId }).rest();
+  },
+);
+
+test(
+  'A run whose plan cannot be read is interrupted with all that its rows hold, and is not retryable',
+  room,
+  async () => {
+    await using app = await startTestApp();
+    const { db, runs } = app.app;
+    const alice = await openSocketClient(app, 'alice');
+    const agentId = await alice.createAgent({ name: 'looking', instructions: 'Look.', tools: ['lookup_order'] });
+    const conversationId = await alice.createConversation({ agentId });
+    const gate = createGate();
+    app.model.add(
+      { text: 'I look.', calls: [{ name: 'lookup_order', arguments: { orderNumber: '1042' } }] },
+      { text: ['It', ' is'], afterTokens: 1, gate },
+    );
+    const reader = alice.chatTurn('ws', { conversationId });
+    await reader.untilText('It');
+    const runId = reader.events[0]?.runId ?? '';
+    const id = runId.slice('run_'.length);
+    await db.runPlan.update({ where: { runId: id }, data: { plan: '{"agents":[{"later":true}]}' } });
+    // As if its process had given it back: whoever takes it over reads the plan.
+    await db.run.update({ where: { id }, data: { leaseOwner: null, leaseEpoch: { increment: 1 } } });
+    gate.open();
+    expect(await runs.running.get(id)?.done).toBe('lost');
+    expect((await reader.rest()).at(-1)).toMatchObject({ __typename: 'RunFailed' });
+    const { run } = await alice.ask(documents.run, { id: runId });
+    expect(run).toMatchObject({
+      ...{ status: 'FAILED', error: { code: 'INTERRUPTED', retryable: false } },
+      ...{ messages: [{ content: 'I look.' }, { status: 'PARTIAL' }], toolCalls: [{ status: 'SUCCEEDED' }] },
+    });
+    expect([...assembleTexts(await alice.runEvents('sse', runId).rest()).values()]).toContain('I look.');
+  },
+);
+
+test(
+  'A run that is taken up by its row after readers were told of it goes on after all that they were given',
+  room,
+  async () => {
+    await using app = await startTestApp();
+    const { db, runs } = app.app;
+    const alice = await openSocketClient(app, 'alice');
+    const conversationId = await alice.createConversation();
+    const gate = createGate();
+    const reasoning = Array.from({ length: 40 }, (_, n) => `${n} `);
+    app.model.add({ reasoning, text: 'Never.', delayMs: 2, afterTokens: 30, gate }, { text: 'Hello.' });
+    const reader = alice.chatTurn('ws', { conversationId });
+    await reader.until(({ __typename, delta }) => __typename === 'ReasoningDelta' && /29 $/.test(delta ?? ''));
+    const { runId = '', seq: after = 0 } = reader.events.at(-1) ?? {};
+    const id = runId.slice('run_'.length);
+    await expect.poll(async () => (await db.run.findUnique({ where: { id } }))?.lastSeq).toBeGreaterThan(0);
+    await reader.leave();
+    const active = runs.running.get(id);
+    // As after an outage that was too long: the row still says that the run is this process's, and nothing of it is written.
+    active?.stop(new LeaseLost(id));
+    expect(await active?.done).toBe('lost');
+    runs.log.drop(id);
+    gate.open();
+    const rest = await alice.runEvents('ws', runId, after).rest();
+    expect(rest.every(({ seq }) => seq > after)).toBe(true);
+    expect([...assembleTexts(rest).values()]).toEqual(['Hello.']);
+    expect(rest.at(-1)?.__typename).toBe('RunCompleted');
   },
 );
 

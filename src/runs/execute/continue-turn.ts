@@ -54,14 +54,16 @@ export async function continueTurn(
   const position = findPosition(rows);
   const { step } = position;
   const agentId = position.agentId ?? run.agentId;
-  const { agents: frozen, definitions, guardrails } = readPlan(plan.plan);
+  const { agents: frozen, definitions, guardrails } = readStored(() => readPlan(plan.plan));
   const agent = frozen.find(({ id }) => id === agentId);
   if (!agent) throw new CannotContinue('Its agent is not known any more.');
   if (!(await resolveAgents(viewer, runtime.agents, [agent.id])).has(agent.id))
     throw new CannotContinue(`The agent ${agent.name} was deleted in the meantime.`);
 
   const open = position.kind === 'answer' ? position.toolCalls.filter(isOpenCall) : [];
-  const asked: FrozenPlan['definitions'] = pause ? readPauseState(pause.state).definitions : new Map();
+  const asked: FrozenPlan['definitions'] = pause
+    ? readStored(() => readPauseState(pause.state)).definitions
+    : new Map();
   const turn = await restoreTurn(
     runtime,
     viewer,
@@ -94,6 +96,15 @@ export async function continueTurn(
   }
   const paused = { ...from, history, usedCallIds: [...usedCallIds, ...position.calls.map(({ id }) => id)] };
   return { turn, plan: { ...common, resumed: resumeAnswer(position, paused, { unknown, left }) } };
+}
+
+/** Reads what another process has stored of the turn, which may have had another version: nothing of it may be guessed. */
+function readStored<Stored>(read: () => Stored): Stored {
+  try {
+    return read();
+  } catch (cause) {
+    throw new CannotContinue('It was started by another version of the server.', { cause });
+  }
 }
 
 function agentOf({ agents, startAgentId }: PlannedTurn) {

@@ -2,6 +2,7 @@ import { unpackArchive } from '../archive.ts';
 import { readDecisions } from '../decisions.ts';
 import { readPauseState } from '../frozen-turn.ts';
 import { storedTurn } from '../input.ts';
+import { takeoverSeqs } from '../lease.ts';
 import type { ResumedRun, RunRuntime } from '../runtime.ts';
 import { claimRun } from '../transitions/claim-run.ts';
 
@@ -43,13 +44,17 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     } else if (toolCalls.length + messages.length + handoffs.length > 0) {
       continue;
     }
+    // Readers may have been told of it already: by a dead process, if it is the answer to a takeover that was lost, or by
+    // this one. They are told again, after all that they may have been given (continue-turn.ts).
+    const hasBegun = resumed === null && (run.resumedCount > 0 || run.lastSeq > 0);
     const claimed = await claimRun(runtime, run, { isTakeover: false });
     if (!claimed) continue;
+    if (hasBegun) runtime.log.open(run.id).pass(claimed.run.reservedSeq - takeoverSeqs);
     runtime.logger.warn({ runId: run.id }, 'took up a run whose start was not reported');
     const stored = storedTurn.parse(run.input);
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
     if (archive) runtime.log.open(run.id).fill(await unpackArchive(runtime.db, run.id, archive.events));
-    runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed, isTakeover: false });
+    runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed, isTakeover: hasBegun });
     runtime.feed.wake(run);
   }
 }
