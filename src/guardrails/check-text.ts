@@ -1,7 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { parseExactJson } from '../engine/exact-json.ts';
 import type { Guarded, GuardStage } from '../engine/guard.ts';
 import { isDeeperThan } from '../engine/json.ts';
 import { type Finding, findIn, redact } from './find.ts';
-import { patternPlaceholder } from './patterns.ts';
+import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { PlannedGuardrail } from './planned.ts';
 import { GuardReporter } from './reporter.ts';
 
@@ -59,8 +61,9 @@ export async function checkArguments(
   const parsed = isDeeperThan(written, maxDepth) ? undefined : parse(written);
   if (parsed === undefined) return checkText(guards, written, options);
   const checked = await checkJson(guards, parsed.value, options);
-  // What nothing was found in stays as the model wrote it.
-  return { ...checked, value: checked.isRedacted ? JSON.stringify(checked.value) : written };
+  // What nothing was found in stays as the model wrote it, unless it holds more than what was checked.
+  const isWhole = !checked.isRedacted && !hasRepeatedKeys(written, parsed.value);
+  return { ...checked, value: isWhole ? written : JSON.stringify(checked.value) };
 }
 
 async function checkValue<Value>(
@@ -75,17 +78,20 @@ async function checkValue<Value>(
     return mapTexts(value, map);
   };
   let value = original;
+  const time = new SearchTime();
   for (const guard of guards) {
     const { matcher } = guard;
     if (matcher === null) continue;
+    if (time.isLong) await nextTurn();
+    signal.throwIfAborted();
     const findings: Finding[] = [];
     mapTexts(value, (text) => {
-      findings.push(...findIn(text, matcher));
+      findings.push(...findIn(text, matcher, time));
       return text;
     });
     if (findings.length === 0) continue;
     reporter.noteFindings(guard, findings);
-    if (guard.config.action === 'REDACT') value = replace(value, (text) => redact(text, findIn(text, matcher)));
+    if (guard.config.action === 'REDACT') value = replace(value, (text) => redact(text, findIn(text, matcher, time)));
   }
   if (!reporter.isBlocked) {
     const text = write(value);
@@ -115,8 +121,21 @@ function mapJson(value: unknown, map: (text: string) => string): unknown {
 
 function parse(written: string): { readonly value: unknown } | undefined {
   try {
-    return { value: JSON.parse(written) };
+    // A number that would be rounded is checked as it was written.
+    return { value: parseExactJson(written).value };
   } catch {
     return undefined;
   }
+}
+
+/** Of a key that an object has twice, only the last value is read: what the others say was not checked. */
+function hasRepeatedKeys(written: string, value: unknown): boolean {
+  const keys = [...written.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined);
+  return keys.length !== countKeys(value);
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
+  return Object.values(value).reduce<number>((sum, entry) => sum + countKeys(entry), own);
 }

@@ -6,6 +6,7 @@ import {
   findPatterns,
   isPatternProblem,
   patternPlaceholder,
+  type SearchTime,
 } from './patterns.ts';
 import { findPii } from './pii.ts';
 
@@ -21,7 +22,8 @@ export interface Finding {
 
 /** A check that needs no provider. */
 export interface TextMatcher {
-  find(text: NormalizedText): Finding[];
+  /** @param time of all searches of the text together; by default its own */
+  find(text: NormalizedText, time?: SearchTime): Finding[];
 }
 
 /**
@@ -38,26 +40,26 @@ export function compileMatcher(check: GuardrailCheck): TextMatcher | null {
     case 'PATTERN': {
       const compiled = compilePatterns(check.patterns);
       if (isPatternProblem(compiled)) throw new Error(`A stored pattern ${compiled.message}.`);
-      return matcherOf((text) => findAll(text, compiled));
+      return matcherOf((text, time) => findAll(text, compiled, time));
     }
     default:
       return null;
   }
 }
 
-function findAll(text: string, patterns: CompiledPatterns): Finding[] {
-  return findPatterns(text, patterns).map((span) => ({ ...span, placeholder: patternPlaceholder }));
+function findAll(text: string, patterns: CompiledPatterns, time?: SearchTime): Finding[] {
+  return findPatterns(text, patterns, time).map((span) => ({ ...span, placeholder: patternPlaceholder }));
 }
 
 /** Looks at the text as it is read and as it is written: a pattern may be about either. */
-function matcherOf(find: (text: string) => Finding[]): TextMatcher {
+function matcherOf(find: (text: string, time?: SearchTime) => Finding[]): TextMatcher {
   return {
-    find(source) {
-      const read = find(source.text).map((finding) => ({
+    find(source, time) {
+      const read = find(source.text, time).map((finding) => ({
         ...finding,
         ...source.toOriginal(finding.start, finding.end),
       }));
-      return source.text === source.original ? read : [...read, ...find(source.original)];
+      return source.text === source.original ? read : [...read, ...find(source.original, time)];
     },
   };
 }
@@ -84,6 +86,6 @@ export function joinFindings<Span extends { readonly start: number; readonly end
 }
 
 /** Finds what a matcher flags in a text as it was written. */
-export function findIn(text: string, matcher: TextMatcher): Finding[] {
-  return matcher.find(normalize(text));
+export function findIn(text: string, matcher: TextMatcher, time?: SearchTime): Finding[] {
+  return matcher.find(normalize(text), time);
 }

@@ -1,13 +1,16 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GuardedText, TextGuard } from '../engine/guard.ts';
 import { type Finding, joinFindings } from './find.ts';
 import { findSettledEnd, normalize } from './normalize.ts';
-import { patternPlaceholder } from './patterns.ts';
+import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { AskProvider, PlannedGuardrail } from './planned.ts';
 import { GuardReporter } from './reporter.ts';
 import { findSentenceEnd } from './sentences.ts';
 
 /** How far before what is held back a finding may begin to be seen while the text is written; at its end, all is seen. */
 const lookback = 1_024;
+/** How long deltas may be checked in one turn of the event loop, in milliseconds. */
+const longMs = 10;
 /** How often a text is cut shorter, so that what is shown is clean by itself. */
 const maxShortenings = 20;
 
@@ -55,6 +58,9 @@ export class OutputFilter implements TextGuard {
   /** Up to where the text was shown, and what was shown of it. */
   #released = 0;
   #shown = '';
+  #begunAt = performance.now();
+  /** Of one search of the text, with all guardrails. */
+  #time = new SearchTime();
 
   constructor({ agentId, guards, timeoutMs, isReasoning = false }: FilterOptions) {
     this.#timeoutMs = timeoutMs;
@@ -90,6 +96,12 @@ export class OutputFilter implements TextGuard {
   }
 
   async #advance(isEnd: boolean, signal: AbortSignal): Promise<GuardedText> {
+    // Deltas arrive by the hundred: the others go on in between.
+    if (performance.now() - this.#begunAt > longMs) {
+      await nextTurn();
+      signal.throwIfAborted();
+      this.#begunAt = performance.now();
+    }
     const { length } = this.#text;
     const from = this.#released;
     let limit = length;
@@ -99,7 +111,10 @@ export class OutputFilter implements TextGuard {
     const shown = this.#shown;
     // A text that only PARALLEL guardrails look at is searched at the end of each sentence.
     const isDue = isEnd || (limit > from && (this.#limits.length > 0 || findSentenceEnd(this.#text, from) > from));
-    if (isDue && this.#matching.length > 0) limit = this.#match(limit, isEnd);
+    if (isDue && this.#matching.length > 0) {
+      this.#time = new SearchTime();
+      limit = this.#match(limit, isEnd);
+    }
     if (!this.#reporter.isBlocked && limit > from) limit = await this.#askBefore(limit, signal);
     if (!this.#reporter.isBlocked) {
       this.#released = Math.max(limit, this.#released);
@@ -168,7 +183,7 @@ export class OutputFilter implements TextGuard {
     const source = normalize(part);
     return this.#matching.flatMap((guard) =>
       guard.matcher
-        .find(source)
+        .find(source, this.#time)
         // At the beginning of a part, an anchor matches that is none in the whole text.
         .filter(({ start }) => begin === 0 || start > 0)
         .map((finding) => ({ ...finding, guard, start: finding.start + begin, end: finding.end + begin })),

@@ -3,11 +3,15 @@ import { isDeeperThan } from '../engine/json.ts';
 import type { RequestedCall, ToolOutcome } from '../engine/ports.ts';
 import { type CheckOptions, checkArguments, checkJson, checkText } from './check-text.ts';
 import type { Guardrail, GuardrailStage } from './config.ts';
+import { FewAtOnce } from './few-at-once.ts';
 import { OutputFilter } from './output-filter.ts';
 import type { PlannedGuardrail } from './planned.ts';
 
 /** Nothing that walks the result of a tool goes deeper. */
 const maxDepth = 100;
+
+/** So many calls and results of a turn are checked at the same time: each may be a request for each of its guardrails. */
+const checksAtOnce = 4;
 
 /** The guardrails of the agents of a turn, by row id; an agent that has none may be absent. */
 export type GuardsByAgent = ReadonlyMap<string, readonly PlannedGuardrail[]>;
@@ -32,6 +36,7 @@ export function openTurnGuard(agents: GuardsByAgent, options: GuardOptions): Tur
 class Guards implements TurnGuard {
   readonly #agents: GuardsByAgent;
   readonly #timeoutMs: number;
+  readonly #checks = new FewAtOnce(checksAtOnce);
   #earlier: readonly GuardResult[];
   /** The guardrails of the scenario belong to each agent; the text of the user is checked once. */
   readonly #inputChecked: Set<Guardrail>;
@@ -81,7 +86,8 @@ class Guards implements TurnGuard {
     const guards = this.#find(agentId, 'TOOL_INPUT');
     if (guards.length === 0 || calls.length === 0) return null;
     const options = this.#options('TOOL_INPUT', agentId, signal);
-    return Promise.all(calls.map((call) => checkArguments(guards, call.arguments, options))).then((checked) => {
+    const check = (call: RequestedCall) => this.#checks.run(() => checkArguments(guards, call.arguments, options));
+    return Promise.all(calls.map(check)).then((checked) => {
       const value = calls.map((call, index) => ({ ...call, arguments: checked[index]?.value ?? call.arguments }));
       return {
         value,
@@ -98,22 +104,7 @@ class Guards implements TurnGuard {
     const guards = this.#find(agentId, 'TOOL_OUTPUT');
     if (guards.length === 0) return null;
     const options = this.#options('TOOL_OUTPUT', agentId, signal);
-    if (!outcome.ok) {
-      return checkText(guards, outcome.error, options).then((checked) => ({
-        ...checked,
-        value: { ok: false, error: checked.value },
-      }));
-    }
-    const { result } = outcome;
-    const json = writeJson(result);
-    // What is no JSON is not passed on (tool-result.ts); what is nested deeper is passed on as text.
-    if (json === undefined) return checkText([], '', options).then((checked) => ({ ...checked, value: outcome }));
-    const check: Promise<Guarded<unknown>> = isDeeperThan(json, maxDepth)
-      ? checkText(guards, json, options).then((checked) =>
-          checked.isRedacted ? checked : { ...checked, value: result },
-        )
-      : checkJson(guards, JSON.parse(json), options);
-    return check.then((checked) => ({ ...checked, value: { ok: true, result: checked.value } }));
+    return this.#checks.run(() => checkToolOutcome(guards, outcome, options));
   }
 
   #find(agentId: string, stage: GuardrailStage): PlannedGuardrail[] {
@@ -131,6 +122,27 @@ class Guards implements TurnGuard {
   #options(stage: GuardrailStage, agentId: string, signal: AbortSignal): CheckOptions {
     return { stage, agentId, timeoutMs: this.#timeoutMs, signal };
   }
+}
+
+async function checkToolOutcome(
+  guards: readonly PlannedGuardrail[],
+  outcome: ToolOutcome,
+  options: CheckOptions,
+): Promise<Guarded<ToolOutcome>> {
+  if (!outcome.ok) {
+    return checkText(guards, outcome.error, options).then((checked) => ({
+      ...checked,
+      value: { ok: false, error: checked.value },
+    }));
+  }
+  const { result } = outcome;
+  const json = writeJson(result);
+  // What is no JSON is not passed on (tool-result.ts); what is nested deeper is passed on as text.
+  if (json === undefined) return checkText([], '', options).then((checked) => ({ ...checked, value: outcome }));
+  const check: Promise<Guarded<unknown>> = isDeeperThan(json, maxDepth)
+    ? checkText(guards, json, options).then((checked) => (checked.isRedacted ? checked : { ...checked, value: result }))
+    : checkJson(guards, JSON.parse(json), options);
+  return check.then((checked) => ({ ...checked, value: { ok: true, result: checked.value } }));
 }
 
 function keepOnePass(results: readonly GuardResult[]): GuardResult[] {

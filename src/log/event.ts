@@ -71,6 +71,8 @@ export function sizeOfEvent(event: RunEventPayload): number {
     case 'ToolCallCompleted':
     case 'ApprovalRequested':
       return Buffer.byteLength(JSON.stringify(event.toolCall));
+    case 'GuardrailTripped':
+      return Buffer.byteLength(JSON.stringify(event.result));
     default:
       return 0;
   }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { checkArguments } from '../../src/guardrails/check-text.ts';
 import type { PiiKind } from '../../src/guardrails/config.ts';
 import { compileMatcher, findIn, redact } from '../../src/guardrails/find.ts';
 import { normalize } from '../../src/guardrails/normalize.ts';
-import { compilePatterns, isPatternProblem } from '../../src/guardrails/patterns.ts';
+import { compilePatterns, findPatterns, isPatternProblem } from '../../src/guardrails/patterns.ts';
 
 function clean(text: string, check: Parameters<typeof compileMatcher>[0]): string {
   const matcher = compileMatcher(check);
@@ -93,5 +94,74 @@ describe('Patterns', () => {
 
   test('A pattern that would backtrack for ever takes time in the length of the text', () => {
     expect(without(`${'a'.repeat(50_000)}!`, '(a+)+$')).toBe(`${'a'.repeat(50_000)}!`);
+  });
+});
+
+describe('Patterns that take long', () => {
+  const compile = (patterns: readonly string[]) => {
+    const compiled = compilePatterns(patterns);
+    if (isPatternProblem(compiled)) throw new Error(compiled.message);
+    return compiled;
+  };
+  const cpuMs = (work: () => unknown) => {
+    const before = process.threadCpuUsage();
+    work();
+    const { user, system } = process.threadCpuUsage(before);
+    return (user + system) / 1_000;
+  };
+
+  test('A text with a match at each character, each searched to the end, takes no longer than half a second', () => {
+    const text = 'a'.repeat(100_000);
+    const patterns = compile(['a.*z|a', 'a.*y|a']);
+    const found: { readonly start: number; readonly end: number }[] = [];
+    expect(cpuMs(() => found.push(...findPatterns(text, patterns)))).toBeLessThan(1_000);
+    // What was not searched has not passed.
+    expect(found.at(-1)).toMatchObject({ start: 0, end: text.length, label: 'pattern 2' });
+    expect(without(text, 'a.*z|a').replaceAll('[REDACTED]', '')).toBe('');
+  });
+
+  test('A pattern and a text that are both large are not searched, and flagged', () => {
+    const patterns = compile(['(?:[ab]?){200}[cd]']);
+    expect(findPatterns('ab'.repeat(500_000), patterns)).toMatchObject([{ start: 0, end: 1_000_000 }]);
+    expect(findPatterns('ab'.repeat(50), patterns)).toEqual([]);
+  });
+
+  test('Patterns that take long to compile are refused before they are', () => {
+    for (const pattern of ['\\pL'.repeat(300), '(?i)[B-\\x{1e000}]'.repeat(50), '(?i)[b-ﷰ]'.repeat(50), '[ab]{501}c']) {
+      let result: ReturnType<typeof compilePatterns> | undefined;
+      expect(cpuMs(() => (result = compilePatterns([pattern])))).toBeLessThan(100);
+      expect(result).toMatchObject({ index: 0, message: expect.stringMatching(/^is too large/) });
+    }
+  });
+});
+
+describe('Arguments of a tool', () => {
+  const kinds = ['EMAIL', 'CREDIT_CARD'] as const;
+  const check = { type: 'PII', kinds } as const;
+  const matcher = compileMatcher(check);
+  const config = {
+    name: 'g',
+    stages: ['TOOL_INPUT'],
+    check,
+    action: 'REDACT',
+    mode: 'BLOCKING',
+    window: null,
+  } as const;
+  const clean = async (written: string) => {
+    if (matcher === null) throw new Error('This check asks a provider.');
+    const options = { stage: 'TOOL_INPUT', agentId: 'a', timeoutMs: 0, signal: new AbortController().signal } as const;
+    const guards = [{ config: { ...config, onError: 'CLOSED' }, matcher, ask: null }] as const;
+    return (await checkArguments(guards, written, options)).value;
+  };
+
+  test.each([
+    ['{"a": "bob@example.com"}', '{"a":"[EMAIL]"}'],
+    // Only the last of two is read, and the text as it was written would be stored.
+    ['{"a": "bob@example.com", "a": "x"}', '{"a":"x"}'],
+    ['{"b": [{"a\\u0020": "bob@example.com", "a ": 1}]}', '{"b":[{"a ":1}]}'],
+    ['{"n": 4000000000000000006}', '{"n":"[CREDIT_CARD]"}'],
+    ['{"a": "\\":", "b": {"a": [1, "c"]}}', '{"a": "\\":", "b": {"a": [1, "c"]}}'],
+  ])('%s is passed on as %s', async (written, expected) => {
+    expect(await clean(written)).toBe(expected);
   });
 });

@@ -108,6 +108,16 @@ describe('A guardrail for the text of the user', () => {
       async (_sent, _incoming, response) => void response.writeHead(500).end('{}'),
       async (_sent, _incoming, response) => void response.writeHead(200).end('{"results": [{"flagged": tr'),
       async (_sent, _incoming, response) => void response.writeHead(200).end('{"results": []}'),
+      // What flags a text is stored and shown: it must not be as long as a provider likes.
+      async (_sent, _incoming, response) => {
+        const categories = Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`c${index}`, true]));
+        const results = [{ flagged: true, categories, category_scores: {} }];
+        response.writeHead(200).end(JSON.stringify({ results }));
+      },
+      async (_sent, _incoming, response) => {
+        const results = [{ flagged: true, categories: { ['x'.repeat(101)]: true }, category_scores: {} }];
+        response.writeHead(200).end(JSON.stringify({ results }));
+      },
     ];
     for (const answer of answers) {
       app.model.moderateWith(answer);

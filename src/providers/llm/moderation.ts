@@ -34,13 +34,19 @@ export interface ModerationPort {
 /** Bytes that are read of an answer: a few hundred for each of its categories. */
 const maxAnswerBytes = 256 * 1024;
 
+/** Categories of an answer, and characters of the name of one: what flags a text is stored and shown with each result. */
+const maxCategories = 100;
+const maxNameLength = 100;
+const categoryName = z.string().max(maxNameLength);
+const isShort = (categories: object) => Object.keys(categories).length <= maxCategories;
+
 const answer = z.object({
   results: z
     .array(
       z.object({
         flagged: z.boolean(),
-        categories: z.record(z.string(), z.boolean().nullable()),
-        category_scores: z.record(z.string(), z.number().nullable()),
+        categories: z.record(categoryName, z.boolean().nullable()).refine(isShort),
+        category_scores: z.record(categoryName, z.number().nullable()).refine(isShort),
       }),
     )
     .min(1),

@@ -2,15 +2,23 @@ import { makeTitle } from '../../conversations/text.ts';
 import type { TurnEvent } from '../../engine/events.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { patternPlaceholder } from '../../guardrails/patterns.ts';
+import { maxGuardResults } from '../guard-result.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
 
-/** Stores the result of a guardrail. A second time it changes nothing. */
+/** How many results this process has stored of each run. */
+const counts = new WeakMap<Run, number>();
+
+/** Stores the result of a guardrail, of the first thousand of a run. A second time it changes nothing. */
 export async function insertGuardResult(
   runtime: RunRuntime,
   run: Run,
   { result, step }: Extract<TurnEvent, { type: 'guardrailChecked' }>,
 ): Promise<void> {
+  const count = (counts.get(run) ?? 0) + 1;
+  // A turn may check thousands of texts, each with each of its guardrails.
+  if (count > maxGuardResults) return;
+  counts.set(run, count);
   const { id, agentId, guardrail, stage, tripwireTriggered, decision, at } = result;
   await writeOwned(
     runtime.db,

@@ -4,7 +4,7 @@ import { builder } from '../../graphql/builder.ts';
 import { includeUnder, selectUnder } from '../../graphql/selection.ts';
 import { GuardrailResult } from '../../guardrails/graphql/types.ts';
 import { rowBytes } from '../../limits/answer-budget.ts';
-import { readGuardResult } from '../guard-result.ts';
+import { maxGuardResults, readGuardResult } from '../guard-result.ts';
 import {
   maxPart,
   type Part,
@@ -32,9 +32,6 @@ const usualCounts = {
   handoffs: 10,
   guardrailResults: 10,
 } as const;
-
-/** Results of guardrails of a run that are read at most. */
-const maxGuardrailResults = 1_000;
 
 /** A handoff takes a model step, and a run has at most 100. */
 const maxHandoffs = 100;
@@ -98,7 +95,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
       'What the guardrails decided about the texts of the run, oldest first, at most 1,000: one result for each guardrail and text, whether it was flagged or not.',
     complexity: { field: 1 + usualCounts.guardrailResults, multiplier: usualCounts.guardrailResults },
     select: (_args, _context, nested) => ({
-      guardrailResults: nested({ orderBy: [{ at: 'asc' }, { id: 'asc' }], take: maxGuardrailResults }),
+      guardrailResults: nested({ orderBy: [{ at: 'asc' }, { id: 'asc' }], take: maxGuardResults }),
     }),
     // Their number is known only now, as with handoffs.
     resolve: async (run, _args, { answer }) => {
