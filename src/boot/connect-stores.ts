@@ -8,6 +8,7 @@ import { type Database, type OpenDatabase, openDatabase } from '../database/clie
 import { ConfigurationCache } from '../database/configuration-cache.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedded/embedded.ts';
 import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
+import { shareSessions } from '../database/sessions.ts';
 import { ConversationFeed, feedChannel } from '../feed/conversation-feed.ts';
 import { openRedis } from '../limits/redis.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
@@ -74,7 +75,11 @@ export async function connectStores(
   if (!exclusive) {
     if (!isPooled) {
       await assertNoPooler(db);
-      if (await hasSessions(db)) for (const opened of [database, upkeep]) opened.prepareStatements();
+      if (await hasSessions(db)) {
+        // Statements that are prepared by name would be missing in one session and be there already in another.
+        if (await shareSessions(databaseUrl)) throw leadsToPooler();
+        for (const opened of [database, upkeep]) opened.prepareStatements();
+      }
     }
     // Through a pooler in transaction mode, LISTEN is accepted and no notice ever arrives.
     const listening = listenToInstances(env.databaseDirectUrl ?? databaseUrl, { config, feed }, logger);
@@ -122,11 +127,15 @@ async function assertMigrated(databaseUrl: string): Promise<void> {
 async function assertNoPooler(db: Database): Promise<void> {
   await db.$queryRaw`SELECT 1`.catch((cause: unknown) => {
     if (!/unsupported startup parameter/i.test(String(cause))) return;
-    throw new StartError(
-      'DATABASE_URL leads to a pooler such as PgBouncer: set DATABASE_DIRECT_URL to the database itself as well.',
-      { cause },
-    );
+    throw leadsToPooler(cause);
   });
+}
+
+function leadsToPooler(cause?: unknown): StartError {
+  return new StartError(
+    'DATABASE_URL leads to a pooler such as PgBouncer: set DATABASE_DIRECT_URL to the database itself as well.',
+    { cause },
+  );
 }
 
 /** Whether each connection has a session of its own: an embedded database that another process has opened has one for all. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openSocketClient } from '../support/chat.ts';
 import { createTestDatabase } from '../support/database/database.ts';
+import { findProgram } from '../support/proxies/find-program.ts';
 import { startPgBouncer } from '../support/proxies/pgbouncer.ts';
 
 // The embedded database has no other instance, and nothing in front of it.
@@ -59,6 +60,20 @@ describe.runIf(process.env.TEST_DATABASE_URL)('instances behind PgBouncer in tra
     await using pooler = await startPgBouncer(database.url);
     await expect(startTestApp({ databaseUrl: pooler.url })).rejects.toThrow(/set DATABASE_DIRECT_URL/);
   });
+
+  test.runIf(findProgram('pgbouncer'))(
+    'A pooler that ignores the settings of a session is found by the sessions that connections share',
+    async () => {
+      await using database = await createTestDatabase();
+      const ignored = 'statement_timeout,idle_in_transaction_session_timeout,options';
+      await using pooler = await startPgBouncer(database.url, [`ignore_startup_parameters = ${ignored}`]);
+      await expect(startTestApp({ databaseUrl: pooler.url })).rejects.toThrow(/set DATABASE_DIRECT_URL/);
+      await using _app = await startTestApp({
+        databaseUrl: pooler.url,
+        env: { DATABASE_DIRECT_URL: database.url },
+      });
+    },
+  );
 
   test('If DATABASE_DIRECT_URL leads nowhere, the start fails and names it', async () => {
     await using database = await createTestDatabase();

@@ -19,10 +19,11 @@ const nobody = 65_534;
 /**
  * Starts PgBouncer in transaction mode in front of a database. On a machine without it, a stand-in refuses and swallows
  * what PgBouncer does, as far as clients can tell; in CI that is an error.
+ * @param settings further lines of its configuration, which the stand-in does not read
  */
-export async function startPgBouncer(databaseUrl: string): Promise<Pooler> {
+export async function startPgBouncer(databaseUrl: string, settings: readonly string[] = []): Promise<Pooler> {
   const path = findProgram('pgbouncer');
-  if (path !== null) return await spawnPgBouncer(path, databaseUrl);
+  if (path !== null) return await spawnPgBouncer(path, databaseUrl, settings);
   if (process.env.CI) throw new Error('pgbouncer is missing: CI has to install it.');
   return await startStandIn(databaseUrl);
 }
@@ -34,7 +35,7 @@ function through(databaseUrl: string, port: number): string {
   return url.href;
 }
 
-async function spawnPgBouncer(path: string, databaseUrl: string): Promise<Pooler> {
+async function spawnPgBouncer(path: string, databaseUrl: string, settings: readonly string[]): Promise<Pooler> {
   const { hostname, port: serverPort, username, password } = new URL(databaseUrl);
   const folder = await mkdtemp(join(tmpdir(), 'switchboard-pgbouncer-'));
   const port = await findPort();
@@ -51,6 +52,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 10
+${settings.join('\n')}
 `,
   );
   const isRoot = process.getuid?.() === 0;
