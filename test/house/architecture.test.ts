@@ -12,7 +12,7 @@ const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.
  * types included. CONTRIBUTING.md shows this table, and a test below compares the two.
  */
 const levels: readonly (readonly string[])[] = [
-  ['api', 'config', 'database/embedded', 'engine', 'outbound', 'tools/parameters'],
+  ['api', 'config', 'database/embedded', 'engine', 'event-loop', 'outbound', 'tools/parameters'],
   ['auth', 'database', 'log', 'providers/llm'],
   ['feed', 'guardrails', 'limits', 'providers/speech', 'secrets', 'tools/contract'],
   ['agents/providers', 'demo', 'server/operation', 'tools/http', 'tools/mcp'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FairTurns } from '../../src/limits/fair-turns.ts';
+import { FairTurns } from '../../src/event-loop/fair-turns.ts';
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 

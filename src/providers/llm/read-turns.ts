@@ -1,3 +1,5 @@
+import { FairTurns } from '../../event-loop/fair-turns.ts';
+
 /** So many bytes of answers are read in one turn of the event loop, about 100 events. */
 export const bytesPerTurn = 16 * 1024;
 
@@ -7,48 +9,15 @@ export const bytesPerTurn = 16 * 1024;
  * whatever else the process does takes many turns.
  */
 export class ReadTurns {
-  readonly #maxBytes: number;
-  readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = [];
-  #used = 0;
-  #isScheduled = false;
+  readonly #turns: FairTurns;
 
   constructor(maxBytes = bytesPerTurn) {
-    this.#maxBytes = maxBytes;
+    this.#turns = new FairTurns(maxBytes);
   }
 
-  /** Waits until so many bytes may be read; null: now. */
+  /** Waits until so many bytes may be read; null: now. All providers are one group, served in the order of their coming. */
   wait(bytes: number): Promise<void> | null {
-    if (this.#waiting.length === 0 && this.#fits(bytes)) {
-      this.#use(bytes);
-      return null;
-    }
-    return new Promise((begin) => {
-      this.#waiting.push({ bytes, begin });
-      this.#schedule();
-    });
-  }
-
-  #fits(bytes: number): boolean {
-    return this.#used === 0 || this.#used + bytes <= this.#maxBytes;
-  }
-
-  #use(bytes: number): void {
-    this.#used += bytes;
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => {
-      this.#isScheduled = false;
-      this.#used = 0;
-      for (let next = this.#waiting[0]; next && this.#fits(next.bytes); next = this.#waiting[0]) {
-        this.#waiting.shift();
-        this.#use(next.bytes);
-        next.begin();
-      }
-    });
+    return this.#turns.wait('providers', 'all', bytes);
   }
 }
 

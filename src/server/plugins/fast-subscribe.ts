@@ -14,10 +14,10 @@ import { collectFields } from 'graphql/execution/collectFields.js';
 import { getVariableValues } from 'graphql/execution/values.js';
 import type { Plugin } from 'graphql-yoga';
 import { formatId } from '../../api/ids.ts';
+import { FairTurns } from '../../event-loop/fair-turns.ts';
 import { type FeedEvent, feedEvent } from '../../feed/feed-event.ts';
 import type { Context } from '../../graphql/context.ts';
 import { freeBytes } from '../../limits/answer-budget.ts';
-import { FairTurns } from '../../limits/fair-turns.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { executeWhileAway } from './retry-event.ts';
 
