@@ -226,6 +226,9 @@ function findContradictions(given: Readonly<Record<string, string | undefined>>)
     missing('ALLOWED_ORIGINS', 'production needs the origins of its front ends');
     if (!verified) problems.push('JWT_SECRET or JWT_JWKS_URL is missing: production verifies access tokens');
   }
+  if (given.DATABASE_DIRECT_URL !== undefined) {
+    missing('DATABASE_URL', 'DATABASE_DIRECT_URL means nothing without one');
+  }
   if (production && given.JWT_JWKS_URL?.startsWith('http:')) {
     problems.push('JWT_JWKS_URL must be an https:// URL: anyone on the way could replace the keys');
   }

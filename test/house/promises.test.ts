@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -40,4 +40,11 @@ test('Every suite of the table exists, is run by one of the configurations, and 
     );
   });
   expect(idle).toEqual([]);
+});
+
+test('Every suite has a test that runs without a database server: .ci/run fails for a suite that ran none', () => {
+  const always = /^(test|describe)(\.each)?[<(]|^(test|describe)\.runIf\(process\.platform === 'linux'\)/m;
+  const suites = globSync('test/**/*.test.ts', { cwd: root });
+  expect(suites.length).toBeGreaterThan(100);
+  expect(suites.filter((path) => !always.test(readFileSync(join(root, path), 'utf8')))).toEqual([]);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { readEnv } from '../../src/config/env.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openSocketClient } from '../support/chat.ts';
 import { createTestDatabase } from '../support/database/database.ts';
@@ -82,4 +83,10 @@ describe.runIf(process.env.TEST_DATABASE_URL)('instances behind PgBouncer in tra
       /DATABASE_DIRECT_URL cannot be used/,
     );
   });
+});
+
+test('DATABASE_DIRECT_URL alone is refused: the embedded database has no pooler in front of it', () => {
+  expect(() => readEnv({ DATABASE_DIRECT_URL: 'postgresql://switchboard@db:5432/switchboard' })).toThrow(
+    'DATABASE_URL is missing: DATABASE_DIRECT_URL means nothing without one',
+  );
 });
