@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { parseId } from '../../src/api/ids.ts';
+import { checkTexts, findGuardrails } from '../../src/guardrails/moderate/check-texts.ts';
 import { shareApp } from '../support/app.ts';
 import { openNewUser } from '../support/chat.ts';
 
@@ -62,6 +64,34 @@ describe('moderate', () => {
     const { errors } = await app.query(moderate, { input });
     expect(errors[0]?.extensions.code).toBe(code);
     expect(errors[0]?.message).toMatch(message);
+  });
+});
+
+describe('Texts outside of a run', () => {
+  test('Each text is checked with the guardrails of its own stage, in order, whatever their mode', async () => {
+    const user = await openNewUser(app);
+    const parallel = [{ ...guardrails[1], mode: 'PARALLEL' }];
+    const agentId = parseId('Agent', await user.createAgent({ guardrails: [guardrails[0], ...parallel] }), []);
+    const { sub, tenant = 'default' } = JSON.parse(atob(user.token.split('.')[1] ?? ''));
+    const viewer = { userId: sub, tenantId: tenant, roles: [], expiresAt: Infinity };
+    const found = await findGuardrails(viewer, app.app.runs, { agentId, scenarioId: null });
+    const texts = [
+      { stage: 'INPUT', text: 'I am bob@example.com' },
+      { stage: 'OUTPUT', text: 'You are bob@example.com' },
+      { stage: 'OUTPUT', text: 'Forbidden' },
+      { stage: 'TOOL_INPUT', text: 'Forbidden' },
+    ] as const;
+    const guardedBy = { agentId, guardrails: found ?? [], conversationId: null };
+    const signal = new AbortController().signal;
+    const checked = await checkTexts(viewer, app.app.runs, guardedBy, texts, signal);
+    expect(checked.map(({ value, isRedacted, blockedBy }) => [value, isRedacted, blockedBy])).toEqual([
+      ['I am [EMAIL]', true, null],
+      ['You are bob@example.com', false, null],
+      ['Forbidden', false, 'words'],
+      ['Forbidden', false, null],
+    ]);
+    const stopped = AbortSignal.abort(new Error('The client has gone.'));
+    await expect(checkTexts(viewer, app.app.runs, guardedBy, texts, stopped)).rejects.toThrow('The client has gone.');
   });
 });
 

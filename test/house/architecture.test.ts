@@ -19,10 +19,11 @@ const levels: readonly (readonly string[])[] = [
   ['tools/registry'],
   ['agents', 'tools/stored'],
   ['agents/check', 'scenarios', 'speech'],
-  ['conversations', 'scenarios/files', 'server/requests', 'tenants'],
+  ['guardrails/moderate', 'scenarios/files'],
+  ['conversations', 'server/requests', 'tenants'],
   ['runs'],
   ['runs/plan', 'runs/transitions'],
-  ['guardrails/moderate', 'runs/execute', 'runs/read', 'runs/upkeep'],
+  ['runs/execute', 'runs/read', 'runs/upkeep'],
   ['graphql', 'runs/commands', 'runs/scheduler'],
   [
     'agents/graphql',

@@ -1,10 +1,10 @@
+import { planGuards } from '../../agents/plan-guards.ts';
 import { resolveAgents } from '../../agents/resolve.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
 import { type FrozenPlan, thawEndpoint } from '../frozen-turn.ts';
-import { planGuards } from '../plan/plan-guards.ts';
 import { planTool } from '../plan/plan-turn.ts';
 import type { PlannedTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';

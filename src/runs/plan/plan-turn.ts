@@ -1,3 +1,4 @@
+import { planGuards } from '../../agents/plan-guards.ts';
 import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from '../../agents/resolve.ts';
 import { BadUserInputError, ConflictError } from '../../api/errors.ts';
 import { badInput } from '../../api/input.ts';
@@ -16,7 +17,6 @@ import type { StoredTurn } from '../input.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
-import { planGuards } from './plan-guards.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;

@@ -1,9 +1,9 @@
-import type { AgentDependencies } from '../../agents/dependencies.ts';
-import { type ResolvedAgent, resolveAgents } from '../../agents/resolve.ts';
-import type { Viewer } from '../../auth/viewer.ts';
-import type { Guardrail } from '../../guardrails/config.ts';
-import { planGuardrails } from '../../guardrails/plan.ts';
-import type { GuardsByAgent } from '../../guardrails/turn-guard.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Guardrail } from '../guardrails/config.ts';
+import { planGuardrails } from '../guardrails/plan.ts';
+import type { GuardsByAgent } from '../guardrails/turn-guard.ts';
+import type { AgentDependencies } from './dependencies.ts';
+import { type ResolvedAgent, resolveAgents } from './resolve.ts';
 
 /**
  * Plans the guardrails of the agents of a turn. If there are none, it costs nothing; the agents that classify are read from
