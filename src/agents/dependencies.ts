@@ -32,6 +32,8 @@ export interface AgentDependencies extends ProviderRules {
   readonly model: ModelPort;
   /** Whom guardrails ask. */
   readonly guardrails: GuardrailProviders;
+  /** How long a classifier may take to choose the agent that answers, in milliseconds. */
+  readonly orchestration: { readonly timeoutMs: number };
   readonly logger: Logger;
   /** How often agents and scenarios may be created, changed, deleted and made the default. */
   readonly operationLimit: RateLimit;

@@ -100,6 +100,7 @@ export async function compose(
     allowedModels,
     model,
     guardrails: { model, moderations, timeoutMs: guardrailTimeoutMs },
+    orchestration: { timeoutMs: env.orchestrationTimeoutSeconds * 1000 },
     logger,
     operationLimit,
     testLimit: limitOf('tests of agents', env.rateLimits.agentTests),

@@ -106,6 +106,8 @@ export interface Env {
   readonly runTimeoutSeconds: number;
   /** The longest that a test of an agent may take. */
   readonly agentTestTimeoutSeconds: number;
+  /** How long a classifier may take to choose the agent that answers. */
+  readonly orchestrationTimeoutSeconds: number;
   /** How long a model provider may take to begin its answer. */
   readonly firstByteTimeoutSeconds: number;
   readonly connections: ConnectionBounds;
@@ -189,6 +191,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     maxRunBytes: read.MAX_RUN_BYTES,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
+    orchestrationTimeoutSeconds: read.ORCHESTRATION_TIMEOUT_SECONDS,
     firstByteTimeoutSeconds: read.FIRST_BYTE_TIMEOUT_SECONDS,
     connections: readConnectionBounds(read),
     trustedProxies: read.TRUST_PROXY,

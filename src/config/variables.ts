@@ -188,6 +188,7 @@ export const variables = z.object({
   RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
   FIRST_BYTE_TIMEOUT_SECONDS: wholeNumber(1, 3_600, 300),
   AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),
+  ORCHESTRATION_TIMEOUT_SECONDS: wholeNumber(1, 600, 10),
   SOCKETS_PER_USER: wholeNumber(1, 10_000, 20),
   SOCKETS_PER_TENANT: wholeNumber(1, 100_000, 1_000),
   SOCKETS_PER_PROCESS: wholeNumber(1, 1_000_000, 10_000),

@@ -26,6 +26,8 @@ export const feedEvent = z.discriminatedUnion('type', [
     /** The run and the handoff that switched it; null: a person did, or the run did without a handoff. */
     runId: z.uuid().nullable(),
     handoffId: z.uuid().nullable(),
+    /** The message whose routing decision switched it outside of a run; null: none. */
+    messageId: z.uuid().nullable(),
   }),
 ]);
 

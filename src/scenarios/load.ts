@@ -2,6 +2,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
 import { type Guardrail, readGuardrails } from '../guardrails/config.ts';
+import { type Orchestration, readOrchestration } from './orchestration.ts';
 
 /** A scenario as turns use it. Agents are row ids. */
 export interface ScenarioGraph {
@@ -10,6 +11,8 @@ export interface ScenarioGraph {
   readonly rootAgentId: string | null;
   /** The guardrails of all members. */
   readonly guardrails: readonly Guardrail[];
+  /** How the agent that answers is chosen. */
+  readonly orchestration: Orchestration;
   readonly members: ReadonlyMap<string, { readonly handoffs: readonly GraphEdge[] }>;
 }
 
@@ -46,6 +49,7 @@ export function loadScenarioGraph(
       id: row.id,
       version: row.version,
       guardrails: readGuardrails(row.guardrails),
+      orchestration: readOrchestration(row),
       rootAgentId: row.agents.find((member) => member.isRoot)?.agentId ?? null,
       members: new Map(
         row.agents.map(({ agentId, handoffs }) => [

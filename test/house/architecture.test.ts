@@ -19,7 +19,7 @@ const levels: readonly (readonly string[])[] = [
   ['tools/registry'],
   ['agents', 'tools/stored'],
   ['agents/check', 'scenarios', 'speech'],
-  ['guardrails/moderate', 'scenarios/files'],
+  ['guardrails/moderate', 'orchestration', 'scenarios/files'],
   ['conversations', 'server/requests', 'tenants'],
   ['runs'],
   ['runs/plan', 'runs/transitions'],

@@ -1,0 +1,29 @@
+import type { ModelEndpoint } from '../../engine/ports.ts';
+
+/** The form of an answer: OpenAI's strict mode requires every property, and `additionalProperties: false`. */
+export interface AnswerFormat {
+  readonly name: string;
+  /** JSON Schema. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  readonly strict: true;
+}
+
+/** The options of an endpoint with the form of the answer: structured output, as each of the two APIs asks for it. */
+export function withAnswerFormat({ api, options = {} }: ModelEndpoint, format: AnswerFormat): Record<string, unknown> {
+  if (api === 'CHAT_COMPLETIONS') return { ...options, response_format: { type: 'json_schema', json_schema: format } };
+  const text = typeof options.text === 'object' && options.text !== null ? options.text : {};
+  return { ...options, text: { ...text, format: { type: 'json_schema', ...format } } };
+}
+
+/**
+ * The JSON value of an answer; models without structured output put it into a fence.
+ * @returns undefined: it is no JSON
+ */
+export function parseAnswer(written: string): unknown {
+  const fenced = /^```(?:json)?\s*([\s\S]*?)\s*```$/.exec(written.trim());
+  try {
+    return JSON.parse(fenced?.[1] ?? written);
+  } catch {
+    return undefined;
+  }
+}
