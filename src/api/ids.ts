@@ -12,6 +12,7 @@ const idPrefixes = {
   McpServer: 'mcp',
   ToolCall: 'tcl',
   Handoff: 'hdf',
+  ContextSnapshot: 'ctx',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

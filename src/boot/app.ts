@@ -6,6 +6,7 @@ import { mintDevelopmentToken, readDevelopmentRules } from '../auth/development.
 import { rememberTokens } from '../auth/remember-tokens.ts';
 import { createTokenVerifier, type VerifierConfig } from '../auth/verify-token.ts';
 import type { Env } from '../config/env.ts';
+import type { ContextRuntime } from '../context/runtime.ts';
 import type { Database } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { AnswerBytes } from '../limits/answer-bytes.ts';
@@ -39,6 +40,7 @@ export interface App extends AsyncDisposable {
   readonly db: Database;
   readonly runs: RunScheduler;
   readonly speech: SpeechRuntime;
+  readonly snapshots: ContextRuntime;
   readonly logger: Logger;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -77,7 +79,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   );
   const parts = await compose(env, stores, { logger, answers }, opening);
   const { db, databaseUrl, redis } = stores;
-  const { runs, feed, speech, viewers, modelDescription } = parts;
+  const { runs, feed, speech, snapshots, viewers, modelDescription } = parts;
 
   const verifyToken = rememberTokens(createTokenVerifier(await readVerifierConfig(env)));
   const isDevelopment = env.tokens.kind === 'development';
@@ -92,7 +94,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const yoga = createGraphql({
     schema: served,
     documents,
-    dependencies: { db, runs, feed, speech, answers },
+    dependencies: { db, runs, feed, speech, snapshots, answers },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     openOperations,
@@ -158,6 +160,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     db,
     runs,
     speech,
+    snapshots,
     logger,
     modelDescription,
     developmentToken,

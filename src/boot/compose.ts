@@ -6,6 +6,7 @@ import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
+import { ContextRuntime } from '../context/runtime.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
@@ -34,6 +35,7 @@ export interface Parts {
   readonly runs: RunScheduler;
   readonly feed: ConversationFeed;
   readonly speech: SpeechRuntime;
+  readonly snapshots: ContextRuntime;
   readonly viewers: ProvisionedViewers;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -145,6 +147,9 @@ export async function compose(
   speech.start();
   opening.defer(() => speech.close());
 
+  const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
+  snapshots.start();
+
   const providers = readEnvironmentProviders(env);
   const scenarioFiles = await loadScenarioFiles(env, agents, operator);
   const viewers = new ProvisionedViewers(db, seed, async (tenantId) => {
@@ -156,7 +161,7 @@ export async function compose(
     await Promise.allSettled([...agents.tests, ...tools.deps.calls]);
   };
   tools.connectOperatorServers();
-  return { agents, runs, feed, speech, viewers, modelDescription, endCalls };
+  return { agents, runs, feed, speech, snapshots, viewers, modelDescription, endCalls };
 }
 
 /** The tools that the operator provides to every tenant. */

@@ -1,6 +1,7 @@
 import '../agents/graphql/mutations.ts';
 import '../agents/graphql/queries.ts';
 import '../agents/graphql/types.ts';
+import '../context/graphql/snapshots.ts';
 import '../conversations/graphql/mutations.ts';
 import '../conversations/graphql/queries.ts';
 import '../guardrails/graphql/inputs.ts';

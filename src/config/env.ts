@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type ConnectionBounds, readConnectionBounds } from './connections.ts';
+import { findContradictions } from './contradictions.ts';
 import type { Limits } from './limits.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
@@ -81,6 +82,14 @@ export interface Env {
   readonly stt: TranscriptionEnv | null;
   /** How long the result of synthesizeSpeech can be fetched. */
   readonly speechTtlSeconds: number;
+  /** How context snapshots are made, and how long they can be used. */
+  readonly context: {
+    readonly ttlSeconds: number;
+    /** The tools that read records, and the argument that takes the id of one. */
+    readonly recordTools: readonly { readonly kind: string; readonly tool: string; readonly argument: string }[];
+    /** Whether models are shown references such as `ref_1` in place of the ids of databases. */
+    readonly references: boolean;
+  };
   /** How long a run waits for an approval before it is cancelled. */
   readonly approvalTtlSeconds: number;
   /** How long running turns may take to end when the server stops; then their leases are given back. */
@@ -178,6 +187,11 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     tts: readSpeech(read),
     stt: readTranscription(read),
     speechTtlSeconds: read.SPEECH_TTL_SECONDS,
+    context: {
+      ttlSeconds: read.CONTEXT_TTL_SECONDS,
+      recordTools: read.CONTEXT_RECORD_TOOLS,
+      references: read.CONTEXT_REFERENCES === 'true',
+    },
     approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
     outageSeconds: read.OUTAGE_SECONDS,
     drainSeconds: read.DRAIN_SECONDS,
@@ -210,43 +224,6 @@ const defaultModel = 'gpt-5-mini';
 export function loadEnv(): Env {
   if (existsSync('.env')) process.loadEnvFile('.env');
   return readEnv(process.env);
-}
-
-/** What is wrong between variables, and what is missing. */
-function findContradictions(given: Readonly<Record<string, string | undefined>>): string[] {
-  const problems: string[] = [];
-  const missing = (name: string, why: string) => {
-    if (given[name] === undefined) problems.push(`${name} is missing: ${why}`);
-  };
-  const production = given.NODE_ENV === 'production';
-  const verified = given.JWT_SECRET !== undefined || given.JWT_JWKS_URL !== undefined;
-  if (given.JWT_SECRET !== undefined && given.JWT_JWKS_URL !== undefined) {
-    problems.push('JWT_SECRET and JWT_JWKS_URL are both given: choose one');
-  }
-  if (production) {
-    missing('DATABASE_URL', 'production needs a PostgreSQL server');
-    missing('ENCRYPTION_KEYS', 'production needs keys to encrypt provider keys with');
-    missing('ALLOWED_ORIGINS', 'production needs the origins of its front ends');
-    if (!verified) problems.push('JWT_SECRET or JWT_JWKS_URL is missing: production verifies access tokens');
-  }
-  if (given.DATABASE_DIRECT_URL !== undefined) {
-    missing('DATABASE_URL', 'DATABASE_DIRECT_URL means nothing without one');
-  }
-  if (production && given.JWT_JWKS_URL?.startsWith('http:')) {
-    problems.push('JWT_JWKS_URL must be an https:// URL: anyone on the way could replace the keys');
-  }
-  if (production || verified) {
-    missing('JWT_ISSUER', 'tokens are checked for their issuer');
-    missing('JWT_AUDIENCE', 'tokens are checked for their audience');
-  } else if (given.JWT_ISSUER !== undefined || given.JWT_AUDIENCE !== undefined) {
-    problems.push('JWT_SECRET or JWT_JWKS_URL is missing: JWT_ISSUER and JWT_AUDIENCE mean nothing without one');
-  }
-  if (given.TRUSTED_DOCUMENTS_ONLY === 'true') {
-    missing('TRUSTED_DOCUMENTS', 'without documents, TRUSTED_DOCUMENTS_ONLY would refuse every operation');
-  }
-  const baseUrl = given.OPENAI_BASE_URL;
-  if (baseUrl !== undefined && baseUrl !== openaiUrl) missing('MODEL', 'the models of OPENAI_BASE_URL are not known');
-  return problems;
 }
 
 /** Any of the TTS_ variables makes a provider; the key alone means OpenAI. */

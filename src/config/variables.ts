@@ -84,6 +84,25 @@ const hosts = list.superRefine((values, context) => {
   }
 });
 
+/** `kind=tool.argument`, once for each kind; the kind `*` is for all ids without a kind that is listed. */
+const recordTools = list
+  .superRefine((values, context) => {
+    for (const value of values) {
+      if (recordTool.test(value)) continue;
+      const message = `holds "${value}", which is not kind=tool.argument, like order=lookup_order.orderNumber`;
+      context.addIssue({ code: 'custom', message });
+    }
+    const kinds = values.map((value) => value.split('=')[0]);
+    if (new Set(kinds).size < kinds.length) context.addIssue({ code: 'custom', message: 'has a kind twice' });
+  })
+  .transform((values) =>
+    values.flatMap((value) => {
+      const { kind, tool, argument } = recordTool.exec(value)?.groups ?? {};
+      return kind && tool && argument ? [{ kind, tool, argument }] : [];
+    }),
+  );
+const recordTool = /^(?<kind>\*|[A-Za-z][\w-]{0,63})=(?<tool>[\w-]{1,64})\.(?<argument>[\w-]{1,64})$/;
+
 const ratePattern = /^(0|[1-9]\d{0,8}\/[1-9]\d{0,5})(,[1-9]\d{0,8}\/[1-9]\d{0,5})?$/;
 
 /** `points/seconds` for each user, and after a comma for the whole tenant; 0 for no limit. */
@@ -173,6 +192,9 @@ export const variables = z.object({
   STT_PATH: name,
   STT_LANGUAGE: name,
   SPEECH_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
+  CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
+  CONTEXT_REFERENCES: z.enum(['true', 'false'], 'must be true or false').optional(),
   DRAIN_SECONDS: wholeNumber(0, 20, 10),
   KEEP_ALIVE_SECONDS: wholeNumber(5, 3600, 75),
   OUTAGE_SECONDS: wholeNumber(15, 3600, 120),

@@ -1,5 +1,5 @@
-import type { PlannedAgent } from './plan.ts';
-import type { HistoryItem } from './ports.ts';
+import { type PlannedAgent, writeInstructions } from './plan.ts';
+import type { HistoryItem, ModelEndpoint } from './ports.ts';
 import { estimateHistory, estimateOverhead, estimateTokens } from './tokens.ts';
 import { cutAnswer } from './tool-result.ts';
 
@@ -15,17 +15,23 @@ const minBudget = 256;
 /** Characters of a tool result that stay when it is shortened, at least. */
 const minResultLength = 400;
 
+/** The context window of a model, in tokens: an assumed one if it is not known. */
+export function windowOf({ contextTokens }: Pick<ModelEndpoint, 'contextTokens'>): number {
+  return contextTokens ?? defaultContextTokens;
+}
+
 /**
  * How many tokens of history fit into a model's context window, beside the agent's instructions and tools and the answer.
  * @param contextTokens the window; unset: the agent's
  */
 export function planHistoryTokens(
-  { instructions, tools, maxTokens, endpoint }: Pick<PlannedAgent, 'instructions' | 'tools' | 'maxTokens' | 'endpoint'>,
-  contextTokens: number = endpoint.contextTokens ?? defaultContextTokens,
+  agent: Pick<PlannedAgent, 'instructions' | 'context' | 'tools' | 'maxTokens' | 'endpoint'>,
+  contextTokens: number = windowOf(agent.endpoint),
 ): number {
+  const { tools, maxTokens } = agent;
   const specs = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
   const reserved = Math.min(maxTokens ?? answerTokens, contextTokens / 4);
-  const free = contextTokens - reserved - estimateOverhead(instructions, specs);
+  const free = contextTokens - reserved - estimateOverhead(writeInstructions(agent), specs);
   return Math.max(minBudget, Math.floor(free * usedPart));
 }
 

@@ -11,7 +11,7 @@ import {
   type OpenMessage,
   reportGuards,
 } from './guarded-step.ts';
-import type { PlannedAgent, TurnLimits } from './plan.ts';
+import { type PlannedAgent, type TurnLimits, writeInstructions } from './plan.ts';
 import {
   type HistoryItem,
   ModelError,
@@ -186,7 +186,7 @@ function writeRequest({ agent, history }: ModelStepInput, endpoint: string, budg
   });
   return {
     endpoint: agent.endpoint,
-    instructions: agent.instructions,
+    instructions: writeInstructions(agent),
     history: fitHistory(own, budgetTokens),
     tools: [
       ...agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),

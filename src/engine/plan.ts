@@ -24,6 +24,8 @@ export interface PlannedAgent {
   readonly id: string;
   readonly name: string;
   readonly instructions: string;
+  /** What the turn gives it beside its instructions: data between lines that no text in it can imitate; unset: nothing. */
+  readonly context?: string;
   readonly endpoint: ModelEndpoint;
   /** 0 to 2; null: nobody set one. */
   readonly temperature: number | null;
@@ -31,6 +33,11 @@ export interface PlannedAgent {
   readonly maxTokens: number | null;
   readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];
+}
+
+/** What the model of an agent is told: its instructions, and what the turn gives it. */
+export function writeInstructions({ instructions, context }: Pick<PlannedAgent, 'instructions' | 'context'>): string {
+  return context === undefined ? instructions : `${instructions}\n\n${context}`;
 }
 
 /** The limits of a run. */

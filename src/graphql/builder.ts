@@ -29,8 +29,9 @@ const badId = '';
 function readNodeId(globalId: string): { typename: string; id: string } | BadUserInputError {
   try {
     const { kind, row } = parseAnyId(globalId, ['id']);
-    if (kind !== 'ChatSettings') return { typename: kind, id: row };
-    return new BadUserInputError('ChatSettings is not a Node; read it with `chatSettings`.', ['id']);
+    const query = kind === 'ChatSettings' ? 'chatSettings' : kind === 'ContextSnapshot' ? 'contextSnapshot' : null;
+    if (query === null) return { typename: kind, id: row };
+    return new BadUserInputError(`${kind} is not a Node; read it with \`${query}\`.`, ['id']);
   } catch (error) {
     if (error instanceof BadUserInputError) return error;
     throw error;

@@ -3,6 +3,7 @@ import type { AgentDependencies } from '../agents/dependencies.ts';
 import { readAgentsById } from '../agents/read.ts';
 import { UnauthenticatedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { ContextRuntime } from '../context/runtime.ts';
 import type { Database } from '../database/client.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Agent } from '../generated/prisma/client.ts';
@@ -32,6 +33,8 @@ export interface Context {
   readonly agentDeps: AgentDependencies;
   /** Synthesizes and transcribes speech. */
   readonly speech: SpeechRuntime;
+  /** Makes context snapshots. */
+  readonly snapshots: ContextRuntime;
   /** All tools. */
   readonly tools: ToolRegistry;
   /** In the log line of the operation, and in masked errors. */
@@ -66,11 +69,12 @@ export function createContext(from: {
   runs: RunRuntime;
   feed: ConversationFeed;
   speech: SpeechRuntime;
+  snapshots: ContextRuntime;
   answers: AnswerBytes;
   requestId: string;
   signal?: AbortSignal | null;
 }): Context {
-  const { viewer, db, runs, feed, speech, answers, requestId, signal = null } = from;
+  const { viewer, db, runs, feed, speech, snapshots, answers, requestId, signal = null } = from;
   const requireViewer = () => {
     if (!viewer) throw new UnauthenticatedError();
     return viewer;
@@ -92,6 +96,7 @@ export function createContext(from: {
     runs,
     feed,
     speech,
+    snapshots,
     agentDeps: runs.agents,
     tools: runs.tools,
     requestId,

@@ -3,6 +3,7 @@ import { parseExactJson } from '../engine/exact-json.ts';
 import type { Guarded, GuardStage } from '../engine/guard.ts';
 import { isDeeperThan } from '../engine/json.ts';
 import { type Finding, findIn, redact } from './find.ts';
+import { mapJson } from './map-json.ts';
 import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { PlannedGuardrail } from './planned.ts';
 import { GuardReporter } from './reporter.ts';
@@ -106,18 +107,6 @@ async function checkValue<Value>(
 
 /** What walks a value goes no deeper. */
 const maxDepth = 100;
-
-function mapJson(value: unknown, map: (text: string) => string): unknown {
-  if (typeof value === 'string') return map(value);
-  if (typeof value === 'number') {
-    const written = String(value);
-    const mapped = map(written);
-    return mapped === written ? value : mapped;
-  }
-  if (Array.isArray(value)) return value.map((item) => mapJson(item, map));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [map(key), mapJson(entry, map)]));
-}
 
 function parse(written: string): { readonly value: unknown } | undefined {
   try {

@@ -58,6 +58,9 @@ const agent = z.object({
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
 });
 
+/** What the turn gives its agents beside their instructions, once for all of them. Not set: nothing. */
+const context = z.exactOptional(z.object({ text: z.string(), agentIds: names }));
+
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
 const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
 const historyItem = z.discriminatedUnion('role', [
@@ -92,6 +95,7 @@ const pauseState = z.object({
   definitions: z.record(z.string(), z.string()).default({}),
   /** By the id of their agent. Not set in states of earlier versions. */
   guardrails: z.record(z.string(), storedGuardrails).default({}),
+  context,
   paused,
 });
 
@@ -102,6 +106,7 @@ const runPlan = z.object({
   definitions: z.record(z.string(), z.string()),
   /** By the id of their agent. Not set in plans of earlier versions. */
   guardrails: z.record(z.string(), storedGuardrails).default({}),
+  context,
 });
 
 /** An agent of a run, as it was when the run began, without its key. */
@@ -168,8 +173,11 @@ export function writePlan(
 function freezeAgents({ agents, guards }: Pick<PlannedTurn, 'agents' | 'guards'>, environment: ModelEndpoint) {
   // A name belongs to one tool only, whichever agents have it.
   const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
+  const informed = [...agents.values()].filter((agent) => agent.context !== undefined);
+  const text = informed[0]?.context;
   return {
-    agents: [...agents.values()].map((agent) => ({
+    ...(text === undefined ? {} : { context: { text, agentIds: informed.map(({ id }) => id) } }),
+    agents: [...agents.values()].map(({ context: _context, ...agent }) => ({
       ...agent,
       endpoint: freezeEndpoint(agent.endpoint, environment),
       tools: agent.tools.map(({ name }) => name),
@@ -242,11 +250,12 @@ export function readPlan(stored: string): FrozenPlan {
   return thawAgents(runPlan.parse(JSON.parse(stored)));
 }
 
-function thawAgents({ agents, tools, definitions, guardrails }: z.output<typeof runPlan>): FrozenPlan {
+function thawAgents({ agents, tools, definitions, guardrails, context }: z.output<typeof runPlan>): FrozenPlan {
   const named = new Map(tools.map((tool) => [tool.name, tool]));
   return {
     agents: agents.map((agent) => ({
       ...agent,
+      ...(context?.agentIds.includes(agent.id) && { context: context.text }),
       tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
     })),
     definitions: new Map(Object.entries(definitions)),

@@ -12,6 +12,7 @@ const turnInput = z.strictObject({
   idempotencyKey: text(1, 255),
   after: integer(0, 2_147_483_647).nullish(),
   agentId: z.string().nullish(),
+  contextSnapshotId: z.string().nullish(),
   attachments: attachmentsInput.nullish(),
   ifBusy: z.enum(['REJECT', 'ENQUEUE', 'INTERRUPT']).nullish(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
@@ -27,6 +28,7 @@ export interface TurnInput {
   readonly idempotencyKey: string;
   readonly after: number;
   readonly agentId: string | null;
+  readonly contextSnapshotId: string | null;
   readonly attachments: readonly Attachment[];
   readonly ifBusy: 'REJECT' | 'ENQUEUE' | 'INTERRUPT';
   readonly onDisconnect: 'CONTINUE' | 'CANCEL';
@@ -49,6 +51,10 @@ export function parseTurnInput(value: unknown): TurnInput {
     idempotencyKey: input.idempotencyKey,
     after: input.after ?? 0,
     agentId: input.agentId == null ? null : parseId('Agent', input.agentId, ['input', 'agentId']),
+    contextSnapshotId:
+      input.contextSnapshotId == null
+        ? null
+        : parseId('ContextSnapshot', input.contextSnapshotId, ['input', 'contextSnapshotId']),
     attachments: input.attachments ?? [],
     ifBusy: input.ifBusy ?? 'REJECT',
     onDisconnect: input.onDisconnect ?? 'CONTINUE',
@@ -64,9 +70,12 @@ export function parseTurnInput(value: unknown): TurnInput {
  * what it wants of a busy conversation or a dropped socket.
  */
 function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
-  const { content, agentId, attachments, model, temperature, maxTokens } = input;
+  const { content, agentId, contextSnapshotId, attachments, model, temperature, maxTokens } = input;
+  const payload = [content, agentId, attachments, model, temperature, maxTokens];
+  // Only if there is one: keys that earlier versions have stored stay valid.
+  if (contextSnapshotId !== null) payload.push(contextSnapshotId);
   return createHash('sha256')
-    .update(JSON.stringify([content, agentId, attachments, model, temperature, maxTokens]))
+    .update(JSON.stringify(payload))
     .digest('hex');
 }
 
@@ -83,6 +92,8 @@ const guardrailResult = z.strictObject({
 /** The part of the input that the run's row keeps, so that the run can begin later and on another instance. */
 export const storedTurn = z.strictObject({
   agentId: z.string().nullable(),
+  /** The context snapshot that the turn names; unset: none. */
+  contextSnapshotId: z.exactOptional(z.string()),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']),
   model: z.string().nullable(),
   temperature: z.number().nullable(),

@@ -377,13 +377,14 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const { runs, speech } = graph.app.app;
+      const { runs, speech, snapshots } = graph.app.app;
       const contextValue = createContext({
         viewer,
         db,
         runs,
         feed: runs.feed,
         speech,
+        snapshots,
         answers: openAnswers(),
         requestId: 'test',
       });

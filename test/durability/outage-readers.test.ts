@@ -110,10 +110,11 @@ test(
       reads += 1;
       return 'drop';
     };
-    const { db, runs, speech } = app.app;
+    const { db, runs, speech, snapshots } = app.app;
     const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
     const answers = openAnswers();
-    const contextValue = createContext({ viewer, db, runs, feed: runs.feed, speech, answers, requestId: 'test' });
+    const parts = { db, runs, feed: runs.feed, speech, snapshots, answers };
+    const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
     const document = parse(
       'subscription ($id: ID!) { runEvents(runId: $id) { ... on RunStarted { userMessage { id } } } }',
     );

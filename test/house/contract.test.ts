@@ -30,11 +30,6 @@ const pending = new Set([
   'Mutation.orchestrate',
   'OrchestrateInput',
   'OrchestrationDecision',
-  // Context snapshots
-  'Mutation.createContextSnapshot',
-  'ContextSnapshotInput',
-  'ContextSnapshot',
-  'ChatTurnInput.contextSnapshotId',
   // Speech and realtime
   'Query.realtimeSession',
   'Mutation.startRealtimeSession',

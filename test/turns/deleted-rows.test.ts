@@ -48,10 +48,11 @@ const answers = new AnswerBytes(
 
 /** Subscribes with everything selected, past the limits of documents, which are for clients. */
 async function follow(runId: string, { db = app.app.db, document = everything } = {}) {
-  const { runs, speech } = app.app;
+  const { runs, speech, snapshots } = app.app;
   const { tenantId, userId } = await db.run.findUniqueOrThrow({ where: { id: rowOf(runId) } });
   const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const contextValue = createContext({ viewer, db, runs, feed: runs.feed, speech, answers, requestId: 'test' });
+  const parts = { db, runs, feed: runs.feed, speech, snapshots, answers };
+  const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
   const stream = await subscribe({ schema, document, variableValues: { id: runId }, contextValue });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
   return stream;

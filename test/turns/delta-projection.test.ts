@@ -15,9 +15,10 @@ beforeAll(async () => {
 });
 
 function makeContext() {
-  const { db, runs, speech } = app.app;
+  const { db, runs, speech, snapshots } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  return createContext({ viewer, db, runs, feed: runs.feed, speech, answers: openAnswers(), requestId: 'test' });
+  const parts = { db, runs, feed: runs.feed, speech, snapshots, answers: openAnswers() };
+  return createContext({ viewer, ...parts, requestId: 'test' });
 }
 
 async function drain(

@@ -56,8 +56,10 @@ export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: Turn
 }
 
 async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
-  const { agentId, onDisconnect, model, temperature, maxTokens } = input;
-  const stored: StoredTurn = { agentId, onDisconnect, model, temperature, maxTokens, roles: [...viewer.roles] };
+  const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
+  const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
+  const settings = { agentId, ...snapshot, onDisconnect, model, temperature, maxTokens };
+  const stored: StoredTurn = { ...settings, roles: [...viewer.roles] };
 
   const conversation = await loadConversation(viewer, runtime, input);
   let turn: CompiledTurn;

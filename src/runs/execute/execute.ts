@@ -178,7 +178,7 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
     where: { id: run.conversationId },
     include: conversationForTurn,
   });
-  const turn = await compileTurn(viewer, runtime, conversation, stored);
+  const turn = await compileTurn(viewer, runtime, conversation, stored, { hasWaited: true });
   const { startAgentId: toAgentId, routing } = turn;
   const frozen = writePlan(turn, runtime.agents.defaults.llm.endpoint);
   await setAgent(runtime, run, { toAgentId, routing, plan: frozen, asked: stored.agentId !== null });

@@ -48,6 +48,10 @@ export const chatTurnInput = builder.inputType('ChatTurnInput', {
       description:
         'The agent that answers this turn and becomes the active agent. In a scenario, it must be one of its members. If omitted, the active agent answers.',
     }),
+    contextSnapshotId: t.id({
+      description:
+        'The context snapshot that the agent which begins the turn is given with its instructions, as data: one of the user’s own that has not expired. Later turns are not given it, unless they name it too.',
+    }),
     attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
     ifBusy: t.field({
       type: BusyStrategy,

@@ -4,7 +4,9 @@ import { BadUserInputError, ConflictError } from '../../api/errors.ts';
 import { badInput } from '../../api/input.ts';
 import { belongsTo } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { readContextOfTurn } from '../../context/read.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
+import { windowOf } from '../../engine/fit-history.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import type { ChatSettings, Conversation, Prisma } from '../../generated/prisma/client.ts';
@@ -40,7 +42,9 @@ export interface ConversationForTurn extends Pick<Conversation, 'scenarioId' | '
  * Freezes the agents of a turn: the active agent, the agents that it can hand off to, and their models, tools and
  * settings. Everything but the conversation is read from the cache if it is there.
  *
+ * @param options.hasWaited whether it comes out of the queue: its context snapshot may have expired meanwhile
  * @throws {BadUserInputError} when the agent that was asked for cannot be the active agent
+ * @throws {NotFoundError} {@link ForbiddenError} for the context snapshot
  * @throws {ConflictError} when no agent can answer, or the stored model configuration of the agent is invalid
  */
 export async function compileTurn(
@@ -48,6 +52,7 @@ export async function compileTurn(
   runtime: RunRuntime,
   conversation: ConversationForTurn,
   stored: StoredTurn,
+  { hasWaited = false }: { readonly hasWaited?: boolean } = {},
 ): Promise<CompiledTurn> {
   const { settings } = conversation.user;
   const scenario = conversation.scenarioId
@@ -116,6 +121,14 @@ export async function compileTurn(
   const guards = await planGuards(viewer, runtime.agents, new Map(guardrails), usable);
   const start = agents.get(choice.resolved.agent.id);
   if (!start) throw new Error('The active agent is missing in its own plan.');
+  if (stored.contextSnapshotId !== undefined) {
+    // A quarter of the window at most: a token is about four characters.
+    const bounds = { hasWaited, maxCharacters: windowOf(start.endpoint) };
+    const context = await readContextOfTurn(viewer, runtime.db, stored.contextSnapshotId, bounds);
+    // If a classifier chooses who begins, it may be any of them.
+    const isChosen = scenario !== null && scenario.orchestration.mode !== 'OFF' && stored.agentId === null;
+    for (const agent of isChosen ? [...agents.values()] : [start]) agents.set(agent.id, { ...agent, context });
+  }
   return {
     agents,
     guards,

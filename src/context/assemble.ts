@@ -1,0 +1,93 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { formatId } from '../api/ids.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import { type RecentMessage, readRecentTurns } from '../conversations/recent-turns.ts';
+import { BlockWriter } from './block.ts';
+import type { SnapshotInput } from './input.ts';
+import { type ContextRecord, readRecords } from './records.ts';
+import type { ContextRuntime } from './runtime.ts';
+
+/** The characters of each section, at most. Together with titles and notes, a block has fewer than 50,000. */
+const maxCharacters = {
+  rights: 1_000,
+  page: 8_000,
+  data: 8_000,
+  record: 4_000,
+  records: 14_000,
+  turns: 5_000,
+} as const;
+const recentTurns = { maxConversations: 3, maxMessages: 6, maxCharacters: 600 } as const;
+
+/** The text of a snapshot, and what became of it. */
+export type AssembledSnapshot = ReturnType<BlockWriter['finish']>;
+
+/**
+ * Assembles what the viewer has at hand: what the user may do, the page, the project, what the application gives, records,
+ * and the latest turns of the viewer's own conversations.
+ * @throws the reason of `clientGone`
+ */
+export async function assembleSnapshot(
+  viewer: Viewer,
+  context: ContextRuntime,
+  { page, projectId, data, recordIds, redactPii }: SnapshotInput,
+  clientGone: AbortSignal | null,
+): Promise<AssembledSnapshot> {
+  const [records, turns] = await Promise.all([
+    readRecords(viewer, context, recordIds, clientGone),
+    readRecentTurns(viewer, context.db, { projectId, ...recentTurns }),
+  ]);
+  const writer = new BlockWriter({ redactPii, references: context.references });
+  // The ids that were asked for are known before any text is read.
+  const names = new Map(records.map(({ recordId, id }) => [recordId, writer.nameOf(id)]));
+
+  writer.add('What the user may do', describeRights(viewer), maxCharacters.rights);
+  if (page !== null) writer.add('The page that the user sees', page, maxCharacters.page);
+  if (projectId !== null) writer.add('Project', projectId, maxCharacters.rights);
+  if (data !== null) writer.addJson('What the application says of it, as JSON', data, maxCharacters.data);
+  await addRecords(writer, records, names);
+  if (turns.length > 0)
+    writer.add('The latest turns of the user’s conversations', describeTurns(turns), maxCharacters.turns);
+  return writer.finish();
+}
+
+function describeRights({ roles }: Viewer): string {
+  const admin = roles.includes('admin')
+    ? 'The user may change shared agents, scenarios and tools.'
+    : 'The user may not change shared agents, scenarios and tools.';
+  return `Roles: ${roles.length === 0 ? 'none' : roles.join(', ')}\n${admin}`;
+}
+
+async function addRecords(
+  writer: BlockWriter,
+  records: readonly ContextRecord[],
+  names: ReadonlyMap<string, string>,
+): Promise<void> {
+  let left: number = maxCharacters.records;
+  for (const { recordId, id, outcome } of records) {
+    // Texts are searched for personal data: others have their turn between two of them.
+    await nextTurn();
+    const title = `Record ${recordId.slice(0, recordId.length - id.length)}${names.get(recordId) ?? id}`;
+    const room = Math.min(left, maxCharacters.record);
+    if (room <= 0) {
+      writer.noteTruncation();
+      writer.add(title, 'It was left out: the records before it have used the room.', maxCharacters.rights);
+    } else if (outcome.ok) {
+      left -= writer.addJson(`${title}, as JSON`, outcome.value, room);
+    } else {
+      left -= writer.add(title, `It could not be read: ${outcome.error}`, Math.min(room, maxCharacters.rights));
+    }
+  }
+}
+
+function describeTurns(turns: readonly RecentMessage[]): string {
+  const lines: string[] = [];
+  let conversation = '';
+  for (const { conversationId, title, role, content, createdAt } of turns) {
+    if (conversationId !== conversation) {
+      conversation = conversationId;
+      lines.push(`Conversation ${formatId('Conversation', conversationId)}, titled ${JSON.stringify(title)}`);
+    }
+    lines.push(`  ${role === 'USER' ? 'user' : 'assistant'}, ${createdAt.toISOString()}: ${JSON.stringify(content)}`);
+  }
+  return lines.join('\n');
+}

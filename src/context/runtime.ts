@@ -1,0 +1,71 @@
+import type { Logger } from 'pino';
+import type { Database } from '../database/client.ts';
+import { withoutCounting } from '../database/statements.ts';
+import type { ToolRegistry } from '../tools/registry/registry.ts';
+import { deleteExpiredSnapshots } from './expire.ts';
+
+/** A tool of the tenant that reads records of a kind, as the operator has named it. */
+export interface RecordTool {
+  /** What ids of such records begin with, before a colon; `*`: all that have no kind that is listed. */
+  readonly kind: string;
+  /** The name of the tool. */
+  readonly tool: string;
+  /** The argument that takes the id. */
+  readonly argument: string;
+}
+
+/** The options of a ContextRuntime. */
+export interface ContextOptions {
+  readonly db: Database;
+  readonly tools: ToolRegistry;
+  readonly logger: Logger;
+  /** How long a snapshot can be used, in seconds. */
+  readonly ttlSeconds: number;
+  readonly recordTools: readonly RecordTool[];
+  /** Whether models are shown references in place of the ids of databases. */
+  readonly references: boolean;
+}
+
+const sweepEveryMs = 60_000;
+
+/** What context snapshots are made with, and the job that deletes those that have expired. One for the process. */
+export class ContextRuntime implements ContextOptions, AsyncDisposable {
+  readonly db: Database;
+  readonly tools: ToolRegistry;
+  readonly logger: Logger;
+  readonly ttlSeconds: number;
+  readonly recordTools: readonly RecordTool[];
+  readonly references: boolean;
+  #sweep: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ContextOptions) {
+    this.db = options.db;
+    this.tools = options.tools;
+    this.logger = options.logger;
+    this.ttlSeconds = options.ttlSeconds;
+    this.recordTools = options.recordTools;
+    this.references = options.references;
+  }
+
+  /** Starts to delete expired snapshots every minute. Of several instances, one does it at a time. */
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#sweep ??= withoutCounting(null, () => deleteExpiredSnapshots(this.db))
+        .then((deleted) => {
+          if (deleted > 0) this.logger.debug({ deleted }, 'deleted expired context snapshots');
+        })
+        .catch((error: unknown) => this.logger.error({ err: error }, 'failed to delete expired context snapshots'))
+        .finally(() => {
+          this.#sweep = null;
+        });
+    }, sweepEveryMs);
+    this.#timer.unref();
+  }
+
+  /** Ends the job. Resolves when it uses the database no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweep;
+  }
+}

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import { shareApp } from '../support/app.ts';
+import { openChat, openNewUser, type SocketClient } from '../support/chat.ts';
+
+const app = shareApp();
+
+const create = `mutation ($input: ContextSnapshotInput!) {
+  createContextSnapshot(input: $input) { id block truncated redactions createdAt expiresAt }
+}`;
+
+async function createSnapshot(user: Pick<SocketClient, 'ask'>, input: Record<string, unknown>) {
+  return (await user.ask(create, { input })).createContextSnapshot;
+}
+
+describe('a snapshot', () => {
+  test('It holds the page, the project, what the application says, records, turns and rights, each once', async () => {
+    const chat = await openChat(app, { scenarioKey: 'assistant', projectId: 'shop' }, { roles: ['clerk'] });
+    app.model.add({ text: 'We ship on Mondays.' });
+    await chat.readToEnd('When do you ship?');
+    const snapshot = await createSnapshot(chat, {
+      page: 'https://shop.example/orders/1042',
+      projectId: 'shop',
+      recordIds: ['order:1042', 'order:1042'],
+      data: { selected: 'cups' },
+    });
+    expect(snapshot).toMatchObject({ truncated: false, redactions: 0 });
+    const { block } = snapshot;
+    expect(block).toContain('  Roles: clerk\n  The user may not change shared agents');
+    expect(block).toContain('The page that the user sees\n  https://shop.example/orders/1042\n');
+    expect(block).toContain('Project\n  shop\n');
+    expect(block).toContain('  {"selected":"cups"}\n');
+    expect(block.split('Record order:1042, as JSON\n  {"number":"1042"')).toHaveLength(2);
+    expect(block).toContain('When do you ship?');
+    expect(block).toContain('We ship on Mondays.');
+    const seconds = (Date.parse(snapshot.expiresAt) - Date.parse(snapshot.createdAt)) / 1000;
+    expect(seconds).toBe(3600);
+  });
+
+  test('A turn that names it gives it to its model after the instructions, between lines with a code', async () => {
+    const chat = await openChat(app);
+    const { id, block } = await createSnapshot(chat, { page: 'The page of Bob' });
+    app.model.add({ text: 'A page.' }, { text: 'No page.' });
+    const before = app.model.requests.length;
+    await chat.readToEnd('What do I see?', { contextSnapshotId: id });
+    await chat.readToEnd('And now?');
+    const [first = '', second = ''] = app.model.requests.slice(before).map(({ instructions }) => instructions ?? '');
+    const [, code] = /\nBEGIN CONTEXT ([0-9a-f]{32})\n/.exec(first) ?? [];
+    const lines = block.split('\n').map((line: string) => `| ${line}`);
+    expect(first).toContain([`BEGIN CONTEXT ${code}`, ...lines, `END CONTEXT ${code}`].join('\n'));
+    expect(second).not.toContain('CONTEXT');
+    expect(second.length).toBeGreaterThan(20);
+    expect(first.startsWith(second)).toBe(true);
+  });
+});
+
+test('Nobody else can read or name a snapshot, and an id of nothing is not found', async () => {
+  const [owner, other] = await Promise.all([openNewUser(app), openChat(app)]);
+  const { id } = await createSnapshot(owner, { page: 'mine' });
+  const read = `query ($id: ID!) { contextSnapshot(id: $id) { block } }`;
+  const codeOf = async (variables: { id: string }) =>
+    (await app.query(read, variables, { token: other.token })).errors[0]?.extensions.code;
+  expect(await codeOf({ id })).toBe('FORBIDDEN');
+  expect(await codeOf({ id: `ctx_${crypto.randomUUID()}` })).toBe('NOT_FOUND');
+  expect(await codeOf({ id: 'ctx_1' })).toBe('BAD_USER_INPUT');
+  expect((await owner.ask(read, { id })).contextSnapshot.block).toContain('mine');
+});
