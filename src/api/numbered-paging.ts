@@ -78,14 +78,7 @@ export interface PlaceParent {
  * @throws {BadUserInputError} when a page argument is wrong, or a cursor is of another parent
  */
 export function planPlaces(list: NumberedList, args: PlaceArgs, parent: PlaceParent): PlacePage {
-  const page = checkArgs(list, args);
-  for (const argument of ['after', 'before'] as const) {
-    const cursor = page[argument];
-    if (cursor !== null && cursor[1] !== parent.id) throw badInput([argument], 'is a cursor of another conversation');
-  }
-  const descending = args.order === 'DESC';
-  const { lowest, highest } = findRange(page, parent, descending);
-  const fromLowest = descending === page.backward;
+  const { page, lowest, highest, fromLowest } = planRange(list, args, parent);
   return {
     list,
     args,
@@ -94,6 +87,37 @@ export function planPlaces(list: NumberedList, args: PlaceArgs, parent: PlacePar
     first: fromLowest ? lowest : Math.max(lowest, highest - page.size + 1),
     last: fromLowest ? Math.min(highest, lowest + page.size - 1) : highest,
   };
+}
+
+function planRange(list: NumberedList, args: PlaceArgs, parent: PlaceParent) {
+  const page = checkArgs(list, args);
+  for (const argument of ['after', 'before'] as const) {
+    const cursor = page[argument];
+    if (cursor !== null && cursor[1] !== parent.id) throw badInput([argument], 'is a cursor of another conversation');
+  }
+  const descending = args.order === 'DESC';
+  return { page, ...findRange(page, parent, descending), fromLowest: descending === page.backward };
+}
+
+/** The range of places that a page is at the beginning or the end of, both inclusive. */
+export interface PlaceRange {
+  readonly lowest: number;
+  readonly highest: number;
+  readonly size: number;
+  readonly fromLowest: boolean;
+}
+
+/** The most that a column of places can hold. */
+const maxPlace = 2 ** 31 - 1;
+
+/**
+ * Which places a page may have, for whoever reads them together with their number.
+ * @param parentId the row id
+ * @throws {BadUserInputError} when a page argument is wrong, or a cursor is of another parent
+ */
+export function selectRange(list: NumberedList, args: PlaceArgs, parentId: string): PlaceRange {
+  const { page, lowest, highest, fromLowest } = planRange(list, args, { id: parentId, count: maxPlace });
+  return { lowest: Math.min(lowest, maxPlace), highest, size: page.size, fromLowest };
 }
 
 /**

@@ -41,12 +41,12 @@ export interface PageRows<Row> {
 
 /** A page as the connection types read it. */
 export interface Connection<Node> {
-  readonly edges: { cursor: string; node: Node }[];
+  readonly edges: { readonly cursor: string; readonly node: Node }[];
   readonly pageInfo: {
     hasNextPage: boolean;
     hasPreviousPage: boolean;
-    startCursor: string | null;
-    endCursor: string | null;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
   };
   /** Called only where the document asks for it. */
   readonly totalCount: () => number | Promise<number>;
@@ -108,17 +108,38 @@ export function buildConnection<Node, Key>(
   found: PageRows<{ readonly key: Key; readonly node: Node }>,
   totalCount: () => number | Promise<number>,
 ): Connection<Node> {
-  const edges = found.rows.map(({ key, node }) => ({ cursor: encodeCursor(page.list, key), node }));
+  const edges = found.rows.map(({ key, node }) => new RowEdge(page.list, key, node));
   return {
     edges,
     pageInfo: {
       hasPreviousPage: found.moreBefore,
       hasNextPage: found.moreAfter,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      get startCursor() {
+        return edges[0]?.cursor ?? null;
+      },
+      get endCursor() {
+        return edges.at(-1)?.cursor ?? null;
+      },
     },
     totalCount,
   };
+}
+
+/** Its cursor is made when it is asked for, which is nearly never: a list has a hundred of them. */
+class RowEdge<Node> {
+  readonly node: Node;
+  readonly #list: string;
+  readonly #key: unknown;
+
+  constructor(list: string, key: unknown, node: Node) {
+    this.node = node;
+    this.#list = list;
+    this.#key = key;
+  }
+
+  get cursor(): string {
+    return encodeCursor(this.#list, this.#key);
+  }
 }
 
 /** The opaque cursor of a row: the list it is of, and its key. */

@@ -3,6 +3,7 @@ import '../agents/graphql/queries.ts';
 import '../agents/graphql/types.ts';
 import '../context/graphql/snapshots.ts';
 import '../conversations/graphql/mutations.ts';
+import '../conversations/graphql/plain-reads.ts';
 import '../conversations/graphql/queries.ts';
 import '../guardrails/graphql/inputs.ts';
 import '../guardrails/graphql/mutations.ts';

@@ -43,6 +43,16 @@ const ofMessages: Columns<Message> = {
   transfers: 'transfers',
 };
 
+/** What the row of a conversation shows by itself. */
+const shownOfConversations = ['id', 'userId', 'title', 'messageCount', 'createdAt', 'updatedAt'] as const;
+/** A conversation with the columns that it shows by itself. */
+export type ShownConversation = Pick<Conversation, (typeof shownOfConversations)[number]>;
+
+/** What the row of a message shows by itself; of these, only the content may have any size. */
+const shownOfMessages = ['id', 'position', 'role', 'status', 'content', 'source', 'finishReason', 'createdAt'] as const;
+/** A message with the columns that it shows by itself, and its size. */
+export type ShownMessage = Pick<Message, (typeof shownOfMessages)[number] | 'bytes'>;
+
 function list(columns: Readonly<Record<string, string>>, of: (column: string) => string): Prisma.Sql {
   return Prisma.raw(
     Object.entries(columns)
@@ -51,8 +61,40 @@ function list(columns: Readonly<Record<string, string>>, of: (column: string) =>
   );
 }
 
+function pick<Name extends string>(columns: Readonly<Record<Name, string>>, names: readonly Name[]) {
+  return Object.fromEntries(names.map((name) => [name, columns[name]]));
+}
+
 /** All columns of `conversations AS c`, as in Prisma's rows. */
 export const conversationColumns = list(ofConversations, (column) => `c.${column}`);
+
+/** The columns of `conversations AS c` that it shows by itself. */
+export const shownConversationColumns = list(pick(ofConversations, shownOfConversations), (column) => `c.${column}`);
+
+/** As {@link shownConversationColumns}, each with the prefix `of_`, and null unless a condition holds. */
+export function shownConversationColumnsIf(condition: string): Prisma.Sql {
+  const prefixed = shownOfConversations.map((name) => [`of_${name}`, ofConversations[name]]);
+  return list(Object.fromEntries(prefixed), (column) => `CASE WHEN ${condition} THEN c.${column} END`);
+}
+
+/** The columns of `messages AS m` that it shows by itself, and its size. The content is null unless `m.fits`. */
+export const shownMessageColumns = list(pick(ofMessages, [...shownOfMessages, 'bytes']), (column) =>
+  column === ofMessages.content ? `CASE WHEN m.fits THEN m.${column} END` : `m.${column}`,
+);
+
+/** The columns of the last message of a conversation that it shows by itself, each with the prefix `last_`. */
+export type ShownLastMessage = { readonly [Name in keyof ShownMessage as `last_${Name}`]: ShownMessage[Name] };
+
+/**
+ * Reads them from `messages AS last`.
+ * @param contentLength so many code points of the content are read, from its beginning
+ */
+export function shownLastMessageColumns(contentLength: number): Prisma.Sql {
+  const prefixed = [...shownOfMessages, 'bytes' as const].map((name) => [`last_${name}`, ofMessages[name]]);
+  return list(Object.fromEntries(prefixed), (column) =>
+    column === ofMessages.content ? `left(last.${column}, ${contentLength})` : `last.${column}`,
+  );
+}
 
 /** The columns of a message that may have any size; their sum is in `bytes`. */
 const sized: ReadonlySet<string> = new Set([

@@ -4,7 +4,8 @@ import { previewSourceLength } from './text.ts';
 
 /** The length of a preview if the document names none, in user-perceived characters. */
 export const usualPreviewLength = 100;
-const sourceLength = previewSourceLength(usualPreviewLength);
+/** So much of a content is read for its preview, in code points. */
+export const previewLength = previewSourceLength(usualPreviewLength);
 /** A code point has at most so many bytes. */
 const bytesPerCodePoint = 4;
 
@@ -17,7 +18,7 @@ export type LastMessageColumns = {
 export const lastMessageColumns = Prisma.sql`
   last.id AS "last_id", last.tenant_id AS "last_tenantId", last.conversation_id AS "last_conversationId",
   last.position AS "last_position", last.role AS "last_role", last.status AS "last_status",
-  left(last.content, ${Prisma.raw(String(sourceLength))}) AS "last_content", last.agent_id AS "last_agentId",
+  left(last.content, ${Prisma.raw(String(previewLength))}) AS "last_content", last.agent_id AS "last_agentId",
   last.run_id AS "last_runId", last.step AS "last_step", last.source AS "last_source",
   last.finish_reason AS "last_finishReason", last.created_at AS "last_createdAt", last.bytes AS "last_bytes",
   last.creation_key AS "last_creationKey", last.creation_hash AS "last_creationHash"`;
@@ -51,8 +52,13 @@ export function noteLastMessage(row: Conversation & LastMessageColumns): number 
   const message = toMessage(row);
   lastMessages.set(row, message);
   if (message === null) return 0;
-  if (message.content.length >= sourceLength) beginnings.add(message);
-  return Math.min(message.bytes, sourceLength * bytesPerCodePoint) + rowBytes;
+  if (message.content.length >= previewLength) beginnings.add(message);
+  return sizeOfBeginning(message);
+}
+
+/** The bytes that the beginning of a message takes of the answer. */
+export function sizeOfBeginning({ bytes }: Pick<Message, 'bytes'>): number {
+  return Math.min(bytes, previewLength * bytesPerCodePoint) + rowBytes;
 }
 
 function toMessage(row: LastMessageColumns): Message | null {

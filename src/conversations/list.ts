@@ -56,26 +56,15 @@ const defaultOrder: ConversationOrder = { field: 'UPDATED_AT', direction: 'DESC'
 export async function listConversations(
   viewer: Viewer,
   reads: SizedReads,
-  options: PageArgs & {
-    readonly orderBy?: ConversationOrder | null | undefined;
-    readonly search?: string | null | undefined;
-  },
+  options: ListOptions,
   query: ConversationQuery | PlainQuery = {},
 ): Promise<Connection<Conversation>> {
   const { db } = reads;
   const { tenantId, userId } = viewer;
-  const { field, direction } = options.orderBy ?? defaultOrder;
-  const sort = sortColumns[field];
-  const rules = { list: nameList(options.orderBy ?? defaultOrder), key: sort.key, ...pageSizes };
-  const page = parsePage<RowKey>(options, rules);
-  const search = parseInput(searchInput, options.search ?? null, ['search']);
-  const own = Prisma.sql`tenant_id = ${tenantId} AND user_id = ${userId}`;
-  const where = search === null ? own : Prisma.sql`${own} AND title ILIKE ${containing(search)}`;
-  const list = { table: Prisma.sql`conversations AS c`, where, sort, descending: direction === 'DESC' };
-  const count = () => (search === null ? countAll(viewer, db) : countFound(db, where));
+  const { list, page, isSearch, count } = planList(viewer, db, options);
   if ('plain' in query) {
     const found = await readPlain(viewer, reads, list, page, query.plain);
-    const total = search === null ? found.rows[0]?.node.total : undefined;
+    const total = isSearch ? undefined : found.rows[0]?.node.total;
     return buildConnection(page, found, () => total ?? count());
   }
   const found = await readKeyPage(db, list, page);
@@ -85,26 +74,56 @@ export async function listConversations(
   return buildConnection(page, arrangeByKey(found, rows), count);
 }
 
+/** The arguments of a list of conversations. */
+export type ListOptions = PageArgs & {
+  readonly orderBy?: ConversationOrder | null | undefined;
+  /** A part of the title; case does not matter. */
+  readonly search?: string | null | undefined;
+};
+
+/**
+ * Checks the arguments of a list.
+ * @returns the list, its page, and how its rows are counted where they are not counted with the page
+ * @throws {BadUserInputError} if a page argument or the search is invalid
+ */
+export function planList(viewer: Viewer, db: Db, options: ListOptions) {
+  const order = options.orderBy ?? defaultOrder;
+  const sort = sortColumns[order.field];
+  const page = parsePage<RowKey>(options, { list: nameList(order), key: sort.key, ...pageSizes });
+  const search = parseInput(searchInput, options.search ?? null, ['search']);
+  const own = Prisma.sql`tenant_id = ${viewer.tenantId} AND user_id = ${viewer.userId}`;
+  const where = search === null ? own : Prisma.sql`${own} AND title ILIKE ${containing(search)}`;
+  const descending = order.direction === 'DESC';
+  const list: KeyList = { table: Prisma.sql`conversations AS c`, where, sort, descending };
+  const count = () => (search === null ? countAll(viewer, db) : countFound(db, where));
+  return { list, page, isSearch: search !== null, count };
+}
+
+/** Reads with a page the number of all conversations of a viewer, as `total`. */
+export function totalColumn({ tenantId, userId }: Viewer): Prisma.Sql {
+  return Prisma.sql`(SELECT conversation_count FROM users WHERE tenant_id = ${tenantId} AND id = ${userId}) AS total`;
+}
+
 /** What is read of a list in one statement: columns, the count of all, and the beginning of each last message. */
 export interface PlainQuery {
   readonly plain: { readonly lastMessage: boolean };
 }
 
 async function readPlain(
-  { tenantId, userId }: Viewer,
+  viewer: Viewer,
   { db, answer }: SizedReads,
   list: KeyList,
   page: Page<RowKey>,
   { lastMessage }: PlainQuery['plain'],
 ) {
-  const total = Prisma.sql`(SELECT conversation_count FROM users WHERE tenant_id = ${tenantId} AND id = ${userId}) AS total`;
+  const total = totalColumn(viewer);
   const found = await readRowPage<Conversation & LastMessageColumns & { readonly total: number }>(
     db,
     {
       ...list,
       columns: conversationColumns,
       joined: lastMessage
-        ? { columns: Prisma.sql`${total}, ${lastMessageColumns}`, tables: joinLastMessage(tenantId) }
+        ? { columns: Prisma.sql`${total}, ${lastMessageColumns}`, tables: joinLastMessage(viewer.tenantId) }
         : { columns: total, tables: Prisma.empty },
     },
     page,

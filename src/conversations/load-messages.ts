@@ -71,11 +71,11 @@ export interface MessageRange {
 }
 
 /** What one statement has read of some ranges. */
-export interface SizedRanges {
+export interface SizedRanges<Row = Message> {
   /** All of them. */
   readonly measured: readonly SizedMessage[];
   /** Those of which the contents were read. */
-  readonly loaded: readonly Message[];
+  readonly loaded: readonly Row[];
 }
 
 /**

@@ -25,6 +25,9 @@ import {
 /** The list of a conversation's messages, by position. */
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
 
+/** What arranging the messages of pages takes of each. */
+export type PagedMessage = Pick<Message, 'id' | 'conversationId' | 'position' | 'bytes'>;
+
 /** The conversation of a page. */
 export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
 
@@ -53,10 +56,32 @@ export async function readMessagePages(
   const load = () => loadFirst(viewer, reads, ranges, query);
   // The newest messages of a list of conversations come before the pages that take what is left.
   const hasOneEach = ranges.every(({ first, last }) => first === last);
-  const { loaded: small, measured } = await (hasOneEach ? reads.answer.readSmall(load) : load());
-  const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  const first = await (hasOneEach ? reads.answer.readSmall(load) : load());
+  const loadMore = (ids: readonly string[]) => loadMeasured(viewer, reads.db, ids, query);
+  return fillPages(reads, pages, { ...first, isUntouched }, loadMore);
+}
+
+/** What was read of pages first, and whether the answer was untouched before. */
+interface FirstRead<Row> extends SizedRanges<Row> {
+  readonly isUntouched: boolean;
+}
+
+/**
+ * Makes pages of what was read of them first, and of as many of the other messages as fit.
+ * @param loadMore reads messages by their row ids
+ * @throws {QueryTooComplexError} if not even one message of each page fits
+ * @throws {RateLimitedError} if too many large answers are under way
+ */
+export async function fillPages<Row extends PagedMessage>(
+  reads: SizedReads,
+  pages: readonly PlacePage[],
+  { loaded: small, measured, isUntouched }: FirstRead<Row>,
+  loadMore: (ids: readonly string[]) => Promise<Row[]>,
+): Promise<Connection<Row>[]> {
+  const wanted = pages.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
+  const hasOneEach = pages.every(({ first, last }) => first >= last);
   if (!hasOneEach) await reads.answer.afterSmallReads();
   const lines = listLines(pages, measured, new Set(small.map(({ id }) => id)));
   const [only, ...others] = lines.flatMap(({ messages }) => messages.slice(0, 1));
@@ -67,7 +92,7 @@ export async function readMessagePages(
   const { chosen, cut } = choose(lines, reads);
   const missing = chosen.filter(({ isLoaded }) => !isLoaded).map(({ id }) => id);
   await reads.answer.take(sumRows(chosen.filter(({ isLoaded }) => !isLoaded)));
-  const loaded = missing.length === 0 ? [] : await loadMeasured(viewer, reads.db, missing, query);
+  const loaded = missing.length === 0 ? [] : await loadMore(missing);
   const ids = new Set(chosen.map(({ id }) => id));
   const rows = [...small, ...loaded].filter(({ id }) => ids.has(id));
   return pages.map((page) => build(page, ofPage(page, rows), cut.has(page)));
@@ -152,11 +177,11 @@ function sumRows(messages: readonly { readonly bytes: number }[]): number {
   return messages.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0);
 }
 
-function build(page: PlacePage, messages: readonly Message[], isCut: boolean): Connection<Message> {
+function build<Row extends PagedMessage>(page: PlacePage, messages: readonly Row[], isCut: boolean): Connection<Row> {
   return buildPlaces(page, messages, (message) => message.position ?? 0, isCut);
 }
 
-function ofPage(page: PlacePage, messages: readonly Message[]): Message[] {
+function ofPage<Row extends PagedMessage>(page: PlacePage, messages: readonly Row[]): Row[] {
   return messages.filter(({ conversationId, position }) => isOnPage(page, conversationId, position ?? 0));
 }
 

@@ -72,8 +72,22 @@ export class AnswerBudget implements Disposable {
    */
   count(bytes: number): void {
     this.#written += bytes;
-    // What is read is counted exactly; the rest of the answer, such as agents and titles, comes on top.
-    if (this.#written > Math.max(this.#max, this.#taken) * 1.25) throw this.tooLarge();
+    if (this.#written > this.#maxWritten) throw this.tooLarge();
+  }
+
+  /**
+   * Counts bytes of the answer itself that are no more than these.
+   * @returns false if the answer might become too large: then nothing was counted
+   */
+  tryCount(atMost: number): boolean {
+    if (this.#written + atMost > this.#maxWritten) return false;
+    this.#written += atMost;
+    return true;
+  }
+
+  /** What is read is counted exactly; the rest of the answer, such as agents and titles, comes on top. */
+  get #maxWritten(): number {
+    return Math.max(this.#max, this.#taken) * 1.25;
   }
 
   /** Gives back what was reserved beyond the answer as it is now: nothing more is read for it. */

@@ -297,9 +297,9 @@ describe('a message', () => {
     expect(backwards).toEqual(whole);
   });
 
-  test('A page of messages takes two statements: the conversation, and the messages that are small', async () => {
+  test('A page of small messages takes one statement, with its conversation', async () => {
     const { statements } = await graph.query(alice, document, { id, first: 3 });
-    expect(statements).toBe(2);
+    expect(statements).toBe(1);
   });
 
   test('Pages of messages of many conversations take at most two more statements: one with the sizes and the small ones, one for the long ones', async () => {

@@ -14,6 +14,7 @@ import { listDocumentLimits } from './document-limits.ts';
 import { useErrorPresentation } from './error-presentation.ts';
 import { useEventSeq } from './event-seq.ts';
 import { useEventStreams } from './event-streams.ts';
+import { useFastQuery } from './fast-query.ts';
 import { useFastSubscribe } from './fast-subscribe.ts';
 import { useHttpStatus } from './http-status.ts';
 import { useIntrospectionLimit } from './introspection-limit.ts';
@@ -62,6 +63,7 @@ export function createGraphql(options: {
       useIntrospectionLimit(options.schema),
       useMutationLimit(options.mutationLimit),
       useEventSeq(),
+      useFastQuery(),
       useFastSubscribe(),
     ],
     // useRequestBodies limits bodies by their type, and reads multipart ones itself.
