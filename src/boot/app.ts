@@ -18,6 +18,7 @@ import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
 import { type Listening, listenOn } from '../server/http/listen.ts';
+import { createMetricsRoute } from '../server/http/metrics.ts';
 import { OpenResponses } from '../server/http/open-responses.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
@@ -29,6 +30,7 @@ import type { SpeechRuntime } from '../speech/dependencies.ts';
 import { compose } from './compose.ts';
 import { connectStores, type EmbeddedOptions } from './connect-stores.ts';
 import { createLogger } from './logger.ts';
+import { exportTraces, serveMetrics } from './observe.ts';
 import { preparePlayground } from './playground.ts';
 import { schema } from './schema.ts';
 
@@ -37,6 +39,8 @@ export interface App extends AsyncDisposable {
   /** `http://host:port`, as it is reached from this machine. */
   readonly url: string;
   readonly port: number;
+  /** The port at which the metrics are served; null: they have none of their own. */
+  readonly metricsPort: number | null;
   readonly db: Database;
   readonly runs: RunScheduler;
   readonly speech: SpeechRuntime;
@@ -73,6 +77,8 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   // Everything that was opened is closed in reverse order: by close(), or here if a later step fails.
   await using opening = new AsyncDisposableStack();
   const logger = createLogger(env.logLevel, overrides.logDestination);
+  // First of all, so that it is closed last: what closes before it has spans to export.
+  await exportTraces(env, opening);
   const stores = await connectStores(env, logger, opening, overrides);
   const answers = new AnswerBytes(env.connections.answers, (load) =>
     logger.warn(load, 'large answers wait for others to be read, or are refused'),
@@ -110,6 +116,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     keepAliveMs: env.keepAliveSeconds * 1000,
     isDraining,
     clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken, openOperations }) },
+    serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,
     checkReadiness: createReadinessCheck({
       queryDatabase: () => db.$queryRaw`SELECT 1`,
       listPendingMigrations: () => pendingMigrations(databaseUrl),
@@ -132,6 +139,8 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     },
     unauthenticated: unauthenticatedSockets,
   });
+  const observed = { runs, feed, sockets, responses, pools: { main: stores.pool, upkeep: stores.upkeep } };
+  const metricsPort = await serveMetrics(env, observed, { logger, opening });
   const listening = await listen(server, env);
   const { port } = listening;
 
@@ -157,6 +166,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   return {
     url,
     port,
+    metricsPort,
     db,
     runs,
     speech,

@@ -17,7 +17,9 @@ import { openKeyRing } from '../secrets/open-key-ring.ts';
 /** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
   readonly db: Database;
-  readonly upkeep: Pick<OpenDatabase, 'db'>;
+  readonly upkeep: Pick<OpenDatabase, 'db' | 'load'>;
+  /** How the connections of `db` stand. */
+  readonly pool: Pick<OpenDatabase, 'load'>;
   readonly availability: Pick<DatabaseAvailability, 'assertAvailable' | 'destroyConnections'>;
   readonly databaseUrl: string;
   /** Whether the database is the embedded one, which no other instance can use. */
@@ -94,7 +96,7 @@ export async function connectStores(
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
-  return { db, upkeep, availability, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
+  return { db, pool: database, upkeep, availability, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
 }
 
 async function openEmbedded(

@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { LogLevel } from '../config/variables.ts';
+import { logFields } from '../telemetry/scope.ts';
 
 /** Lines wait for each other for at most so long, in milliseconds, or until they have so many characters: writing is dear. */
 const buffering = { periodicFlush: 50, minLength: 4_096 } as const;
@@ -14,6 +15,8 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
     level,
     redact: ['authorization', 'token', 'apiKey', 'variables', 'content', '*.authorization', '*.token', '*.apiKey'],
     serializers: { err: describeError },
+    // The request and the trace that a line belongs to; a field of the line itself wins.
+    mixin: logFields,
   };
   return pino(options, destination ?? pino.destination({ dest: 1, sync: false, ...buffering }));
 }

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { type ConnectionBounds, readConnectionBounds } from './connections.ts';
 import { findContradictions } from './contradictions.ts';
 import type { Limits } from './limits.ts';
+import { type MetricsEnv, readMetrics } from './metrics.ts';
+import { readTracing, type TracingEnv } from './tracing.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
 /** How access tokens are checked. */
@@ -126,6 +128,10 @@ export interface Env {
   readonly trustedDocuments: { readonly path: string; readonly only: boolean } | null;
   /** Whether GraphiQL is served at /graphql. */
   readonly graphiql: boolean;
+  /** How the metrics are read; null: nobody can read them. */
+  readonly metrics: MetricsEnv | null;
+  /** How traces are exported; null: they are not. */
+  readonly tracing: TracingEnv | null;
 }
 
 /** Every problem of the environment at once; each line names its variable. */
@@ -214,6 +220,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
         ? null
         : { path: read.TRUSTED_DOCUMENTS, only: read.TRUSTED_DOCUMENTS_ONLY === 'true' },
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
+    metrics: readMetrics(read),
+    tracing: readTracing(read),
   };
 }
 

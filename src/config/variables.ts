@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Limits, Rate } from './limits.ts';
+import { otlpProtocols, pairs, samplers } from './otlp.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -227,5 +228,26 @@ export const variables = z.object({
   TRUSTED_DOCUMENTS: text,
   TRUSTED_DOCUMENTS_ONLY: z.enum(['true', 'false'], 'must be true or false').optional(),
   GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
+  METRICS_PORT: wholeNumber(0, 65_535, 0).unwrap().optional(),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,1024}$/, 'must be 16 to 1024 visible ASCII characters')
+    .optional(),
+  OTEL_SDK_DISABLED: z.enum(['true', 'false'], 'must be true or false').optional(),
+  OTEL_TRACES_EXPORTER: z.enum(['otlp', 'none'], 'must be otlp or none').optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: urlOf('http', 'https'),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: urlOf('http', 'https'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z.enum(otlpProtocols, `must be ${otlpProtocols.join(' or ')}`).default('http/protobuf'),
+  OTEL_EXPORTER_OTLP_HEADERS: pairs,
+  OTEL_EXPORTER_OTLP_TIMEOUT: wholeNumber(100, 60_000, 10_000),
+  OTEL_SERVICE_NAME: name,
+  OTEL_RESOURCE_ATTRIBUTES: pairs,
+  OTEL_TRACES_SAMPLER: z.enum(samplers, `must be one of ${samplers.join(', ')}`).default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'must be a number from 0 to 1')
+    .transform(Number)
+    .default(1),
+  OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: z.enum(['true', 'false'], 'must be true or false').optional(),
 });
 export type Variables = z.infer<typeof variables>;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import type { PoolLoad } from '../telemetry/gauges.ts';
 import { ConnectionShare } from './connection-share.ts';
 import { sendDirectly } from './direct-statements.ts';
 import { type DatabaseTimeouts, openPool } from './pool.ts';
@@ -50,6 +51,8 @@ export interface OpenDatabase extends AsyncDisposable {
    * connection a session of its own: neither a pooler nor an embedded database does.
    */
   prepareStatements(): void;
+  /** How its connections stand. */
+  readonly load: PoolLoad;
   /** Ends all connections without waiting for anything: what waits on them fails. New ones are made as they are needed. */
   destroyConnections(): void;
   close(): Promise<void>;
@@ -121,7 +124,16 @@ export function openDatabase(options: {
     ended ??= end();
     return ended;
   };
-  return { db, prepareStatements, destroyConnections, close, [Symbol.asyncDispose]: close };
+  return {
+    db,
+    prepareStatements,
+    get load() {
+      return { open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+    },
+    destroyConnections,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }
 
 /** Nothing is planned for them. */

@@ -1,4 +1,5 @@
 import { UnavailableError } from '../api/errors.ts';
+import { connectionWaitSeconds } from '../telemetry/metrics.ts';
 
 /** Whose work it is that takes a connection. */
 export interface ConnectionOwner {
@@ -65,7 +66,9 @@ export class ConnectionShare {
       user.running += 1;
     } else {
       try {
+        const since = performance.now();
         await waitInLine(user);
+        connectionWaitSeconds.observe((performance.now() - since) / 1_000);
       } catch (error) {
         removeIdle(tenant, userId, user);
         throw error;

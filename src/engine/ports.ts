@@ -143,6 +143,8 @@ export interface ModelRequest {
   readonly temperature: number | null;
   /** Tokens of the answer, at most; null: nobody set a limit, and none is sent. */
   readonly maxTokens: number | null;
+  /** What it is made for, as metrics and traces tell it; unset: a turn. */
+  readonly purpose?: 'guardrail' | 'test';
 }
 
 /** Tokens of one model call. The last three are parts of the totals. */
@@ -211,4 +213,6 @@ export interface TurnPorts {
   /** The row id of the message that a step writes: the same each time the step is tried, in whichever process. */
   readonly messageId: (step: number) => string;
   readonly now: () => Date;
+  /** Called when a step begins, before its model is called. */
+  readonly onStep?: (step: number, agent: { readonly id: string; readonly name: string }) => void;
 }

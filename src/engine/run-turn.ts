@@ -78,6 +78,7 @@ async function* runSteps(
   let agent = agentOf(plan, from?.agentId ?? plan.startAgentId);
 
   for (let step = firstStep; step < limits.maxSteps; step++) {
+    ports.onStep?.(step, agent);
     // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
     if (guarded && !since) yield* checkInput({ ...guarded, agentId: agent.id, step, history }, signal);

@@ -74,7 +74,8 @@ export function askClassifier(question: string, classifier: Classifier, { model 
     tools: [],
     temperature: null,
     maxTokens: null,
-  };
+    purpose: 'guardrail',
+  } as const;
   return async (text, signal): Promise<Judgement> => {
     const begunAt = performance.now();
     let usage: TokenUsage | null = null;

@@ -1,5 +1,6 @@
 import { RateLimitedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { refusals } from '../telemetry/metrics.ts';
 
 /** Bytes of answers: of one operation, and of all that are under way at the same time in this process. */
 export interface AnswerBounds {
@@ -125,6 +126,7 @@ export class AnswerBytes {
     const refuse = () => {
       if (!this.#waiters.delete(waiter)) return;
       this.#refused += 1;
+      refusals.inc({ limit: 'answer-bytes', scope: 'waiting' });
       reject(new RateLimitedError('Too many large answers at once. Read those that you have asked for.', retryAfterMs));
     };
     const timer = setTimeout(refuse, maxWaitMs);
@@ -149,6 +151,7 @@ export class AnswerBytes {
   assertRoom(owner: Owner): void {
     if (!this.#isFull(owner, 2)) return;
     this.#refused += 1;
+    refusals.inc({ limit: 'answer-bytes', scope: 'user' });
     this.#tell();
     throw new RateLimitedError(
       'Too many answers have not been read. Read those that you have asked for, then try again.',

@@ -1,5 +1,6 @@
 import { RateLimitedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { refusals } from '../telemetry/metrics.ts';
 
 /** How many may be open at once. Null: no limit of that kind. */
 export interface ConcurrencyBounds {
@@ -45,9 +46,9 @@ export class ConcurrencyLimit {
    */
   enter({ tenantId, userId }: Viewer): Disposable {
     const user = JSON.stringify([tenantId, userId]);
-    this.#assertBelow(this.#bounds.user, this.#users.get(user), 'per user');
-    this.#assertBelow(this.#bounds.tenant, this.#tenants.get(tenantId), 'per organisation');
-    this.#assertBelow(this.#bounds.process, this.#size, 'on this server');
+    this.#assertBelow(this.#bounds.user, this.#users.get(user), 'user');
+    this.#assertBelow(this.#bounds.tenant, this.#tenants.get(tenantId), 'tenant');
+    this.#assertBelow(this.#bounds.process, this.#size, 'process');
     return this.add({ tenantId, userId });
   }
 
@@ -69,11 +70,17 @@ export class ConcurrencyLimit {
     };
   }
 
-  #assertBelow(bound: number | null, count = 0, scope: string): void {
+  #assertBelow(bound: number | null, count = 0, scope: keyof ConcurrencyBounds): void {
     if (bound === null || count < bound) return;
-    throw new RateLimitedError(`Too many ${this.#what} at once: at most ${bound} ${scope}.`, this.#retryAfterMs);
+    refusals.inc({ limit: this.#what.replaceAll(' ', '-'), scope });
+    throw new RateLimitedError(
+      `Too many ${this.#what} at once: at most ${bound} ${scopes[scope]}.`,
+      this.#retryAfterMs,
+    );
   }
 }
+
+const scopes = { user: 'per user', tenant: 'per organisation', process: 'on this server' } as const;
 
 /** Keys without a count are removed: the maps are as large as what is open. */
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -1,4 +1,5 @@
 import { RateLimitedError } from '../api/errors.ts';
+import { refusals } from '../telemetry/metrics.ts';
 
 interface Line {
   running: number;
@@ -42,6 +43,7 @@ export class FairQueue {
     if (line.running < this.#maxRunning) line.running += 1;
     else if (line.waiting.length < this.#maxWaiting) await new Promise<void>((resolve) => line.waiting.push(resolve));
     else {
+      refusals.inc({ limit: this.#what.replaceAll(' ', '-'), scope: 'waiting' });
       const limit = `at most ${this.#maxWaiting} can wait`;
       throw new RateLimitedError(`Too many ${this.#what} are being started at the same time: ${limit}.`, retryAfterMs);
     }

@@ -3,6 +3,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { RateLimitedError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Limits, Rate } from '../config/limits.ts';
+import { refusals } from '../telemetry/metrics.ts';
 import { noteQuota } from './quotas.ts';
 
 /** Lets each user, and all users of a tenant together, do something so often. */
@@ -34,13 +35,21 @@ export function createRateLimit(what: string, limits: Limits | null, redis: Redi
   return {
     async take({ tenantId, userId }) {
       if (users && limits.user) {
-        const counted = { name, rate: limits.user, message: `Too many ${what}: at most` };
+        const message = `Too many ${what}: at most`;
+        const counted = { name, limit: name, scope: 'user', rate: limits.user, message };
         await takeOne(users, JSON.stringify([tenantId, userId]), counted);
       }
       if (tenants && limits.tenant) {
         try {
           const message = `Too many ${what} in your organisation: at most`;
-          await takeOne(tenants, tenantId, { name: `${name}-of-organisation`, rate: limits.tenant, message });
+          const counted = {
+            name: `${name}-of-organisation`,
+            limit: name,
+            scope: 'tenant',
+            rate: limits.tenant,
+            message,
+          };
+          await takeOne(tenants, tenantId, counted);
         } catch (error) {
           await giveOneBack(users, JSON.stringify([tenantId, userId]), { name, rate: limits.user });
           throw error;
@@ -76,13 +85,21 @@ interface Counted {
   readonly rate: Rate;
 }
 
-async function takeOne(limiter: Limiter, key: string, counted: Counted & { readonly message: string }): Promise<void> {
-  const { rate, message } = counted;
+/** A limit, as its refusals are counted and worded. */
+interface Refusing extends Counted {
+  readonly limit: string;
+  readonly scope: string;
+  readonly message: string;
+}
+
+async function takeOne(limiter: Limiter, key: string, counted: Refusing): Promise<void> {
+  const { rate, message, limit, scope } = counted;
   try {
     note(counted, await limiter.consume(key));
   } catch (refused) {
     if (!(refused instanceof RateLimiterRes)) throw refused;
     note(counted, refused);
+    refusals.inc({ limit, scope });
     throw new RateLimitedError(`${message} ${rate.points} in ${rate.seconds} seconds.`, refused.msBeforeNext);
   }
 }

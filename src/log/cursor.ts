@@ -50,6 +50,12 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
     return this.#buffer.read(this.#started ? this.#index : this.#buffer.indexAfter(this.#after)) !== null;
   }
 
+  /** How many events it has not read. */
+  get lag(): number {
+    const next = this.#started ? this.#index : this.#buffer.indexAfter(this.#after);
+    return Math.max(0, this.#buffer.events.length - next);
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -101,5 +101,7 @@ export const storedTurn = z.strictObject({
   roles: z.array(z.string()),
   /** The results of the guardrails that have checked the text before it was stored; unset: none has. */
   guardrailResults: z.exactOptional(z.array(guardrailResult)),
+  /** The request and the trace that it belongs to; unset: to none. */
+  trace: z.exactOptional(z.strictObject({ requestId: z.string().nullable(), traceparent: z.string().nullable() })),
 });
 export type StoredTurn = z.output<typeof storedTurn>;

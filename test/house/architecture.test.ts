@@ -12,8 +12,8 @@ const contributing = fileURLToPath(new URL('../../CONTRIBUTING.md', import.meta.
  * types included. CONTRIBUTING.md shows this table, and a test below compares the two.
  */
 const levels: readonly (readonly string[])[] = [
-  ['api', 'config', 'database/embedded', 'engine', 'event-loop', 'outbound', 'tools/parameters'],
-  ['auth', 'database', 'log', 'providers/llm'],
+  ['api', 'config', 'database/embedded', 'engine', 'event-loop', 'outbound', 'telemetry', 'tools/parameters'],
+  ['auth', 'database', 'log', 'providers/llm', 'telemetry/turns'],
   ['feed', 'guardrails', 'limits', 'providers/speech', 'secrets', 'tools/contract'],
   ['agents/providers', 'demo', 'server/operation', 'tools/http', 'tools/mcp'],
   ['tools/registry'],
@@ -50,6 +50,7 @@ const reserved: readonly { readonly name: string; readonly packages: RegExp; rea
     folders: /^server(\/|$)/,
   },
   { name: 'the openai client', packages: /^openai(\/|$)/, folders: /^providers\// },
+  { name: 'OpenTelemetry and Prometheus', packages: /^@(opentelemetry|prometheus-io)\//, folders: /^telemetry(\/|$)/ },
   { name: 'the MCP SDK', packages: /^@modelcontextprotocol\//, folders: /^tools\/mcp$/ },
 ];
 

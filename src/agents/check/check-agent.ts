@@ -114,7 +114,8 @@ async function runTest(
       tools: agent.toolNames.length === 0 ? [] : [probe],
       temperature: null,
       maxTokens,
-    };
+      purpose: 'test',
+    } as const;
     for await (const event of deps.model.stream(request, signal)) {
       if (event.type === 'text' || event.type === 'reasoning') timeToFirstTokenMs ??= elapsedMs();
       if (event.type === 'text') output = `${output ?? ''}${event.delta}`.slice(0, maxOutputLength).toWellFormed();

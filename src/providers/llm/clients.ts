@@ -13,7 +13,7 @@ const maxErrorBytes = 64 * 1024;
 const maxErrorWaitMs = 5_000;
 
 /** The headers that are sent. The client would add a fingerprint of this machine and those of OPENAI_CUSTOM_HEADERS. */
-const sentHeaders = ['accept', 'api-key', 'authorization', 'content-type', 'user-agent'];
+const sentHeaders = ['accept', 'api-key', 'authorization', 'content-type', 'traceparent', 'user-agent', 'x-request-id'];
 
 export interface ClientOptions {
   /** Sends requests to the operator's own addresses. Redirects are never followed. */

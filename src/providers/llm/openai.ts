@@ -1,9 +1,16 @@
 import { LRUCache } from 'lru-cache';
 import { APIError } from 'openai';
 import { raceAbort } from '../../engine/abort.ts';
-import type { ModelEndpoint, ModelEvent, ModelPort, ModelRequest } from '../../engine/ports.ts';
+import {
+  type ModelEndpoint,
+  ModelError,
+  type ModelEvent,
+  type ModelPort,
+  type ModelRequest,
+} from '../../engine/ports.ts';
 import { AddressGuard } from '../../outbound/address-guard.ts';
 import { createDial } from '../../outbound/dial.ts';
+import { ModelCallTelemetry } from '../../telemetry/model-call.ts';
 import { type AnswerTimeouts, readAnswer } from './answer.ts';
 import { findOtherBase, trimBase } from './base-url.ts';
 import { ChatCompletionsReader } from './chat-completions.ts';
@@ -17,6 +24,7 @@ import { ResponsesReader } from './responses.ts';
 import { writeResponsesRequest } from './responses-request.ts';
 import { isWrongPath } from './status.ts';
 import { StepAccumulator } from './step.ts';
+import { mayShareTrace } from './trace-sharing.ts';
 
 export interface OpenAiModelOptions {
   /** Decides which addresses of users may be dialled; unset: none that is private. */
@@ -40,16 +48,20 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
   const idleMs = options.timeoutMs ?? 120_000;
   const firstByteMs = options.firstByteTimeoutMs ?? options.timeoutMs ?? 300_000;
   const usual = { idleMs, firstByteMs, usageMs: 5_000, endMs: 1_000, moreTextMs: 30_000, ...options.timeouts };
+  const guard = options.guard ?? new AddressGuard();
   const clients = new ClientPool({
     fetch: options.fetch ?? createDial(),
-    guardedFetch: options.fetch ?? createDial({ guard: options.guard ?? new AddressGuard() }),
+    guardedFetch: options.fetch ?? createDial({ guard }),
     timeoutMs: firstByteMs,
     maxRetries: options.maxRetries ?? 0,
   });
   /** Base URLs that turned out to work for an operation instead of what was configured: with /v1, or without. */
   const learnedBases = new LRUCache<string, string>({ max: maxLearnedBases });
 
-  async function open(request: ModelRequest, timeoutMs: number, signal: AbortSignal): Promise<Response> {
+  async function open(
+    request: ModelRequest,
+    { timeoutMs, headers, signal }: { timeoutMs: number; headers: Record<string, string>; signal: AbortSignal },
+  ): Promise<Response> {
     const { endpoint } = request;
     const isResponses = endpoint.api === 'RESPONSES';
     const written = isResponses ? writeResponsesRequest(request) : writeChatRequest(request);
@@ -59,7 +71,10 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
     const query = { ...endpoint.query };
     const post = (apiUrl: string) => {
       const client = clients.get({ ...endpoint, apiUrl });
-      const sent = client.post(path, { body, query, stream: true, timeout: timeoutMs, signal }).asResponse();
+      const shared = mayShareTrace({ ...endpoint, apiUrl }, guard) ? headers : {};
+      const sent = client
+        .post(path, { body, query, headers: shared, stream: true, timeout: timeoutMs, signal })
+        .asResponse();
       // Whether or not what dials listens to the signal.
       return raceAbort(sent, signal);
     };
@@ -94,8 +109,10 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
       signal.addEventListener('abort', onAbort, { once: true });
       const { api, apiKey, options: own } = request.endpoint;
       const timeouts = { ...usual, firstByteMs: readFirstByteMs(own) ?? usual.firstByteMs };
+      const observed = new ModelCallTelemetry({ purpose: 'turn', ...request.endpoint, ...request });
       try {
-        const response = await open(request, timeouts.firstByteMs, call.signal).catch((error: unknown) => {
+        const sending = { timeoutMs: timeouts.firstByteMs, headers: observed.headers, signal: call.signal };
+        const response = await open(request, sending).catch((error: unknown) => {
           call.signal.throwIfAborted();
           throw failureOfRequest(error, apiKey, timeouts.firstByteMs / 1_000);
         });
@@ -105,8 +122,14 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
           api === 'RESPONSES'
             ? new ResponsesReader(accumulator, context)
             : new ChatCompletionsReader(accumulator, context);
-        yield* readAnswer({ response, reader, accumulator, apiKey, timeouts, signal: call.signal });
+        const answer = readAnswer({ response, reader, accumulator, apiKey, timeouts, signal: call.signal });
+        yield* observed.watch(answer);
+        observed.succeed();
+      } catch (error) {
+        if (!signal.aborted) observed.fail(error instanceof ModelError ? error.failure.code : 'INTERNAL');
+        throw error;
       } finally {
+        observed.end();
         signal.removeEventListener('abort', onAbort);
       }
     },

@@ -7,6 +7,7 @@ import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { checkBeforeStoring } from '../../guardrails/turn-guard.ts';
+import { storeTrace } from '../../telemetry/scope.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
 import { compileTurn } from '../plan/plan-turn.ts';
@@ -59,7 +60,7 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
   const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
   const settings = { agentId, ...snapshot, onDisconnect, model, temperature, maxTokens };
-  const stored: StoredTurn = { ...settings, roles: [...viewer.roles] };
+  const stored: StoredTurn = { ...settings, roles: [...viewer.roles], ...storeTrace() };
 
   const conversation = await loadConversation(viewer, runtime, input);
   let turn: CompiledTurn;

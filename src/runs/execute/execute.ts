@@ -10,6 +10,7 @@ import type { Failure, TurnPorts } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
 import { openTurnGuard } from '../../guardrails/turn-guard.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
+import { noteStep, noteTurnEvent } from '../../telemetry/turns/turn.ts';
 import { writePlan } from '../frozen-turn.ts';
 import { LeaseLost, type RunLease } from '../lease.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
@@ -111,6 +112,7 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
           }
           return { status: 'FAILED', failure: event.failure };
         default: {
+          noteTurnEvent(event);
           const payload = await recorder.record(event);
           if (payload) log.append(run.id, payload);
         }
@@ -227,6 +229,7 @@ function portsOf(runtime: RunRuntime, { viewer, run, lease }: Execution, turn: P
     newId: () => randomUUIDv7(),
     messageId: (step) => nameMessage(run.id, step),
     now: () => new Date(),
+    onStep: noteStep,
   };
 }
 

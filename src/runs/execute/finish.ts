@@ -1,6 +1,7 @@
 import { retryWhileAway } from '../../database/outage.ts';
 import { packEvents } from '../../log/archive.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
+import { noteTurnEnd } from '../../telemetry/turns/turn.ts';
 import { backfillFromArchive } from '../archive.ts';
 import { LeaseLost } from '../lease.ts';
 import { interrupted, type RunEnd, terminalEvent } from '../run-end.ts';
@@ -42,11 +43,14 @@ export async function finishRun(
     onFailure: (error, attempt) =>
       runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to persist the end of a run'),
   });
+  // Before readers are told of it: whoever has read the end finds it counted.
   if (written) {
+    noteTurnEnd(end);
     buffer.showUpTo(Number.POSITIVE_INFINITY);
     buffer.append(terminal);
   } else {
-    await readEndElsewhere(runtime, run, buffer);
+    const isOurs = await readEndElsewhere(runtime, run, buffer);
+    if (isOurs) noteTurnEnd(end);
   }
   // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
   if (buffer.closed) runtime.log.drop(run.id);
@@ -74,6 +78,7 @@ export async function interruptRun(
     maxMs: runtime.outageMs,
   });
   if (!isEnded) throw new LeaseLost(run.id);
+  noteTurnEnd({ status: 'FAILED', failure });
   // The background jobs give the readers the end (sync-remote.ts).
   runtime.log.find(run.id)?.dropHeld();
   return 'ended';
@@ -82,13 +87,14 @@ export async function interruptRun(
 /**
  * Reads how a run stands that this process could not end: an earlier attempt has ended it and its answer was lost, somebody
  * else has ended it, or it was deleted.
+ * @returns whether this process has ended it
  * @throws {LeaseLost} if it has not ended
  */
 async function readEndElsewhere(
   runtime: RunRuntime,
   { id, leaseEpoch }: LaunchRequest['run'],
   buffer: RunEventBuffer,
-): Promise<void> {
+): Promise<boolean> {
   const retry = { maxMs: runtime.outageMs };
   const row = await retryWhileAway(() => runtime.db.run.findUnique({ where: { id } }), retry);
   if (row && !hasEnded(row)) throw new LeaseLost(id);
@@ -96,6 +102,7 @@ async function readEndElsewhere(
   if (isOurs) buffer.showUpTo(Number.POSITIVE_INFINITY);
   else buffer.dropHeld();
   await retryWhileAway(() => backfillFromArchive(runtime.db, buffer), retry);
+  return isOurs;
 }
 
 /** Begins the next run in the queue. If that fails, the background jobs do it (recover.ts). */

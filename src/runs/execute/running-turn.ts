@@ -1,5 +1,7 @@
+import { observeTurn } from '../../telemetry/turns/turn.ts';
 import { LeaseLost, RunLease } from '../lease.ts';
 import type { ActiveRun, LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
+import { describeTurn } from './describe-turn.ts';
 import { executeRun } from './execute.ts';
 import { RunRecorder } from './recorder.ts';
 
@@ -39,7 +41,7 @@ export class RunningTurn implements ActiveRun {
 
   async #carryOut(runtime: RunRuntime): Promise<RunOutcome> {
     try {
-      return await executeRun(runtime, this, this.progress);
+      return await observeTurn(describeTurn(this), () => executeRun(runtime, this, this.progress));
     } catch (error) {
       runtime.logger.error({ err: error, runId: this.run.id }, 'a run was left to whoever takes it over');
       return 'lost';

@@ -1,4 +1,5 @@
 import { packEvents } from '../../log/archive.ts';
+import { countEnd } from '../../telemetry/turns/turn.ts';
 import { saveArchive } from '../archive.ts';
 import { queuedEvents } from '../queued-events.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
@@ -29,6 +30,7 @@ export async function cancelQueued(runtime: RunRuntime, runId: string): Promise<
     return { tenantId, userId, events };
   });
   if (!ended) return false;
+  countEnd(cancelledEnd);
   announceEnd(runtime, { ...ended, runId });
   return true;
 }

@@ -1,5 +1,6 @@
 import { packEvents } from '../../log/archive.ts';
 import type { RunEvent } from '../../log/event.ts';
+import { countEnd } from '../../telemetry/turns/turn.ts';
 import { saveArchive, unpackArchive } from '../archive.ts';
 import { cancelledEnd, terminalEvent } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -51,6 +52,7 @@ export async function cancelWaiting(
     return { tenantId: run.tenantId, userId: run.userId, events: [...before, ...events], next };
   });
   if (!ended) return false;
+  countEnd(cancelledEnd);
   announceEnd(runtime, { runId, ...ended });
   if (ended.next) launchPromoted(runtime, ended.next);
   return true;

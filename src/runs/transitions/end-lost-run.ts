@@ -1,5 +1,7 @@
 import type { Run } from '../../generated/prisma/client.ts';
 import { packEvents } from '../../log/archive.ts';
+import { takeovers } from '../../telemetry/metrics.ts';
+import { countEnd } from '../../telemetry/turns/turn.ts';
 import { saveArchive } from '../archive.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
 import { type RunEnd, terminalEvent } from '../run-end.ts';
@@ -46,6 +48,10 @@ export async function endLostRun(runtime: RunRuntime, run: Run, end: RunEnd): Pr
     return { ended: true, next: await promoteNext(tx, runtime, conversationId) };
   });
   if (!ended) return false;
+  if (!isOwn) {
+    takeovers.inc({ result: 'ended' });
+    countEnd(end);
+  }
   runtime.logger.warn({ runId: id, status: end.status }, 'ended a run that its process left behind');
   runtime.feed.wake(run);
   if (next) launchPromoted(runtime, next);

@@ -1,4 +1,5 @@
 import type { Run } from '../../generated/prisma/client.ts';
+import { takeovers } from '../../telemetry/metrics.ts';
 import { storedTurn } from '../input.ts';
 import { takeoverSeqs } from '../lease.ts';
 import { cancelledEnd, interrupted } from '../run-end.ts';
@@ -27,6 +28,7 @@ export async function takeOverRun(runtime: RunRuntime, run: Run): Promise<boolea
   const { resumedCount, reservedSeq } = claimed.run;
   // Readers of the dead process attach after what it has told them, before the events are rebuilt (continue-turn.ts).
   runtime.log.open(run.id).pass(reservedSeq - takeoverSeqs);
+  takeovers.inc({ result: 'continued' });
   runtime.logger.warn({ runId: run.id, resumedCount }, 'took over a run that its process left behind');
   const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
   runtime.launch({

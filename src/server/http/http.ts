@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
 import { FairTurns } from '../../event-loop/fair-turns.ts';
 import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import { collectQuotas, listQuotaHeaders, type Quota } from '../../limits/quotas.ts';
+import { inNewScope } from '../../telemetry/scope.ts';
 import { Operation } from '../operation/operation.ts';
+import { readRequestId } from '../operation/request-id.ts';
 import type { Yoga } from '../plugins/yoga.ts';
 import { readClientAddress } from '../requests/client-address.ts';
 import { namesDocument } from '../requests/operation-form.ts';
@@ -15,6 +16,7 @@ import { maxUploadMs } from '../requests/read-upload.ts';
 import { respondError, respondJson } from '../requests/respond.ts';
 import { guardConnections } from './connections.ts';
 import type { Readiness } from './health.ts';
+import { metricsPath } from './metrics.ts';
 import { sendResponse } from './send-response.ts';
 
 /** How long the headers of a request may take, in milliseconds. */
@@ -40,6 +42,8 @@ export interface HttpRoutes {
   /** Whether the server is stopping: each connection is closed after its response. */
   readonly isDraining: () => boolean;
   readonly checkReadiness: () => Promise<Readiness>;
+  /** Answers GET /metrics. Null: there is no such path here. */
+  readonly serveMetrics: Route | null;
   /** Serves the page of GraphiQL. Null: it is switched off. */
   readonly serveGraphiql: Route | null;
   /** Serves spoken clips at the paths for which `isPath` is true. */
@@ -54,7 +58,7 @@ export interface HttpRoutes {
   readonly onMasked: (operation: Operation) => void;
 }
 
-/** Creates the HTTP server: /graphql, /speech, /health (liveness) and /ready (readiness). It does not listen yet. */
+/** Creates the HTTP server: /graphql, /speech, /health (liveness), /ready (readiness) and, if it is open, /metrics. It does not listen yet. */
 export function createHttpServer(routes: HttpRoutes): Server {
   // The route checks the Host header, to answer in our own form.
   const options = { headersTimeout, requestTimeout, keepAliveTimeout: routes.keepAliveMs, requireHostHeader: false };
@@ -66,7 +70,7 @@ export function createHttpServer(routes: HttpRoutes): Server {
     response.once('finish', () => {
       if (!request.complete) drainRequest(request);
     });
-    const requestId = readRequestId(request);
+    const requestId = readRequestId(request.headers['x-request-id']);
     route(request, response, withTurns, requestId).catch((error: unknown) => {
       routes.logger.error({ requestId, err: error }, 'failed to respond to a request');
       if (response.headersSent) response.destroy();
@@ -98,6 +102,7 @@ async function route(
     const readiness = await routes.checkReadiness();
     return respondJson(response, readiness.ready ? 200 : 503, readiness);
   }
+  if (path === metricsPath && routes.serveMetrics) return routes.serveMetrics(request, response);
   if (!isValidHost(request.headers.host)) {
     return respondError(response, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
   }
@@ -133,7 +138,8 @@ async function route(
   if (request.socket.destroyed) return;
   const { logger, onMasked } = routes;
   const respond = async (statements: StatementTally, quotas: ReadonlyMap<string, Quota>) => {
-    const operation = new Operation({ requestId, transport: 'http', logger, statements, onMasked });
+    const { traceparent } = request.headers;
+    const operation = new Operation({ requestId, transport: 'http', traceparent, logger, statements, onMasked });
     // Also if the client disconnects before there is a result.
     response.once('close', () => {
       operation.finish();
@@ -156,11 +162,5 @@ async function route(
       return operation.viewer ? routes.answers.add(operation.viewer, bytes, end) : uncounted;
     });
   };
-  await countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas)));
-}
-
-/** The client's own id for the request if it is well-formed, so that logs can be joined; else a new one. */
-function readRequestId(request: IncomingMessage): string {
-  const id = request.headers['x-request-id'];
-  return typeof id === 'string' && /^[\w.:-]{1,128}$/.test(id) ? id : randomUUID();
+  await inNewScope(() => countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas))));
 }

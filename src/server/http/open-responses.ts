@@ -14,6 +14,11 @@ export class OpenResponses {
     });
   }
 
+  /** How many of them are event streams. */
+  get eventStreams(): number {
+    return [...this.#open].filter(isEventStream).length;
+  }
+
   /** Waits until all are written, or for so long. Event streams are not waited for: they have no end of their own. */
   async settle(maxMs: number): Promise<void> {
     const last = performance.now() + maxMs;

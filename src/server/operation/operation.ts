@@ -2,12 +2,15 @@ import { type DocumentNode, type ExecutionResult, type GraphQLError, getOperatio
 import type { Logger } from 'pino';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { StatementTally } from '../../database/statements.ts';
+import { OperationTelemetry } from '../../telemetry/operation.ts';
 import { codeOf, presentError } from './present-error.ts';
 
 /** What an operation is created from. */
 export interface OperationOptions {
   readonly requestId: string;
   readonly transport: 'http' | 'ws';
+  /** As the client sent it, to be checked; unset: it did not. */
+  readonly traceparent?: unknown;
   readonly logger: Logger;
   readonly statements: StatementTally;
   /** Called after each failure that was masked, once it is in the log. */
@@ -28,6 +31,7 @@ export class Operation {
 
   #viewer: Viewer | null = null;
   readonly #options: OperationOptions;
+  readonly #telemetry: OperationTelemetry;
   readonly #startedAt = performance.now();
   readonly #codes = new Set<string>();
   readonly #held: Disposable[] = [];
@@ -41,6 +45,7 @@ export class Operation {
     this.requestId = options.requestId;
     this.transport = options.transport;
     this.#options = options;
+    this.#telemetry = new OperationTelemetry({ traceparent: null, ...options });
   }
 
   /** Who sent it, once that is known: from then on its statements use that tenant's share of the connections. */
@@ -104,6 +109,8 @@ export class Operation {
     if (this.#finished) return;
     this.#finished = true;
     for (const resource of this.#held) resource[Symbol.dispose]();
+    const tenantId = this.viewer?.tenantId ?? null;
+    this.#telemetry.end({ type: this.#type, name: this.#name, codes: this.#codes, tenantId });
     this.#options.logger.info(
       {
         requestId: this.requestId,

@@ -25,13 +25,18 @@ export function readConnectionToken(payload: unknown): string | null {
   return readBearerToken(params.data.authorization ?? params.data.Authorization, 'bare');
 }
 
+/** The headers that one operation brings in its `extensions`, as GraphiQL sends those of its editor; by lower-case name. */
+export function readOperationHeaders(extensions: unknown): ReadonlyMap<string, unknown> {
+  const headers = operationExtensions.safeParse(extensions).data?.headers ?? {};
+  return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
 /**
  * The access token of one operation: GraphiQL sends the headers of its editor with each. Null: there is none.
  * @throws {UnauthenticatedError} when it is not a string, or malformed
  */
 export function readOperationToken(extensions: unknown): string | null {
-  const headers = operationExtensions.safeParse(extensions).data?.headers ?? {};
-  const [, header] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  const header = readOperationHeaders(extensions).get('authorization');
   if (header === undefined || header === null) return null;
   if (typeof header !== 'string') throw new UnauthenticatedError('The access token must be a string.');
   return readBearerToken(header);

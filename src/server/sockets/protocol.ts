@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { isAsyncIterable } from 'graphql-yoga';
@@ -16,9 +15,10 @@ import type { StatementTally } from '../../database/statements.ts';
 import type { AnswerBytes } from '../../limits/answer-bytes.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import { Operation } from '../operation/operation.ts';
+import { readRequestId } from '../operation/request-id.ts';
 import type { Yoga } from '../plugins/yoga.ts';
 import { type PersistedDocuments, persistedQueryNotFound } from '../requests/persisted-documents.ts';
-import { closeReasonOf, readConnectionToken, readOperationToken } from './authenticate.ts';
+import { closeReasonOf, readConnectionToken, readOperationHeaders, readOperationToken } from './authenticate.ts';
 import type { SocketSession } from './session.ts';
 
 /** What the protocol needs of its socket. */
@@ -172,9 +172,11 @@ export function createProtocol(config: ProtocolConfig) {
     },
 
     async onSubscribe({ extra, subscriptions }, _id, payload) {
+      const headers = readOperationHeaders(payload.extensions);
       const operation = new Operation({
-        requestId: randomUUID(),
+        requestId: readRequestId(headers.get('x-request-id')),
         transport: 'ws',
+        traceparent: headers.get('traceparent'),
         logger: config.logger,
         statements: extra.currentTally(),
         onMasked: config.onMasked,

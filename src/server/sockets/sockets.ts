@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
+import { inNewScope } from '../../telemetry/scope.ts';
 import { readClientAddress } from '../requests/client-address.ts';
 import { type AllowsOrigin, forbiddenOrigin } from '../requests/origins.ts';
 import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
@@ -36,6 +37,7 @@ export interface SocketsConfig extends ProtocolConfig {
 
 /**
  * Serves GraphQL over sockets on the HTTP server, at the same path.
+ * `size` is how many are open.
  * `drain` refuses new sockets, and closes the open ones with 1012 (clients connect again, to another instance): one after
  * the other, each when it has no open operation, and those that always have one spread over the grace, in milliseconds.
  * `close` closes all that are left and waits until they are closed.
@@ -43,7 +45,7 @@ export interface SocketsConfig extends ProtocolConfig {
 export function serveSockets(
   server: Server,
   config: SocketsConfig,
-): { drain(graceMs: number): void; close(): Promise<void> } {
+): { readonly size: number; drain(graceMs: number): void; close(): Promise<void> } {
   // Pings are answered by the channel, within limits.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -97,10 +99,11 @@ export function serveSockets(
         onStarted = resolve;
       });
       // Everything that the message causes runs inside, up to the last event of a subscription.
-      const handled = countStatementsIn((counting) => {
+      const handle = (counting: StatementTally) => {
         tally = counting;
         return onMessage(text);
-      }).catch((error: unknown) => {
+      };
+      const handled = inNewScope(() => countStatementsIn(handle)).catch((error: unknown) => {
         if (error instanceof SocketClosedError) return;
         const reason = error instanceof Error ? error.message : '';
         if (/^Unexpected message of type/.test(reason)) return close(CloseCode.BadRequest, 'Unexpected message type');
@@ -146,6 +149,9 @@ export function serveSockets(
   }
 
   return {
+    get size() {
+      return sessions.size;
+    },
     drain(graceMs) {
       closing = true;
       const open = [...sessions];

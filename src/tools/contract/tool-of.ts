@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { ToolOutcome } from '../../engine/ports.ts';
+import { observeToolCall } from '../../telemetry/tool-call.ts';
 import { invalidArguments, readArguments } from '../parameters/arguments.ts';
 import { lazyCheck } from '../parameters/check.ts';
 import { listRenamed, restoreNames } from '../parameters/property-names.ts';
@@ -48,7 +49,8 @@ export function toolOf<Request>(
     },
     async call(args, context) {
       const prepared = prepareCall(args, context.viewer);
-      return 'error' in prepared ? { ok: false, error: prepared.error } : send(prepared.request, context);
+      if ('error' in prepared) return { ok: false, error: prepared.error };
+      return observeToolCall({ ...description, ...context, arguments: args }, () => send(prepared.request, context));
     },
   };
 }

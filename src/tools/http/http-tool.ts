@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { ToolOutcome } from '../../engine/ports.ts';
 import { AddressRefusedError } from '../../outbound/address-guard.ts';
+import { traceHeaders } from '../../telemetry/scope.ts';
 import { callerHeaders, callerOf } from '../contract/caller.ts';
 import { listSecretValues } from '../contract/redact.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
@@ -18,6 +19,8 @@ export interface HttpToolNetwork {
   readonly fetchGuarded: typeof fetch;
   /** For requests that must not be sent twice. */
   readonly fetchOnce: typeof fetch;
+  /** Whether a system may know to which trace and to which request a call belongs. */
+  readonly sharesTrace: (url: URL) => boolean;
 }
 
 /** Makes the tool that a definition describes. */
@@ -91,6 +94,7 @@ async function send(
       method,
       headers: {
         accept: 'application/json, text/*;q=0.9',
+        ...(network.sharesTrace(url) ? traceHeaders() : {}),
         ...headers,
         // A small compressed body may be of any size when it is decompressed.
         'accept-encoding': 'identity',

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { AddressGuard } from '../../outbound/address-guard.ts';
+import { traceHeaders } from '../../telemetry/scope.ts';
 import { callerMeta, callerOf } from '../contract/caller.ts';
 import { hideInOutcome } from '../contract/redact.ts';
 import type { Tool } from '../contract/tool.ts';
@@ -16,6 +18,7 @@ const maxErrorLength = 2_000;
 interface McpConnections {
   readonly pool: McpPool;
   readonly logger: Logger;
+  readonly guard: Pick<AddressGuard, 'isListed'>;
 }
 
 /**
@@ -64,7 +67,11 @@ function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool
       send: async (args, context) => {
         const options = { viewer: context.viewer, signal: context.signal, timeoutMs, maxResultLength };
         const link = connections.pool.linkTo(definition);
-        const call = { name: tool.name, arguments: args, meta: callerMeta(callerOf(context)) };
+        const meta = {
+          ...callerMeta(callerOf(context)),
+          ...(sharesTrace(definition, connections.guard) ? traceMeta() : {}),
+        };
+        const call = { name: tool.name, arguments: args, meta };
         const outcome = await link.call(call, options);
         const clean = hideInOutcome(outcome, listServerSecrets(definition));
         return clean.ok ? clean : { ok: false, error: clean.error.slice(0, maxErrorLength).toWellFormed() };
@@ -72,4 +79,18 @@ function createMcpTool(name: string, definition: McpDefinition, tool: ListedTool
     },
     connections.logger,
   );
+}
+
+/** As for HTTP tools: the operator's own servers may know to which trace a call belongs, and those that are listed. */
+function sharesTrace({ tenantId, address }: McpDefinition, guard: McpConnections['guard']): boolean {
+  return tenantId === null || (address.kind === 'http' && guard.isListed(address.url));
+}
+
+/** The trace in the `_meta` of a call, where MCP has it without a prefix; the id of the request is ours. */
+function traceMeta(): Record<string, unknown> {
+  const { traceparent, 'x-request-id': requestId } = traceHeaders();
+  return {
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(requestId === undefined ? {} : { 'switchboard/request': requestId }),
+  };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { observeToolCall } from '../../telemetry/tool-call.ts';
 import { hashDefinition } from '../contract/definition-hash.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
 import { readArguments } from '../parameters/arguments.ts';
@@ -142,7 +143,8 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
     async call(args, context) {
       const checked = read(args);
       if ('error' in checked) return { ok: false, error: checked.error };
-      return { ok: true, result: await tool.run(checked.args, context) };
+      const call = { name, source: 'BUILTIN', ...context, arguments: args } as const;
+      return observeToolCall(call, async () => ({ ok: true, result: await tool.run(checked.args, context) }));
     },
   };
 }

@@ -33,8 +33,18 @@ export class ToolRegistry implements AsyncDisposable {
   constructor(deps: ToolDependencies) {
     const { logger, guard, operator } = deps;
     this.deps = deps;
-    this.#network = { logger, fetchGuarded: createDial({ guard }), fetchOnce: createDial({ guard, keepAlive: false }) };
-    const unguarded = { logger, fetchGuarded: createDial(), fetchOnce: createDial({ keepAlive: false }) };
+    this.#network = {
+      logger,
+      fetchGuarded: createDial({ guard }),
+      fetchOnce: createDial({ guard, keepAlive: false }),
+      sharesTrace: (url) => guard.isListed(url),
+    };
+    const unguarded = {
+      logger,
+      fetchGuarded: createDial(),
+      fetchOnce: createDial({ keepAlive: false }),
+      sharesTrace: () => true,
+    };
     // A call that fails on a reused connection would be sent once more.
     this.#pool = new McpPool({
       logger,
@@ -132,7 +142,7 @@ export class ToolRegistry implements AsyncDisposable {
     );
     const taken = new Set(tools.keys());
     for (const [index, server] of servers.entries()) {
-      const connections = { pool: this.#pool, logger: this.deps.logger };
+      const connections = { pool: this.#pool, logger: this.deps.logger, guard: this.deps.guard };
       for (const tool of createMcpTools(server, lists[index] ?? [], taken, connections)) tools.set(tool.name, tool);
     }
     return tools;
