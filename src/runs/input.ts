@@ -74,9 +74,7 @@ function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
   const payload = [content, agentId, attachments, model, temperature, maxTokens];
   // Only if there is one: keys that earlier versions have stored stay valid.
   if (contextSnapshotId !== null) payload.push(contextSnapshotId);
-  return createHash('sha256')
-    .update(JSON.stringify(payload))
-    .digest('hex');
+  return createHash('sha256').update(JSON.stringify(payload)).digest('hex');
 }
 
 const guardrailResult = z.strictObject({

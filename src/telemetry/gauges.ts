@@ -10,7 +10,7 @@ export interface PoolLoad {
 }
 
 /** How the readers of runs stand. */
-export interface CursorLoad {
+interface CursorLoad {
   readonly open: number;
   /** Those that have not read all events. */
   readonly behind: number;
@@ -19,7 +19,7 @@ export interface CursorLoad {
 }
 
 /** How the events of live runs stand. */
-export interface LogLoad {
+interface LogLoad {
   /** Runs with events in memory. */
   readonly runs: number;
   readonly events: number;
