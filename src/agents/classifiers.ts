@@ -27,17 +27,32 @@ export async function checkClassifiers(
     agentId: parseId('Agent', agentId, path),
     path,
   }));
+  await lockClassifiers(viewer, tx, named, owner);
+  return renameClassifiers(guardrails, (id) => parseId('Agent', id, owner.path));
+}
+
+/**
+ * Locks the rows of agents that classify, and checks that they are active, and shared if they have to be. No statement if
+ * there are none, else one.
+ * @param named their row ids, and where these stood in the arguments
+ * @throws as {@link checkClassifiers}
+ */
+export async function lockClassifiers(
+  viewer: Viewer,
+  tx: Prisma.TransactionClient,
+  named: readonly { readonly agentId: string; readonly path: InputPath }[],
+  { isShared }: { readonly isShared: boolean },
+): Promise<void> {
   const agents = await lockAgentsInUse(viewer, tx, [...new Set(named.map(({ agentId }) => agentId))]);
   for (const { agentId, path } of named) {
     const agent = agents.get(agentId);
     if (agent === undefined) throw await explainMissingAgent(viewer, tx, agentId, `, which ${path.join('.')} names`);
     const name = JSON.stringify(agent.name);
     if (agent.isDeleted) throw badInput(path, `names an agent that was deleted: ${name}`);
-    if (agent.ownerId !== null && owner.isShared)
+    if (agent.ownerId !== null && isShared)
       throw badInput(path, `names an agent of your own, which must be shared: ${name}`);
     if (!agent.isActive) throw badInput(path, `names an agent that is not active: ${name}`);
   }
-  return renameClassifiers(guardrails, (id) => parseId('Agent', id, owner.path));
 }
 
 /**

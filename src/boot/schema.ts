@@ -8,6 +8,7 @@ import '../conversations/graphql/queries.ts';
 import '../guardrails/graphql/inputs.ts';
 import '../guardrails/graphql/mutations.ts';
 import '../guardrails/graphql/types.ts';
+import '../orchestration/graphql/mutations.ts';
 import '../runs/graphql/active-agent.ts';
 import '../runs/graphql/contents.ts';
 import '../runs/graphql/conversation-subscription.ts';

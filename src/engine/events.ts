@@ -1,6 +1,7 @@
 import type { GuardResult } from './guard.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { Failure, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
+import type { Routed } from './routing.ts';
 
 /** The states of a tool call. */
 export const callStatuses = [
@@ -110,6 +111,8 @@ export type TurnEvent =
   | { readonly type: 'guardrailChecked'; readonly result: GuardResult; readonly step: number }
   /** A guardrail has replaced something of the user's text, which is as `content` says from now on. */
   | { readonly type: 'inputRedacted'; readonly content: string }
+  /** The agent with which the turn begins was chosen. */
+  | { readonly type: 'agentRouted'; readonly routed: Routed }
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }

@@ -1,5 +1,6 @@
 import type { ResumedTurn, RetriedStep } from './continued-turn.ts';
 import type { HistoryItem, ModelEndpoint, ToolSpec } from './ports.ts';
+import type { TurnRouter } from './routing.ts';
 
 /** A tool as a run sees it. */
 export interface PlannedTool extends ToolSpec {
@@ -56,6 +57,8 @@ export interface TurnLimits {
 export interface RunPlan {
   readonly agents: ReadonlyMap<string, PlannedAgent>;
   readonly startAgentId: string;
+  /** Chooses the agent with which the turn begins, `startAgentId` or another one; unset: it is chosen already. */
+  readonly router?: TurnRouter;
   /** Past turns and the user's message, oldest first. */
   readonly history: readonly HistoryItem[];
   /** The state from which the turn continues after a pause, history included; null: the turn begins. */

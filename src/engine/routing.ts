@@ -1,4 +1,5 @@
 import type { GuardModelCall } from './guard.ts';
+import type { HistoryItem } from './ports.ts';
 
 /** Which agent answers a message, and why. Agents are row ids. */
 export interface RoutingDecision {
@@ -36,4 +37,15 @@ export interface Routed {
   readonly call: GuardModelCall | null;
   /** Why the classifier could not decide, for the log: nothing of the text is in it; null: it could, or was not asked. */
   readonly problem: string | null;
+}
+
+/** Chooses the agent with which a turn begins. */
+export interface TurnRouter {
+  /** Whose model is asked, so that its guardrails check the text; null: nobody's. */
+  readonly classifierAgentId: string | null;
+  /**
+   * Chooses the agent that answers the last user message of the history.
+   * @throws the signal's reason when it is aborted
+   */
+  route(history: readonly HistoryItem[], signal: AbortSignal): Promise<Routed>;
 }

@@ -6,6 +6,7 @@ import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
+import { routeTurn } from './route-step.ts';
 import { runToolStep } from './tool-step.ts';
 
 /** What comes after a model step. The union is closed: a new kind of step is a new member here. */
@@ -76,6 +77,10 @@ async function* runSteps(
   const knownWindows = new Map<string, number>();
   const firstStep = from?.step ?? 0;
   let agent = agentOf(plan, from?.agentId ?? plan.startAgentId);
+  if (plan.router) {
+    const chosenId = yield* routeTurn({ router: plan.router, agentId: agent.id, history, guarded }, signal);
+    agent = agentOf(plan, chosenId);
+  }
 
   for (let step = firstStep; step < limits.maxSteps; step++) {
     ports.onStep?.(step, agent);

@@ -72,7 +72,10 @@ export async function classify(
   const call = (): GuardModelCall => {
     return { agentId, model: endpoint.model, usage, durationMs: Math.round(performance.now() - begunAt) };
   };
-  const fail = (problem: string): Classification => ({ ok: false, problem, call: call() });
+  /** A call that failed before it wrote anything has cost nothing. */
+  const fail = (problem: string, hasBegun = written !== '' || usage !== null): Classification => {
+    return { ok: false, problem, call: hasBegun ? call() : null };
+  };
 
   const deadline = AbortSignal.timeout(timeoutMs);
   const stop = AbortSignal.any([signal, deadline]);
@@ -90,7 +93,7 @@ export async function classify(
     await raceAbort(read(), stop);
   } catch (error) {
     signal.throwIfAborted();
-    if (deadline.aborted) return fail(`it did not answer within ${timeoutMs / 1000} seconds`);
+    if (deadline.aborted) return fail(`it did not answer within ${timeoutMs / 1000} seconds`, true);
     if (error instanceof ModelError) return fail(error.failure.message.replace(/\.$/, ''));
     throw error;
   }

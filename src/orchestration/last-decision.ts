@@ -22,6 +22,11 @@ export function writeRouted({ decision, scenarioId, basis }: Routed): RoutedColu
   return { ...decision, scenarioId, basis };
 }
 
+/** Whether a column holds a decision of orchestration, and no other. */
+export function isRouted(column: unknown): boolean {
+  return storedDecision.safeParse(column).success;
+}
+
 /**
  * The last decision that orchestration made in a conversation in its present scenario. One statement.
  * @param conversationId the row id

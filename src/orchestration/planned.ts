@@ -26,6 +26,8 @@ export interface PlannedOrchestration {
   readonly config: Orchestration;
   /** At least one. */
   readonly candidates: readonly Candidate[];
+  /** The root of the scenario: it lends its model if no agent classifies. Null: the scenario has none. */
+  readonly rootAgentId: string | null;
   /** Who answers if nobody can be chosen: one of the candidates. */
   readonly fallbackAgentId: string;
   /** Null: no agent that could classify can be used. */

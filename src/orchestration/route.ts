@@ -46,6 +46,7 @@ export async function routeMessage(
     scenarioId: scenario.id,
     config,
     candidates: usable.map(({ id, name, description }) => ({ id, name, description })),
+    rootAgentId,
     fallbackAgentId: fallback.id,
     classifier: planClassifier(config, classifierId === null ? undefined : resolved.get(classifierId)),
   };

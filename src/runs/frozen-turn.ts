@@ -4,6 +4,9 @@ import type { PlannedAgent } from '../engine/plan.ts';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import { cleanJson } from '../engine/tool-result.ts';
 import { type Guardrail, storedGuardrails } from '../guardrails/config.ts';
+import type { FrozenOrchestration } from '../orchestration/plan-turn.ts';
+import type { PlannedOrchestration } from '../orchestration/planned.ts';
+import { orchestrationModes } from '../scenarios/orchestration.ts';
 import type { PlannedTurn } from './planned-turn.ts';
 
 const names = z.array(z.string()).readonly();
@@ -99,6 +102,19 @@ const pauseState = z.object({
   paused,
 });
 
+const orchestration = z.object({
+  scenarioId: z.string(),
+  config: z.object({
+    mode: z.enum(orchestrationModes),
+    classifierAgentId: z.string().nullable(),
+    threshold: z.number(),
+    instructions: z.string().nullable(),
+  }),
+  candidates: z.array(z.object({ id: z.string(), name: z.string(), description: z.string().nullable() })).readonly(),
+  rootAgentId: z.string().nullable(),
+  fallbackAgentId: z.string(),
+});
+
 const runPlan = z.object({
   agents: z.array(agent).readonly(),
   tools: z.array(tool).readonly(),
@@ -107,6 +123,8 @@ const runPlan = z.object({
   /** By the id of their agent. Not set in plans of earlier versions. */
   guardrails: z.record(z.string(), storedGuardrails).default({}),
   context,
+  /** Not set if the agent that begins was chosen when the plan was written, and in plans of earlier versions. */
+  orchestration: z.exactOptional(orchestration),
 });
 
 /** An agent of a run, as it was when the run began, without its key. */
@@ -121,6 +139,12 @@ export interface FrozenPlan {
   readonly definitions: ReadonlyMap<string, string>;
   /** The guardrails of the agents that have any, by row id, as they were when the run began. */
   readonly guardrails: ReadonlyMap<string, readonly Guardrail[]>;
+}
+
+/** The plan of a run as it is stored when it begins. */
+export interface StoredPlan extends FrozenPlan {
+  /** How the agent that begins is chosen; null: it was chosen when the plan was written. */
+  readonly orchestration: FrozenOrchestration | null;
 }
 
 /** What a waiting run continues from. */
@@ -159,15 +183,20 @@ export function writePauseState(
  * @param environment the model provider of agents without a provider of their own
  */
 export function writePlan(
-  { agents, tools, guards }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards'>,
+  { agents, tools, guards, orchestration: planned }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards' | 'orchestration'>,
   environment: ModelEndpoint,
 ): string {
   const definitions = [...tools].map(([name, tool]) => [name, tool.hashDefinition()] as const);
   const plan: z.input<typeof runPlan> = {
     ...freezeAgents({ agents, guards }, environment),
     definitions: Object.fromEntries(definitions),
+    ...(planned && { orchestration: freezeOrchestration(planned) }),
   };
   return JSON.stringify(plan);
+}
+
+function freezeOrchestration({ classifier: _, ...frozen }: PlannedOrchestration): FrozenOrchestration {
+  return frozen;
 }
 
 function freezeAgents({ agents, guards }: Pick<PlannedTurn, 'agents' | 'guards'>, environment: ModelEndpoint) {
@@ -246,8 +275,9 @@ export function readPauseState(stored: unknown): PauseState {
  * Reads a plan from its row.
  * @throws {z.ZodError} {@link SyntaxError} when the text is not a plan
  */
-export function readPlan(stored: string): FrozenPlan {
-  return thawAgents(runPlan.parse(JSON.parse(stored)));
+export function readPlan(stored: string): StoredPlan {
+  const plan = runPlan.parse(JSON.parse(stored));
+  return { ...thawAgents(plan), orchestration: plan.orchestration ?? null };
 }
 
 function thawAgents({ agents, tools, definitions, guardrails, context }: z.output<typeof runPlan>): FrozenPlan {

@@ -1,6 +1,7 @@
 import type { StoredRoutingDecision } from '../conversations/routing-decision.ts';
 import type { PlannedAgent } from '../engine/plan.ts';
 import type { GuardsByAgent } from '../guardrails/turn-guard.ts';
+import type { PlannedOrchestration } from '../orchestration/planned.ts';
 import type { Tool } from '../tools/contract/tool.ts';
 
 /** The agents and tools of a turn, frozen: edits do not change a turn that is running. */
@@ -8,6 +9,8 @@ export interface PlannedTurn {
   readonly agents: ReadonlyMap<string, PlannedAgent>;
   /** The active agent at the start. */
   readonly startAgentId: string;
+  /** How the agent that begins is still to be chosen; null: `startAgentId` begins. */
+  readonly orchestration: PlannedOrchestration | null;
   /** The guardrails of its agents; empty: it has none. */
   readonly guards: GuardsByAgent;
   /** The tools of all its agents, by name. */
@@ -20,5 +23,6 @@ export interface PlannedTurn {
 
 /** A turn that begins. */
 export interface CompiledTurn extends PlannedTurn {
+  /** If the turn is orchestrated, it is not decided yet: this is what holds without a decision. */
   readonly routing: StoredRoutingDecision;
 }

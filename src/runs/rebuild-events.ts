@@ -1,13 +1,14 @@
 import { storedRoutingDecision } from '../conversations/routing-decision.ts';
 import type { Prisma, Run } from '../generated/prisma/client.ts';
 import type { RunEvent, RunEventPayload } from '../log/event.ts';
+import { isRouted } from '../orchestration/last-decision.ts';
 import { readGuardResult } from './guard-result.ts';
 import { queuedEvents } from './queued-events.ts';
 import { isOpenCall, readStoredCall } from './stored-call.ts';
 
 /** The events of a run, rebuilt from its rows. */
 interface RebuiltEvents {
-  /** Up to RoutingDecided: as they were. */
+  /** Up to RoutingDecided, without it if a classifier has decided: as they were. */
   readonly began: readonly RunEvent[];
   /** All that follow, with seqs that no reader can have seen. */
   readonly happened: readonly RunEvent[];
@@ -17,7 +18,7 @@ interface RebuiltEvents {
  * Rebuilds the events of a run from its rows. Applied over what a reader has, they give what the rows hold: a TextDelta at
  * offset 0 replaces the text. Of a message that is being written, the text is taken back; of a call that has not ended,
  * there is no event.
- * @param firstSeq the seq of the first event after RoutingDecided
+ * @param firstSeq the seq of the first event that follows those
  */
 export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firstSeq: number): Promise<RebuiltEvents> {
   const where = { runId: run.id };
@@ -62,14 +63,17 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
     orderBy: [{ at: 'asc' }, { id: 'asc' }],
   });
   for (const row of tripped) add(row.step, { type: 'GuardrailTripped', result: readGuardResult(row) });
+  // What guardrails found in the text came before the decision of a classifier, and its seq is not known.
+  const decision = run.routingDecision === null ? null : storedRoutingDecision.parse(run.routingDecision);
+  const wasRouted = isRouted(run.routingDecision);
+  if (decision !== null && wasRouted) add(-1, { type: 'RoutingDecided', decision });
   payloads.sort((a, b) => a.step - b.step);
 
   const at = Date.now();
   const began = queuedEvents(run);
   const common = { runId: run.id, at };
   began.push({ type: 'RunStarted', userMessageId: run.userMessageId, seq: began.length + 1, ...common });
-  if (run.routingDecision !== null) {
-    const decision = storedRoutingDecision.parse(run.routingDecision);
+  if (decision !== null && !wasRouted) {
     began.push({ type: 'RoutingDecided', decision, seq: began.length + 1, ...common });
   }
   const happened = payloads.map(({ payload }, index) => ({ ...payload, seq: firstSeq + index, runId: run.id, at }));

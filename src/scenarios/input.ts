@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { list, text } from '../api/input.ts';
 import { guardrailInputs } from '../guardrails/input.ts';
+import { orchestrationInput } from './orchestration.ts';
 
 /** The maximum length of a scenario key, in characters. */
 export const maxScenarioKeyLength = 255;
@@ -37,6 +38,7 @@ export const scenarioInput = z.strictObject({
     }),
   ),
   guardrails: guardrailInputs.nullish(),
+  orchestration: orchestrationInput.nullish(),
   isActive: z.boolean().nullish(),
 });
 

@@ -18,7 +18,8 @@ export async function assertAgentUnused(db: Db, tenantId: string, agentId: strin
   });
   const pattern = JSON.stringify([{ check: { agentId } }]);
   const classified = await db.$queryRaw<{ key: string }[]>`
-    SELECT key FROM scenarios WHERE tenant_id = ${tenantId} AND guardrails @> ${pattern}::jsonb
+    SELECT key FROM scenarios WHERE tenant_id = ${tenantId}
+      AND (guardrails @> ${pattern}::jsonb OR classifier_agent_id = ${agentId}::uuid)
     ORDER BY key LIMIT ${maxNamed + 1}`;
   const keys = [...new Set([...members.map(({ scenario }) => scenario.key), ...classified.map(({ key }) => key)])];
   if (keys.length === 0) return;

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { decimal, text } from '../api/input.ts';
 import type { Scenario } from '../generated/prisma/client.ts';
 
 /** When a classifier chooses the agent that answers. */
@@ -18,12 +20,44 @@ export interface Orchestration {
 }
 
 /** The orchestration of a scenario that has none. */
-export const noOrchestration: Orchestration = {
+const noOrchestration: Orchestration = {
   mode: 'OFF',
   classifierAgentId: null,
   threshold: defaultThreshold,
   instructions: null,
 };
+
+const parts = {
+  mode: z.enum(orchestrationModes),
+  threshold: decimal(0, 1),
+  instructions: text(1, 10_000),
+};
+
+/** OrchestrationInput. The classifier is a public id. */
+export const orchestrationInput = z.strictObject({
+  mode: parts.mode,
+  classifierAgentId: z.string().nullish(),
+  threshold: parts.threshold.nullish(),
+  instructions: parts.instructions.nullish(),
+});
+
+/** The orchestration of a scenario in a file. The classifier is the name of an agent of the file. */
+export const orchestrationInFile = z.strictObject({
+  mode: parts.mode,
+  classifier: text(1, 255).optional(),
+  threshold: parts.threshold.default(defaultThreshold),
+  instructions: parts.instructions.optional(),
+});
+
+/** What a file says of an orchestration, with row ids. @param idOf the row id of an agent of the file, by its name */
+export function nameOrchestration(
+  written: z.output<typeof orchestrationInFile> | undefined,
+  idOf: (name: string) => string,
+): Orchestration {
+  if (written === undefined) return noOrchestration;
+  const { mode, classifier, threshold, instructions = null } = written;
+  return { mode, classifierAgentId: classifier === undefined ? null : idOf(classifier), threshold, instructions };
+}
 
 /** The columns of a scenario that hold it. */
 export type OrchestrationColumns = Pick<

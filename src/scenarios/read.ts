@@ -26,7 +26,7 @@ export interface ScenarioQuery {
 
 /** The size of a scenario, without its members. */
 const bytes = Prisma.sql`coalesce(octet_length(description), 0) + octet_length(guardrails::text)
-  + coalesce(octet_length(unread_guardrails::text), 0)`;
+  + coalesce(octet_length(unread_guardrails::text), 0) + coalesce(octet_length(orchestration_instructions), 0)`;
 
 const byAge = timeColumn(Prisma.sql`created_at`);
 const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, ...pageSizes };

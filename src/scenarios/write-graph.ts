@@ -1,5 +1,6 @@
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Guardrail } from '../guardrails/config.ts';
+import { type Orchestration, writeOrchestration } from './orchestration.ts';
 
 /** A checked graph to store: agents are row ids, in the order in which they are shown. */
 export interface StoredGraph {
@@ -72,6 +73,8 @@ export interface ScenarioDraft {
   readonly description: string | null;
   /** Their classifiers are row ids. */
   readonly guardrails: readonly Guardrail[];
+  /** Its classifier is a row id. */
+  readonly orchestration: Orchestration;
   readonly graph: StoredGraph;
 }
 
@@ -90,12 +93,13 @@ export async function addMissingScenarios(
   if (missing.length === 0) return;
   const start = Date.now();
   const added = await tx.scenario.createManyAndReturn({
-    data: missing.map(({ key, name, description, guardrails }, index) => ({
+    data: missing.map(({ key, name, description, guardrails, orchestration }, index) => ({
       tenantId,
       key,
       name,
       description,
       guardrails: [...guardrails],
+      ...writeOrchestration(orchestration),
       // Lists are ordered by age: this keeps the order of the file.
       createdAt: new Date(start + index),
     })),

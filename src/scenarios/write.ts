@@ -1,4 +1,4 @@
-import { checkClassifiers } from '../agents/classifiers.ts';
+import { checkClassifiers, lockClassifiers } from '../agents/classifiers.ts';
 import { ConflictError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
@@ -9,6 +9,7 @@ import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import { checkMembers } from './check-members.ts';
 import { type ScenarioInput, scenarioInput } from './input.ts';
+import { defaultThreshold, writeOrchestration } from './orchestration.ts';
 import { explainMissingScenario, type ScenarioQuery } from './read.ts';
 import { replaceGraph } from './write-graph.ts';
 
@@ -37,7 +38,8 @@ export async function createScenario(
   const create = async (tx: Prisma.TransactionClient) => {
     const graph = await checkMembers(viewer, tx, parsed);
     const guardrails = await checkGuardrails(viewer, tx, parsed);
-    const data = { ...columnsOf(parsed), guardrails, tenantId };
+    const orchestration = await checkOrchestration(viewer, tx, parsed);
+    const data = { ...columnsOf(parsed), ...orchestration, guardrails, tenantId };
     const { id } = await tx.scenario.create({ data, select: { id: true } });
     await replaceGraph(tx, tenantId, id, graph);
     return tx.scenario.findUniqueOrThrow({ where: { id, tenantId }, ...query });
@@ -69,10 +71,17 @@ export async function updateScenario(
     await lockScenario(viewer, tx, scenarioId);
     const graph = await checkMembers(viewer, tx, parsed);
     const guardrails = await checkGuardrails(viewer, tx, parsed);
+    const orchestration = await checkOrchestration(viewer, tx, parsed);
     await replaceGraph(tx, tenantId, scenarioId, graph);
     return tx.scenario.update({
       where: { id: scenarioId, tenantId },
-      data: { ...columnsOf(parsed), guardrails, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } },
+      data: {
+        ...columnsOf(parsed),
+        ...orchestration,
+        guardrails,
+        unreadGuardrails: Prisma.DbNull,
+        version: { increment: 1 },
+      },
       ...query,
     });
   };
@@ -132,6 +141,16 @@ function columnsOf(input: ScenarioInput) {
 async function checkGuardrails(viewer: Viewer, tx: Prisma.TransactionClient, { guardrails }: ScenarioInput) {
   const owner = { path: ['input', 'guardrails'], isShared: true };
   return [...(await checkClassifiers(viewer, tx, guardrails ?? [], owner))];
+}
+
+/** The columns of an orchestration. One statement if it names a classifier, whose row it locks. */
+async function checkOrchestration(viewer: Viewer, tx: Prisma.TransactionClient, { orchestration }: ScenarioInput) {
+  const { mode = 'OFF', classifierAgentId: named = null, threshold, instructions = null } = orchestration ?? {};
+  const path = ['input', 'orchestration', 'classifierAgentId'];
+  const classifierAgentId = named === null ? null : parseId('Agent', named, path);
+  if (classifierAgentId !== null)
+    await lockClassifiers(viewer, tx, [{ agentId: classifierAgentId, path }], { isShared: true });
+  return writeOrchestration({ mode, classifierAgentId, threshold: threshold ?? defaultThreshold, instructions });
 }
 
 /** Locks the row until the transaction ends. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { list, text } from '../api/input.ts';
 import { guardrailsInFile, listClassifiers } from '../guardrails/input.ts';
 import { findGraphProblems, type GraphProblem } from '../scenarios/check-graph.ts';
+import { orchestrationInFile } from '../scenarios/orchestration.ts';
 
 const toolName = z
   .string()
@@ -39,6 +40,7 @@ const scenario = z.strictObject({
   agents: list(member, 100),
   /** Classifiers are agents of the file. */
   guardrails: guardrailsInFile.default([]),
+  orchestration: orchestrationInFile.optional(),
 });
 
 const order = z.strictObject({
@@ -126,10 +128,17 @@ function findScenarioProblems(
           },
         ],
   );
-  const unknownClassifiers = listClassifiers(graph.guardrails, [...path, 'guardrails'])
+  const classifier = graph.orchestration?.classifier;
+  const named = [
+    ...listClassifiers(graph.guardrails, [...path, 'guardrails']).map(({ agentId, path: at }) => {
+      return { agentId, path: [...at.slice(0, -1), 'agent'] };
+    }),
+    ...(classifier === undefined ? [] : [{ agentId: classifier, path: [...path, 'orchestration', 'classifier'] }]),
+  ];
+  const unknownClassifiers = named
     .filter(({ agentId }) => !known.has(agentId))
     .map(({ agentId, path: at }) => ({
-      path: [...at.slice(0, -1), 'agent'],
+      path: at,
       message: `names an unknown agent: ${JSON.stringify(agentId)} is not in agents`,
     }));
   const draft = {

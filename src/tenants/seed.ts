@@ -2,6 +2,7 @@ import { addSharedAgents, listSharedAgents } from '../agents/import.ts';
 import type { Database } from '../database/client.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import { renameClassifiers } from '../guardrails/input.ts';
+import { nameOrchestration } from '../scenarios/orchestration.ts';
 import { addMissingScenarios } from '../scenarios/write-graph.ts';
 import type { Seed } from './seed-file.ts';
 
@@ -65,11 +66,12 @@ async function addScenarios(
   await addMissingScenarios(
     tx,
     tenantId,
-    seed.scenarios.map(({ key, name, description = null, root, agents: members, guardrails }) => ({
+    seed.scenarios.map(({ key, name, description = null, root, agents: members, guardrails, orchestration }) => ({
       key,
       name,
       description,
       guardrails: renameClassifiers(guardrails, idOf),
+      orchestration: nameOrchestration(orchestration, idOf),
       graph: {
         rootAgentId: idOf(root),
         members: members.map(({ agent, handoffs }) => ({

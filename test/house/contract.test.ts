@@ -26,10 +26,6 @@ const pending = new Set([
   // Knowledge
   'Query.searchKnowledge',
   'KnowledgeHit',
-  // Agents, scenarios and their tools
-  'Mutation.orchestrate',
-  'OrchestrateInput',
-  'OrchestrationDecision',
   // Speech and realtime
   'Query.realtimeSession',
   'Mutation.startRealtimeSession',
@@ -60,7 +56,6 @@ const replaced = new Set([
 
 /** The sections of the contract of the next issues that are not due yet. One of which everything exists must leave this list. */
 const pendingSections = new Set([
-  'Guardrails, orchestration, context, realtime (with what contract.graphql already says of them)',
   'Projects, knowledge, tickets, contacts, drafts',
   'The life of a conversation',
 ]);

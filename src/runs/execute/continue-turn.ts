@@ -18,6 +18,7 @@ import { findPosition, type RunPosition } from './find-position.ts';
 import type { RunRecorder } from './recorder.ts';
 import { restoreTurn } from './restore-turn.ts';
 import { limitsFrom } from './resume.ts';
+import { routerOf } from './turn-router.ts';
 
 /** A run that was taken over cannot continue. The message is for the user. */
 export class CannotContinue extends Error {
@@ -54,7 +55,9 @@ export async function continueTurn(
   const position = findPosition(rows);
   const { step } = position;
   const agentId = position.agentId ?? run.agentId;
-  const { agents: frozen, definitions, guardrails } = readStored(() => readPlan(plan.plan));
+  const { agents: frozen, definitions, guardrails, ...begun } = readStored(() => readPlan(plan.plan));
+  // A decision that is stored stands: nobody is asked again.
+  const orchestration = run.routingDecision === null ? begun.orchestration : null;
   const agent = frozen.find(({ id }) => id === agentId);
   if (!agent) throw new CannotContinue('Its agent is not known any more.');
   if (!(await resolveAgents(viewer, runtime.agents, [agent.id])).has(agent.id))
@@ -73,6 +76,7 @@ export async function continueTurn(
       guardrails,
       startAgentId: agent.id,
       calls: open.map(({ callId: id, name }) => ({ id, name })),
+      orchestration,
     },
     signal,
   );
@@ -92,7 +96,8 @@ export async function continueTurn(
   const from = { agentId: agent.id, step, elapsedMs: run.elapsedMs };
   if (position.kind === 'step') {
     const retried = { ...from, usedCallIds, isReopened: reopened !== null };
-    return { turn, plan: { ...common, resumed: null, retried } };
+    const router = routerOf(runtime, execution, turn);
+    return { turn, plan: { ...common, resumed: null, retried, ...(router && { router }) } };
   }
   const paused = { ...from, history, usedCallIds: [...usedCallIds, ...position.calls.map(({ id }) => id)] };
   return { turn, plan: { ...common, resumed: resumeAnswer(position, paused, { unknown, left }) } };

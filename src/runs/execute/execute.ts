@@ -26,6 +26,7 @@ import { nameMessage } from './name-message.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
+import { routerOf } from './turn-router.ts';
 
 /** A run that is carried out, and the way to stop it. */
 interface Execution extends LaunchRequest {
@@ -165,14 +166,16 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
   const turn = request.turn ?? (await retryWhileAway(() => compileQueued(runtime, request), retry));
   const { agents, startAgentId, routing } = turn;
   runtime.log.append(run.id, { type: 'RunStarted', userMessageId: run.userMessageId });
-  runtime.log.append(run.id, { type: 'RoutingDecided', decision: routing });
+  if (turn.orchestration === null) runtime.log.append(run.id, { type: 'RoutingDecided', decision: routing });
   const agent = agents.get(startAgentId);
   if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
   const history = openingMessage
     ? historyOfFirst(openingMessage, budget)
     : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0 }), retry);
-  return { turn, plan: { agents, startAgentId, history, limits: runtime.limits, resumed: null } };
+  const router = routerOf(runtime, request, turn);
+  const plan = { agents, startAgentId, history, limits: runtime.limits, resumed: null, ...(router && { router }) };
+  return { turn, plan };
 }
 
 async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: LaunchRequest): Promise<CompiledTurn> {
@@ -183,7 +186,8 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   const turn = await compileTurn(viewer, runtime, conversation, stored, { hasWaited: true });
   const { startAgentId: toAgentId, routing } = turn;
   const frozen = writePlan(turn, runtime.agents.defaults.llm.endpoint);
-  await setAgent(runtime, run, { toAgentId, routing, plan: frozen, asked: stored.agentId !== null });
+  const decided = turn.orchestration === null ? { routing } : {};
+  await setAgent(runtime, run, { toAgentId, ...decided, plan: frozen, asked: stored.agentId !== null });
   runtime.feed.wake(run);
   return turn;
 }

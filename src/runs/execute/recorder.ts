@@ -2,11 +2,11 @@ import { randomUUIDv7 } from 'node:crypto';
 import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
 import { describeDecidedCalls } from '../../engine/requested-calls.ts';
-import { unknownNote } from '../../engine/tool-step.ts';
 import type { RunEventPayload } from '../../log/event.ts';
 import { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
-import { setAgent } from '../transitions/set-agent.ts';
+import { type AgentChange, changeToRouted, setAgent } from '../transitions/set-agent.ts';
+import { closeCall } from './close-call.ts';
 import { insertGuardResult, redactUserMessage } from './guard-rows.ts';
 import {
   beginCall,
@@ -150,9 +150,8 @@ export class RunRecorder implements RunProgress {
       case 'handoffOccurred': {
         // It is the next event: nothing else is reported in the meantime.
         const happenedSeq = this.#runtime.log.open(this.#request.run.id).lastSeq + 1;
-        await this.#recordHandoff(event, happenedSeq);
+        await this.#changeAgent({ toAgentId: event.toAgentId, handoff: { ...event, seq: happenedSeq } });
         const { id: handoffId, fromAgentId, toAgentId, reason, at } = event;
-        this.#runtime.feed.wake(this.#request.run);
         return { type: 'HandoffOccurred', handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq };
       }
       case 'guardrailChecked':
@@ -162,6 +161,9 @@ export class RunRecorder implements RunProgress {
         await this.#write(() => redactUserMessage(this.#runtime, this.#request.run, event.content));
         this.#runtime.feed.wake(this.#request.run);
         return null;
+      case 'agentRouted':
+        await this.#changeAgent(changeToRouted(this.#request.run, event.routed));
+        return { type: 'RoutingDecided', decision: event.routed.decision };
       case 'modelCalled':
         this.#recordModelCall(event.call);
         return null;
@@ -271,17 +273,13 @@ export class RunRecorder implements RunProgress {
   }
 
   /**
-   * Closes the calls that have not ended, because the run ends: CANCELLED, or UNKNOWN if they were under way.
+   * Closes the calls that have not ended, because the run ends.
    * @returns them as they are now; whoever was shown them has to be told
    * @throws {LeaseLost} if the run goes on without this process
    */
   async cancelOpenCalls(): Promise<TurnToolCall[]> {
     const finishedAt = new Date();
-    const cancelled = [...this.#openCalls.values()].map((call): TurnToolCall => {
-      // What was sent out may have been carried out.
-      if (call.status === 'RUNNING') return { ...call, status: 'UNKNOWN', error: unknownNote, finishedAt };
-      return { ...call, status: 'CANCELLED', error: 'The turn was stopped.', finishedAt };
-    });
+    const cancelled = [...this.#openCalls.values()].map((call) => closeCall(call, finishedAt));
     for (const call of cancelled) {
       await this.#completeCall(call).catch((error: unknown) => {
         if (error instanceof LeaseLost) throw error;
@@ -291,9 +289,9 @@ export class RunRecorder implements RunProgress {
     return cancelled;
   }
 
-  async #recordHandoff(event: Extract<TurnEvent, { type: 'handoffOccurred' }>, seq: number): Promise<void> {
-    const { toAgentId, ...handoff } = event;
-    await this.#write(() => setAgent(this.#runtime, this.#request.run, { toAgentId, handoff: { ...handoff, seq } }));
-    this.#agentId = toAgentId;
+  async #changeAgent(change: AgentChange): Promise<void> {
+    await this.#write(() => setAgent(this.#runtime, this.#request.run, change));
+    this.#agentId = change.toAgentId;
+    this.#runtime.feed.wake(this.#request.run);
   }
 }

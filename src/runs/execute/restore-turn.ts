@@ -3,6 +3,7 @@ import { resolveAgents } from '../../agents/resolve.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
+import { type FrozenOrchestration, planOrchestration } from '../../orchestration/plan-turn.ts';
 import type { Tool } from '../../tools/contract/tool.ts';
 import { type FrozenPlan, thawEndpoint } from '../frozen-turn.ts';
 import { planTool } from '../plan/plan-turn.ts';
@@ -15,6 +16,8 @@ interface StoredTurnPlan extends FrozenPlan {
   readonly startAgentId: string;
   /** The calls that are to be made: they fail if their tool is not the one of `definitions` any more. */
   readonly calls: readonly { readonly id: string; readonly name: string }[];
+  /** How the agent that begins is still to be chosen; null: it is chosen. */
+  readonly orchestration: FrozenOrchestration | null;
 }
 
 /**
@@ -26,7 +29,7 @@ interface StoredTurnPlan extends FrozenPlan {
 export async function restoreTurn(
   runtime: RunRuntime,
   viewer: Viewer,
-  { agents: frozen, definitions, guardrails, startAgentId, calls }: StoredTurnPlan,
+  { agents: frozen, definitions, guardrails, startAgentId, calls, orchestration }: StoredTurnPlan,
   signal: AbortSignal,
 ): Promise<PlannedTurn> {
   const names = [...new Set(frozen.flatMap((agent) => agent.tools.map(({ name }) => name)))];
@@ -54,10 +57,13 @@ export async function restoreTurn(
       tools: agent.tools.map((tool) => planned.get(tool.name) ?? tool),
     });
   }
+  const orchestrated = orchestration && (await planOrchestration(viewer, runtime.agents, orchestration, resolved));
+  if (orchestrated?.resolved) resolved.set(orchestrated.resolved.agent.id, orchestrated.resolved);
   const missing = names.filter((name) => !tools.has(name));
   return {
     agents,
     startAgentId,
+    orchestration: orchestrated?.planned ?? null,
     tools,
     guards: await planGuards(viewer, runtime.agents, guardrails, resolved),
     absent: await explainAbsences(runtime, viewer, missing),

@@ -17,7 +17,12 @@ export async function resumeTurn(
 ): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
   const { paused } = state;
   const calls = paused.calls.filter(({ id }) => decisions.get(id)?.approved);
-  const turn = await restoreTurn(runtime, viewer, { ...state, startAgentId: paused.agentId, calls }, signal);
+  const turn = await restoreTurn(
+    runtime,
+    viewer,
+    { ...state, startAgentId: paused.agentId, calls, orchestration: null },
+    signal,
+  );
   const { agents, startAgentId } = turn;
   const toolCalls = describeDecidedCalls(paused, decisions);
   const limits = limitsFrom(runtime, paused.step);

@@ -56,7 +56,8 @@ export const RoutingDecision = builder.objectRef<StoredRoutingDecision>('Routing
     rootAgent: t.field({
       type: AgentRef,
       nullable: true,
-      description: 'The root agent of the scenario. Null if there is no scenario.',
+      description:
+        'The agent that answers, if orchestration chose it; else the root agent of the scenario or, without a scenario, the agent that answers. Null if nobody was chosen.',
       resolve: (decision, _args, context) =>
         decision.rootAgentId === null ? null : context.agents.load(decision.rootAgentId),
     }),
@@ -68,7 +69,10 @@ export const RoutingDecision = builder.objectRef<StoredRoutingDecision>('Routing
     selectedTools: t.exposeStringList('selectedTools', {
       description: 'The names of the tools that the chosen agent may use.',
     }),
-    confidence: t.exposeFloat('confidence', { description: 'The confidence of the choice, from 0 to 1.' }),
+    confidence: t.exposeFloat('confidence', {
+      description:
+        'The confidence of the choice, from 0 to 1. It is 1 if nothing had to be chosen, and 0 if the classifier failed.',
+    }),
     reasoning: t.exposeString('reasoning', { description: 'The reason for the choice, in one sentence.' }),
     alternatives: t.exposeStringList('alternatives', {
       description: 'The names of the other agents that could have been chosen.',

@@ -19,6 +19,7 @@ import type { StoredTurn } from '../input.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
+import { planChoice } from './plan-choice.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;
@@ -33,7 +34,8 @@ interface TurnSettings extends Pick<ChatSettings, 'model' | 'temperature' | 'max
   readonly enabledAgents: readonly { readonly agentId: string }[];
 }
 
-export interface ConversationForTurn extends Pick<Conversation, 'scenarioId' | 'activeAgentId' | 'followsDefault'> {
+export interface ConversationForTurn
+  extends Pick<Conversation, 'id' | 'scenarioId' | 'activeAgentId' | 'followsDefault'> {
   /** Null: the defaults. */
   readonly user: { readonly settings: TurnSettings | null };
 }
@@ -118,19 +120,33 @@ export async function compileTurn(
   const guardrails = [...usable.values()].map(({ agent }) => {
     return [agent.id, [...(scenario?.guardrails ?? []), ...readGuardrails(agent.guardrails)]] as const;
   });
-  const guards = await planGuards(viewer, runtime.agents, new Map(guardrails), usable);
   const start = agents.get(choice.resolved.agent.id);
   if (!start) throw new Error('The active agent is missing in its own plan.');
+  const candidates = [...usable.values()].flatMap(({ agent }) => {
+    const { id, name, description } = agent;
+    return id === start.id || reachable(id) ? [{ id, name, description }] : [];
+  });
+  const orchestrated =
+    scenario && stored.agentId === null
+      ? await planChoice(viewer, runtime, conversation.id, { scenario, candidates, fallbackAgentId: start.id, members })
+      : null;
+  const classifier = orchestrated?.resolved ?? null;
+  if (classifier !== null && !usable.has(classifier.agent.id)) {
+    const list = [...(scenario?.guardrails ?? []), ...readGuardrails(classifier.agent.guardrails)];
+    guardrails.push([classifier.agent.id, list]);
+    usable.set(classifier.agent.id, classifier);
+  }
+  const guards = await planGuards(viewer, runtime.agents, new Map(guardrails), usable);
   if (stored.contextSnapshotId !== undefined) {
     // A quarter of the window at most: a token is about four characters.
     const bounds = { hasWaited, maxCharacters: windowOf(start.endpoint) };
     const context = await readContextOfTurn(viewer, runtime.db, stored.contextSnapshotId, bounds);
     // If a classifier chooses who begins, it may be any of them.
-    const isChosen = scenario !== null && scenario.orchestration.mode !== 'OFF' && stored.agentId === null;
-    for (const agent of isChosen ? [...agents.values()] : [start]) agents.set(agent.id, { ...agent, context });
+    for (const agent of orchestrated ? [...agents.values()] : [start]) agents.set(agent.id, { ...agent, context });
   }
   return {
     agents,
+    orchestration: orchestrated?.planned ?? null,
     guards,
     tools,
     startAgentId: start.id,

@@ -26,7 +26,10 @@ export async function createRunFast(
   const now = new Date();
   const attached = attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId }));
   const agentId = turn.startAgentId;
-  const startsRun = { activeAgentId: agentId, asked: stored.agentId !== null };
+  // Who answers is decided once the turn has begun.
+  const routing = turn.orchestration === null ? JSON.stringify(turn.routing) : null;
+  const activeAgentId = turn.orchestration === null ? agentId : null;
+  const startsRun = { activeAgentId, asked: stored.agentId !== null };
   const plan = writePlan(turn, runtime.agents.defaults.llm.endpoint);
   const create = () => runtime.db.$queryRaw<(Run & { position: number })[]>`
     WITH place AS (
@@ -49,7 +52,7 @@ export async function createRunFast(
         reserved_seq, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
         ${payloadHash}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
-        ${JSON.stringify(turn.routing)}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, clock_timestamp(),
+        ${routing}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, clock_timestamp(),
         ${reservedSeqs}::int, ${now}, ${now}
       -- After the message: the events of the feed come in this order.
       FROM place, message

@@ -29,7 +29,9 @@ export async function createRun(
   const status = isRedacted ? 'REDACTED' : 'COMPLETE';
   const draft = { role: 'USER', status, content, attachments: [...attachments] } as const;
   const isQueued = queuedPosition !== null;
-  const startsRun = isQueued
+  // Who answers is decided once the turn has begun.
+  const isDecided = !isQueued && turn.orchestration === null;
+  const startsRun = !isDecided
     ? { activeAgentId: null, asked: false }
     : { activeAgentId: turn.startAgentId, asked: stored.agentId !== null };
   const message = await appendMessage(tx, viewer.tenantId, conversation.id, draft, { startsRun, isQueued });
@@ -43,7 +45,8 @@ export async function createRun(
     reservedSeq: reservedSeqs,
   } as const;
   const plan = { create: { plan: writePlan(turn, agents.defaults.llm.endpoint) } };
-  const begun = { startedAt: createdAt, agentId: turn.startAgentId, routingDecision: turn.routing, plan };
+  const decided = isDecided ? { routingDecision: turn.routing } : {};
+  const begun = { startedAt: createdAt, agentId: turn.startAgentId, ...decided, plan };
   const id = randomUUIDv7();
   const create = () =>
     tx.run.create({

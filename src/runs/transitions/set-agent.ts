@@ -1,5 +1,7 @@
 import type { StoredRoutingDecision } from '../../conversations/routing-decision.ts';
+import type { Routed } from '../../engine/routing.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import { writeRouted } from '../../orchestration/last-decision.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { isOwned, type LeasedRun, writeOwned } from './lease.ts';
 
@@ -10,6 +12,8 @@ export interface AgentChange {
   readonly toAgentId: string;
   /** How the agent was chosen, if the run begins with it. */
   readonly routing?: StoredRoutingDecision;
+  /** The user message that stores it too; unset: none does. */
+  readonly messageId?: string;
   /** The plan of the turn (frozen-turn.ts), if the run begins with it. */
   readonly plan?: string;
   /** Whether the client asked for it: then the conversation no longer follows the default agent. */
@@ -27,13 +31,18 @@ export interface AgentChange {
   };
 }
 
+/** The change to the agent that orchestration has chosen. Its decision is stored with the user message too. */
+export function changeToRouted({ userMessageId: messageId }: Pick<Run, 'userMessageId'>, routed: Routed): AgentChange {
+  return { toAgentId: routed.decision.rootAgentId, routing: writeRouted(routed), messageId };
+}
+
 /**
  * Notes which agent is active, in the rows of the run and of its conversation, and the handoff that led to it; in one
  * statement. A second time it changes nothing.
  * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
 export async function setAgent(runtime: RunRuntime, run: AgentRun, change: AgentChange): Promise<void> {
-  const { toAgentId, routing, plan, asked = false, handoff } = change;
+  const { toAgentId, routing, messageId, plan, asked = false, handoff } = change;
   const edge = handoff
     ? Prisma.sql`, edge AS (
         INSERT INTO handoffs (id, seq, tenant_id, run_id, call_id, step, from_agent_id, to_agent_id, reason, at)
@@ -48,6 +57,13 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
       : Prisma.sql`, planned AS (
         INSERT INTO run_plans (run_id, plan) SELECT id, ${plan} FROM owned
         ON CONFLICT (run_id) DO UPDATE SET plan = excluded.plan)`;
+  const decision = routing ? JSON.stringify(routing) : null;
+  const routed =
+    messageId === undefined
+      ? Prisma.empty
+      : Prisma.sql`, routed AS (
+        UPDATE messages SET routing_decision = ${decision}::jsonb
+        WHERE id = ${messageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned))`;
   await writeOwned(
     runtime.db,
     run,
@@ -55,13 +71,13 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
       SELECT id FROM conversations WHERE id = ${run.conversationId}::uuid FOR NO KEY UPDATE
     ), owned AS (
       UPDATE runs SET agent_id = ${toAgentId}::uuid,
-        routing_decision = coalesce(${routing ? JSON.stringify(routing) : null}::jsonb, routing_decision)
+        routing_decision = coalesce(${decision}::jsonb, routing_decision)
       WHERE ${isOwned(runtime, run)} AND conversation_id = (SELECT id FROM conversation)
       RETURNING id, conversation_id
     ), active AS (
       UPDATE conversations SET active_agent_id = ${toAgentId}::uuid, follows_default = follows_default AND NOT ${asked},
         updated_at = greatest(updated_at, clock_timestamp())
       WHERE id = (SELECT conversation_id FROM owned)
-    )${edge}${planned}`,
+    )${edge}${planned}${routed}`,
   );
 }

@@ -3,6 +3,7 @@ import { NotFoundError } from '../../api/errors.ts';
 import type { Db } from '../../database/client.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import { writeGuardrails } from '../../guardrails/input.ts';
+import { defaultThreshold, readOrchestration } from '../orchestration.ts';
 import type { ScenarioContent, WrittenScenario } from './format.ts';
 
 /**
@@ -35,6 +36,8 @@ export async function exportScenario(
   }
   const names = new Map(scenario.agents.map(({ agent }) => [agent.id, agent.name]));
   const guardrails = writeGuardrails(readGuardrails(scenario.guardrails), (id) => names.get(id) ?? id);
+  const { mode, classifierAgentId, threshold, instructions } = readOrchestration(scenario);
+  const isOrchestrated = mode !== 'OFF' || classifierAgentId !== null || instructions !== null;
   return {
     version: 1,
     scenario: {
@@ -45,6 +48,14 @@ export async function exportScenario(
       ...(!scenario.isActive && { isActive: false }),
       root: scenario.agents.find(({ isRoot }) => isRoot)?.agent.name ?? '',
       ...(guardrails.length > 0 && { guardrails }),
+      ...((isOrchestrated || threshold !== defaultThreshold) && {
+        orchestration: {
+          mode,
+          ...(classifierAgentId !== null && { classifier: names.get(classifierAgentId) ?? classifierAgentId }),
+          threshold,
+          ...(instructions !== null && { instructions }),
+        },
+      }),
     },
     agents: scenario.agents.map(({ agent, handoffs }) => ({
       name: agent.name,

@@ -7,6 +7,7 @@ import { readYaml } from '../../api/yaml.ts';
 import { guardrailsInFile, listClassifiers } from '../../guardrails/input.ts';
 import { findGraphProblems } from '../check-graph.ts';
 import { scenarioParts } from '../input.ts';
+import { orchestrationInFile } from '../orchestration.ts';
 
 const { key, name, description, projectId, members, handoffs } = scenarioParts;
 
@@ -40,16 +41,21 @@ const fileSchema = z
       isActive: z.boolean().default(true),
       root: name,
       guardrails: guardrailsInFile.default([]),
+      orchestration: orchestrationInFile.optional(),
     }),
     agents: members(agent),
   })
   .superRefine((file, context) => {
     const names = new Set(file.agents.map((entry) => entry.name));
-    for (const { agentId, path } of listClassifiers(file.scenario.guardrails, ['scenario', 'guardrails'])) {
-      if (names.has(agentId)) continue;
-      const message = `names no agent of this file: ${JSON.stringify(agentId)}`;
-      context.addIssue({ code: 'custom', path: [...path.slice(0, -1), 'agent'], message });
-    }
+    const refuseUnknown = (agentName: string, path: (string | number)[]) => {
+      if (names.has(agentName)) return;
+      const message = `names no agent of this file: ${JSON.stringify(agentName)}`;
+      context.addIssue({ code: 'custom', path, message });
+    };
+    for (const { agentId, path } of listClassifiers(file.scenario.guardrails, ['scenario', 'guardrails']))
+      refuseUnknown(agentId, [...path.slice(0, -1), 'agent']);
+    const classifier = file.scenario.orchestration?.classifier;
+    if (classifier !== undefined) refuseUnknown(classifier, ['scenario', 'orchestration', 'classifier']);
     const draft = {
       root: file.scenario.root,
       members: file.agents.map((entry) => ({ agent: entry.name, handoffs: entry.handoffs.map(({ to }) => to) })),

@@ -7,6 +7,7 @@ import type { Database } from '../../database/client.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import { renameClassifiers } from '../../guardrails/input.ts';
+import { nameOrchestration, readOrchestration, writeOrchestration } from '../orchestration.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
 
@@ -131,7 +132,8 @@ async function importScenario(
   };
   const { name, description = null, isActive } = scenario;
   const guardrails = [...renameClassifiers(scenario.guardrails, idOf)];
-  const columns = { name, description, isActive, guardrails };
+  const orchestration = writeOrchestration(nameOrchestration(scenario.orchestration, idOf));
+  const columns = { name, description, isActive, guardrails, ...orchestration };
   const loaded = mark ? { loadedWith: file.checksum } : {};
   if (present === null) {
     const { id } = await tx.scenario.create({ data: { ...columns, ...loaded, tenantId, key, projectId } });
@@ -139,7 +141,12 @@ async function importScenario(
     return { file, agents: changes, scenario: { change: 'created', version: 1 } };
   }
   const { id } = present;
-  const stored = { name: present.name, description: present.description, isActive: present.isActive };
+  const stored = {
+    name: present.name,
+    description: present.description,
+    isActive: present.isActive,
+    ...writeOrchestration(readOrchestration(present)),
+  };
   const isSame =
     isDeepStrictEqual({ ...stored, guardrails: present.guardrails }, columns) &&
     isDeepStrictEqual(graphOf(present.agents), graph);

@@ -2,6 +2,7 @@ import { countConversationsInScenario } from '../../conversations/write.ts';
 import { builder } from '../../graphql/builder.ts';
 import { GuardrailInputRef } from '../../graphql/refs.ts';
 import { createScenario, deleteScenario, updateScenario } from '../write.ts';
+import { OrchestrationInput } from './orchestration.ts';
 import { ScenarioRef } from './types.ts';
 
 const HandoffEdgeInput = builder.inputType('HandoffEdgeInput', {
@@ -65,6 +66,10 @@ const ScenarioInput = builder.inputType('ScenarioInput', {
       type: [GuardrailInputRef],
       description:
         'The guardrails of all members, at most 20, with names that differ. Agents that classify must be shared. If omitted, none.',
+    }),
+    orchestration: t.field({
+      type: OrchestrationInput,
+      description: 'How the agent that answers is chosen. If omitted, `mode` is OFF.',
     }),
     isActive: t.boolean({ description: 'Whether new conversations may use the scenario. Default: true.' }),
   }),

@@ -1,21 +1,15 @@
 import { formatId } from '../../api/ids.ts';
-import type { Agent } from '../../generated/prisma/client.ts';
 import { builder } from '../../graphql/builder.ts';
-import type { Context } from '../../graphql/context.ts';
+import { loadExistingAgent } from '../../graphql/existing-agent.ts';
 import { AgentRef, GuardrailRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
+import { readOrchestration } from '../orchestration.ts';
 import { readScenario } from '../read.ts';
+import { OrchestrationRef } from './orchestration.ts';
 
 /** The members of a scenario, root first. Fields that load them alike share one selection. */
 const rootFirst = { orderBy: [{ isRoot: 'desc' as const }, { position: 'asc' as const }, { agentId: 'asc' as const }] };
-
-/** An agent that a row refers to: rows of agents are never deleted. Many rows refer to the same, which is read once. */
-async function loadExistingAgent({ agents }: Pick<Context, 'agents'>, id: string): Promise<Agent> {
-  const agent = await agents.load(id);
-  if (agent === null) throw new Error(`Agent ${id} is referred to, but does not exist.`);
-  return agent;
-}
 
 // Not named like its table: Relay takes types that end with Edge for edges of connections.
 const ScenarioHandoff = builder.prismaObject('HandoffEdge', {
@@ -72,6 +66,11 @@ export const ScenarioRef = builder.prismaObject('Scenario', {
       type: [GuardrailRef],
       description: 'The guardrails of all members, beside those that the members have themselves, in their order.',
       resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
+    }),
+    orchestration: t.field({
+      type: OrchestrationRef,
+      description: 'How the agent that answers is chosen.',
+      resolve: (scenario) => readOrchestration(scenario),
     }),
     unreadGuardrails: t.expose('unreadGuardrails', { type: 'JSON', nullable: true }),
     isActive: t.exposeBoolean('isActive', {}),
