@@ -6,7 +6,15 @@ import { findPrivateWords, privateWords } from '../support/private-words.ts';
 const root = join(import.meta.dirname, '../..');
 
 /** What is read by people who only use the server. None of the phrases may stand there. */
-const documents = ['*.md', 'docs/**/*.md', 'examples/**', 'compose.yaml', 'Dockerfile', 'prisma/*.{prisma,json}'];
+const documents = [
+  '*.md',
+  'docs/**/*.md',
+  'examples/**',
+  'compose.yaml',
+  'deploy/**',
+  'Dockerfile',
+  'prisma/*.{prisma,json}',
+];
 const code = ['src/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts'];
 /** Generated files, and the files that must name the phrases. */
 const skipped = /(^|\/)generated\/|private-words\.ts$|words\.test\.ts$/;
