@@ -5,6 +5,7 @@ import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { delimitContext } from './delimit.ts';
+import type { ReferenceMap } from './tool-references.ts';
 
 /** A context snapshot as its owner sees it. */
 export interface Snapshot {
@@ -13,8 +14,17 @@ export interface Snapshot {
   readonly block: string;
   readonly truncated: boolean;
   readonly redactions: number;
+  /** The ids by reference; empty: none was replaced. */
+  readonly references: ReferenceMap;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+}
+
+/** What a turn gives its agent. */
+export interface TurnContext {
+  /** The text of a snapshot, delimited. */
+  readonly text: string;
+  readonly references: ReferenceMap;
 }
 
 interface SnapshotRow extends Snapshot {
@@ -57,8 +67,9 @@ export async function readContextOfTurn(
   db: Db,
   row: string,
   { hasWaited, maxCharacters }: { readonly hasWaited: boolean; readonly maxCharacters: number },
-): Promise<string> {
-  return delimitContext(await readRow(viewer, db, row, { acceptsExpired: hasWaited }), maxCharacters);
+): Promise<TurnContext> {
+  const snapshot = await readRow(viewer, db, row, { acceptsExpired: hasWaited });
+  return { text: delimitContext(snapshot, maxCharacters), references: snapshot.references };
 }
 
 async function readRow(
@@ -69,7 +80,7 @@ async function readRow(
 ): Promise<SnapshotRow> {
   // By the clock of the database, which has set the end as well.
   const [snapshot] = await db.$queryRaw<SnapshotRow[]>`
-    SELECT id, tenant_id AS "tenantId", user_id AS "userId", block, nonce, truncated, redactions,
+    SELECT id, tenant_id AS "tenantId", user_id AS "userId", block, nonce, truncated, redactions, "references",
       created_at AS "createdAt", expires_at AS "expiresAt", expires_at <= now() AS "isExpired"
     FROM context_snapshots WHERE id = ${row}::uuid`;
   const name = `context snapshot ${formatId('ContextSnapshot', row)}`;

@@ -46,7 +46,7 @@ async function storeSnapshot(
     INSERT INTO context_snapshots (id, tenant_id, user_id, block, nonce, truncated, redactions, "references", expires_at)
     VALUES (${randomUUIDv7()}::uuid, ${tenantId}, ${userId}, ${block}, ${createNonce()}, ${truncated}, ${redactions},
       ${JSON.stringify(references)}::jsonb, now() + make_interval(secs => ${ttlSeconds}))
-    RETURNING id, block, truncated, redactions, created_at AS "createdAt", expires_at AS "expiresAt"`;
+    RETURNING id, block, truncated, redactions, "references", created_at AS "createdAt", expires_at AS "expiresAt"`;
   if (stored === undefined) throw new Error('The database returned no row for a new context snapshot.');
   return stored;
 }

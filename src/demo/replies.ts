@@ -1,4 +1,5 @@
 import type { HistoryItem, RequestedCall } from '../engine/ports.ts';
+import { describeContext } from './context.ts';
 import { chooseHandoff, chooseTools, findOrderNumber, type Topic, topicsOf } from './intents.ts';
 import { judge } from './judge.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
@@ -21,6 +22,8 @@ export function replyTo(request: ReceivedRequest): ScriptedStep {
   const question = request.messages.findLastIndex((message) => message.role === 'user');
   const asked = request.messages[question];
   const text = asked?.role === 'user' ? asked.content : '';
+  const seen = describeContext(request, text);
+  if (seen !== undefined) return { text: `${signature} ${seen}` };
   const answered = readAnswers(request.messages.slice(question + 1));
 
   // One handoff and one round of tools in a turn: whatever comes back, the turn ends.

@@ -62,7 +62,9 @@ const agent = z.object({
 });
 
 /** What the turn gives its agents beside their instructions, once for all of them. Not set: nothing. */
-const context = z.exactOptional(z.object({ text: z.string(), agentIds: names }));
+const context = z.exactOptional(
+  z.object({ text: z.string(), agentIds: names, references: z.record(z.string(), z.string()) }),
+);
 
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
 const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
@@ -137,6 +139,8 @@ export interface FrozenPlan {
   readonly agents: readonly FrozenAgent[];
   /** By name, the hashes (Tool.hashDefinition) of the tools when the run began. */
   readonly definitions: ReadonlyMap<string, string>;
+  /** The references of its context snapshot, and their ids; unset: none. */
+  readonly references?: Readonly<Record<string, string>>;
   /** The guardrails of the agents that have any, by row id, as they were when the run began. */
   readonly guardrails: ReadonlyMap<string, readonly Guardrail[]>;
 }
@@ -154,15 +158,17 @@ export interface PauseState extends FrozenPlan {
   readonly paused: PausedTurn;
 }
 
+type TurnToFreeze = Pick<PlannedTurn, 'agents' | 'tools' | 'guards' | 'references'>;
+
 /**
  * The state of a waiting run, as JSON for its row. It holds no keys: they are looked up again when the run continues.
  * @param waiting the calls that a person has to decide on
  * @param environment the model provider of agents without a provider of their own
  */
 export function writePauseState(
-  { agents, tools, guards }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards'>,
+  { tools, ...turn }: TurnToFreeze,
   waiting: readonly { readonly name: string }[],
-  turn: PausedTurn,
+  paused: PausedTurn,
   environment: ModelEndpoint,
 ): string {
   const definitions = waiting.flatMap(({ name }) => {
@@ -170,9 +176,9 @@ export function writePauseState(
     return hash === undefined ? [] : [[name, hash] as const];
   });
   const state: z.input<typeof pauseState> = {
-    ...freezeAgents({ agents, guards }, environment),
+    ...freezeAgents(turn, environment),
     definitions: Object.fromEntries(definitions),
-    paused: turn,
+    paused,
   };
   return JSON.stringify(cleanJson(JSON.stringify(state)));
 }
@@ -183,12 +189,12 @@ export function writePauseState(
  * @param environment the model provider of agents without a provider of their own
  */
 export function writePlan(
-  { agents, tools, guards, orchestration: planned }: Pick<PlannedTurn, 'agents' | 'tools' | 'guards' | 'orchestration'>,
+  { tools, orchestration: planned, ...turn }: TurnToFreeze & Pick<PlannedTurn, 'orchestration'>,
   environment: ModelEndpoint,
 ): string {
   const definitions = [...tools].map(([name, tool]) => [name, tool.hashDefinition()] as const);
   const plan: z.input<typeof runPlan> = {
-    ...freezeAgents({ agents, guards }, environment),
+    ...freezeAgents(turn, environment),
     definitions: Object.fromEntries(definitions),
     ...(planned && { orchestration: freezeOrchestration(planned) }),
   };
@@ -199,13 +205,13 @@ function freezeOrchestration({ classifier: _, ...frozen }: PlannedOrchestration)
   return frozen;
 }
 
-function freezeAgents({ agents, guards }: Pick<PlannedTurn, 'agents' | 'guards'>, environment: ModelEndpoint) {
+function freezeAgents({ agents, guards, references = {} }: Omit<TurnToFreeze, 'tools'>, environment: ModelEndpoint) {
   // A name belongs to one tool only, whichever agents have it.
   const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
   const informed = [...agents.values()].filter((agent) => agent.context !== undefined);
   const text = informed[0]?.context;
   return {
-    ...(text === undefined ? {} : { context: { text, agentIds: informed.map(({ id }) => id) } }),
+    ...(text === undefined ? {} : { context: { text, references, agentIds: informed.map(({ id }) => id) } }),
     agents: [...agents.values()].map(({ context: _context, ...agent }) => ({
       ...agent,
       endpoint: freezeEndpoint(agent.endpoint, environment),
@@ -289,6 +295,7 @@ function thawAgents({ agents, tools, definitions, guardrails, context }: z.outpu
       tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
     })),
     definitions: new Map(Object.entries(definitions)),
+    ...(context && { references: context.references }),
     guardrails: new Map(Object.entries(guardrails)),
   };
 }

@@ -15,6 +15,8 @@ export interface PlannedTurn {
   readonly guards: GuardsByAgent;
   /** The tools of all its agents, by name. */
   readonly tools: ReadonlyMap<string, Tool>;
+  /** The references of its context snapshot, with which `tools` can be called, and their ids; unset: none. */
+  readonly references?: Readonly<Record<string, string>>;
   /** Why tools of its agents are missing, by name, in words for the model; only if a reason is known. */
   readonly absent?: ReadonlyMap<string, string>;
   /** The ids of calls whose tool was changed after they were approved: they are not sent. */

@@ -1,16 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
-import { openChat, openNewUser, type SocketClient } from '../support/chat.ts';
+import { openChat, openNewUser } from '../support/chat.ts';
+import { createSnapshot } from './support.ts';
 
 const app = shareApp();
-
-const create = `mutation ($input: ContextSnapshotInput!) {
-  createContextSnapshot(input: $input) { id block truncated redactions createdAt expiresAt }
-}`;
-
-async function createSnapshot(user: Pick<SocketClient, 'ask'>, input: Record<string, unknown>) {
-  return (await user.ask(create, { input })).createContextSnapshot;
-}
 
 describe('a snapshot', () => {
   test('It holds the page, the project, what the application says, records, turns and rights, each once', async () => {

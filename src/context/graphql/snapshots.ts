@@ -31,6 +31,18 @@ const ContextSnapshotInput = builder.inputType('ContextSnapshotInput', {
   }),
 });
 
+const ContextReference = builder
+  .objectRef<{ readonly name: string; readonly id: string }>('ContextReference')
+  .implement({
+    description: 'An id of a database that models are shown under another name.',
+    fields: (t) => ({
+      name: t.exposeString('name', { description: 'The name in the block, such as `ref_1`.' }),
+      id: t.exposeString('id', {
+        description: 'The id. A tool that a model calls with the name as an argument receives the id.',
+      }),
+    }),
+  });
+
 const ContextSnapshot = builder.objectRef<Snapshot>('ContextSnapshot').implement({
   description:
     'What a user saw and had at hand at one moment, as a text for models. Only its creator can read and use it, until it expires.',
@@ -49,6 +61,11 @@ const ContextSnapshot = builder.objectRef<Snapshot>('ContextSnapshot').implement
     }),
     redactions: t.exposeInt('redactions', {
       description: 'How much personal data was replaced: 0 if `redactPii` was false.',
+    }),
+    references: t.field({
+      type: [ContextReference],
+      description: 'The ids that were replaced, at most 500. Empty unless the operator has set CONTEXT_REFERENCES.',
+      resolve: ({ references }) => Object.entries(references).map(([name, id]) => ({ name, id })),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     expiresAt: t.expose('expiresAt', {

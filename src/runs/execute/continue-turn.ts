@@ -55,7 +55,7 @@ export async function continueTurn(
   const position = findPosition(rows);
   const { step } = position;
   const agentId = position.agentId ?? run.agentId;
-  const { agents: frozen, definitions, guardrails, ...begun } = readStored(() => readPlan(plan.plan));
+  const { agents: frozen, definitions, ...begun } = readStored(() => readPlan(plan.plan));
   // A decision that is stored stands: nobody is asked again.
   const orchestration = run.routingDecision === null ? begun.orchestration : null;
   const agent = frozen.find(({ id }) => id === agentId);
@@ -71,9 +71,9 @@ export async function continueTurn(
     runtime,
     viewer,
     {
+      ...begun,
       agents: frozen,
       definitions: new Map([...definitions, ...asked]),
-      guardrails,
       startAgentId: agent.id,
       calls: open.map(({ callId: id, name }) => ({ id, name })),
       orchestration,

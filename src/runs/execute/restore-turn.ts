@@ -1,6 +1,7 @@
 import { planGuards } from '../../agents/plan-guards.ts';
 import { resolveAgents } from '../../agents/resolve.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { resolveReferences } from '../../context/tool-references.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import { type FrozenOrchestration, planOrchestration } from '../../orchestration/plan-turn.ts';
@@ -29,7 +30,7 @@ interface StoredTurnPlan extends FrozenPlan {
 export async function restoreTurn(
   runtime: RunRuntime,
   viewer: Viewer,
-  { agents: frozen, definitions, guardrails, startAgentId, calls, orchestration }: StoredTurnPlan,
+  { agents: frozen, definitions, guardrails, references, startAgentId, calls, orchestration }: StoredTurnPlan,
   signal: AbortSignal,
 ): Promise<PlannedTurn> {
   const names = [...new Set(frozen.flatMap((agent) => agent.tools.map(({ name }) => name)))];
@@ -64,7 +65,8 @@ export async function restoreTurn(
     agents,
     startAgentId,
     orchestration: orchestrated?.planned ?? null,
-    tools,
+    tools: resolveReferences(tools, references),
+    ...(references && { references }),
     guards: await planGuards(viewer, runtime.agents, guardrails, resolved),
     absent: await explainAbsences(runtime, viewer, missing),
     changedCalls: new Set(changed.map(({ id }) => id)),

@@ -4,9 +4,8 @@ import { BadUserInputError, ConflictError } from '../../api/errors.ts';
 import { badInput } from '../../api/input.ts';
 import { belongsTo } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import { readContextOfTurn } from '../../context/read.ts';
+import { resolveReferences } from '../../context/tool-references.ts';
 import { defaultSettings } from '../../conversations/settings.ts';
-import { windowOf } from '../../engine/fit-history.ts';
 import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/plan.ts';
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import type { ChatSettings, Conversation, Prisma } from '../../generated/prisma/client.ts';
@@ -18,6 +17,7 @@ import type { Tool } from '../../tools/contract/tool.ts';
 import type { StoredTurn } from '../input.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
+import { giveContext } from './give-context.ts';
 import { nameHandoffs } from './handoff-names.ts';
 import { planChoice } from './plan-choice.ts';
 
@@ -137,18 +137,19 @@ export async function compileTurn(
     usable.set(classifier.agent.id, classifier);
   }
   const guards = await planGuards(viewer, runtime.agents, new Map(guardrails), usable);
-  if (stored.contextSnapshotId !== undefined) {
-    // A quarter of the window at most: a token is about four characters.
-    const bounds = { hasWaited, maxCharacters: windowOf(start.endpoint) };
-    const context = await readContextOfTurn(viewer, runtime.db, stored.contextSnapshotId, bounds);
-    // If a classifier chooses who begins, it may be any of them.
-    for (const agent of orchestrated ? [...agents.values()] : [start]) agents.set(agent.id, { ...agent, context });
-  }
+  // If a classifier chooses who begins, it may be any of them.
+  const mayBegin = orchestrated ? [...agents.values()] : [start];
+  const references = await giveContext(viewer, runtime.db, agents, {
+    snapshotId: stored.contextSnapshotId,
+    mayBegin,
+    hasWaited,
+  });
   return {
     agents,
     orchestration: orchestrated?.planned ?? null,
     guards,
-    tools,
+    tools: resolveReferences(tools, references),
+    ...(references && { references }),
     startAgentId: start.id,
     routing: {
       rootAgentId: scenario?.rootAgentId ?? start.id,

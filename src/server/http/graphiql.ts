@@ -95,6 +95,24 @@ mutation CreateGuardedConversation {
 }
 `;
 
+const contextDocument = `# A snapshot of what you have at hand. Its records are read by tools: order:1042 by lookup_order.
+# For a turn with it, pass its id to chatTurn as contextSnapshotId, with the content "What do I see?".
+mutation CreateContextSnapshot {
+  createContextSnapshot(
+    input: {
+      page: "https://shop.example/orders/1042 - Your order"
+      recordIds: ["order:1042"]
+      data: { selected: "Espresso machine", customer: "bob@example.com" }
+    }
+  ) {
+    id
+    block
+    redactions
+    expiresAt
+  }
+}
+`;
+
 const readDocument = `# Reads your conversations.
 query Conversations {
   conversations(first: 10) {
@@ -158,6 +176,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
       { query: approveDocument, headers },
       { query: createDocument, headers },
       { query: guardDocument, headers },
+      { query: contextDocument, headers },
       { query: readDocument, headers },
     ],
   } satisfies GraphiQLOptions & { variables: string };
