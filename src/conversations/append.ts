@@ -1,5 +1,6 @@
 import { NotFoundError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
+import type { GuardResult } from '../engine/guard.ts';
 import type { Message } from '../generated/prisma/client.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import type { AttachmentDraft } from './attachment.ts';
@@ -29,6 +30,8 @@ export interface MessageDraft {
   readonly attachments?: readonly AttachmentDraft[];
   readonly routingDecision?: StoredRoutingDecision | null;
   readonly toolCalls?: readonly ToolCallDraft[];
+  /** What guardrails decided about it, if it belongs to no run. */
+  readonly guardrailResults?: readonly GuardResult[];
   /** The key and the hash of the input of createMessage; absent: it had no key. */
   readonly creationKey?: string;
   readonly creationHash?: string;
@@ -57,11 +60,12 @@ export interface StartsRun {
  * @param isQueued whether the message waits with its turn: then it takes no position yet
  */
 export function appendMessageColumns(
-  draft: Pick<MessageDraft, 'role' | 'content'>,
+  draft: Pick<MessageDraft, 'role' | 'content' | 'status'>,
   startsRun?: StartsRun,
   isQueued = false,
 ): Prisma.Sql {
-  const title = draft.role === 'USER' ? makeTitle(draft.content) : untitled;
+  const isTitle = draft.role === 'USER' && draft.status !== 'BLOCKED';
+  const title = isTitle ? makeTitle(draft.content) : untitled;
   const hasTitle = title !== untitled;
   const runColumns = startsRun
     ? Prisma.sql`run_count = run_count + 1, active_agent_id = coalesce(${startsRun.activeAgentId}::uuid, active_agent_id),
@@ -75,7 +79,7 @@ export function appendMessageColumns(
 }
 
 /**
- * Appends a message to a conversation. The first user message becomes the title of an untitled conversation.
+ * Appends a message to a conversation. The first user message that is not blocked becomes the title of an untitled conversation.
  *
  * Two statements (more for tool calls and for what `query` includes). The first one increments message_count, which is the
  * message's position, and locks the conversation's row until the transaction ends: positions have no gaps and no
@@ -107,7 +111,7 @@ export async function appendMessage(
     RETURNING message_count AS position`;
   if (appended === undefined)
     throw new NotFoundError(`There is no conversation ${formatId('Conversation', conversationId)}.`);
-  const { toolCalls = [], attachments = [], routingDecision = null, ...scalars } = draft;
+  const { toolCalls = [], attachments = [], routingDecision = null, guardrailResults = [], ...scalars } = draft;
   return tx.message.create({
     data: {
       ...scalars,
@@ -116,6 +120,14 @@ export async function appendMessage(
       position: isQueued ? null : appended.position,
       attachments: attachments.map(({ knowledgeBaseId = null, ...attachment }) => ({ ...attachment, knowledgeBaseId })),
       routingDecision: routingDecision ?? Prisma.DbNull,
+      ...(guardrailResults.length > 0 && {
+        guardrailResults: {
+          create: guardrailResults.map(({ decision, ...result }) => {
+            const { categories, ...rest } = decision;
+            return { ...result, step: 0, decision: { ...rest, categories: [...categories] } };
+          }),
+        },
+      }),
       ...(toolCalls.length > 0 && {
         toolCalls: {
           create: toolCalls.map(({ result, ...call }, index) => ({

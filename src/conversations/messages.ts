@@ -1,3 +1,5 @@
+import type { AgentDependencies } from '../agents/dependencies.ts';
+import { findDefaultAgent } from '../agents/resolve.ts';
 import { NotFoundError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput, type InputPath, parseInput } from '../api/input.ts';
@@ -7,7 +9,11 @@ import type { Database, Db } from '../database/client.ts';
 import { isUniqueViolation } from '../database/errors.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message } from '../generated/prisma/client.ts';
+import type { MessageTexts } from '../guardrails/message-texts.ts';
+import { checkPastMessage, findGuardrails } from '../guardrails/moderate/check-texts.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
+import type { RateLimit } from '../limits/rate-limit.ts';
+import { loadScenarioGraph } from '../scenarios/load.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createMessageInput, parseToolCalls } from './input.ts';
@@ -42,6 +48,12 @@ export async function readMessage(
 export interface MessageDependencies {
   readonly db: Database;
   readonly feed: ConversationFeed;
+  /** With what guardrails check the message. */
+  readonly agents: AgentDependencies;
+  /** How often a message may be checked by guardrails that ask a provider. */
+  readonly turnLimit: RateLimit;
+  /** Aborts when the client disconnects. */
+  readonly clientGone: AbortSignal | null;
   /**
    * Reads a run of the viewer, for a message that belongs to one. runs/ implements it: conversations do not know its table.
    * @param id the public id
@@ -58,11 +70,13 @@ export interface MessageDependencies {
 
 /**
  * Adds a message to a conversation of the viewer without starting a turn. Its source is CHAT if its role is USER or it
- * belongs to a run, else IMPORT. With an idempotencyKey that was used before in the conversation, it returns the message
+ * belongs to a run, else IMPORT. The guardrails of the active agent and of the scenario check it as a text of the user,
+ * whatever its role: later turns give it to a model. With an idempotencyKey that was used before in the conversation, it returns the message
  * that was created then.
  * @param input CreateMessageInput
  * @throws {BadUserInputError} naming the field; {@link NotFoundError} and {@link ForbiddenError} for the conversation, the
- *   run and the agents of the routing decision; {@link ConflictError} if the key came with another input before
+ *   run and the agents of the routing decision; {@link ConflictError} if the key came with another input before;
+ *   {@link RateLimitedError} if a guardrail would ask a provider too often
  */
 export async function createMessage(
   viewer: Viewer,
@@ -75,22 +89,24 @@ export async function createMessage(
   const conversationId = parseId('Conversation', parsed.conversationId, ['input', 'conversationId']);
   const toolCalls = parseToolCalls(parsed.role, parsed.toolCalls ?? []);
   const creation = makeCreationColumns(idempotencyKey, parsed);
-  const created = creation && (await findCreated(viewer, db, conversationId, creation, query));
+  const created = creation && (await findCreated(viewer, deps, conversationId, creation, query));
   if (created) return created;
   const runId = parsed.runId == null ? null : await requireRun(viewer, deps, parsed.runId, conversationId);
   const routingDecision =
     parsed.routingDecision == null
       ? null
       : await parseRoutingDecision(viewer, db, parsed.routingDecision, ['input', 'routingDecision']);
+  const texts = { content: parsed.content, attachments: parsed.attachments ?? [], toolCalls };
+  const checked = await checkNewMessage(viewer, deps, conversationId, texts);
   const draft = {
     role: parsed.role,
-    content: parsed.content,
+    ...(checked?.texts ?? texts),
+    ...(checked && { status: checked.status }),
     source: parsed.role === 'USER' || runId !== null ? ('CHAT' as const) : ('IMPORT' as const),
-    attachments: parsed.attachments ?? [],
     runId,
     routingDecision,
-    toolCalls,
-    ...creation,
+    ...(creation && { ...creation, creationHash: deps.agents.keys.hash(creation.creationHash) }),
+    guardrailResults: checked?.results ?? [],
   };
   try {
     const message = await db.$transaction((tx) =>
@@ -101,7 +117,7 @@ export async function createMessage(
   } catch (error) {
     // A concurrent request with the same key was faster.
     const other =
-      creation && isUniqueViolation(error) && (await findCreated(viewer, db, conversationId, creation, query));
+      creation && isUniqueViolation(error) && (await findCreated(viewer, deps, conversationId, creation, query));
     if (other) return other;
     // appendMessage cannot tell another user's conversation from an absent one; finding out needs a statement outside the
     // transaction.
@@ -111,19 +127,55 @@ export async function createMessage(
 }
 
 /**
+ * Checks a message before it is stored.
+ * @returns null: nothing guards the conversation
+ */
+async function checkNewMessage<Texts extends MessageTexts>(
+  viewer: Viewer,
+  { db, agents, turnLimit, clientGone }: MessageDependencies,
+  conversationId: string,
+  texts: Texts,
+) {
+  const { tenantId, userId } = viewer;
+  const conversation = await db.conversation.findUnique({ where: { id: conversationId, tenantId, userId } });
+  if (conversation === null) throw await explainMissingConversation(viewer, db, conversationId);
+  const { scenarioId, activeAgentId, followsDefault } = conversation;
+  const scenario = scenarioId === null ? null : await loadScenarioGraph(viewer, db, agents.config, scenarioId);
+  const chosen = followsDefault ? await findDefaultAgent(viewer, agents) : activeAgentId;
+  const agentId = chosen ?? scenario?.rootAgentId ?? null;
+  const guardrails = agentId === null ? null : await findGuardrails(viewer, { db, agents }, { agentId, scenarioId });
+  const checking = guardrails?.filter(({ stages }) => stages.includes('INPUT')) ?? [];
+  if (agentId === null || checking.length === 0) return null;
+  if (checking.some(({ check }) => check.type === 'MODERATION' || check.type === 'CLASSIFIER'))
+    await turnLimit.take(viewer);
+  const signal = clientGone ?? new AbortController().signal;
+  const guardedBy = { agentId, guardrails: checking, conversationId };
+  const { value, isRedacted, blockedBy, results } = await checkPastMessage(
+    viewer,
+    { db, agents },
+    guardedBy,
+    texts,
+    signal,
+  );
+  const status = blockedBy !== null ? 'BLOCKED' : isRedacted ? 'REDACTED' : 'COMPLETE';
+  return { texts: value, status, results } as const;
+}
+
+/**
  * The message that an idempotency key has created in a conversation before; null: none.
  * @throws {ConflictError} if it was created with another input
  */
 async function findCreated(
   { tenantId, userId }: Viewer,
-  db: Db,
+  { db, agents }: MessageDependencies,
   conversationId: string,
   creation: CreationColumns,
   query: MessageQuery,
 ): Promise<Message | null> {
   const where = { tenantId, conversationId, conversation: { userId }, creationKey: creation.creationKey };
   const found = await db.message.findFirst({ where, ...query });
-  if (found !== null) assertSameCreation(found, creation, 'message');
+  const isSame = found?.creationHash != null && agents.keys.isHashOf(found.creationHash, creation.creationHash);
+  if (found !== null && !isSame) assertSameCreation(found, creation, 'message');
   return found;
 }
 

@@ -101,6 +101,7 @@ export function makeDeletedMessage(id: string, conversation: Conversation) {
     run: null,
     startedRun: null,
     toolCalls: [],
+    guardrailResults: [],
   } satisfies Message & Record<string, unknown>;
 }
 

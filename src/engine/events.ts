@@ -113,6 +113,8 @@ export type TurnEvent =
   | { readonly type: 'inputRedacted'; readonly content: string }
   /** The agent with which the turn begins was chosen. */
   | { readonly type: 'agentRouted'; readonly routed: Routed }
+  /** A guardrail has blocked the user's text: no model is given it. */
+  | { readonly type: 'inputBlocked' }
   /** For the ledger; readers of the run are not shown it. */
   | { readonly type: 'modelCalled'; readonly call: TurnModelCall }
   | { readonly type: 'turnCompleted' }

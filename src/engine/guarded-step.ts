@@ -8,11 +8,6 @@ function trippedFailure(guardrail: string): Failure {
   return { code: 'GUARDRAIL_TRIPPED', message: `The guardrail "${guardrail}" stopped the turn.`, retryable: false };
 }
 
-/** Whether a turn was stopped by a guardrail beside the model: what was shown of the answer is to be withdrawn. */
-export function isStoppedByGuardrail(signal: AbortSignal): boolean {
-  return signal.reason instanceof TurnAborted && signal.reason.failure?.code === 'GUARDRAIL_TRIPPED';
-}
-
 /**
  * Reports what guardrails have found.
  * @throws {ModelError} if one of them stops the turn
@@ -34,11 +29,24 @@ interface WatchedInput {
 /** The checks of the user's text that go on while the model answers. */
 export class InputWatch {
   readonly #stop = new AbortController();
+  readonly #abandon = new AbortController();
   #open: WatchedInput[] = [];
+  #tripped: TurnAborted | null = null;
+  #hasFailed = false;
 
   /** Aborted when one of them stops the turn, or cannot be carried out. */
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** Stops the checks. They go on if the turn is cancelled or fails: its text is part of later histories. */
+  get checkSignal(): AbortSignal {
+    return this.#abandon.signal;
+  }
+
+  /** How the turn ends because one of them has stopped it; null: none has. What was shown of the answer is to be withdrawn. */
+  get tripped(): TurnAborted | null {
+    return this.#tripped;
   }
 
   add(report: Promise<GuardReport>, step: number): void {
@@ -47,9 +55,14 @@ export class InputWatch {
     report.then(
       (done) => {
         check.done = done;
-        if (done.blockedBy !== null) this.#stop.abort(new TurnAborted(trippedFailure(done.blockedBy)));
+        if (done.blockedBy === null) return;
+        this.#tripped ??= new TurnAborted(trippedFailure(done.blockedBy));
+        this.#stop.abort(this.#tripped);
       },
-      (error: unknown) => this.#stop.abort(error),
+      (error: unknown) => {
+        this.#hasFailed = true;
+        this.#stop.abort(error);
+      },
     );
   }
 
@@ -59,10 +72,24 @@ export class InputWatch {
     signal.throwIfAborted();
   }
 
-  /** Reports what they have found and was not reported yet. Those that are under way are stopped with the turn. */
+  /**
+   * Waits until all of them have ended, in a turn that ends: each takes no longer than its provider may.
+   * @param signal that of the turn: if it goes on elsewhere, they are stopped, and carried out there
+   */
+  async finish(signal: AbortSignal): Promise<void> {
+    if (signal.aborted && signal.reason !== this.#stop.signal.reason && !(signal.reason instanceof TurnAborted)) {
+      this.#abandon.abort(signal.reason);
+      this.#open = [];
+    }
+    await Promise.allSettled(this.#open.map(({ report }) => report));
+  }
+
+  /** Reports what they have found and was not reported yet. */
   *report(): Generator<TurnEvent, void> {
     const open = this.#open;
     this.#open = [];
+    // What could not be checked has not passed.
+    if (open.length > 0 && (this.#tripped !== null || this.#hasFailed)) yield { type: 'inputBlocked' };
     for (const { step, done } of open) if (done) yield* reportGuards({ ...done, blockedBy: null }, step);
   }
 }
@@ -86,19 +113,20 @@ export async function* checkInput(check: InputCheck, signal: AbortSignal): Async
   const { guard, agentId, step, history, watch } = check;
   const index = history.findLastIndex(({ role }) => role === 'user');
   const item = history[index];
-  if (item?.role !== 'user') return;
-  let { content } = item;
+  // A text that was blocked before it was stored is not part of the history.
+  let content = item?.role === 'user' ? item.content : '';
   const before = guard.checkInput(agentId, content, signal);
   if (before !== null) {
     const checked = await before;
-    if (checked.isRedacted) {
+    if (checked.isRedacted && item?.role === 'user') {
       content = checked.value;
       history[index] = { ...item, content };
       yield { type: 'inputRedacted', content };
     }
+    if (checked.blockedBy !== null) yield { type: 'inputBlocked' };
     yield* reportGuards(checked, step);
   }
-  const beside = guard.watchInput(agentId, content, signal);
+  const beside = guard.watchInput(agentId, content, watch.checkSignal);
   if (beside !== null) watch.add(beside, step);
 }
 

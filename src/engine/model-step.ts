@@ -4,13 +4,7 @@ import { nameEndpoint } from './endpoint-name.ts';
 import type { FinishReason, TurnEvent, TurnToolCall } from './events.ts';
 import { fitHistory, planHistoryTokens } from './fit-history.ts';
 import type { TurnGuard } from './guard.ts';
-import {
-  GuardedAnswer,
-  type InputWatch,
-  isStoppedByGuardrail,
-  type OpenMessage,
-  reportGuards,
-} from './guarded-step.ts';
+import { GuardedAnswer, type InputWatch, type OpenMessage, reportGuards } from './guarded-step.ts';
 import { type PlannedAgent, type TurnLimits, writeInstructions } from './plan.ts';
 import {
   type HistoryItem,
@@ -148,11 +142,13 @@ export async function* runModelStep(
       const mayRetry = !signal.aborted && attempt < limits.maxRetries;
       const delayMs = isShortened ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
       if (delayMs === null) {
-        if (isStoppedByGuardrail(signal) && message.content !== '') {
+        await guarded?.watch.finish(signal);
+        const isTripped = guarded !== null && guarded.watch.tripped !== null;
+        if (isTripped && message.content !== '') {
           message.content = '';
           yield { type: 'textRetracted', messageId: message.id, length: 0 };
         }
-        if (message.started) yield closeMessage(message, 'PARTIAL', explainEnd(error, signal));
+        if (message.started) yield closeMessage(message, 'PARTIAL', isTripped ? 'FILTERED' : explainEnd(error, signal));
         throw error;
       }
       if (message.content !== '') {
@@ -226,7 +222,6 @@ function closeMessage(
 
 /** Why a message that is not complete has ended. */
 function explainEnd(error: unknown, signal: AbortSignal): FinishReason {
-  if (isStoppedByGuardrail(signal)) return 'FILTERED';
   if (signal.aborted) {
     const isFailure = signal.reason instanceof TurnAborted && signal.reason.failure !== null;
     return isFailure ? 'ERROR' : 'CANCELLED';

@@ -57,8 +57,9 @@ export async function* runTurn(
       yield { type: 'turnCompleted' };
     }
   } catch (error) {
+    await watch?.finish(stop);
     if (watch) yield* watch.report();
-    yield endOf(stop.aborted ? stop.reason : error);
+    yield endOf(watch?.tripped ?? (stop.aborted ? stop.reason : error));
   } finally {
     clearTimeout(timer);
   }

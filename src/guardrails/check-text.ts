@@ -1,8 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parseExactJson } from '../engine/exact-json.ts';
 import type { Guarded, GuardStage } from '../engine/guard.ts';
-import { isDeeperThan } from '../engine/json.ts';
 import { type Finding, findIn, redact } from './find.ts';
+import { parseArguments } from './json-texts.ts';
 import { mapJson } from './map-json.ts';
 import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { PlannedGuardrail } from './planned.ts';
@@ -18,7 +17,7 @@ export interface CheckOptions {
 }
 
 /** Replaces every text of a value by what a function makes of it. */
-type MapTexts<Value> = (value: Value, map: (text: string) => string) => Value;
+export type MapTexts<Value> = (value: Value, map: (text: string) => string) => Value;
 
 /** A value that is checked: its texts, and how it reads as a whole. */
 interface Checked<Value> {
@@ -59,15 +58,14 @@ export async function checkArguments(
   written: string,
   options: CheckOptions,
 ): Promise<Guarded<string>> {
-  const parsed = isDeeperThan(written, maxDepth) ? undefined : parse(written);
+  const parsed = parseArguments(written);
   if (parsed === undefined) return checkText(guards, written, options);
   const checked = await checkJson(guards, parsed.value, options);
-  // What nothing was found in stays as the model wrote it, unless it holds more than what was checked.
-  const isWhole = !checked.isRedacted && !hasRepeatedKeys(written, parsed.value);
-  return { ...checked, value: isWhole ? written : JSON.stringify(checked.value) };
+  return { ...checked, value: checked.isRedacted || !parsed.isWhole ? JSON.stringify(checked.value) : written };
 }
 
-async function checkValue<Value>(
+/** As {@link checkText}, for a value with several texts, each of which is matched by itself. */
+export async function checkValue<Value>(
   guards: readonly PlannedGuardrail[],
   { value: original, mapTexts, write }: Checked<Value>,
   { stage, agentId, timeoutMs, signal }: CheckOptions,
@@ -103,28 +101,4 @@ async function checkValue<Value>(
   }
   if (!reporter.isBlocked) reporter.notePasses();
   return { ...reporter.take(), value, isRedacted: mark.isRedacted };
-}
-
-/** What walks a value goes no deeper. */
-const maxDepth = 100;
-
-function parse(written: string): { readonly value: unknown } | undefined {
-  try {
-    // A number that would be rounded is checked as it was written.
-    return { value: parseExactJson(written).value };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Of a key that an object has twice, only the last value is read: what the others say was not checked. */
-function hasRepeatedKeys(written: string, value: unknown): boolean {
-  const keys = [...written.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined);
-  return keys.length !== countKeys(value);
-}
-
-function countKeys(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
-  return Object.values(value).reduce<number>((sum, entry) => sum + countKeys(entry), own);
 }

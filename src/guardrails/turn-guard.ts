@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import type { Guarded, GuardReport, GuardResult, TextGuard, TurnGuard } from '../engine/guard.ts';
 import { isDeeperThan } from '../engine/json.ts';
 import type { RequestedCall, ToolOutcome } from '../engine/ports.ts';
 import { type CheckOptions, checkArguments, checkJson, checkText } from './check-text.ts';
 import type { Guardrail, GuardrailStage } from './config.ts';
 import { FewAtOnce } from './few-at-once.ts';
+import { checkMessage, type MessageTexts } from './message-texts.ts';
 import { OutputFilter } from './output-filter.ts';
 import type { PlannedGuardrail } from './planned.ts';
 
@@ -16,49 +18,72 @@ const checksAtOnce = 4;
 /** The guardrails of the agents of a turn, by row id; an agent that has none may be absent. */
 export type GuardsByAgent = ReadonlyMap<string, readonly PlannedGuardrail[]>;
 
+/** What was checked of the user's text before this process carries the turn out. */
+export interface EarlierChecks {
+  /** The results that are still to be reported. */
+  readonly results: readonly GuardResult[];
+  /** The guardrail that stops the turn; null: none. */
+  readonly blockedBy: string | null;
+  /** The guardrails that have checked the text before it was stored, by their fingerprints. */
+  readonly fingerprints: readonly string[];
+  /** The guardrails of agents that have checked it since, before a pause or for a process that has died. */
+  readonly checked: readonly Pick<GuardResult, 'agentId' | 'guardrail'>[];
+}
+
+/** Nothing was checked before. */
+export const nothingChecked: EarlierChecks = { results: [], blockedBy: null, fingerprints: [], checked: [] };
+
 interface GuardOptions {
-  readonly earlier: readonly GuardResult[];
-  readonly inputCheckedFor: string | null;
+  readonly earlier: EarlierChecks;
   readonly timeoutMs: number;
 }
 
 /**
  * Carries out the guardrails of a turn.
- * @param options.earlier the results of the checks of the user's text before the turn was stored
- * @param options.inputCheckedFor the agent for which the text of the user was checked before a pause; null: none
+ * @param options.earlier what was checked of the text of the user before: it is not checked again
  * @param options.timeoutMs how long a provider may take for a check
  * @returns null: the turn has no guardrails
  */
 export function openTurnGuard(agents: GuardsByAgent, options: GuardOptions): TurnGuard | null {
-  return [...agents.values()].some((guards) => guards.length > 0) ? new Guards(agents, options) : null;
+  const isGuarded = options.earlier.blockedBy !== null || [...agents.values()].some((guards) => guards.length > 0);
+  return isGuarded ? new Guards(agents, options) : null;
 }
 
 class Guards implements TurnGuard {
   readonly #agents: GuardsByAgent;
   readonly #timeoutMs: number;
   readonly #checks = new FewAtOnce(checksAtOnce);
-  #earlier: readonly GuardResult[];
-  /** The guardrails of the scenario belong to each agent; the text of the user is checked once. */
-  readonly #inputChecked: Set<Guardrail>;
+  #earlier: EarlierChecks | null;
+  /** By fingerprint: the guardrails of the scenario belong to each agent, and the text of the user is checked once. */
+  readonly #inputChecked: Set<string>;
 
-  constructor(agents: GuardsByAgent, options: GuardOptions) {
+  constructor(agents: GuardsByAgent, { earlier, timeoutMs }: GuardOptions) {
     this.#agents = agents;
-    this.#timeoutMs = options.timeoutMs;
-    this.#earlier = options.earlier;
-    const checked = options.inputCheckedFor === null ? [] : this.#find(options.inputCheckedFor, 'INPUT');
-    this.#inputChecked = new Set(checked.map(({ config }) => config));
+    this.#timeoutMs = timeoutMs;
+    this.#earlier = earlier;
+    const known = [...new Set(earlier.checked.map(({ agentId }) => agentId))].flatMap((agentId) =>
+      this.#find(agentId, 'INPUT').filter(({ config }, _index, guards) => {
+        // A scenario and an agent may have guardrails of the same name: then each of them has left a result.
+        const isOfName = (name: string) => name === config.name;
+        const results = earlier.checked.filter((each) => each.agentId === agentId && isOfName(each.guardrail));
+        return results.length >= guards.filter((guard) => isOfName(guard.config.name)).length;
+      }),
+    );
+    this.#inputChecked = new Set([...earlier.fingerprints, ...known.map(({ config }) => fingerprintOf(config))]);
   }
 
   checkInput(agentId: string, text: string, signal: AbortSignal): Promise<Guarded<string>> | null {
-    const guards = this.#inputGuards(agentId, false);
     const earlier = this.#earlier;
-    this.#earlier = [];
-    if (guards.length === 0 && earlier.length === 0) return null;
+    this.#earlier = null;
+    if (earlier !== null && earlier.blockedBy !== null) {
+      const { results, blockedBy } = earlier;
+      return Promise.resolve({ value: text, isRedacted: false, results, calls: [], blockedBy });
+    }
+    const guards = this.#inputGuards(agentId, false);
+    const results = earlier?.results ?? [];
+    if (guards.length === 0 && results.length === 0) return null;
     return checkText(guards, text, this.#options('INPUT', agentId, signal)).then((checked) => {
-      // What was found and replaced before is not reported as passed.
-      const isNew = ({ guardrail, tripwireTriggered }: GuardResult) =>
-        tripwireTriggered || !earlier.some((before) => before.guardrail === guardrail);
-      return { ...checked, results: [...earlier, ...checked.results.filter(isNew)] };
+      return { ...checked, results: [...results, ...checked.results] };
     });
   }
 
@@ -113,9 +138,9 @@ class Guards implements TurnGuard {
 
   #inputGuards(agentId: string, isBeside: boolean): PlannedGuardrail[] {
     const guards = this.#find(agentId, 'INPUT').filter(
-      (guard) => (guard.config.mode === 'PARALLEL') === isBeside && !this.#inputChecked.has(guard.config),
+      (guard) => isCheckedBeside(guard) === isBeside && !this.#inputChecked.has(fingerprintOf(guard.config)),
     );
-    for (const guard of guards) this.#inputChecked.add(guard.config);
+    for (const { config } of guards) this.#inputChecked.add(fingerprintOf(config));
     return guards;
   }
 
@@ -164,19 +189,34 @@ function writeJson(value: unknown): string | undefined {
   }
 }
 
+/** Whether a guardrail checks the text of the user beside the model. What needs no provider takes no time worth it. */
+function isCheckedBeside({ config, ask }: PlannedGuardrail): boolean {
+  return config.mode === 'PARALLEL' && ask !== null;
+}
+
+/** Tells a guardrail from others, also from itself after it was changed. */
+function fingerprintOf(config: Guardrail): string {
+  return createHash('sha256').update(JSON.stringify(config)).digest('base64url');
+}
+
+/** Whether a guardrail checks the text of a user before it is stored: if the text is not checked beside the model. */
+export function isCheckedBeforeStoring(guard: PlannedGuardrail): boolean {
+  return guard.config.stages.includes('INPUT') && !isCheckedBeside(guard);
+}
+
 /**
- * Checks the text of a user before it is stored anywhere: what REDACT guardrails find by themselves is replaced in it. What
- * needs a provider, and what blocks, is for the turn.
+ * Checks the message of a user before it is stored. So a text that waits in a queue, or whose turn is cancelled, has been
+ * checked as well.
+ * @param guards those of the agent that the turn begins with
+ * @returns also the fingerprints of the guardrails that did
+ * @throws the signal's reason if it is aborted
  */
-export function checkBeforeStoring(
-  agentId: string,
+export async function checkBeforeStoring<Message extends MessageTexts>(
   guards: readonly PlannedGuardrail[],
-  text: string,
-): Promise<Guarded<string>> | null {
-  const finding = guards.filter(
-    ({ config, matcher }) => matcher !== null && config.action === 'REDACT' && config.stages.includes('INPUT'),
-  );
-  if (finding.length === 0) return null;
-  const signal = new AbortController().signal;
-  return checkText(finding, text, { stage: 'INPUT', agentId, timeoutMs: 0, signal });
+  message: Message,
+  options: Omit<CheckOptions, 'stage'>,
+): Promise<Guarded<Message> & Pick<EarlierChecks, 'fingerprints'>> {
+  const checking = guards.filter(isCheckedBeforeStoring);
+  const checked = await checkMessage(checking, message, { ...options, stage: 'INPUT' });
+  return { ...checked, fingerprints: checking.map(({ config }) => fingerprintOf(config)) };
 }

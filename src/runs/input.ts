@@ -35,7 +35,10 @@ export interface TurnInput {
   readonly model: string | null;
   readonly temperature: number | null;
   readonly maxTokens: number | null;
-  /** The SHA-256 of what the turn says, in hexadecimal: requests with the same idempotency key must agree in it. */
+  /**
+   * The SHA-256 of what the turn says, in hexadecimal: requests with the same idempotency key must agree in it. Rows hold its
+   * keyed hash (secrets/key-ring.ts): of a text that was redacted, nobody can try out what it was.
+   */
   readonly payloadHash: string;
 }
 
@@ -101,5 +104,9 @@ export const storedTurn = z.strictObject({
   guardrailResults: z.exactOptional(z.array(guardrailResult)),
   /** The request and the trace that it belongs to; unset: to none. */
   trace: z.exactOptional(z.strictObject({ requestId: z.string().nullable(), traceparent: z.string().nullable() })),
+  /** The name of the one that has blocked it; unset: none has. */
+  guardrailBlockedBy: z.exactOptional(z.string()),
+  /** What tells them from others (guardrails/turn-guard.ts); unset: none has. */
+  guardrailFingerprints: z.exactOptional(z.array(z.string())),
 });
 export type StoredTurn = z.output<typeof storedTurn>;

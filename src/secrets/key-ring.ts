@@ -1,3 +1,4 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { base64url, CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
 
@@ -29,6 +30,8 @@ const header = z.object({ alg: z.literal('dir'), enc: z.literal('A256GCM'), kid:
 /** The keys for stored secrets. The first one encrypts; the others only decrypt. */
 export class KeyRing {
   readonly #keys: ReadonlyMap<string, Uint8Array>;
+  /** Derived from the keys, by kid. */
+  readonly #hashKeys = new Map<string, Uint8Array>();
 
   /** The id of the key that new secrets are sealed with. */
   readonly currentKid: string;
@@ -72,6 +75,35 @@ export class KeyRing {
     } catch (cause) {
       throw new SecretUnreadableError(`The secret ${binding.name} of ${binding.owner} cannot be read.`, { cause });
     }
+  }
+
+  /**
+   * Makes a keyed hash of a text, so that nobody who reads it can find out by trying what the text was.
+   * @returns `kid.HMAC-SHA-256` in base64url, with a key that is derived for this purpose (RFC 2104, RFC 5869)
+   */
+  hash(text: string): string {
+    return `${this.currentKid}.${this.#digest(this.currentKid, text)}`;
+  }
+
+  /**
+   * Whether a text is the one of a hash. If the key of the hash is not in the ring any more, nobody can tell: then it counts
+   * as the same.
+   * @param hash of {@link hash}
+   */
+  isHashOf(hash: string, text: string): boolean {
+    const end = hash.lastIndexOf('.');
+    const kid = hash.slice(0, end);
+    if (end < 0) return false;
+    if (!this.#keys.has(kid)) return true;
+    const [written, made] = [Buffer.from(hash.slice(end + 1)), Buffer.from(this.#digest(kid, text))];
+    return written.length === made.length && timingSafeEqual(written, made);
+  }
+
+  #digest(kid: string, text: string): string {
+    const known = this.#hashKeys.get(kid);
+    const key = known ?? new Uint8Array(hkdfSync('sha256', this.#keyOf(kid), '', 'hashes of texts', 32));
+    if (!known) this.#hashKeys.set(kid, key);
+    return createHmac('sha256', key).update(text).digest('base64url');
   }
 
   #keyOf(kid: string): Uint8Array {

@@ -235,14 +235,14 @@ describe('createMessage', () => {
     expect(rows.map((row) => row.position)).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
   });
 
-  test('createMessage takes four statements: BEGIN, the position, the row, COMMIT', async () => {
+  test('createMessage takes five statements: who guards the conversation, BEGIN, the position, the row, COMMIT', async () => {
     const conversationId = await begin();
     const { statements } = await graph.query(
       alice,
       'mutation ($id: ID!) { createMessage(input: { conversationId: $id, role: USER, content: "x" }) { id } }',
       { id: conversationId },
     );
-    expect(statements).toBe(4);
+    expect(statements).toBe(5);
   });
 });
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { PlannedGuardrail } from '../../src/guardrails/planned.ts';
-import { openTurnGuard } from '../../src/guardrails/turn-guard.ts';
+import { nothingChecked, openTurnGuard } from '../../src/guardrails/turn-guard.ts';
 import { sizeOfEvent } from '../../src/log/event.ts';
 
 const never = new AbortController().signal;
@@ -23,7 +23,7 @@ function openGuard(stage: 'TOOL_INPUT' | 'TOOL_OUTPUT') {
       return { flagged: false, categories: [], reasoning: null, call: null };
     },
   };
-  const guard = openTurnGuard(new Map([['a', [guarded]]]), { earlier: [], inputCheckedFor: null, timeoutMs: 1_000 });
+  const guard = openTurnGuard(new Map([['a', [guarded]]]), { earlier: nothingChecked, timeoutMs: 1_000 });
   return { guard, count };
 }
 

@@ -6,7 +6,7 @@ import { ModelError, type ModelEvent, type ModelRequest, type TurnPorts } from '
 import { runTurn } from '../../src/engine/run-turn.ts';
 import type { Guardrail } from '../../src/guardrails/config.ts';
 import { planGuardrails } from '../../src/guardrails/plan.ts';
-import { openTurnGuard } from '../../src/guardrails/turn-guard.ts';
+import { nothingChecked, openTurnGuard } from '../../src/guardrails/turn-guard.ts';
 
 const endpoint = { api: 'RESPONSES', apiUrl: 'http://localhost', apiKey: '', model: 'm' } as const;
 const finished = { type: 'finished', reason: 'stop', usage: null } as const;
@@ -61,7 +61,7 @@ async function run(steps: readonly Step[], guardrails: readonly Guardrail[], sig
   const never = () => Promise.reject(new Error('No provider is asked.'));
   const providers = { model: ports.model, moderations: { moderate: never }, timeoutMs: 1_000 };
   const planned = planGuardrails(guardrails, { providers, endpoint, classifiers: new Map() });
-  const guard = openTurnGuard(new Map([[agent.id, planned]]), { earlier: [], inputCheckedFor: null, timeoutMs: 1_000 });
+  const guard = openTurnGuard(new Map([[agent.id, planned]]), { earlier: nothingChecked, timeoutMs: 1_000 });
   const events: TurnEvent[] = [];
   for await (const event of runTurn(plan, ports, signal, guard)) events.push(event);
   return { events, requests };

@@ -28,6 +28,10 @@ const MessageStatus = builder.enumType('MessageStatus', {
     STREAMING: { description: 'An agent is writing the message.' },
     PARTIAL: { description: 'The run failed or was cancelled. The text up to that point is stored.' },
     REDACTED: { description: 'The message is complete, and a guardrail has replaced something of its text.' },
+    BLOCKED: {
+      description:
+        'A guardrail has blocked the message. Its author can still read it, but no model is given it, and it is in no title, preview and search.',
+    },
   } as const,
 });
 
@@ -102,6 +106,9 @@ export const ToolCallStatus = builder.enumType('ToolCallStatus', {
   } as const,
 });
 
+/** What stands for a message that a guardrail has blocked, in lists. */
+const blockedPreview = '[BLOCKED]';
+
 /** Previews of messages of which only the beginning was read, and that has too few visible characters. */
 const loadPreview = batchField(
   ({ id }: Pick<Message, 'id'>) => id,
@@ -138,7 +145,8 @@ export const MessageRef = builder.prismaObject('Message', {
     content: t.exposeString('content', {}),
     preview: t.string({
       complexity: 1,
-      description: 'The beginning of the text on one line, with `…` at the end if the text is longer.',
+      description:
+        'The beginning of the text on one line, with `…` at the end if the text is longer; `[BLOCKED]` if a guardrail has blocked the message.',
       args: {
         length: t.arg.int({
           defaultValue: usualPreviewLength,
@@ -148,6 +156,7 @@ export const MessageRef = builder.prismaObject('Message', {
       resolve: (message, { length }, context, info) => {
         const most = length ?? usualPreviewLength;
         if (most < 1 || most > 1_000) throw badInput(['length'], 'must be an integer from 1 to 1,000');
+        if (message.status === 'BLOCKED') return blockedPreview;
         if (!isBeginning(message)) return makePreview(message.content, most);
         const preview = makePreviewOfBeginning(message.content, most);
         return preview ?? loadPreview(message, { length: most }, context, info);

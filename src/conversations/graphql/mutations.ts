@@ -154,10 +154,23 @@ builder.mutationFields((t) => ({
   }),
   createMessage: t.prismaField({
     type: MessageRef,
-    description: 'Adds a message to a conversation without starting a turn. Use it to import a history.',
+    description:
+      'Adds a message to a conversation without starting a turn. Use it to import a history. The guardrails for INPUT of the active agent and of the scenario check it, whatever its role; if they ask a provider, RATE_LIMIT_TURNS limits it.',
     args: { input: t.arg({ type: CreateMessageInput, required: true, description: 'The message.' }) },
     resolve: (query, _root, args, context) =>
-      createMessage(context.viewer, { db: context.db, feed: context.feed, findRun }, args.input, query),
+      createMessage(
+        context.viewer,
+        {
+          db: context.db,
+          feed: context.feed,
+          agents: context.agentDeps,
+          turnLimit: context.runs.turnLimit,
+          clientGone: context.signal,
+          findRun,
+        },
+        args.input,
+        query,
+      ),
   }),
   updateChatSettings: t.prismaField({
     type: ChatSettingsRef,

@@ -5,9 +5,11 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Database } from '../../database/client.ts';
 import type { Guarded, GuardModelCall, GuardStage } from '../../engine/guard.ts';
 import { loadScenarioGraph } from '../../scenarios/load.ts';
-import { checkText } from '../check-text.ts';
+import { type CheckOptions, checkText } from '../check-text.ts';
 import { type Guardrail, readGuardrails } from '../config.ts';
 import { FewAtOnce } from '../few-at-once.ts';
+import { checkMessage, type MessageTexts } from '../message-texts.ts';
+import type { PlannedGuardrail } from '../planned.ts';
 
 /** What checking texts outside of a run needs. */
 export interface TextCheckDependencies {
@@ -64,25 +66,64 @@ export async function findGuardrails(
  */
 export async function checkTexts(
   viewer: Viewer,
-  { db, agents }: TextCheckDependencies,
-  { agentId, guardrails, conversationId }: GuardedBy,
+  deps: TextCheckDependencies,
+  guardedBy: GuardedBy,
   texts: readonly TextToCheck[],
   signal: AbortSignal,
 ): Promise<readonly Guarded<string>[]> {
-  const stages = new Set(texts.map(({ stage }) => stage));
-  const wanted = guardrails.filter((guardrail) => guardrail.stages.some((stage) => stages.has(stage)));
-  const members = await resolveAgents(viewer, agents, wanted.length === 0 ? [] : [agentId]);
-  const planned = (await planGuards(viewer, agents, new Map([[agentId, wanted]]), members)).get(agentId) ?? [];
-  const stop = AbortSignal.any([agents.closing, signal]);
   const few = new FewAtOnce(textsAtOnce);
-  const checked = await Promise.all(
-    texts.map(({ stage, text }) =>
-      few.run(() => {
-        const guards = planned.filter(({ config }) => config.stages.includes(stage));
-        return checkText(guards, text, { stage, agentId, timeoutMs: agents.guardrails.timeoutMs, signal: stop });
-      }),
+  const stages = [...new Set(texts.map(({ stage }) => stage))];
+  return checkOutsideOfRun(viewer, deps, { ...guardedBy, stages, signal }, (planned, options) =>
+    Promise.all(
+      texts.map(({ stage, text }) =>
+        few.run(() => {
+          const guards = planned.filter(({ config }) => config.stages.includes(stage));
+          return checkText(guards, text, { ...options, stage });
+        }),
+      ),
     ),
   );
+}
+
+/**
+ * As {@link checkTexts}, for a message that later turns will give to a model as a part of the past: with the guardrails for
+ * INPUT, whoever has written it.
+ */
+export async function checkPastMessage<Message extends MessageTexts>(
+  viewer: Viewer,
+  deps: TextCheckDependencies,
+  guardedBy: GuardedBy,
+  message: Message,
+  signal: AbortSignal,
+): Promise<Guarded<Message>> {
+  const stage = 'INPUT';
+  const [checked] = await checkOutsideOfRun(
+    viewer,
+    deps,
+    { ...guardedBy, stages: [stage], signal },
+    async (planned, options) => [await checkMessage(planned, message, { ...options, stage })],
+  );
+  if (checked === undefined) throw new Error('A message was not checked.');
+  return checked;
+}
+
+interface Checking extends GuardedBy {
+  readonly stages: readonly GuardStage[];
+  readonly signal: AbortSignal;
+}
+
+async function checkOutsideOfRun<Value>(
+  viewer: Viewer,
+  { db, agents }: TextCheckDependencies,
+  { agentId, guardrails, conversationId, stages, signal }: Checking,
+  check: (guards: readonly PlannedGuardrail[], options: Omit<CheckOptions, 'stage'>) => Promise<Guarded<Value>[]>,
+): Promise<readonly Guarded<Value>[]> {
+  const wanted = guardrails.filter((guardrail) => guardrail.stages.some((stage) => stages.includes(stage)));
+  const members = await resolveAgents(viewer, agents, wanted.length === 0 ? [] : [agentId]);
+  const planned = await planGuards(viewer, agents, new Map([[agentId, wanted]]), members);
+  const { timeoutMs } = agents.guardrails;
+  const stop = AbortSignal.any([agents.closing, signal]);
+  const checked = await check(planned.get(agentId) ?? [], { agentId, timeoutMs, signal: stop });
   const calls = checked.flatMap((each) => each.calls);
   await storeUsage(viewer, db, { conversationId, calls });
   return checked;

@@ -6,7 +6,6 @@ import type { Viewer } from '../../auth/viewer.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
-import { checkBeforeStoring } from '../../guardrails/turn-guard.ts';
 import { storeTrace } from '../../telemetry/scope.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
 import { type Moment, takeMoment } from '../lease.ts';
@@ -22,6 +21,7 @@ import { createRunFast } from '../transitions/create-run-fast.ts';
 import { lockConversation } from '../transitions/lock-conversation.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
 import { cancelRow } from './cancel.ts';
+import { checkInput, type InputChecks, needsCheck, storeInputChecks } from './check-input.ts';
 
 /**
  * Starts a turn exactly once, or finds the one that its idempotency key has started.
@@ -47,22 +47,51 @@ export function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown,
 export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
   // Only the owner of a conversation waits for its line: whose it is has not been looked up yet.
   const conversation = JSON.stringify([viewer.tenantId, viewer.userId, input.conversationId]);
-  // Before and after it has waited: what cannot be done now is refused without waiting for those who came before.
-  const start = () => {
-    runtime.availability.assertAvailable();
-    return startNow(viewer, runtime, input, query);
-  };
   runtime.availability.assertAvailable();
-  return runtime.startsByConversation.run(conversation, () => runtime.startsByTenant.run(viewer.tenantId, start));
+  return runtime.startsByConversation.run(conversation, () => startInLine(viewer, runtime, input, query));
 }
 
-async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
+/**
+ * Starts a turn when it is its turn among those of its conversation. Guardrails that ask a provider about the text do not hold
+ * a place in the line of the tenant meanwhile.
+ */
+async function startInLine(viewer: Viewer, runtime: RunRuntime, input: TurnInput, query?: RunQuery): Promise<Run> {
+  const inLineOfTenant = <Result>(work: () => Promise<Result>) =>
+    runtime.startsByTenant.run(viewer.tenantId, () => {
+      // Before and after it has waited: what cannot be done now is refused without waiting for those who came before.
+      runtime.availability.assertAvailable();
+      return work();
+    });
+  const begun = await inLineOfTenant(async () => {
+    const prepared = await prepareTurn(viewer, runtime, input);
+    if (!('newTurn' in prepared)) return query ? readRun(viewer, runtime.db, prepared.id, query) : prepared;
+    return prepared.isUnchecked ? prepared : startPrepared(runtime, prepared, null, query);
+  });
+  if (!('newTurn' in begun)) return begun;
+  assertNotBusy(begun.runs, input);
+  await runtime.turnLimit.take(viewer);
+  const checked = await checkInput(runtime, begun.newTurn);
+  const prepared = { ...begun, newTurn: checked.newTurn, isUnchecked: false };
+  return inLineOfTenant(() => startPrepared(runtime, prepared, checked, query));
+}
+
+/** A turn that is compiled, and the runs that were in its way when its conversation was read. */
+interface PreparedTurn {
+  readonly newTurn: NewTurn;
+  readonly runs: readonly BlockingRun[];
+  /** Whether guardrails are to check its text before it is stored. */
+  readonly isUnchecked: boolean;
+}
+
+/** @returns the run that its key has started, if that is all that can be had */
+async function prepareTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput): Promise<PreparedTurn | Run> {
   const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
   const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
   const settings = { agentId, ...snapshot, onDisconnect, model, temperature, maxTokens };
   const stored: StoredTurn = { ...settings, roles: [...viewer.roles], ...storeTrace() };
 
   const conversation = await loadConversation(viewer, runtime, input);
+  const { runs } = conversation;
   let turn: CompiledTurn;
   try {
     turn = await compileTurn(viewer, runtime, conversation, stored);
@@ -71,13 +100,26 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
     const { conversationId, idempotencyKey } = input;
     const same = await runtime.db.run.findFirst({ where: { conversationId, idempotencyKey } });
     if (!same) throw error;
-    assertSamePayload(same, input);
-    return query ? readRun(viewer, runtime.db, same.id, query) : same;
+    assertSamePayload(runtime, same, input);
+    return same;
   }
   if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
-  const newTurn = await guardInput(turn, { viewer, input, stored, turn });
-  const started = await startWithinLimits(runtime, newTurn, conversation.runs);
+  const isNew = input.after === 0 && !runs.some((run) => run.idempotencyKey === input.idempotencyKey);
+  const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
+  return { newTurn, runs, isUnchecked: isNew && needsCheck(turn) };
+}
+
+/** @param checked what guardrails have found in its text; null: nothing was checked */
+async function startPrepared(
+  runtime: RunRuntime,
+  { newTurn, runs }: PreparedTurn,
+  checked: InputChecks | null,
+  query?: RunQuery,
+): Promise<Run> {
+  const { viewer, turn } = newTurn;
+  const started = await startWithinLimits(runtime, newTurn, { before: runs, isCounted: checked !== null });
   const { run, leasedAt, created, openingMessage, superseded } = started;
+  const checksStored = checked && storeInputChecks(runtime, run, checked, created);
 
   if (created && run.status === 'RUNNING') {
     runtime.launch({
@@ -93,26 +135,17 @@ async function startNow(viewer: Viewer, runtime: RunRuntime, input: TurnInput, q
   }
   if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
   if (created) runtime.feed.wake(run);
+  await checksStored;
   // The runs before it are stopped, the last of the queue first; when the one that is running has ended, this one begins.
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
   // Returns the row as it is now, or with what the document selects.
   return query || superseded.length > 0 ? readRun(viewer, runtime.db, run.id, query) : run;
 }
 
-/** Replaces what guardrails find in the text of the user, before anything of it is stored. */
-async function guardInput({ startAgentId, guards }: CompiledTurn, newTurn: NewTurn): Promise<NewTurn> {
-  const checked = await checkBeforeStoring(startAgentId, guards.get(startAgentId) ?? [], newTurn.input.content);
-  if (!checked) return newTurn;
-  const guardrailResults = checked.results.map(({ decision, at, ...result }) => {
-    const { categories } = decision;
-    return { ...result, decision: { ...decision, categories: [...categories] }, at: at.toISOString() };
-  });
-  return {
-    ...newTurn,
-    input: { ...newTurn.input, content: checked.value },
-    stored: { ...newTurn.stored, guardrailResults },
-    isRedacted: checked.isRedacted,
-  };
+/** A run that is in the way of a turn. */
+interface BlockingRun {
+  readonly id: string;
+  readonly idempotencyKey: string;
 }
 
 /** The runs that are in the way of a turn: the one that its key has started, and the unfinished ones. */
@@ -136,8 +169,9 @@ function absentConversation(
   return notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversationId)}`, row);
 }
 
-function assertSamePayload(run: Run, { payloadHash }: TurnInput): void {
-  if (run.payloadHash === payloadHash) return;
+function assertSamePayload({ agents }: RunRuntime, run: Run, { payloadHash }: TurnInput): void {
+  // Rows of earlier versions hold the hash itself.
+  if (run.payloadHash === payloadHash || agents.keys.isHashOf(run.payloadHash, payloadHash)) return;
   const message = 'This idempotencyKey has started a turn with another payload. Use a fresh key for a new turn.';
   throw new ConflictError(message, formatId('Run', run.id));
 }
@@ -159,19 +193,20 @@ interface Started {
  * Starts a turn, or attaches to the one that its key has started. A turn that the rows refuse is refused before a
  * transaction begins, and a new one takes its rate-limit point before, too: a flood of starts costs no transaction. To
  * attach is free, however often a client comes back.
- * @param before the runs that were in the way when the conversation was read
+ * @param options.before the runs that were in the way when the conversation was read
+ * @param options.isCounted whether its rate-limit point was taken already
  */
 async function startWithinLimits(
   runtime: RunRuntime,
   newTurn: NewTurn,
-  before: readonly { readonly id: string; readonly idempotencyKey: string }[],
+  { before, isCounted }: { readonly before: readonly BlockingRun[]; readonly isCounted: boolean },
 ): Promise<Started> {
   const { viewer, input } = newTurn;
   if (before.some((run) => run.idempotencyKey === input.idempotencyKey) || input.after > 0)
     return startInTransaction(runtime, newTurn);
   assertNotBusy(before, input);
   using _slot = runtime.openTurns.enter(viewer);
-  await runtime.turnLimit.take(viewer);
+  if (!isCounted) await runtime.turnLimit.take(viewer);
   let started: Started | null = null;
   try {
     started = before.length === 0 ? await tryStartFast(runtime, newTurn) : null;
@@ -225,11 +260,14 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
     });
     const same = related.find((run) => run.idempotencyKey === input.idempotencyKey);
     if (same) {
-      assertSamePayload(same, input);
+      assertSamePayload(runtime, same, input);
       return { run: same, leasedAt, created: false, openingMessage: null, superseded: [] };
     }
     if (input.after > 0)
       throw badInput(['input', 'after'], 'must be 0 if the idempotencyKey has not started a turn yet');
+    // It was there when the conversation was read, so that guardrails have not checked the text.
+    if (newTurn.stored.guardrailFingerprints === undefined && needsCheck(newTurn.turn))
+      throw new ConflictError('The turn of this idempotencyKey was deleted meanwhile. Try again.');
     const blockingRun = related.at(0);
     assertNotBusy(related, input);
 

@@ -22,6 +22,7 @@ import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../ru
 import { setAgent } from '../transitions/set-agent.ts';
 import { CannotContinue, continueTurn } from './continue-turn.ts';
 import { finishRun, interruptRun } from './finish.ts';
+import { readInputResults } from './guard-rows.ts';
 import { nameMessage } from './name-message.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
@@ -90,7 +91,7 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
         : await beginTurn(runtime, execution));
     recorder.beginWith(turn.startAgentId);
     const buffer = log.open(run.id);
-    const guard = guardOf(runtime, execution, turn);
+    const guard = await retryWhileAway(() => guardOf(runtime, execution, turn), retry);
     for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal, guard)) {
       // What a former owner still does is neither written nor shown.
       if (signal.reason instanceof LeaseLost) throw signal.reason;
@@ -192,12 +193,27 @@ async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: Launc
   return turn;
 }
 
-/** The guardrails of the turn, which know what was checked before it was stored or before its pause. */
-function guardOf(runtime: RunRuntime, { stored, resumed }: Execution, { guards }: PlannedTurn): TurnGuard | null {
-  const earlier = resumed ? [] : (stored.guardrailResults ?? []);
+/**
+ * The guardrails of the turn. What has checked the text of the user before it was stored, before a pause or in a process that
+ * has died does not check it again.
+ */
+async function guardOf(
+  runtime: RunRuntime,
+  { run, stored, resumed, isTakeover }: Execution,
+  { guards }: PlannedTurn,
+): Promise<TurnGuard | null> {
+  const isContinued = resumed !== null || isTakeover;
+  const written = isContinued && guards.size > 0 ? await readInputResults(runtime, run) : [];
+  const ids = new Set(written.map(({ id }) => id));
+  const before = (stored.guardrailResults ?? []).map((result) => ({ ...result, at: new Date(result.at) }));
+  const blocking = written.find(({ decision }) => decision.flagged && decision.action === 'BLOCK');
   return openTurnGuard(guards, {
-    earlier: earlier.map((result) => ({ ...result, at: new Date(result.at) })),
-    inputCheckedFor: resumed?.state.paused.agentId ?? null,
+    earlier: {
+      results: resumed ? [] : before.filter(({ id }) => !ids.has(id)),
+      blockedBy: blocking?.guardrail ?? stored.guardrailBlockedBy ?? null,
+      fingerprints: stored.guardrailFingerprints ?? [],
+      checked: written,
+    },
     timeoutMs: runtime.agents.guardrails.timeoutMs,
   });
 }

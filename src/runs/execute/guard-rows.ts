@@ -1,8 +1,9 @@
-import { makeTitle } from '../../conversations/text.ts';
+import { makeTitle, untitled } from '../../conversations/text.ts';
 import type { TurnEvent } from '../../engine/events.ts';
+import type { GuardResult } from '../../engine/guard.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { patternPlaceholder } from '../../guardrails/patterns.ts';
-import { maxGuardResults } from '../guard-result.ts';
+import { maxGuardResults, readGuardResult } from '../guard-result.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
 
@@ -33,29 +34,79 @@ export async function insertGuardResult(
   );
 }
 
+/** The results for the text of the user that a run has stored. */
+export async function readInputResults({ db }: RunRuntime, { tenantId, id }: Run): Promise<GuardResult[]> {
+  const where = { tenantId, runId: id, stage: 'INPUT' } as const;
+  const rows = await db.guardrailResult.findMany({
+    where,
+    orderBy: [{ at: 'asc' }, { id: 'asc' }],
+    take: maxGuardResults,
+  });
+  return rows.map(readGuardResult);
+}
+
+/** The user message of a run, if it is there; what a title was made of is compared with what it would be made of now. */
+async function readUserMessage({ db }: RunRuntime, run: Run) {
+  const where = { id: run.userMessageId, tenantId: run.tenantId, conversationId: run.conversationId };
+  const row = await db.message.findUnique({ where, select: { content: true, attachments: true } });
+  return row && { ...row, title: makeTitle(row.content) };
+}
+
 /**
- * Replaces the text of the user message of a run, and the title of the conversation if it was taken from it.
+ * Replaces the text of the user message of a run, and the title of the conversation if it was made of it.
  * @param content the text as the model is sent it: with a line for each attachment below it (plan/history.ts)
  */
-export async function redactUserMessage(runtime: RunRuntime, run: Run, content: string): Promise<void> {
+async function redactUserMessage(runtime: RunRuntime, run: Run, content: string): Promise<void> {
+  const before = await readUserMessage(runtime, run);
+  if (before === null) return;
+  const attachments = Array.isArray(before.attachments) ? before.attachments.length : 0;
+  const lines = content.split('\n');
+  const own = lines.slice(0, lines.length - attachments).join('\n');
+  const redacted = own === '' ? patternPlaceholder : own;
   await writeOwned(
     runtime.db,
     run,
-    Prisma.sql`${lockOwnedWithConversation(runtime, run)}, message AS (
-      SELECT id, position, content AS written, CASE jsonb_array_length(attachments)
-        WHEN 0 THEN ${content}
-        ELSE coalesce(nullif(array_to_string((string_to_array(${content}, E'\n'))[
-          1:array_length(string_to_array(${content}, E'\n'), 1) - jsonb_array_length(attachments)], E'\n'), ''),
-          ${patternPlaceholder})
-      END AS redacted
-      FROM messages WHERE id = ${run.userMessageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned)
-    ), replaced AS (
-      UPDATE messages SET content = message.redacted, status = 'REDACTED' FROM message WHERE messages.id = message.id
+    Prisma.sql`${lockOwnedWithConversation(runtime, run)}, replaced AS (
+      UPDATE messages SET content = ${redacted}, status = 'REDACTED'
+      WHERE id = ${run.userMessageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned)
     ), retitled AS (
-      UPDATE conversations SET title = ${makeTitle(content)}
-      FROM message WHERE conversations.id = (SELECT conversation_id FROM owned) AND message.position = 1
-        AND message.redacted <> message.written AND NOT auto_title
-        AND starts_with(regexp_replace(btrim(message.written), '\\s+', ' ', 'g'), rtrim(title, '…'))
+      UPDATE conversations SET title = ${makeTitle(redacted)}
+      WHERE id = (SELECT conversation_id FROM owned) AND NOT auto_title AND title = ${before.title}
+        AND title <> ${makeTitle(redacted)}
     )`,
   );
+}
+
+/**
+ * Marks the user message of a run as blocked: from then on it is for the eyes of its author only. If the title of the
+ * conversation was made of it, the conversation has none again. A second time it changes nothing.
+ */
+async function blockUserMessage(runtime: RunRuntime, run: Run): Promise<void> {
+  const before = await readUserMessage(runtime, run);
+  if (before === null) return;
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwnedWithConversation(runtime, run)}, blocked AS (
+      UPDATE messages SET status = 'BLOCKED'
+      WHERE id = ${run.userMessageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned)
+        AND status <> 'BLOCKED'
+      RETURNING id
+    ), retitled AS (
+      UPDATE conversations SET title = ${untitled}, auto_title = true
+      FROM blocked WHERE conversations.id = (SELECT conversation_id FROM owned) AND NOT auto_title
+        AND title = ${before.title}
+    )`,
+  );
+}
+
+/** Stores what guardrails have made of the text of the user while the turn went on. */
+export function changeUserMessage(
+  runtime: RunRuntime,
+  run: Run,
+  event: Extract<TurnEvent, { type: 'inputRedacted' | 'inputBlocked' }>,
+): Promise<void> {
+  return event.type === 'inputBlocked'
+    ? blockUserMessage(runtime, run)
+    : redactUserMessage(runtime, run, event.content);
 }

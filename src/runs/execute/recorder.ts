@@ -7,7 +7,7 @@ import { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
 import { type AgentChange, changeToRouted, setAgent } from '../transitions/set-agent.ts';
 import { closeCall } from './close-call.ts';
-import { insertGuardResult, redactUserMessage } from './guard-rows.ts';
+import { changeUserMessage, insertGuardResult } from './guard-rows.ts';
 import {
   beginCall,
   completeCall,
@@ -158,14 +158,15 @@ export class RunRecorder implements RunProgress {
         this.#writeBehind(() => insertGuardResult(this.#runtime, this.#request.run, event));
         return event.result.tripwireTriggered ? { type: 'GuardrailTripped', result: event.result } : null;
       case 'inputRedacted':
-        await this.#write(() => redactUserMessage(this.#runtime, this.#request.run, event.content));
+      case 'inputBlocked':
+        await this.#write(() => changeUserMessage(this.#runtime, this.#request.run, event));
         this.#runtime.feed.wake(this.#request.run);
         return null;
       case 'agentRouted':
         await this.#changeAgent(changeToRouted(this.#request.run, event.routed));
         return { type: 'RoutingDecided', decision: event.routed.decision };
       case 'modelCalled':
-        this.#recordModelCall(event.call);
+        this.#writeBehind(insertModelCall.bind(null, this.#runtime, this.#request.run, randomUUIDv7(), event.call));
         return null;
     }
   }
@@ -203,11 +204,6 @@ export class RunRecorder implements RunProgress {
 
   savedSeqAt(moment: number): number {
     return this.#checkpoints.findLast((checkpoint) => checkpoint.committedAt <= moment)?.seq ?? 0;
-  }
-
-  #recordModelCall(call: Extract<TurnEvent, { type: 'modelCalled' }>['call']): void {
-    const id = randomUUIDv7();
-    this.#writeBehind(() => insertModelCall(this.#runtime, this.#request.run, id, call));
   }
 
   /** Writes, and tries again while the database is away: what has happened is not lost while this process lives. */

@@ -135,3 +135,25 @@ builder.prismaObjectField('Message', 'toolCalls', (t) =>
     resolve: (message) => message.toolCalls,
   }),
 );
+
+/** The results that a message has at most: each guardrail of an agent and of its scenario leaves one for each agent. */
+const maxResultsOfMessage = 100;
+const inOrder = { orderBy: [{ at: 'asc' as const }, { id: 'asc' as const }], take: maxResultsOfMessage };
+
+builder.prismaObjectField('Message', 'guardrailResults', (t) =>
+  t.field({
+    type: [GuardrailResult],
+    description:
+      'What guardrails decided about a message of the user, or one that `createMessage` added, oldest first, at most 100: also why it is BLOCKED. Empty for messages that an agent wrote: see `Run.guardrailResults`.',
+    complexity: { field: 1 + usualCounts.guardrailResults, multiplier: usualCounts.guardrailResults },
+    select: (_args, _context, nested) => ({
+      guardrailResults: nested(inOrder),
+      startedRun: { select: { guardrailResults: { where: { stage: 'INPUT' as const }, ...inOrder } } },
+    }),
+    resolve: async (message, _args, { answer }) => {
+      const results = [...message.guardrailResults, ...(message.startedRun?.guardrailResults ?? [])];
+      await answer.take(results.length * rowBytes);
+      return results.map(readGuardResult);
+    },
+  }),
+);

@@ -16,7 +16,7 @@ export interface PastMessageRow extends Pick<Message, 'id' | 'role' | 'content' 
  * Reads the messages before a run and its own, newest first, as long as they and their tool calls have no more than
  * `maxBytes` together. The sizes are added up without reading the contents, so that a long conversation costs no more than
  * what the model is given of it. The messages of the run itself are always read. Messages of turns that still wait in the
- * queue are not part of the past, nor those of turns that a guardrail has stopped. One statement.
+ * queue are not part of the past, nor those that a guardrail has blocked, nor turns that it has stopped. One statement.
  */
 export function readPastMessages(
   db: Db,
@@ -35,7 +35,7 @@ export function readPastMessages(
       LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id
       WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid
-        AND m.position IS NOT NULL AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
+        AND m.position IS NOT NULL AND m.status <> 'BLOCKED' AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
         AND wrote.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED' AND coalesce(started.number, wrote.number, 0) <= ${number}
       ORDER BY m.position DESC LIMIT ${maxMessages}
     ), summed AS (

@@ -17,7 +17,7 @@ import { runColumns } from './run-columns.ts';
  */
 export async function createRunFast(
   runtime: RunRuntime,
-  { viewer, input, stored, turn, isRedacted = false }: NewTurn,
+  { viewer, input, stored, turn, messageStatus }: NewTurn,
 ): Promise<{ readonly run: Run; readonly leasedAt: Moment; readonly position: number } | null> {
   const { tenantId, userId } = viewer;
   const { conversationId, content, idempotencyKey, payloadHash, attachments } = input;
@@ -33,7 +33,7 @@ export async function createRunFast(
   const plan = writePlan(turn, runtime.agents.defaults.llm.endpoint);
   const create = () => runtime.db.$queryRaw<(Run & { position: number })[]>`
     WITH place AS (
-      UPDATE conversations SET ${appendMessageColumns({ role: 'USER', content }, startsRun)}
+      UPDATE conversations SET ${appendMessageColumns({ role: 'USER', content, status: messageStatus }, startsRun)}
       WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} AND user_id = ${userId} AND NOT EXISTS (
         SELECT 1 FROM runs WHERE conversation_id = ${conversationId}::uuid
           AND (idempotency_key = ${idempotencyKey} OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION')))
@@ -42,7 +42,7 @@ export async function createRunFast(
       INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content,
         attachments, created_at)
       SELECT ${messageId}::uuid, ${tenantId}, ${conversationId}::uuid, message_count, 'USER',
-        ${isRedacted ? 'REDACTED' : 'COMPLETE'}::"MessageStatus", ${content},
+        ${messageStatus}::"MessageStatus", ${content},
         ${JSON.stringify(attached)}::jsonb, ${now}
       FROM place
       RETURNING id
@@ -51,7 +51,7 @@ export async function createRunFast(
         user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, leased_at,
         reserved_seq, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
-        ${payloadHash}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
+        ${runtime.agents.keys.hash(payloadHash)}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
         ${routing}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, clock_timestamp(),
         ${reservedSeqs}::int, ${now}, ${now}
       -- After the message: the events of the feed come in this order.

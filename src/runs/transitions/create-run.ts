@@ -22,11 +22,10 @@ export async function createRun(
     stored,
     turn,
     queuedPosition,
-    isRedacted = false,
+    messageStatus: status,
   }: NewTurn & { readonly queuedPosition: number | null },
 ): Promise<{ readonly run: Run; readonly message: Message }> {
   const { content, idempotencyKey, payloadHash, attachments } = input;
-  const status = isRedacted ? 'REDACTED' : 'COMPLETE';
   const draft = { role: 'USER', status, content, attachments: [...attachments] } as const;
   const isQueued = queuedPosition !== null;
   // Who answers is decided once the turn has begun.
@@ -58,7 +57,7 @@ export async function createRun(
         conversationId: conversation.id,
         number: conversation.runCount + 1,
         idempotencyKey,
-        payloadHash,
+        payloadHash: agents.keys.hash(payloadHash),
         input: stored,
         userMessageId: message.id,
         createdAt,

@@ -9,6 +9,6 @@ export interface NewTurn {
   /** The part of the input that the run's row keeps. */
   readonly stored: StoredTurn;
   readonly turn: CompiledTurn;
-  /** Whether a guardrail has replaced something of the text; unset: none has. */
-  readonly isRedacted?: boolean;
+  /** What guardrails have made of the user message before it is stored. */
+  readonly messageStatus: 'COMPLETE' | 'REDACTED' | 'BLOCKED';
 }

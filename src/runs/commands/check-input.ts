@@ -1,0 +1,82 @@
+import { UnavailableError } from '../../api/errors.ts';
+import type { GuardReport } from '../../engine/guard.ts';
+import type { Run } from '../../generated/prisma/client.ts';
+import { checkBeforeStoring, isCheckedBeforeStoring } from '../../guardrails/turn-guard.ts';
+import type { CompiledTurn } from '../planned-turn.ts';
+import type { RunRuntime } from '../runtime.ts';
+import type { NewTurn } from '../transitions/new-turn.ts';
+
+/** A turn whose text guardrails have checked, and what they have found. */
+export interface InputChecks extends Pick<GuardReport, 'results' | 'calls'> {
+  readonly newTurn: NewTurn;
+}
+
+/** Whether guardrails of the agent that begins check a text before it is stored. */
+export function needsCheck({ startAgentId, guards }: CompiledTurn): boolean {
+  return (guards.get(startAgentId) ?? []).some(isCheckedBeforeStoring);
+}
+
+/**
+ * Checks the text of a new turn, before anything of it is stored: what is flagged is replaced in it, or the message is stored
+ * as blocked. The turn itself reports it.
+ * @throws {UnavailableError} if the server stops meanwhile
+ */
+export async function checkInput(runtime: RunRuntime, newTurn: NewTurn): Promise<InputChecks> {
+  const { turn, input, stored } = newTurn;
+  const { startAgentId: agentId } = turn;
+  const { closing, guardrails } = runtime.agents;
+  const options = { agentId, timeoutMs: guardrails.timeoutMs, signal: closing };
+  const { content, attachments } = input;
+  const guards = turn.guards.get(agentId) ?? [];
+  const checked = await checkBeforeStoring(guards, { content, attachments }, options).catch((error: unknown) => {
+    if (!closing.aborted) throw error;
+    throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
+  });
+  const { value, isRedacted, blockedBy, results, calls, fingerprints } = checked;
+  const guardrailResults = results.map(({ decision, at, ...result }) => {
+    const { categories } = decision;
+    return { ...result, decision: { ...decision, categories: [...categories] }, at: at.toISOString() };
+  });
+  return {
+    results,
+    calls,
+    newTurn: {
+      ...newTurn,
+      input: { ...input, content: value.content, attachments: value.attachments },
+      stored: {
+        ...stored,
+        guardrailResults,
+        guardrailFingerprints: [...fingerprints],
+        ...(blockedBy === null ? {} : { guardrailBlockedBy: blockedBy }),
+      },
+      messageStatus: blockedBy !== null ? 'BLOCKED' : isRedacted ? 'REDACTED' : 'COMPLETE',
+    },
+  };
+}
+
+/**
+ * Stores what the checks of a text have found and used, also if its turn is cancelled before it begins.
+ * @param isNew whether they were made for this run; else another request with its key was faster
+ */
+export async function storeInputChecks(
+  { db, logger }: RunRuntime,
+  { id: runId, tenantId, userId, conversationId }: Run,
+  { results, calls }: InputChecks,
+  isNew: boolean,
+): Promise<void> {
+  const rows = results.map(({ decision, ...result }) => {
+    const { categories, ...rest } = decision;
+    return { ...result, tenantId, runId, step: 0, decision: { ...rest, categories: [...categories] } };
+  });
+  const ledger = calls.map(({ agentId, model, usage, durationMs }) => {
+    const call = { agentId, step: 0, model, complete: usage !== null, durationMs, ...usage };
+    return { ...call, tenantId, userId, conversationId, runId: isNew ? runId : null };
+  });
+  try {
+    // The turn reports the results as well: each is stored once.
+    if (isNew) await db.guardrailResult.createMany({ data: rows, skipDuplicates: true });
+    if (ledger.length > 0) await db.modelCall.createMany({ data: ledger });
+  } catch (error) {
+    logger.error({ err: error, runId }, 'could not store what guardrails have found and used');
+  }
+}
