@@ -34,8 +34,11 @@ const minutes = Number(values.minutes ?? (values.short ? 0.9 : 10));
 const quietPart = values.short ? 0.2 : 0.3;
 /** How long each attack runs alone with --each, in milliseconds. */
 const aloneMs = 8_000;
-/** For starting, stopping and the attackers' preparations, beside the minutes. */
-const spareMs = (values.short ? 35_000 : 120_000) + (values.each ? 150_000 : 0);
+/**
+ * For starting, stopping and the attackers' preparations, beside the minutes. On a busy machine the 500 messages of the long
+ * form take minutes; the time is there to end what hangs.
+ */
+const spareMs = (values.short ? 60_000 : 900_000) + (values.each ? 150_000 : 0);
 const bounds: SoakBounds = {
   maxDelayMs: 500,
   maxRss: Number(values['max-rss']) * 2 ** 20,

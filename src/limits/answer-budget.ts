@@ -42,6 +42,11 @@ export class AnswerBudget implements Disposable {
     return Math.max(0, this.#max - this.#taken);
   }
 
+  /** How many bytes of texts the answer has so far. */
+  get written(): number {
+    return this.#written;
+  }
+
   /** Whether nothing was read yet: then the first object may have any size, so that each can be read on its own. */
   get isUntouched(): boolean {
     return this.#taken === 0;

@@ -1,6 +1,6 @@
 import { RateLimitedError } from '../api/errors.ts';
-import type { Viewer } from '../auth/viewer.ts';
 import { refusals } from '../telemetry/metrics.ts';
+import { ByteCounts, noBytes, type Owner, userKey } from './byte-counts.ts';
 
 /** Bytes of answers: of one operation, and of all that are under way at the same time in this process. */
 export interface AnswerBounds {
@@ -16,14 +16,15 @@ export interface HeldBytes extends Disposable {
   readonly bytes: number;
 }
 
+/** What bytes are counted for: an answer that is under way, or events of runs that wait to be read. */
+type CountedFor = 'answer' | 'replay';
+
 /** How the counts stand when answers begin to wait or to be refused. */
 export interface AnswerLoad {
   readonly heldBytes: number;
   readonly waiting: number;
   readonly refused: number;
 }
-
-type Owner = Pick<Viewer, 'tenantId' | 'userId'>;
 
 interface Waiter {
   readonly owner: Owner;
@@ -67,14 +68,14 @@ const firstOfUser = 2;
 export class AnswerBytes {
   readonly bounds: AnswerBounds;
   readonly #report: (load: AnswerLoad) => void;
-  readonly #users = new Map<string, number>();
-  readonly #tenants = new Map<string, number>();
+  readonly #held = new ByteCounts();
+  /** The part of it for which streams do not wait: it is there to be streamed. */
+  readonly #replays = new ByteCounts();
   readonly #waiters = new Set<Waiter>();
   readonly #streams = new Map<string, StreamLine>();
   /** In the order of time. */
   readonly #endable = new Set<EndableBytes>();
   #isServing = false;
-  #size = 0;
   #refused = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
 
@@ -86,15 +87,15 @@ export class AnswerBytes {
 
   /** How many bytes are under way, and how many operations wait or were refused since the start. */
   get load(): AnswerLoad {
-    return { heldBytes: this.#size, waiting: this.#waiters.size, refused: this.#refused };
+    return { heldBytes: this.#held.process, waiting: this.#waiters.size, refused: this.#refused };
   }
 
   /**
    * Counts bytes that exist already, such as a frame that is being written. Refuses nothing.
    * @param end called if others wait for this room and it was held for a minute: whoever holds it gives it back
    */
-  add(owner: Owner, bytes: number, end: (() => void) | null = null): HeldBytes {
-    this.#change(owner, bytes);
+  add(owner: Owner, bytes: number, end: (() => void) | null = null, kind: CountedFor = 'answer'): HeldBytes {
+    this.#change(owner, bytes, kind);
     const endable = end && { owner, since: performance.now(), end };
     if (endable) this.#endable.add(endable);
     let held = true;
@@ -104,7 +105,7 @@ export class AnswerBytes {
         if (!held) return;
         held = false;
         if (endable) this.#endable.delete(endable);
-        this.#change(owner, -bytes);
+        this.#change(owner, -bytes, kind);
         this.#serveSoon();
       },
     };
@@ -117,11 +118,17 @@ export class AnswerBytes {
    * @param end as for `add`
    * @throws {RateLimitedError} if there is no room within ten seconds
    */
-  async reserve(owner: Owner, bytes: number, signal: AbortSignal, end: (() => void) | null = null): Promise<HeldBytes> {
-    if (this.#waiters.size === 0 && this.#fits(owner, bytes)) return this.add(owner, bytes, end);
+  async reserve(
+    owner: Owner,
+    bytes: number,
+    signal: AbortSignal,
+    end: (() => void) | null = null,
+    kind: CountedFor = 'answer',
+  ): Promise<HeldBytes> {
+    if (this.#waiters.size === 0 && this.#fits(owner, bytes)) return this.add(owner, bytes, end, kind);
     this.#tell();
     const { promise, resolve, reject } = Promise.withResolvers<HeldBytes>();
-    const waiter: Waiter = { owner, bytes, grant: () => resolve(this.add(owner, bytes, end)) };
+    const waiter: Waiter = { owner, bytes, grant: () => resolve(this.add(owner, bytes, end, kind)) };
     this.#waiters.add(waiter);
     const refuse = () => {
       if (!this.#waiters.delete(waiter)) return;
@@ -149,7 +156,7 @@ export class AnswerBytes {
    * @throws {RateLimitedError} if twice the bound of the user or the tenant waits to be taken
    */
   assertRoom(owner: Owner): void {
-    if (!this.#isFull(owner, 2)) return;
+    if (!this.#isFull(owner, 2, { withReplays: true })) return;
     this.#refused += 1;
     refusals.inc({ limit: 'answer-bytes', scope: 'user' });
     this.#tell();
@@ -159,9 +166,12 @@ export class AnswerBytes {
     );
   }
 
-  /** Whether the owner holds more than its bounds: then the next event of a stream waits (`waitForRoom`). */
+  /**
+   * Whether more of the owner is under way than its bounds allow: then the next event of a stream waits (`waitForRoom`).
+   * Events that wait to be streamed are no reason: their streams would wait for themselves.
+   */
   isFull(owner: Owner): boolean {
-    return this.#isFull(owner, 1);
+    return this.#isFull(owner, 1, { withReplays: false });
   }
 
   /**
@@ -190,23 +200,26 @@ export class AnswerBytes {
     return [...this.#streams.values()].reduce((sum, { waiting }) => sum + waiting.size, 0);
   }
 
-  #isFull({ tenantId, userId }: Owner, times: number): boolean {
-    const user = this.#users.get(userKey({ tenantId, userId })) ?? 0;
-    const tenant = this.#tenants.get(tenantId) ?? 0;
-    if (user <= smallBytes) return false;
+  #isFull(owner: Owner, times: number, { withReplays }: { readonly withReplays: boolean }): boolean {
+    const all = this.#held.of(owner);
+    const replayed = withReplays ? noBytes : this.#replays.of(owner);
     const { bounds } = this;
-    return user > bounds.user * times || tenant > bounds.tenant * times || this.#size > bounds.process * times;
+    if (all.user - replayed.user <= smallBytes) return false;
+    return (
+      all.user - replayed.user > bounds.user * times ||
+      all.tenant - replayed.tenant > bounds.tenant * times ||
+      all.process - replayed.process > bounds.process * times
+    );
   }
 
   #fits(owner: Owner, bytes: number): boolean {
-    const user = this.#users.get(userKey(owner)) ?? 0;
-    const tenant = this.#tenants.get(owner.tenantId) ?? 0;
+    const { user, tenant, process } = this.#held.of(owner);
     const { bounds } = this;
     const times = user === 0 ? firstOfUser : 1;
     return (
       (user === 0 || user + bytes <= bounds.user) &&
       (tenant === 0 || tenant + bytes <= bounds.tenant * times) &&
-      (this.#size === 0 || this.#size + bytes <= bounds.process * times)
+      (process === 0 || process + bytes <= bounds.process * times)
     );
   }
 
@@ -241,8 +254,7 @@ export class AnswerBytes {
   /** Ends what has been under way for longest in the way of bytes that wait, if that is too long. */
   #endOldest(owner: Owner, bytes: number): void {
     if (this.#fits(owner, bytes)) return;
-    const user = this.#users.get(userKey(owner)) ?? 0;
-    const tenant = this.#tenants.get(owner.tenantId) ?? 0;
+    const { user, tenant } = this.#held.of(owner);
     const isOfUser = user + bytes > this.bounds.user;
     const isOfTenant = isOfUser || tenant + bytes > this.bounds.tenant;
     for (const held of this.#endable) {
@@ -255,10 +267,9 @@ export class AnswerBytes {
     }
   }
 
-  #change(owner: Owner, by: number): void {
-    add(this.#users, userKey(owner), by);
-    add(this.#tenants, owner.tenantId, by);
-    this.#size += by;
+  #change(owner: Owner, by: number, kind: CountedFor): void {
+    this.#held.change(owner, by);
+    if (kind === 'replay') this.#replays.change(owner, by);
   }
 
   #tell(): void {
@@ -267,14 +278,4 @@ export class AnswerBytes {
     this.#reportedAt = now;
     this.#report(this.load);
   }
-}
-
-function userKey({ tenantId, userId }: Owner): string {
-  return JSON.stringify([tenantId, userId]);
-}
-
-function add(counts: Map<string, number>, key: string, by: number): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }

@@ -3,23 +3,55 @@ import { isTerminal, mergeDeltas, type RunEvent, sizeOfEvent } from './event.ts'
 /** Deltas that have queued up are merged up to this many characters, so that no frame grows without bound. */
 const maxMergedLength = 16_384;
 
+/** Who reads a buffer. */
+interface BufferReader {
+  /** The seq of the last event that it has read. */
+  readonly position: number;
+}
+
 /**
  * The events of one run, in memory: written by the process that carries it out, or filled from the archive if another
  * process did. Readers are positions in it (RunCursor), so a slow reader costs nothing.
+ *
+ * When a run has ended or waits for a person, its events are in the archive too, and the buffer releases them: from then on
+ * it only knows how far they go. Readers that are behind read the archive, and wait here for what comes after it.
  */
 export class RunEventBuffer {
   readonly runId: string;
-  readonly #events: RunEvent[] = [];
+  #events: RunEvent[] = [];
   readonly #waiting = new Set<() => void>();
+  readonly #readers = new Set<BufferReader>();
   #closed = false;
   #bytes = 0;
   #shownSeq = Number.POSITIVE_INFINITY;
   #passedSeq = 0;
-  /** How many cursors are open. */
-  readers = 0;
+  /** The archive holds the events up to this seq. */
+  #archivedSeq = 0;
+  /** The events up to this seq are not here any more. */
+  #releasedSeq = 0;
 
   constructor(runId: string) {
     this.runId = runId;
+  }
+
+  /** How many cursors are open. */
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  /** Counts a reader until it is removed. */
+  addReader(reader: BufferReader): void {
+    this.#readers.add(reader);
+  }
+
+  removeReader(reader: BufferReader): void {
+    this.#readers.delete(reader);
+  }
+
+  /** Whether each reader has read all of it. */
+  get isRead(): boolean {
+    for (const { position } of this.#readers) if (position < this.#lastEventSeq) return false;
+    return true;
   }
 
   /** Whether the terminal event is in it. */
@@ -33,7 +65,7 @@ export class RunEventBuffer {
   }
 
   get #lastEventSeq(): number {
-    return this.#events.at(-1)?.seq ?? 0;
+    return this.#events.at(-1)?.seq ?? this.#releasedSeq;
   }
 
   /** Passes all seqs up to this one: a process that has died may have used them, and new events come after them. */
@@ -87,9 +119,62 @@ export class RunEventBuffer {
     this.#wake();
   }
 
-  /** Adds the events of a run that was carried out elsewhere; events that are here already are skipped. */
+  /** Adds the events of a run that was carried out elsewhere; events that are here already, or were, are skipped. */
   fill(events: readonly RunEvent[]): void {
     for (const event of events) if (!this.#closed && event.seq > this.#lastEventSeq) this.append(event);
+  }
+
+  /** Makes it whole again, for a run that goes on here. @param events those of the archive, from the first one on */
+  restore(events: readonly RunEvent[]): void {
+    const released = this.#releasedSeq;
+    this.#archivedSeq = 0;
+    if (released > 0) {
+      const missing = events.filter(({ seq }) => seq <= released);
+      this.#events = [...missing, ...this.#events];
+      for (const event of missing) this.#bytes += sizeOfEvent(event);
+      this.#releasedSeq = 0;
+      this.pass(released);
+    }
+    this.fill(events);
+    if (released > 0) this.#wake();
+  }
+
+  /** Notes that all of its events are in the archive: `release` may let go of them, unless the run goes on here. */
+  markArchived(): void {
+    this.#archivedSeq = this.#lastEventSeq;
+  }
+
+  /** Lets go of the events that are in the archive. */
+  release(): void {
+    if (this.#archivedSeq <= this.#releasedSeq) return;
+    const released = this.#events.slice(0, this.indexAfter(this.#archivedSeq));
+    this.#events = this.#events.slice(released.length);
+    for (const event of released) this.#bytes -= sizeOfEvent(event);
+    this.#releasedSeq = this.#archivedSeq;
+  }
+
+  /**
+   * Notes that the archive holds the events up to a seq, which another process has written. They are not here; readers are
+   * woken to read them there.
+   * @param isEnd whether the last of them is the terminal one
+   */
+  releaseUpTo(seq: number, isEnd: boolean): void {
+    if (this.#closed || (seq <= this.#lastEventSeq && !isEnd)) return;
+    this.#archivedSeq = this.#releasedSeq = Math.max(seq, this.#lastEventSeq);
+    this.#events = [];
+    this.#bytes = 0;
+    this.#closed = isEnd;
+    this.#wake();
+  }
+
+  /** Whether the event after a seq was released: it is read from the archive. */
+  lacksAfter(seq: number): boolean {
+    return seq < this.#releasedSeq;
+  }
+
+  /** The seq of the last event that was released. */
+  get releasedSeq(): number {
+    return this.#releasedSeq;
   }
 
   #wake(): void {
@@ -103,6 +188,14 @@ export class RunEventBuffer {
   onAppend(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
+  }
+
+  /**
+   * The first event after a seq, merged with those that follow it.
+   * @param hint where it probably is: the position that the last reading returned
+   */
+  readAfter(seq: number, hint: number): { event: RunEvent; next: number } | null {
+    return this.read(this.#events[hint - 1]?.seq === seq ? hint : this.indexAfter(seq));
   }
 
   /** The position in `events` of the first event after a seq. */

@@ -10,8 +10,8 @@ const maxAgeMs = 30_000;
 const bytesPerEvent = 200;
 
 /**
- * The buffers of runs that have ended, filled from their archives. The readers of a run share one: an archive is read once
- * for all readers who come within half a minute.
+ * The buffers of runs that have ended or wait for a person, filled from their archives. The readers of a run share one: an
+ * archive is read once for all readers who come within half a minute.
  */
 export class RunReplays {
   readonly #buffers = new LRUCache<string, Promise<RunEventBuffer | null>>({
@@ -22,23 +22,25 @@ export class RunReplays {
   });
 
   /**
-   * The buffer of a run that has ended.
+   * The buffer of the events of a run up to a seq.
    * @param load fills a buffer from the archive; null: the run has none, which is not remembered
    */
-  async open(runId: string, load: () => Promise<RunEventBuffer | null>): Promise<RunEventBuffer | null> {
-    const known = this.#buffers.get(runId);
+  async open(runId: string, until: number, load: () => Promise<RunEventBuffer | null>): Promise<RunEventBuffer | null> {
+    // The archive of a run that waits becomes longer.
+    const key = `${runId} ${until}`;
+    const known = this.#buffers.get(key);
     if (known) return known;
     const loading = load();
-    this.#buffers.set(runId, loading, { size: 1 });
+    this.#buffers.set(key, loading, { size: 1 });
     try {
       const buffer = await loading;
-      if (this.#buffers.peek(runId) !== loading) return buffer;
-      this.#buffers.delete(runId);
+      if (this.#buffers.peek(key) !== loading) return buffer;
+      this.#buffers.delete(key);
       // One that is larger than all together may be is not kept.
-      if (buffer) this.#buffers.set(runId, loading, { size: weighBuffer(buffer) });
+      if (buffer) this.#buffers.set(key, loading, { size: weighBuffer(buffer) });
       return buffer;
     } catch (error) {
-      if (this.#buffers.peek(runId) === loading) this.#buffers.delete(runId);
+      if (this.#buffers.peek(key) === loading) this.#buffers.delete(key);
       throw error;
     }
   }

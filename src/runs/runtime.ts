@@ -58,7 +58,7 @@ export interface RunDependencies {
   readonly startsByConversation: FairQueue;
   /** Starts of turns, by tenant: no tenant takes all connections to the database. */
   readonly startsByTenant: FairQueue;
-  /** Bounds what the replays of ended runs hold. */
+  /** Bounds what runs that have ended or wait for a person hold in memory. */
   readonly replayRoom: ReplayRoom;
   /** How long a run waits for a person, in seconds, before it is cancelled. */
   readonly approvalTtlSeconds: number;

@@ -257,16 +257,16 @@ describe('a cursor', () => {
   });
 
   test('return ends a read of a cursor that waits, and reports it once', async () => {
-    const closed: boolean[] = [];
+    const closed: string[] = [];
     const tail = new RunEventBuffer(runId);
-    const cursor = new RunCursor(tail, 0, (finished) => closed.push(finished));
+    const cursor = new RunCursor(tail, 0, { onClose: (end) => closed.push(end) });
     const waiting = cursor.next();
     expect(tail.readers).toBe(1);
     await cursor.return();
     await cursor.return();
     expect(await waiting).toEqual({ done: true, value: undefined });
     expect(tail.readers).toBe(0);
-    expect(closed).toEqual([false]);
+    expect(closed).toEqual(['left']);
   });
 
   test('A cursor leaves nothing behind in a buffer that goes on', async () => {

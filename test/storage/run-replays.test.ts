@@ -19,26 +19,30 @@ test('Readers of a run that come together share one reading of its archive', asy
     await new Promise((resolve) => setImmediate(resolve));
     return bufferOf('a');
   };
-  const buffers = await Promise.all(Array.from({ length: 100 }, () => replays.open('a', load)));
+  const buffers = await Promise.all(Array.from({ length: 100 }, () => replays.open('a', 2, load)));
   expect(new Set(buffers).size).toBe(1);
-  expect(await replays.open('a', load)).toBe(buffers[0]);
+  expect(await replays.open('a', 2, load)).toBe(buffers[0]);
   expect(loads).toBe(1);
-  await replays.open('b', async () => bufferOf('b'));
+  // The archive of a run that waits becomes longer.
+  await replays.open('a', 3, load);
+  expect(loads).toBe(2);
+  loads = 1;
+  await replays.open('b', 2, async () => bufferOf('b'));
   expect(loads).toBe(1);
 });
 
 test('A run without an archive, and a reading that failed, are read again', async () => {
   const replays = new RunReplays();
-  expect(await replays.open('a', async () => null)).toBeNull();
-  await expect(replays.open('a', () => Promise.reject(new Error('unreachable')))).rejects.toThrow('unreachable');
-  expect((await replays.open('a', async () => bufferOf('a')))?.lastSeq).toBe(2);
+  expect(await replays.open('a', 2, async () => null)).toBeNull();
+  await expect(replays.open('a', 2, () => Promise.reject(new Error('unreachable')))).rejects.toThrow('unreachable');
+  expect((await replays.open('a', 2, async () => bufferOf('a')))?.lastSeq).toBe(2);
 });
 
 test('The buffers that are kept have at most so many bytes together; the oldest are read again', async () => {
   const replays = new RunReplays();
   let loads = 0;
   const open = (runId: string) =>
-    replays.open(runId, async () => {
+    replays.open(runId, 2, async () => {
       loads += 1;
       return bufferOf(runId, 8_000_000);
     });

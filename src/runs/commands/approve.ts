@@ -174,7 +174,7 @@ function continueRun(
   },
 ): void {
   const { run, leasedAt, events, resumed } = continued;
-  runtime.log.open(run.id).fill(events);
+  runtime.log.open(run.id).restore(events);
   runtime.launch({
     viewer,
     run,

@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RateLimitedError } from '../../api/errors.ts';
 import { badInput, type InputPath, integer, parseInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
+import { retryWhileAway } from '../../database/outage.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
-import { RunCursor } from '../../log/cursor.ts';
-import type { RunEvent } from '../../log/event.ts';
+import { type CursorEnd, type PastEvents, RunCursor } from '../../log/cursor.ts';
 import { RunEventBuffer } from '../../log/event-buffer.ts';
 import { readArchive } from '../archive.ts';
 import { parseTurnInput, storedTurn } from '../input.ts';
@@ -17,6 +19,9 @@ import { hasEnded } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
 import { cancelRow } from './cancel.ts';
 import { startTurn } from './start.ts';
+
+/** How long a reader that has found no room waits before it asks again, in milliseconds. */
+const retryRoomMs = 1_000;
 
 /**
  * Starts a turn, or attaches to the one that its idempotency key has started, and follows it to the terminal event.
@@ -77,21 +82,21 @@ async function openCursor(
   run: Run,
   { after, path, mayLeave = false }: ReadFrom,
 ): Promise<RunCursor> {
-  let leave = (_error: Error): void => {};
-  const location = await locate(runtime, run, (error) => leave(error));
+  let giveBack = (): void => {};
+  const location = await locate(runtime, run, () => giveBack());
   // Nothing is awaited from here on: a buffer that nobody reads yet may be dropped at any await.
   const { buffer, isComplete, countsReaders } = openBuffer(runtime, run, location);
+  const past = 'past' in location ? location.past : null;
   if ((buffer.closed || isComplete) && after > buffer.lastSeq) {
-    releaseRoom(location);
+    past?.room[Symbol.dispose]();
     throw badInput(path, `must be at most ${buffer.lastSeq}, the seq of the last event so far`);
   }
-  const close = (finished: boolean) => {
+  const onClose = (end: CursorEnd) => {
     runtime.cursors.delete(cursor);
-    releaseRoom(location);
-    // The server takes its sockets away when it stops: nobody has left.
+    // The server takes its sockets away when it stops, and ends readers that it cannot serve: nobody has left.
     if (
       runtime.closing ||
-      finished ||
+      end !== 'left' ||
       buffer.closed ||
       buffer.readers > 0 ||
       mayLeave ||
@@ -106,9 +111,13 @@ async function openCursor(
       runtime.logger.error({ err: error, runId: run.id }, 'could not cancel a run whose last reader has left'),
     );
   };
-  const cursor: RunCursor = new RunCursor(buffer, after, close, (event) => rememberRun(event, run));
-  // Who has read everything waits for the run, as the others do, and gives back its room without leaving.
-  leave = (error) => (cursor.isBehind ? cursor.fail(error) : releaseRoom(location));
+  const cursor: RunCursor = new RunCursor(buffer, after, {
+    past,
+    openPast: (until, hasLeft) => reopenPast(runtime, run, until, { end: () => giveBack(), hasLeft }),
+    onClose,
+    onRead: (event) => rememberRun(event, run),
+  });
+  giveBack = () => cursor.releasePast();
   runtime.cursors.add(cursor);
   return cursor;
 }
@@ -128,22 +137,25 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
     // the buffer has these events already.
     case 'waiting': {
       const buffer = runtime.log.open(run.id);
-      buffer.fill(location.past);
+      if (!runtime.running.has(run.id)) buffer.releaseUpTo(location.past.buffer.lastSeq, false);
       return { buffer, isComplete: true, countsReaders: true };
     }
     // This process writes its events into the buffer.
     case 'running':
       return { buffer: location.buffer, isComplete: true, countsReaders: true };
-    // Replayed from the archive, for all its readers together.
-    case 'ended':
-      return { buffer: location.buffer, isComplete: true, countsReaders: false };
+    // Replayed from the archive.
+    case 'ended': {
+      const buffer = new RunEventBuffer(run.id);
+      buffer.releaseUpTo(location.past.buffer.lastSeq, true);
+      return { buffer, isComplete: true, countsReaders: false };
+    }
     // It has only the event that says so. The others are written into the buffer if this process begins the run.
     case 'queued': {
       const buffer = runtime.log.open(run.id);
       buffer.fill(queuedEvents(run));
       return { buffer, isComplete: true, countsReaders: true };
     }
-    // Another process carries it out. The buffer is filled when the run ends or waits (sync-remote.ts).
+    // Another process carries it out. The buffer is told when the run ends or waits (sync-remote.ts).
     case 'elsewhere':
       return { buffer: runtime.log.open(run.id), isComplete: false, countsReaders: false };
   }
@@ -151,26 +163,54 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
 
 /** Where a run is, and with it its events. */
 type RunLocation =
-  | { readonly kind: 'waiting'; readonly past: readonly RunEvent[]; readonly room: Disposable }
+  | { readonly kind: 'waiting' | 'ended'; readonly past: PastEvents }
   | { readonly kind: 'running'; readonly buffer: RunEventBuffer }
-  | { readonly kind: 'ended'; readonly buffer: RunEventBuffer; readonly room: Disposable }
   | { readonly kind: 'queued' | 'elsewhere' };
 
-/** @param onTooSlow ends the reader: it has held a large run for so long that others wait */
-async function locate(runtime: RunRuntime, run: Run, onTooSlow: (error: Error) => void): Promise<RunLocation> {
+/** @param end as for openPast */
+async function locate(runtime: RunRuntime, run: Run, end: () => void): Promise<RunLocation> {
   if (run.status === 'REQUIRES_ACTION') {
-    const opened = await runtime.replayRoom.open(run, (reserve) => readPast(runtime.db, run, reserve), onTooSlow);
-    if (opened) return { kind: 'waiting', past: opened.buffer.events, room: opened.room };
+    const past = await openPast(runtime, run, run.lastSeq, end);
+    if (past) return { kind: 'waiting', past };
   }
   const live = runtime.log.find(run.id);
   if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
   if (!live && hasEnded(run)) {
-    const read = (reserve: ReserveBytes) => runtime.replays.open(run.id, () => readPast(runtime.db, run, reserve));
-    const opened = await runtime.replayRoom.open(run, read, onTooSlow);
-    if (opened === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
-    return { kind: 'ended', ...opened };
+    const past = await openPast(runtime, run, run.lastSeq, end);
+    if (past === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
+    return { kind: 'ended', past };
   }
   return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };
+}
+
+/**
+ * The events of a run in its archive, for all of its readers together.
+ * @param until the seq of the last one that is in it for certain
+ * @param end called if they are held for long while others wait: their room is to be given back
+ * @returns null if there is no archive
+ * @throws {RateLimitedError} if there is no room within ten seconds
+ */
+function openPast(runtime: RunRuntime, run: Run, until: number, end: () => void): Promise<PastEvents | null> {
+  const { db, replays, replayRoom } = runtime;
+  return replayRoom.open(run, (reserve) => replays.open(run.id, until, () => readPast(db, run, reserve)), end);
+}
+
+/** Does what openPast does, for a reader that is in the middle of a run: it waits for room, and while the database is away. */
+async function reopenPast(
+  runtime: RunRuntime,
+  run: Run,
+  until: number,
+  { end, hasLeft }: { readonly end: () => void; readonly hasLeft: () => boolean },
+): Promise<PastEvents | null> {
+  while (!hasLeft()) {
+    try {
+      return await retryWhileAway(() => openPast(runtime, run, until, end), { maxMs: runtime.outageMs });
+    } catch (error) {
+      if (!(error instanceof RateLimitedError)) throw error;
+      await sleep(retryRoomMs, undefined, { ref: false });
+    }
+  }
+  return null;
 }
 
 /** What has happened in a run, up to its end or its last pause, in a buffer of its own; null: it has no archive. */
@@ -180,10 +220,6 @@ async function readPast(db: Db, run: Run, reserve: ReserveBytes): Promise<RunEve
   const buffer = new RunEventBuffer(run.id);
   buffer.fill(events);
   return buffer;
-}
-
-function releaseRoom(location: RunLocation): void {
-  if (location.kind === 'ended' || location.kind === 'waiting') location.room[Symbol.dispose]();
 }
 
 /** Whether a run is cancelled when its last reader leaves. */

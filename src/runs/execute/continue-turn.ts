@@ -146,7 +146,7 @@ function resumeAnswer(
 async function tellAgain(runtime: RunRuntime, run: LaunchRequest['run'], recorder: RunRecorder): Promise<void> {
   const { began, happened } = await rebuildEvents(runtime.db, run, run.reservedSeq - takeoverSeqs + 1);
   const buffer = runtime.log.open(run.id);
-  buffer.fill([...began, ...happened]);
+  buffer.restore([...began, ...happened]);
   recorder.noteCheckpoint(buffer.lastSeq);
   runtime.feed.wake(run);
 }

@@ -53,7 +53,10 @@ export async function finishRun(
     if (isOurs) noteTurnEnd(end);
   }
   // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
-  if (buffer.closed) runtime.log.drop(run.id);
+  if (buffer.closed) {
+    runtime.log.drop(run.id);
+    runtime.replayRoom.settle(run, buffer);
+  }
   runtime.feed.wake(run);
   if (!queued) return 'ended';
   await beginNext(runtime, run.conversationId);

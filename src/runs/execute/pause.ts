@@ -59,6 +59,8 @@ export async function waitForApproval(
   buffer.showUpTo(Math.max(buffer.shownSeq, rows.lastSeq));
   // Filled, not appended: somebody who answered quickly has filled it already (approve.ts).
   buffer.fill(requested);
+  // Unless it has been continued here since: no process holds it now, and all of it is in the archive.
+  if (runtime.running.get(run.id)?.run.leaseEpoch === run.leaseEpoch) runtime.replayRoom.settle(run, buffer);
   runtime.feed.wake(run);
   return true;
 }

@@ -33,6 +33,9 @@ const checkpointEveryMs = 500;
  */
 const checkpointTimeoutMs = 3_500;
 const watchEveryMs = 250;
+const releaseEveryMs = 500;
+/** A reader of an archive that asks for no event for so long gives back its room, in milliseconds. */
+const maxIdlePastMs = 5_000;
 const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
 const recoverEveryMs = 2_000;
@@ -109,6 +112,7 @@ export class RunScheduler implements RunRuntime {
     };
     this.#jobs.repeat('checkpoint', checkpoint, () => checkpointRuns(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
+    this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#releaseEvents());
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
     this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
     const watch = new LeaseWatch();
@@ -163,6 +167,12 @@ export class RunScheduler implements RunRuntime {
     const last = performance.now() + readerGraceMs;
     while ([...this.cursors].some((cursor) => cursor.hasUnreadEnd) && performance.now() < last)
       await sleep(readerGraceCheckMs);
+  }
+
+  /** Lets go of events that are in archives: of runs that have ended or wait, and of readers that do not read. */
+  #releaseEvents(): void {
+    this.replayRoom.releaseSettled();
+    for (const cursor of this.cursors) cursor.releaseIdlePast(maxIdlePastMs);
   }
 
   async #handOver(): Promise<void> {

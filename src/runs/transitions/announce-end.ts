@@ -7,8 +7,10 @@ export function announceEnd(
   runtime: RunRuntime,
   ended: FeedOwner & { readonly runId: string; readonly events: readonly RunEvent[] },
 ): void {
-  const { runId, events } = ended;
-  runtime.log.find(runId)?.fill(events);
+  const { runId, events, tenantId, userId } = ended;
+  const buffer = runtime.log.find(runId);
+  buffer?.fill(events);
   runtime.log.drop(runId);
+  if (buffer) runtime.replayRoom.settle({ id: runId, tenantId, userId }, buffer);
   runtime.feed.wake(ended);
 }

@@ -53,7 +53,7 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     runtime.logger.warn({ runId: run.id }, 'took up a run whose start was not reported');
     const stored = storedTurn.parse(run.input);
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-    if (archive) runtime.log.open(run.id).fill(await unpackArchive(runtime.db, run.id, archive.events));
+    if (archive) runtime.log.open(run.id).restore(await unpackArchive(runtime.db, run.id, archive.events));
     runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed, isTakeover: hasBegun });
     runtime.feed.wake(run);
   }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
@@ -133,7 +134,7 @@ async function route(
   }
   // Whose it is, as far as one can tell before anything is verified. A stranger can invent tokens, but no addresses.
   const address = readClientAddress(request, routes.trustedProxies);
-  const turn = routes.turns.wait(address, request.headers.authorization ?? '');
+  const turn = routes.turns.wait(address, nameToken(request.headers.authorization));
   if (turn) await turn;
   if (request.socket.destroyed) return;
   const { logger, onMasked } = routes;
@@ -163,4 +164,9 @@ async function route(
     });
   };
   await inNewScope(() => countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas))));
+}
+
+/** Names who sends a token without keeping it: thousands may wait, and each may have sent 16 KB. */
+function nameToken(authorization: string | undefined): string {
+  return authorization === undefined ? '' : hash('sha256', authorization, 'base64url');
 }

@@ -59,8 +59,10 @@ export async function subscribe(
     }
     return projection;
   };
+  /** What the last event took that was read from rows: how long the next one will be is known when it was read. */
+  let readBytes = eventBytes;
   const sizeOf = (event: unknown) =>
-    isPlain(event) ? eventBytes + event.delta.length * (projectionOf(event.type)?.copies ?? 1) : eventBytes;
+    isPlain(event) ? eventBytes + event.delta.length * (projectionOf(event.type)?.copies ?? 1) : readBytes;
   const project = async (event: unknown, left: AbortSignal): Promise<ExecutionResult | null> => {
     // A long one, or one that is repeated by aliases, is measured by the executor: it may be larger than an answer may be.
     if (isPlain(event) && sizeOf(event) <= freeBytes) {
@@ -75,6 +77,7 @@ export async function subscribe(
       const contextValue = context.renew();
       sending = contextValue.answer;
       const result = await execute({ ...args, rootValue: event, contextValue });
+      readBytes = eventBytes + contextValue.answer.written;
       contextValue.answer.shrink();
       return result;
     };
