@@ -17,7 +17,7 @@ export interface RecentMessage {
 
 /**
  * The last messages of the viewer's latest conversations: the latest conversation first, and in each the oldest message
- * first. Without those that are being written, wait in the queue or belong to a turn that a guardrail has stopped. One
+ * first. Without those that are being written, wait in the queue, are blocked or belong to a turn that a guardrail has stopped. One
  * statement.
  * @param options.projectId only conversations of this project; null: all
  * @param options.maxCharacters of each message
@@ -50,7 +50,7 @@ export function readRecentTurns(
       LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id
       WHERE m.tenant_id = ${tenantId} AND m.conversation_id = c.id AND m.position IS NOT NULL
-        AND m.role IN ('USER', 'ASSISTANT') AND m.status <> 'STREAMING'
+        AND m.role IN ('USER', 'ASSISTANT') AND m.status IN ('COMPLETE', 'PARTIAL', 'REDACTED')
         AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
         AND wrote.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
       ORDER BY m.position DESC LIMIT ${maxMessages}
