@@ -11,6 +11,14 @@ import { endWithParent } from './rpc.ts';
 
 const chatRequest = z.object({
   messages: z.array(z.object({ role: z.string(), content: z.string().nullish() })),
+  /** Structured output is asked for to choose an agent: the first of the enum is chosen. */
+  response_format: z
+    .object({
+      json_schema: z.object({
+        schema: z.object({ properties: z.object({ agent: z.object({ enum: z.array(z.string()) }) }) }),
+      }),
+    })
+    .optional(),
 });
 
 const tickMs = 2;
@@ -82,6 +90,11 @@ async function pour(response: ServerResponse, tokens: number): Promise<void> {
   response.end(tailOf(tokens));
 }
 
+function choose(response: ServerResponse, agent: string): void {
+  const text = JSON.stringify({ agent, confidence: 0.9, reasoning: 'It is the first one.', alternatives: [] });
+  response.end(first + chunk(JSON.stringify({ content: text }), 'null') + tailOf(10));
+}
+
 /** Calls of a tool that takes next to no time. */
 function call(response: ServerResponse, calls: number): void {
   let text = first;
@@ -99,7 +112,12 @@ function call(response: ServerResponse, calls: number): void {
 
 const server = createServer(async (request, response) => {
   try {
-    const { messages } = chatRequest.parse(await json(request));
+    const { messages, response_format: format } = chatRequest.parse(await json(request));
+    if (format) {
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+      choose(response, format.json_schema.schema.properties.agent.enum[0] ?? '');
+      return;
+    }
     const last = messages.findLastIndex((message) => message.role === 'user');
     const said = messages[last]?.content ?? '';
     const plan = readPlan(said);

@@ -6,6 +6,7 @@ import { measureFirehose } from './scenarios/firehose.ts';
 import { measureFirstToken } from './scenarios/first-token.ts';
 import { measureFlood } from './scenarios/flood.ts';
 import { measureList } from './scenarios/list.ts';
+import { measureOrchestration } from './scenarios/orchestration.ts';
 import { measurePaced } from './scenarios/paced.ts';
 import { measureReads } from './scenarios/reads.ts';
 import { measureResolution } from './scenarios/resolution.ts';
@@ -33,6 +34,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   steps: measureSteps,
   agents: measureAgents,
   resolution: measureResolution,
+  orchestration: measureOrchestration,
 };
 
 const { values } = parseArgs({

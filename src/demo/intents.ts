@@ -10,7 +10,7 @@ const words: Readonly<Record<Topic, RegExp>> = {
 };
 
 /** Which agents are meant by a topic, by words in the names of their transfer tools. */
-const agentWords: Readonly<Record<Topic, RegExp>> = {
+export const agentWords: Readonly<Record<Topic, RegExp>> = {
   human: /human|escalat|person/iu,
   orders: /order|shipping|delivery/iu,
   billing: /bill|refund|payment|invoice/iu,

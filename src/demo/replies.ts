@@ -2,6 +2,7 @@ import type { HistoryItem, RequestedCall } from '../engine/ports.ts';
 import { describeContext } from './context.ts';
 import { chooseHandoff, chooseTools, findOrderNumber, type Topic, topicsOf } from './intents.ts';
 import { judge } from './judge.ts';
+import { routeTo } from './router.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 
 const signature = "I am Switchboard's demo model, a script that stands in for a real one.";
@@ -19,6 +20,8 @@ interface AnsweredCall {
 export function replyTo(request: ReceivedRequest): ScriptedStep {
   const verdict = judge(request);
   if (verdict !== undefined) return { text: JSON.stringify(verdict) };
+  const route = routeTo(request);
+  if (route !== undefined) return { text: JSON.stringify(route) };
   const question = request.messages.findLastIndex((message) => message.role === 'user');
   const asked = request.messages[question];
   const text = asked?.role === 'user' ? asked.content : '';

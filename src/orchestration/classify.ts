@@ -78,7 +78,8 @@ export async function classify(
   };
 
   const deadline = AbortSignal.timeout(timeoutMs);
-  const stop = AbortSignal.any([signal, deadline]);
+  const tooLong = new AbortController();
+  const stop = AbortSignal.any([signal, deadline, tooLong.signal]);
   const read = async () => {
     for await (const event of model.stream(writeRequest(classifier, question), stop)) {
       if (event.type === 'text') written += event.delta;
@@ -86,18 +87,18 @@ export async function classify(
         usage = event.usage;
         isCut = event.reason === 'length';
       }
-      if (written.length > maxAnswerLength) return;
+      if (written.length > maxAnswerLength) tooLong.abort();
     }
   };
   try {
     await raceAbort(read(), stop);
   } catch (error) {
     signal.throwIfAborted();
+    if (tooLong.signal.aborted) return fail('its answer is too long');
     if (deadline.aborted) return fail(`it did not answer within ${timeoutMs / 1000} seconds`, true);
     if (error instanceof ModelError) return fail(error.failure.message.replace(/\.$/, ''));
     throw error;
   }
-  if (written.length > maxAnswerLength) return fail('its answer is too long');
   if (written.trim() === '') return fail('it answered nothing');
   const parsed = answer.safeParse(parseAnswer(written));
   if (!parsed.success)

@@ -4,6 +4,8 @@ type Path = readonly (string | number)[];
 /** A graph of agents that is not checked yet. An agent is an id or a name, whichever the source uses. */
 export interface DraftGraph {
   readonly root: string;
+  /** Whether orchestration can choose each member: then none has to be reachable by handoffs. */
+  readonly isOrchestrated: boolean;
   readonly members: readonly { readonly agent: string; readonly handoffs: readonly string[] }[];
 }
 
@@ -30,7 +32,7 @@ export interface GraphProblem {
 /**
  * Checks a graph by itself; whether its agents exist and are active is for the caller to check. The root must be a
  * member, no member may be duplicated, each handoff must lead from a member to another one, once, and every member must
- * be reachable from the root.
+ * be reachable from the root, by handoffs or because orchestration can choose it.
  * @returns all problems, in the order of the graph; reachability is checked only if there are no others
  */
 export function findGraphProblems(graph: DraftGraph, labels: GraphLabels): GraphProblem[] {
@@ -56,7 +58,7 @@ export function findGraphProblems(graph: DraftGraph, labels: GraphLabels): Graph
     }
     handoffs.set(agent, seen);
   }
-  return problems.length > 0 ? problems : findUnreachable(graph, handoffs, labels);
+  return problems.length > 0 || graph.isOrchestrated ? problems : findUnreachable(graph, handoffs, labels);
 }
 
 function findUnreachable(

@@ -39,6 +39,7 @@ export async function checkMembers(
   const [problem] = findGraphProblems(
     {
       root: rootAgentId,
+      isOrchestrated: (input.orchestration?.mode ?? 'OFF') !== 'OFF',
       members: members.map(({ agentId, handoffs }) => ({ agent: agentId, handoffs: handoffs.map(toAgent) })),
     },
     { ...at, key: input.key, nameOf: (id) => agents.get(id)?.name ?? formatId('Agent', id) },

@@ -143,6 +143,7 @@ function findScenarioProblems(
     }));
   const draft = {
     root: graph.root,
+    isOrchestrated: (graph.orchestration?.mode ?? 'OFF') !== 'OFF',
     members: graph.agents.map(({ agent, handoffs }) => ({ agent, handoffs: handoffs.map(({ to }) => to) })),
   };
   const problems = findGraphProblems(draft, {

@@ -182,11 +182,12 @@ describe('scenarios', () => {
 
   test('Scenarios are listed from the oldest on', async () => {
     const { scenarios } = await ask(alice, `{ scenarios { totalCount edges { node { ${fields} } } } }`);
-    expect(scenarios.totalCount).toBe(3);
+    expect(scenarios.totalCount).toBe(4);
     expect(scenarios.edges.map((edge: { node: { key: string } }) => edge.node.key)).toEqual([
       'assistant',
       'support',
       'guarded',
+      'orchestrated',
     ]);
   });
 
@@ -261,7 +262,7 @@ describe('the seed', () => {
         graph.db.scenario.count({ where }),
         graph.db.order.count({ where }),
       ]),
-    ).toEqual([5, 3, 8]);
+    ).toEqual([5, 4, 8]);
     expect(
       await graph.db.order.findUnique({ where: { tenantId_number: { tenantId: 'busy', number: '1042' } } }),
     ).toMatchObject({

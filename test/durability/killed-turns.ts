@@ -63,14 +63,19 @@ export interface Setting {
   readonly alice: SocketClient;
 }
 
+/** Whether a request is for a turn about something; a classifier is sent it within a JSON string. */
 const about = (text: string) => (request: { readonly messages: readonly { readonly role: string }[] }) =>
-  JSON.stringify(request.messages.findLast(({ role }) => role === 'user')).includes(`"${text}"`);
+  JSON.stringify(request.messages.findLast(({ role }) => role === 'user'))
+    .replaceAll('\\', '')
+    .includes(`"${text}"`);
 
 /** Adds steps that answer a turn about something. */
 function script({ model }: Setting, content: string, ...steps: readonly TestStep[]): void {
   model.add(...steps.map((step) => ({ match: about(content), ...step })));
 }
 
+/** The answer of a classifier. */
+const chooseBilling = '{"agent": "billing", "confidence": 0.9, "reasoning": "Money.", "alternatives": []}';
 const hang = { misbehave: 'hang-before-headers' } as const;
 
 /** Brings a turn to the moment in which its process is killed. */
@@ -100,6 +105,20 @@ export const plays = {
     script(setting, content, hang, { text: 'Hello.' });
     const reader = await say(setting, content);
     await reader.until('RoutingDecided');
+    return { reader, nextId: null };
+  },
+  'while a classifier chooses its agent': async (setting, content) => {
+    script(setting, content, hang, { text: chooseBilling }, { text: 'Money.' });
+    const reader = await say(setting, content, 'orchestrated');
+    await reader.until('RunStarted');
+    while (!setting.model.requests.some(about(content))) await sleep(10);
+    return { reader, nextId: null };
+  },
+  'after a classifier has chosen its agent': async (setting, content) => {
+    script(setting, content, { text: chooseBilling }, hang, { text: 'Money again.' });
+    const reader = await say(setting, content, 'orchestrated');
+    await reader.until('RoutingDecided');
+    while (setting.model.requests.filter(about(content)).length < 2) await sleep(10);
     return { reader, nextId: null };
   },
   'in the middle of a text': async (setting, content) => {

@@ -105,6 +105,26 @@ describe.each([
     expect(run).toMatchObject({ status: 'COMPLETED', resumedCount: 1, messages: [{ content: 'Hello.' }] });
   });
 
+  test('A classifier that was asked is asked again, if its decision was not stored', { timeout: room }, async () => {
+    const { run, rest } = await takenOver('while a classifier chooses its agent');
+    expect(run).toMatchObject({ status: 'COMPLETED', agent: { name: 'billing' }, messages: [{ content: 'Money.' }] });
+    expect(rest.filter(({ __typename }) => __typename === 'RoutingDecided')).toHaveLength(1);
+  });
+
+  test('A decision that was stored stands: nobody is asked again', { timeout: room }, async () => {
+    const { run, rest } = await takenOver('after a classifier has chosen its agent');
+    expect(run).toMatchObject({
+      status: 'COMPLETED',
+      agent: { name: 'billing' },
+      routingDecision: { confidence: 0.9 },
+    });
+    expect(run.messages).toMatchObject([{ content: 'Money again.', agent: { name: 'billing' } }]);
+    // Readers are told it again, with a seq that the dead process has not used.
+    expect(rest.find(({ __typename }) => __typename === 'RoutingDecided')?.decision).toMatchObject({
+      rootAgent: { name: 'billing' },
+    });
+  });
+
   test('A text that was interrupted is taken back, and written again under its id', { timeout: room }, async () => {
     const { run, rest } = await takenOver('in the middle of a text');
     expect(run).toMatchObject({ status: 'COMPLETED', messages: [{ content: 'Another answer.', status: 'COMPLETE' }] });

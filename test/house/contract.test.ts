@@ -55,10 +55,7 @@ const replaced = new Set([
 ]);
 
 /** The sections of the contract of the next issues that are not due yet. One of which everything exists must leave this list. */
-const pendingSections = new Set([
-  'Projects, knowledge, tickets, contacts, drafts',
-  'The life of a conversation',
-]);
+const pendingSections = new Set(['Projects, knowledge, tickets, contacts, drafts', 'The life of a conversation']);
 /** What is pending in the sections that are due. */
 const pendingNext = new Set<string>([]);
 

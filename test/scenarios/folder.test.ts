@@ -221,6 +221,7 @@ test('The examples can be loaded', async () => {
     'guarded',
     'helpdesk',
     'interview',
+    'orchestrated',
     'support',
   ]);
 });

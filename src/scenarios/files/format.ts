@@ -58,6 +58,7 @@ const fileSchema = z
     if (classifier !== undefined) refuseUnknown(classifier, ['scenario', 'orchestration', 'classifier']);
     const draft = {
       root: file.scenario.root,
+      isOrchestrated: (file.scenario.orchestration?.mode ?? 'OFF') !== 'OFF',
       members: file.agents.map((entry) => ({ agent: entry.name, handoffs: entry.handoffs.map(({ to }) => to) })),
     };
     const problems = findGraphProblems(draft, {

@@ -60,7 +60,8 @@ const ScenarioInput = builder.inputType('ScenarioInput', {
     agents: t.field({
       type: [ScenarioAgentInput],
       required: true,
-      description: 'The members, 1 to 100. Every member must be reachable from the root agent through handoffs.',
+      description:
+        'The members, 1 to 100. Every member must be reachable from the root agent through handoffs, unless orchestration is on: then a classifier can choose each of them.',
     }),
     guardrails: t.field({
       type: [GuardrailInputRef],

@@ -27,6 +27,9 @@ subscription Turn($input: ChatTurnInput!) {
   chatTurn(input: $input) {
     __typename
     seq
+    ... on RoutingDecided {
+      decision { rootAgent { name } confidence reasoning }
+    }
     ... on MessageStarted { agent { name } }
     ... on TextDelta { delta }
     ... on ToolCallStarted {
@@ -113,6 +116,34 @@ mutation CreateContextSnapshot {
 }
 `;
 
+const orchestrateDocument = `# In the scenario "orchestrated", a classifier chooses in every turn which agent answers. Orchestrate asks it without a turn.
+# For turns, create a conversation, and pass its id to chatTurn as conversationId: first with the content
+# "Where is my order 1042?", then "I want a refund". RoutingDecided says who answers, and why; Switches shows each change
+# to everybody who reads the conversation.
+mutation Orchestrate {
+  orchestrate(input: { scenarioKey: "orchestrated", lastUserMessage: "I want a refund" }) {
+    rootAgent { name }
+    switched
+    confidence
+    reasoning
+    alternatives { name }
+  }
+}
+
+mutation CreateOrchestratedConversation {
+  createConversation(input: { title: "Orchestrated", scenarioKey: "orchestrated" }) {
+    id
+  }
+}
+
+subscription Switches {
+  conversationEvents(conversationId: "conv_…") {
+    __typename
+    ... on AgentSwitched { fromAgent { name } toAgent { name } reason }
+  }
+}
+`;
+
 const readDocument = `# Reads your conversations.
 query Conversations {
   conversations(first: 10) {
@@ -177,6 +208,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
       { query: createDocument, headers },
       { query: guardDocument, headers },
       { query: contextDocument, headers },
+      { query: orchestrateDocument, headers },
       { query: readDocument, headers },
     ],
   } satisfies GraphiQLOptions & { variables: string };
