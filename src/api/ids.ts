@@ -13,6 +13,7 @@ const idPrefixes = {
   ToolCall: 'tcl',
   Handoff: 'hdf',
   ContextSnapshot: 'ctx',
+  RealtimeSession: 'rts',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

@@ -12,6 +12,7 @@ import { pendingMigrations } from '../database/migrate.ts';
 import { AnswerBytes } from '../limits/answer-bytes.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
+import type { RealtimeRuntime } from '../realtime/runtime.ts';
 import type { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { createClipRoute, isClipPath } from '../server/http/clips.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
@@ -45,6 +46,7 @@ export interface App extends AsyncDisposable {
   readonly runs: RunScheduler;
   readonly speech: SpeechRuntime;
   readonly snapshots: ContextRuntime;
+  readonly realtime: RealtimeRuntime;
   readonly logger: Logger;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -85,7 +87,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   );
   const parts = await compose(env, stores, { logger, answers }, opening);
   const { db, databaseUrl, redis } = stores;
-  const { runs, feed, speech, snapshots, viewers, modelDescription } = parts;
+  const { runs, feed, speech, snapshots, realtime, viewers, modelDescription } = parts;
 
   const verifyToken = rememberTokens(createTokenVerifier(await readVerifierConfig(env)));
   const isDevelopment = env.tokens.kind === 'development';
@@ -100,7 +102,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const yoga = createGraphql({
     schema: served,
     documents,
-    dependencies: { db, runs, feed, speech, snapshots, answers },
+    dependencies: { db, runs, feed, speech, snapshots, realtime, answers },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     openOperations,
@@ -171,6 +173,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     runs,
     speech,
     snapshots,
+    realtime,
     logger,
     modelDescription,
     developmentToken,

@@ -9,12 +9,15 @@ import type { Env } from '../config/env.ts';
 import { ContextRuntime } from '../context/runtime.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
+import { demoModelName } from '../demo/demo.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
+import { RealtimeRuntime } from '../realtime/runtime.ts';
+import { findRealtimeCaller } from '../realtime/tool-caller.ts';
 import { ReplayRoom } from '../runs/replay-room.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
@@ -36,6 +39,7 @@ export interface Parts {
   readonly feed: ConversationFeed;
   readonly speech: SpeechRuntime;
   readonly snapshots: ContextRuntime;
+  readonly realtime: RealtimeRuntime;
   readonly viewers: ProvisionedViewers;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -88,6 +92,7 @@ export async function compose(
   const consumers: ToolConsumers = {
     listAgentsWithTools,
     findConversation: async (viewer, conversations, id) => (await readConversation(viewer, conversations, id)).id,
+    findRealtimeCaller: (viewer, id, path) => findRealtimeCaller(viewer, realtime, id, path),
   };
   const tools = opening.use(
     new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, consumers, closing, calls: new Set() }),
@@ -149,6 +154,15 @@ export async function compose(
 
   const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
   snapshots.start();
+  const realtime = new RealtimeRuntime({
+    runs,
+    // The demo endpoint has one realtime model.
+    defaults: env.openai === null ? { ...env.realtime, model: demoModelName } : env.realtime,
+    limit: limitOf('realtime requests', env.rateLimits.realtime),
+    logger,
+  });
+  realtime.start();
+  opening.defer(() => realtime.close());
 
   const providers = readEnvironmentProviders(env);
   const scenarioFiles = await loadScenarioFiles(env, agents, operator);
@@ -161,7 +175,7 @@ export async function compose(
     await Promise.allSettled([...agents.tests, ...tools.deps.calls]);
   };
   tools.connectOperatorServers();
-  return { agents, runs, feed, speech, snapshots, viewers, modelDescription, endCalls };
+  return { agents, runs, feed, speech, snapshots, realtime, viewers, modelDescription, endCalls };
 }
 
 /** The tools that the operator provides to every tenant. */

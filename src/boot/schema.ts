@@ -9,6 +9,8 @@ import '../guardrails/graphql/inputs.ts';
 import '../guardrails/graphql/mutations.ts';
 import '../guardrails/graphql/types.ts';
 import '../orchestration/graphql/mutations.ts';
+import '../realtime/graphql/mutations.ts';
+import '../realtime/graphql/queries.ts';
 import '../runs/graphql/active-agent.ts';
 import '../runs/graphql/contents.ts';
 import '../runs/graphql/conversation-subscription.ts';

@@ -77,11 +77,20 @@ export interface Env {
     readonly agentOperations: Limits | null;
     readonly agentTests: Limits | null;
     readonly speech: Limits | null;
+    readonly realtime: Limits | null;
     readonly tools: Limits | null;
     readonly sockets: Limits | null;
   };
   readonly tts: SpeechEnv | null;
   readonly stt: TranscriptionEnv | null;
+  /** What realtime sessions are minted with. */
+  readonly realtime: {
+    readonly model: string;
+    /** Null: the provider's own. */
+    readonly voice: string | null;
+    /** The model that writes down what the user says. */
+    readonly transcriptionModel: string;
+  };
   /** How long the result of synthesizeSpeech can be fetched. */
   readonly speechTtlSeconds: number;
   /** How context snapshots are made, and how long they can be used. */
@@ -187,11 +196,17 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       agentOperations: read.RATE_LIMIT_AGENT_OPERATIONS ?? null,
       agentTests: read.RATE_LIMIT_AGENT_TESTS ?? null,
       speech: read.RATE_LIMIT_SPEECH ?? null,
+      realtime: read.RATE_LIMIT_REALTIME ?? null,
       tools: read.RATE_LIMIT_TOOLS ?? null,
       sockets: read.RATE_LIMIT_SOCKETS ?? null,
     },
     tts: readSpeech(read),
     stt: readTranscription(read),
+    realtime: {
+      model: read.REALTIME_MODEL ?? 'gpt-realtime',
+      voice: read.REALTIME_VOICE ?? null,
+      transcriptionModel: read.REALTIME_TRANSCRIPTION_MODEL ?? 'gpt-4o-mini-transcribe',
+    },
     speechTtlSeconds: read.SPEECH_TTL_SECONDS,
     context: {
       ttlSeconds: read.CONTEXT_TTL_SECONDS,

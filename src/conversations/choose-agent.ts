@@ -40,6 +40,7 @@ export async function chooseWithoutScenario(
  * Chooses the active agent of a conversation in a scenario: the given member, else the root. One statement.
  * @param agentId the public id of a member; null: the root
  * @param path of the input that has scenarioKey and agentId
+ * @param agentField the name of the field that has agentId
  * @throws {NotFoundError} if the tenant has no such scenario
  * @throws {BadUserInputError} if the scenario or the agent is not active, or the agent is not a member
  */
@@ -49,8 +50,9 @@ export async function chooseInScenario(
   name: ScenarioName,
   agentId: string | null,
   path: InputPath,
-): Promise<ActiveAgentColumns> {
-  const agentPath = [...path, 'agentId'];
+  agentField = 'agentId',
+): Promise<ActiveAgentColumns & { readonly scenarioId: string; readonly activeAgentId: string }> {
+  const agentPath = [...path, agentField];
   const scenarioPath = [...path, 'scenarioKey'];
   const memberId = agentId === null ? null : parseId('Agent', agentId, agentPath);
   const { id: scenarioId, key, isActive, member } = await findScenarioMember(viewer.tenantId, db, name, memberId);

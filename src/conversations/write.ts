@@ -56,12 +56,16 @@ export async function createConversation(
   }
 }
 
-const noCreation = { creationKey: null, creationHash: null };
+/** The columns of a conversation that was created without an idempotency key. */
+export const noCreation = { creationKey: null, creationHash: null };
 
-/** The counter of the user changes with the row, in one statement, so that totalCount does not count rows. */
-async function insertConversation(
+/**
+ * Stores a new conversation. The counter of the user changes with the row, in one statement, so that totalCount does not
+ * count rows; and the row of the user is locked until the transaction ends, if there is one.
+ */
+export async function insertConversation(
   { tenantId, userId }: Viewer,
-  db: Database,
+  db: Db,
   row: ActiveAgentColumns & Pick<Conversation, 'projectId' | 'title' | 'autoTitle' | 'creationKey' | 'creationHash'>,
 ): Promise<Conversation> {
   const { projectId, title, autoTitle, scenarioId, activeAgentId, followsDefault, creationKey, creationHash } = row;

@@ -3,6 +3,7 @@ import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts'
 import { createListener } from './listening.ts';
 import { answerModeration } from './moderation.ts';
 import { errorBody, type ModelAnswer, playAnswer, sendJson } from './playback.ts';
+import { answerClientSecret, refuseCall } from './realtime.ts';
 import { readPath } from './request-path.ts';
 import { readRequest } from './requests.ts';
 import { frameResponse, writeResponse } from './responses.ts';
@@ -26,6 +27,8 @@ export interface ModelServerOptions<Step extends ScriptedStep = ScriptedStep> {
   readonly play?: (answer: ModelAnswer<Step>) => Promise<void>;
   /** Answers POST /v1/moderations; by default, by words. */
   readonly moderate?: typeof answerModeration;
+  /** Answers POST /v1/realtime/client_secrets; by default, with a secret that says that it is the demo's. */
+  readonly mint?: typeof answerClientSecret;
   /** 0, the default, takes a free one. */
   readonly port?: number;
   /** 127.0.0.1 unless said. */
@@ -43,8 +46,9 @@ export interface ModelServer {
 
 /**
  * Starts an OpenAI-compatible server whose answers are scripted: POST /v1/chat/completions and POST /v1/responses,
- * streamed or not, and GET /v1/models. Beside these it moderates (POST /v1/moderations), and speaks and listens, POST /v1/audio/speech and
- * /v1/audio/transcriptions, and a WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
+ * streamed or not, and GET /v1/models. Beside these it moderates (POST /v1/moderations), mints secrets of realtime sessions
+ * (POST /v1/realtime/client_secrets), and speaks and listens, POST /v1/audio/speech and /v1/audio/transcriptions, and a
+ * WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
  * @throws when the port is taken
  */
 export async function startModelServer<Step extends ScriptedStep>(
@@ -53,6 +57,12 @@ export async function startModelServer<Step extends ScriptedStep>(
   const play = options.play ?? playAnswer;
   const host = options.host ?? '127.0.0.1';
   const ticker = new Ticker();
+  const routes: typeof speechRoutes = {
+    ...speechRoutes,
+    '/v1/moderations': options.moderate ?? answerModeration,
+    '/v1/realtime/client_secrets': options.mint ?? answerClientSecret,
+    '/v1/realtime/calls': refuseCall,
+  };
   const models = options.models ?? ['demo'];
   let count = 0;
   const server = createServer((incoming, response) => {
@@ -70,8 +80,7 @@ export async function startModelServer<Step extends ScriptedStep>(
       return sendJson(response, 200, { object: 'list', data });
     }
     const api = apis[path];
-    const moderate = options.moderate ?? answerModeration;
-    const other = path === '/v1/moderations' ? moderate : speechRoutes[path];
+    const other = routes[path];
     if (api === undefined && other === undefined) return sendError(response, 404, `There is no ${path} here.`);
     if (incoming.method !== 'POST') return sendError(response, 405, 'Use POST.');
     const sent = await readBody(incoming);

@@ -3,6 +3,7 @@ import { TurnAborted } from './abort.ts';
 import { nameEndpoint } from './endpoint-name.ts';
 import type { FinishReason, TurnEvent, TurnToolCall } from './events.ts';
 import { fitHistory, planHistoryTokens } from './fit-history.ts';
+import { listFunctions } from './functions.ts';
 import type { TurnGuard } from './guard.ts';
 import { GuardedAnswer, type InputWatch, type OpenMessage, reportGuards } from './guarded-step.ts';
 import { type PlannedAgent, type TurnLimits, writeInstructions } from './plan.ts';
@@ -184,14 +185,7 @@ function writeRequest({ agent, history }: ModelStepInput, endpoint: string, budg
     endpoint: agent.endpoint,
     instructions: writeInstructions(agent),
     history: fitHistory(own, budgetTokens),
-    tools: [
-      ...agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
-      ...agent.handoffs.map(({ toolName, description }) => ({
-        name: toolName,
-        description,
-        parameters: handoffSchema,
-      })),
-    ],
+    tools: listFunctions(agent),
     temperature: agent.temperature,
     maxTokens: agent.maxTokens,
   };
@@ -230,13 +224,6 @@ function explainEnd(error: unknown, signal: AbortSignal): FinishReason {
   const { code } = error.failure;
   return code === 'MODEL_REFUSED' || code === 'GUARDRAIL_TRIPPED' ? 'FILTERED' : 'ERROR';
 }
-
-/** The arguments of a transfer_to_<agent> tool. */
-const handoffSchema = {
-  type: 'object',
-  properties: { reason: { type: 'string', description: 'Why, in one sentence.' } },
-  additionalProperties: false,
-};
 
 function withUniqueId(call: RequestedCall, used: Set<string>, ports: TurnPorts): RequestedCall {
   const id = call.id !== '' && !used.has(call.id) ? call.id : `call_${ports.newId()}`;

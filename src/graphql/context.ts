@@ -9,6 +9,7 @@ import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Agent } from '../generated/prisma/client.ts';
 import { AnswerBudget } from '../limits/answer-budget.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
+import type { RealtimeRuntime } from '../realtime/runtime.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
 import { findQueuePositions } from '../runs/read/queue-positions.ts';
 import { sumConversationUsage, sumRunUsage, type Usage } from '../runs/read/usage.ts';
@@ -35,6 +36,8 @@ export interface Context {
   readonly speech: SpeechRuntime;
   /** Makes context snapshots. */
   readonly snapshots: ContextRuntime;
+  /** Carries out realtime sessions. */
+  readonly realtime: RealtimeRuntime;
   /** All tools. */
   readonly tools: ToolRegistry;
   /** In the log line of the operation, and in masked errors. */
@@ -70,11 +73,12 @@ export function createContext(from: {
   feed: ConversationFeed;
   speech: SpeechRuntime;
   snapshots: ContextRuntime;
+  realtime: RealtimeRuntime;
   answers: AnswerBytes;
   requestId: string;
   signal?: AbortSignal | null;
 }): Context {
-  const { viewer, db, runs, feed, speech, snapshots, answers, requestId, signal = null } = from;
+  const { viewer, db, runs, feed, speech, snapshots, realtime, answers, requestId, signal = null } = from;
   const requireViewer = () => {
     if (!viewer) throw new UnauthenticatedError();
     return viewer;
@@ -97,6 +101,7 @@ export function createContext(from: {
     feed,
     speech,
     snapshots,
+    realtime,
     agentDeps: runs.agents,
     tools: runs.tools,
     requestId,

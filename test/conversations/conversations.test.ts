@@ -377,7 +377,7 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const { runs, speech, snapshots } = graph.app.app;
+      const { runs, speech, snapshots, realtime } = graph.app.app;
       const contextValue = createContext({
         viewer,
         db,
@@ -385,6 +385,7 @@ async function recordStatements() {
         feed: runs.feed,
         speech,
         snapshots,
+        realtime,
         answers: openAnswers(),
         requestId: 'test',
       });

@@ -63,9 +63,9 @@ afterAll(async () => graph[Symbol.asyncDispose]());
 type Variables = Readonly<Record<string, unknown>>;
 
 function makeContext(userId: string | null = 'alice', answers = openAnswers()) {
-  const { db, runs, speech, snapshots } = graph.app.app;
+  const { db, runs, speech, snapshots, realtime } = graph.app.app;
   const viewer = userId === null ? null : { userId, tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  return createContext({ viewer, db, runs, feed: runs.feed, speech, snapshots, answers, requestId: 'test' });
+  return createContext({ viewer, db, runs, feed: runs.feed, speech, snapshots, realtime, answers, requestId: 'test' });
 }
 
 /** What the plain way makes of a document, as JSON; null: it leaves it to the executor. */

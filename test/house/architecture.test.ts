@@ -23,7 +23,7 @@ const levels: readonly (readonly string[])[] = [
   ['conversations', 'server/requests', 'tenants'],
   ['context', 'orchestration/orchestrate', 'runs'],
   ['runs/plan', 'runs/transitions'],
-  ['runs/execute', 'runs/read', 'runs/upkeep'],
+  ['realtime', 'runs/execute', 'runs/read', 'runs/upkeep'],
   ['graphql', 'runs/commands', 'runs/scheduler'],
   [
     'agents/graphql',
@@ -37,7 +37,7 @@ const levels: readonly (readonly string[])[] = [
     'tenants/graphql',
     'tools/graphql',
   ],
-  ['runs/graphql', 'server/http', 'server/sockets'],
+  ['realtime/graphql', 'runs/graphql', 'server/http', 'server/sockets'],
   ['boot'],
   ['.'],
 ];

@@ -26,14 +26,6 @@ const pending = new Set([
   // Knowledge
   'Query.searchKnowledge',
   'KnowledgeHit',
-  // Speech and realtime
-  'Query.realtimeSession',
-  'Mutation.startRealtimeSession',
-  'Mutation.recordRealtimeItems',
-  'StartRealtimeSessionInput',
-  'RealtimeSession',
-  'RealtimeAgent',
-  'RealtimeItemInput',
 ]);
 
 /** What the contract of the next issues replaces in the first one, or the issue of its section, and with what. */
@@ -50,6 +42,7 @@ const replaced = new Set([
   // Typed guardrails in place of JSON.
   'Scenario.guardrails',
   'ScenarioInput.guardrails',
+  'RealtimeSession.guardrails',
   // MessageToolCallInput in place of JSON.
   'CreateMessageInput.toolCalls',
 ]);

@@ -15,9 +15,9 @@ beforeAll(async () => {
 });
 
 function makeContext() {
-  const { db, runs, speech, snapshots } = app.app;
+  const { db, runs, speech, snapshots, realtime } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const parts = { db, runs, feed: runs.feed, speech, snapshots, answers: openAnswers() };
+  const parts = { db, runs, feed: runs.feed, speech, snapshots, realtime, answers: openAnswers() };
   return createContext({ viewer, ...parts, requestId: 'test' });
 }
 

@@ -125,11 +125,12 @@ async function checkOutsideOfRun<Value>(
   const stop = AbortSignal.any([agents.closing, signal]);
   const checked = await check(planned.get(agentId) ?? [], { agentId, timeoutMs, signal: stop });
   const calls = checked.flatMap((each) => each.calls);
-  await storeUsage(viewer, db, { conversationId, calls });
+  await storeGuardUsage(viewer, db, { conversationId, calls });
   return checked;
 }
 
-async function storeUsage(
+/** Stores what classifiers used outside of a run, as usage of the viewer. No statement if that is nothing. */
+export async function storeGuardUsage(
   { tenantId, userId }: Viewer,
   db: Database,
   { conversationId, calls }: { readonly conversationId: string | null; readonly calls: readonly GuardModelCall[] },

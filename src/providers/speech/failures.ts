@@ -3,7 +3,7 @@ import { AddressRefusedError } from '../../outbound/address-guard.ts';
 import { describeCause } from '../llm/failures.ts';
 
 /** What providers of speech are called in messages. */
-export type SpeechRole = 'speech' | 'transcription';
+export type SpeechRole = 'speech' | 'transcription' | 'realtime';
 
 /** A failure in words: "The speech provider …". */
 export function speechFailure(
@@ -36,7 +36,7 @@ export function failureOfSpeechStatus(role: SpeechRole, status: number, cause?: 
   if (status === 429) return fail('RATE_LIMITED', 'is busy, or its quota is used up: try again in a moment.', true);
   if (status >= 500) return fail('OTHER', `failed (status ${status}).`, true);
   if (status >= 300 && status < 400) return fail('OTHER', 'redirects to another address: check its API URL.');
-  const what = role === 'speech' ? 'the model, the voice' : 'the model, the language';
+  const what = role === 'transcription' ? 'the model, the language' : 'the model, the voice';
   return fail('OTHER', `rejected the request (status ${status}): check ${what} and their settings.`);
 }
 

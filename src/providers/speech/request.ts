@@ -2,8 +2,14 @@ import type { SpeechEndpoint, TranscriptionEndpoint } from '../llm/endpoints.ts'
 
 type AnyEndpoint = SpeechEndpoint | TranscriptionEndpoint;
 
-/** @param usual the path under the base URL, if the endpoint has no other */
-function addressOf({ apiUrl, path, query }: AnyEndpoint, usual: string): string {
+/**
+ * The URL of a request.
+ * @param usual the path under the base URL, if the endpoint has no other
+ */
+export function addressOf(
+  { apiUrl, path, query }: Pick<AnyEndpoint, 'apiUrl' | 'path' | 'query'>,
+  usual: string,
+): string {
   const url = new URL(apiUrl);
   // Joined as text, so that a path stays under its host whatever it looks like.
   const [under = '', search = ''] = (path ?? usual).split('?', 2);
@@ -25,7 +31,7 @@ export function transcriptionUrl(endpoint: TranscriptionEndpoint): string {
 }
 
 /** The header that carries the key, if there is one. */
-export function keyHeaders({ apiKey, keyStyle }: AnyEndpoint): Record<string, string> {
+export function keyHeaders({ apiKey, keyStyle }: Pick<AnyEndpoint, 'apiKey' | 'keyStyle'>): Record<string, string> {
   if (apiKey === '') return {};
   return keyStyle === 'bearer' ? { authorization: `Bearer ${apiKey}` } : { 'api-key': apiKey };
 }

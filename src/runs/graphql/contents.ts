@@ -144,7 +144,7 @@ builder.prismaObjectField('Message', 'guardrailResults', (t) =>
   t.field({
     type: [GuardrailResult],
     description:
-      'What guardrails decided about a message of the user, or one that `createMessage` added, oldest first, at most 100: also why it is BLOCKED. Empty for messages that an agent wrote: see `Run.guardrailResults`.',
+      'What guardrails decided about a message of the user, of a realtime session, or one that `createMessage` added, oldest first, at most 100: also why it is BLOCKED. Empty for messages that an agent wrote in a run: see `Run.guardrailResults`.',
     complexity: { field: 1 + usualCounts.guardrailResults, multiplier: usualCounts.guardrailResults },
     select: (_args, _context, nested) => ({
       guardrailResults: nested(inOrder),

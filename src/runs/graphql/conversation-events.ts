@@ -52,7 +52,8 @@ eventWithConversation('ConversationUpdated').implement({
 
 eventWithConversation('MessageAdded').implement({
   interfaces: [ConversationEvent],
-  description: 'A message was added to the conversation. Its text is final.',
+  description:
+    'A message was added to the conversation. Its text is final. It is sent again, with its new position, for a message that has moved because an item of a realtime session arrived late.',
   fields: (t) => ({
     message: t.prismaField({
       type: MessageRef,
@@ -61,7 +62,8 @@ eventWithConversation('MessageAdded').implement({
     }),
     edge: t.field({
       type: MessageEdge,
-      description: 'The message as an item of `Conversation.messages` in ascending order, to append to a cached list.',
+      description:
+        'The message as an item of `Conversation.messages` in ascending order, to add to a cached list by its `position`.',
       resolve: async (event, _args, context, info) => {
         const include = includeUnder(context, info, 'Message', ['node']);
         return buildMessageEdge(await readRunMessage(context.viewer, context, event.messageId, include));

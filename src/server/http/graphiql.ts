@@ -144,6 +144,36 @@ subscription Switches {
 }
 `;
 
+const callDocument = `# A call by voice: an ephemeral key for the browser. The demo endpoint mints one that says that it is the
+# demo's: no call can begin with it. RecordRealtimeItems merges what was said into the conversation of the
+# session; insert its id. An item that is sent twice is recorded once, and at decides its place.
+mutation StartRealtimeSession {
+  startRealtimeSession(input: { scenarioKey: "support" }) {
+    id
+    ephemeralKey
+    expiresAt
+    conversation { id }
+    initialAgents { name handoffs transferTool tools { name } }
+  }
+}
+
+mutation RecordRealtimeItems {
+  recordRealtimeItems(
+    sessionId: "rts_…"
+    items: [
+      { itemId: "item_1", role: USER, content: "I want to talk about my bill." }
+      { itemId: "item_2", role: ASSISTANT, content: "Gladly.", agentName: "billing" }
+    ]
+  ) {
+    id
+    position
+    source
+    agent { name }
+    conversation { activeAgent { name } }
+  }
+}
+`;
+
 const readDocument = `# Reads your conversations.
 query Conversations {
   conversations(first: 10) {
@@ -209,6 +239,7 @@ function renderPage(playground: Playground | null, nonce: string): string {
       { query: guardDocument, headers },
       { query: contextDocument, headers },
       { query: orchestrateDocument, headers },
+      { query: callDocument, headers },
       { query: readDocument, headers },
     ],
   } satisfies GraphiQLOptions & { variables: string };

@@ -136,5 +136,9 @@ export const ExecuteToolInput = builder.inputType('ExecuteToolInput', {
         'The arguments: a JSON object of at most 65,536 characters. Example: `{"timeZone": "Europe/Berlin"}`. Integers beyond ±9,007,199,254,740,991 must be given as strings, because they would be rounded.',
     }),
     conversationId: t.id({ description: 'The id of a conversation of the viewer. The tool receives it as context.' }),
+    realtimeSessionId: t.id({
+      description:
+        'The realtime session whose voice agent asks for the call, in place of `conversationId`. The tool must be one of its agents’, the guardrails of the agent that speaks check the call and its result, and the tool receives the conversation as context. Ask the user first if the tool `requiresApproval`.',
+    }),
   }),
 });

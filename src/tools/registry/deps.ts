@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import type { InputPath } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Database, Db } from '../../database/client.ts';
 import type { ConfigurationCache } from '../../database/configuration-cache.ts';
+import type { ToolOutcome } from '../../engine/ports.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { KeyRing } from '../../secrets/key-ring.ts';
@@ -9,6 +11,22 @@ import type { OperatorTools } from './tools-file.ts';
 
 /** Tools by name, or all whose names begin with a prefix except some. */
 export type ToolNames = { readonly name: string } | { readonly prefix: string; readonly except: ReadonlySet<string> };
+
+/** The voice agent that calls a tool. Ids are row ids. */
+export interface RealtimeCaller {
+  readonly conversationId: string;
+  /** The name of the agent that speaks; null: it does not exist any more. */
+  readonly agentName: string | null;
+  /** The names of the tools that the agents of the session have. */
+  readonly toolNames: ReadonlySet<string>;
+  /**
+   * Checks the arguments of a call with the guardrails of the agent that speaks.
+   * @returns the arguments as they may be sent; or why the call is not made, in words for the model
+   */
+  checkArguments(name: string, args: Record<string, unknown>, signal: AbortSignal): Promise<ToolOutcome>;
+  /** As `checkArguments`, for what the tool has returned. */
+  checkOutcome(outcome: ToolOutcome, signal: AbortSignal): Promise<ToolOutcome>;
+}
 
 /** What tools ask of the nouns above them, which they do not import: agents have tools, conversations call them. */
 export interface ToolConsumers {
@@ -20,6 +38,14 @@ export interface ToolConsumers {
    * @throws {NotFoundError | ForbiddenError} when it is not one of the viewer's
    */
   readonly findConversation: (viewer: Viewer, db: Db, id: string) => Promise<string>;
+  /**
+   * Who calls a tool in a realtime session of the viewer.
+   * @param id the public id
+   * @param path of the id in the arguments, for errors
+   * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError};
+   *   {@link ConflictError} if the session has ended
+   */
+  readonly findRealtimeCaller: (viewer: Viewer, id: string, path: InputPath) => Promise<RealtimeCaller>;
 }
 
 /** What storing tools and calling them needs. One for the process. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { ForbiddenError, NotFoundError } from '../../api/errors.ts';
 import { parseId } from '../../api/ids.ts';
-import { json, parseInput, text } from '../../api/input.ts';
+import { badInput, json, parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { raceAbort } from '../../engine/abort.ts';
 import { mayBeRounded } from '../../engine/exact-json.ts';
@@ -10,6 +10,7 @@ import type { ToolOutcome } from '../../engine/ports.ts';
 import { boundResult } from '../../engine/tool-result.ts';
 import { refuseRoles, type Tool, type ToolContext } from '../contract/tool.ts';
 import { maxJsonLength } from '../parameters/schema-bounds.ts';
+import type { RealtimeCaller } from './deps.ts';
 import type { ToolRegistry } from './registry.ts';
 
 const maxErrorLength = 20_000;
@@ -26,6 +27,7 @@ const executeInput = z.strictObject({
       'must not hold whole numbers beyond ±9,007,199,254,740,991, which JSON rounds: send them as strings',
     ),
   conversationId: z.string().nullish(),
+  realtimeSessionId: z.string().nullish(),
 });
 
 /** Whether it holds a number that may have been rounded when it was parsed. Not recursive: it may be nested deep. */
@@ -59,7 +61,7 @@ export interface ToolResult {
  * @throws {RateLimitedError} beyond RATE_LIMIT_TOOLS
  * @throws {BadUserInputError} naming the field
  * @throws {NotFoundError} for an unknown tool, {@link ForbiddenError} for one that needs another role; both for the
- *   conversation
+ *   conversation and the realtime session; {@link ConflictError} if the session has ended
  */
 export async function executeTool(
   viewer: Viewer,
@@ -69,17 +71,31 @@ export async function executeTool(
 ): Promise<ToolResult> {
   const { db, callLimit, closing, calls, consumers, logger } = tools.deps;
   await callLimit.take(viewer);
-  const { name, arguments: args, conversationId: publicId } = parseInput(executeInput, input, ['input']);
+  const { name, arguments: args, ...context } = parseInput(executeInput, input, ['input']);
+  const { conversationId: publicId, realtimeSessionId } = context;
   if (publicId != null) parseId('Conversation', publicId, ['input', 'conversationId']);
+  const sessionPath = ['input', 'realtimeSessionId'];
+  if (realtimeSessionId != null) {
+    parseId('RealtimeSession', realtimeSessionId, sessionPath);
+    if (publicId != null) throw badInput(sessionPath, 'must not be given with conversationId: it has one of its own');
+  }
   const conversationId = publicId == null ? null : await consumers.findConversation(viewer, db, publicId);
+  const realtime =
+    realtimeSessionId == null ? null : await consumers.findRealtimeCaller(viewer, realtimeSessionId, sessionPath);
   const [tool] = await tools.findTools(viewer, [name], 'person');
   if (tool === undefined) throw new NotFoundError(`No tool is named ${JSON.stringify(name)}.`);
+  if (realtime?.toolNames.has(name) === false) {
+    throw new ForbiddenError(`No agent of the realtime session has the tool ${JSON.stringify(name)}.`);
+  }
   const refusal = refuseRoles(viewer, tool.requiredRoles);
   if (refusal !== null) throw new ForbiddenError(refusal);
 
   const startedAt = performance.now();
   const ended = AbortSignal.any(clientGone === null ? [closing] : [closing, clientGone]);
-  const call = callInTime(tool, args, { viewer, db, conversationId, ended, logger });
+  const caller = { viewer, db, conversationId: realtime?.conversationId ?? conversationId, ended, logger };
+  const call = realtime
+    ? callGuarded(tool, args, realtime, { ...caller, agentName: realtime.agentName })
+    : callInTime(tool, args, { ...caller, agentName: null });
   calls.add(call);
   const outcome = await call.finally(() => calls.delete(call));
   const durationMs = Math.round(performance.now() - startedAt);
@@ -90,7 +106,20 @@ export async function executeTool(
   return { name: tool.name, ok: true, result, error: null, durationMs };
 }
 
-interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId'> {
+/** A call of a voice agent: the guardrails of the agent check what goes in, and what comes out. */
+async function callGuarded(
+  tool: Tool,
+  args: Record<string, unknown>,
+  realtime: RealtimeCaller,
+  call: DirectCall,
+): Promise<ToolOutcome> {
+  const checked = await realtime.checkArguments(tool.name, args, call.ended);
+  if (!checked.ok) return checked;
+  const outcome = await callInTime(tool, checked.result, call);
+  return call.ended.aborted ? outcome : await realtime.checkOutcome(outcome, call.ended);
+}
+
+interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId' | 'agentName'> {
   /** Aborts when nobody waits for the call any more. */
   readonly ended: AbortSignal;
   readonly logger: Logger;
@@ -102,7 +131,7 @@ async function callInTime(tool: Tool, args: unknown, { ended, logger, ...caller 
   try {
     // The tool is not called if nobody waits for it.
     signal.throwIfAborted();
-    const context = { ...caller, runId: null, callId: null, epoch: null, agentName: null, signal };
+    const context = { ...caller, runId: null, callId: null, epoch: null, signal };
     return await raceAbort(tool.call(args, context), signal);
   } catch (error) {
     if (ended.aborted)

@@ -1,4 +1,5 @@
 import { answerModeration } from '../../../src/demo/moderation.ts';
+import { answerClientSecret } from '../../../src/demo/realtime.ts';
 import { type ModelServer, startModelServer } from '../../../src/demo/server.ts';
 import type { ReceivedRequest } from '../../../src/demo/steps.ts';
 import { type FaultyStep, playFaulty } from './faults.ts';
@@ -20,6 +21,8 @@ export interface ScriptedModel extends AsyncDisposable {
   readonly requests: readonly ReceivedRequest[];
   /** Answers POST /v1/moderations from now on; until then, as the demo model does. */
   readonly moderateWith: (answer: ModerationAnswer) => void;
+  /** Answers POST /v1/realtime/client_secrets from now on; until then, as the demo model does. */
+  readonly mintWith: (answer: SecretAnswer) => void;
   /** Adds steps to the end of the script. */
   readonly add: (...steps: readonly TestStep[]) => void;
   /** Resolves when at least `count` requests have come. */
@@ -32,6 +35,8 @@ export interface ScriptedModel extends AsyncDisposable {
 
 /** How the Moderations API answers. */
 type ModerationAnswer = NonNullable<Parameters<typeof startModelServer>[0]['moderate']>;
+/** How secrets of realtime sessions are minted. */
+type SecretAnswer = NonNullable<Parameters<typeof startModelServer>[0]['mint']>;
 
 /**
  * Starts a model that answers by a script, each step once, and fails on what is not in it. It also fails on every history
@@ -44,9 +49,11 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
   const waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
 
   let moderation: ModerationAnswer = answerModeration;
+  let secret: SecretAnswer = answerClientSecret;
   const server: ModelServer = await startModelServer<FaultyStep>({
     play: playFaulty,
     moderate: (...request) => moderation(...request),
+    mint: (...request) => secret(...request),
     respond: (request) => {
       requests.push(request);
       for (const wait of waiting) {
@@ -75,6 +82,9 @@ export async function createScriptedModel(steps: readonly TestStep[] = []): Prom
     requests,
     moderateWith: (answer) => {
       moderation = answer;
+    },
+    mintWith: (answer) => {
+      secret = answer;
     },
     add: (...more) => void unused.push(...more),
     received: (count) => {

@@ -1,0 +1,27 @@
+import type { Viewer } from '../auth/viewer.ts';
+import type { Db } from '../database/client.ts';
+import type { Message } from '../generated/prisma/client.ts';
+
+/** The beginning of a message. */
+export type LastText = Pick<Message, 'role' | 'content' | 'status'>;
+
+/**
+ * The beginnings of the last messages of a conversation, the oldest first, for whoever has to know what was just said. One
+ * statement.
+ * @param conversationId the row id
+ * @param max.messages how many messages
+ * @param max.characters how much of each, in code points
+ */
+export async function readLastTexts(
+  { tenantId, userId }: Viewer,
+  db: Db,
+  conversationId: string,
+  max: { readonly messages: number; readonly characters: number },
+): Promise<LastText[]> {
+  const newestFirst = await db.$queryRaw<LastText[]>`
+    SELECT m.role::text AS role, m.status::text AS status, left(m.content, ${max.characters}::integer) AS content FROM messages AS m
+    WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid AND m.position IS NOT NULL
+      AND EXISTS (SELECT 1 FROM conversations WHERE id = m.conversation_id AND user_id = ${userId})
+    ORDER BY m.position DESC LIMIT ${max.messages}::integer`;
+  return newestFirst.reverse();
+}
