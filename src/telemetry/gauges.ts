@@ -49,6 +49,19 @@ export function reportStanding(read: () => Standing): Disposable {
   return { [Symbol.dispose]: () => void sources.delete(read) };
 }
 
+/** How the apps stand, taken once for all gauges that are read together. */
+let taken: readonly Standing[] | null = null;
+
+function readStandings(): readonly Standing[] {
+  if (taken === null) {
+    taken = [...sources].map((read) => read());
+    setImmediate(() => {
+      taken = null;
+    });
+  }
+  return taken;
+}
+
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 const max = (values: readonly number[]) => Math.max(0, ...values);
 
@@ -58,7 +71,7 @@ function gauge(name: string, help: string, value: (standing: Standing) => number
     help,
     registers: [registry],
     collect() {
-      this.set(combine([...sources].map((read) => value(read()))));
+      this.set(combine(readStandings().map(value)));
     },
   });
 }
@@ -98,7 +111,7 @@ new Gauge({
   registers: [registry],
   collect() {
     for (const pool of ['main', 'upkeep'] as const) {
-      const loads = [...sources].map((read) => read().pools[pool]);
+      const loads = readStandings().map(({ pools }) => pools[pool]);
       this.set({ pool, state: 'idle' }, sum(loads.map(({ idle }) => idle)));
       this.set({ pool, state: 'busy' }, sum(loads.map(({ open, idle }) => open - idle)));
     }
@@ -112,7 +125,7 @@ new Gauge({
   registers: [registry],
   collect() {
     for (const pool of ['main', 'upkeep'] as const) {
-      this.set({ pool }, sum([...sources].map((read) => read().pools[pool].waiting)));
+      this.set({ pool }, sum(readStandings().map(({ pools }) => pools[pool].waiting)));
     }
   },
 });
