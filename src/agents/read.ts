@@ -98,13 +98,16 @@ export async function readCurrentAgent(viewer: Viewer, db: Db, query: AgentQuery
  * @returns its row id; null: there is none
  */
 export async function readDefaultAgentId(viewer: Viewer, db: Db): Promise<string | null> {
-  const { tenantId, userId } = viewer;
-  const [agent] = await db.$queryRaw<{ id: string }[]>`
-    SELECT id FROM agents
+  const [agent] = await db.$queryRaw<{ id: string }[]>`${selectDefaultAgentId(viewer)}`;
+  return agent?.id ?? null;
+}
+
+/** The statement of `readDefaultAgentId`, for a larger one. */
+export function selectDefaultAgentId({ tenantId, userId }: Viewer): Prisma.Sql {
+  return Prisma.sql`SELECT id FROM agents
     WHERE tenant_id = ${tenantId} AND (owner_id IS NULL OR owner_id = ${userId}) AND deleted_at IS NULL
       AND is_active AND (is_default OR is_development)
     ORDER BY is_default DESC, owner_id ASC NULLS LAST LIMIT 1`;
-  return agent?.id ?? null;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { z } from 'zod';
+import { selectDefaultAgentId } from '../agents/read.ts';
 import { ConflictError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
@@ -7,7 +8,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
 import { isForeignKeyViolation, isMissingRow, isUniqueViolation } from '../database/errors.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
-import type { Conversation } from '../generated/prisma/client.ts';
+import { type Conversation, Prisma } from '../generated/prisma/client.ts';
 import { type ActiveAgentColumns, chooseInScenario, chooseWithoutScenario } from './choose-agent.ts';
 import { conversationColumns } from './columns.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
@@ -37,10 +38,7 @@ export async function createConversation(
   if (created) return created;
   const { tenantId, userId } = viewer;
   const { agentId = null, projectId = null } = parsed;
-  const active =
-    typeof parsed.scenarioKey === 'string'
-      ? await chooseInScenario(viewer, db, { key: parsed.scenarioKey, projectId }, agentId, ['input'])
-      : await chooseWithoutScenario(viewer, db, agentId, ['input', 'agentId']);
+  const active = await chooseFirstAgent(viewer, db, { scenarioKey: parsed.scenarioKey ?? null, agentId, projectId });
   const title = parsed.title ?? null;
   const row = { ...noCreation, ...creation, ...active, projectId, title: title ?? untitled, autoTitle: title === null };
   try {
@@ -56,6 +54,22 @@ export async function createConversation(
   }
 }
 
+/** The active agent of a new conversation. The default agent is looked up by the statement that creates it. */
+async function chooseFirstAgent(
+  viewer: Viewer,
+  db: Database,
+  { scenarioKey, agentId, projectId }: Readonly<Record<'scenarioKey' | 'agentId' | 'projectId', string | null>>,
+): Promise<NewActiveAgent> {
+  if (scenarioKey !== null) return chooseInScenario(viewer, db, { key: scenarioKey, projectId }, agentId, ['input']);
+  if (agentId !== null) return chooseWithoutScenario(viewer, db, agentId, ['input', 'agentId']);
+  return { scenarioId: null, activeAgentId: Prisma.sql`(${selectDefaultAgentId(viewer)})`, followsDefault: true };
+}
+
+/** The active agent of a new conversation: an id, or what selects it. */
+type NewActiveAgent = Omit<ActiveAgentColumns, 'activeAgentId'> & {
+  readonly activeAgentId: string | null | Prisma.Sql;
+};
+
 /** The columns of a conversation that was created without an idempotency key. */
 export const noCreation = { creationKey: null, creationHash: null };
 
@@ -66,7 +80,7 @@ export const noCreation = { creationKey: null, creationHash: null };
 export async function insertConversation(
   { tenantId, userId }: Viewer,
   db: Db,
-  row: ActiveAgentColumns & Pick<Conversation, 'projectId' | 'title' | 'autoTitle' | 'creationKey' | 'creationHash'>,
+  row: NewActiveAgent & Pick<Conversation, 'projectId' | 'title' | 'autoTitle' | 'creationKey' | 'creationHash'>,
 ): Promise<Conversation> {
   const { projectId, title, autoTitle, scenarioId, activeAgentId, followsDefault, creationKey, creationHash } = row;
   const [conversation] = await db.$queryRaw<Conversation[]>`

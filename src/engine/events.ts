@@ -83,6 +83,8 @@ export type TurnEvent =
       /** PARTIAL if the turn failed or was cancelled while it was written; REDACTED if it is complete and a guardrail replaced something of it. */
       readonly status: 'COMPLETE' | 'PARTIAL' | 'REDACTED';
       readonly finishReason: FinishReason;
+      /** Whether the turn is complete with it: turnCompleted is the next event. */
+      readonly isFinal: boolean;
     }
   /**
    * What a step asks for, before its message is completed and before any of it begins: `toolCalls` without handoffs,

@@ -127,7 +127,7 @@ export async function* runModelStep(
       // Before the message is completed: whoever reads the completed message reads its calls.
       if (calls.length > 0) yield { type: 'callsRequested', toolCalls, transfers: listTransfers(calls, agent), state };
       const status = answer?.isTextRedacted ? 'REDACTED' : 'COMPLETE';
-      if (message.started) yield closeMessage(message, status, isCut ? 'LENGTH' : 'STOP');
+      if (message.started) yield closeMessage(message, status, isCut ? 'LENGTH' : 'STOP', calls.length === 0);
       return { content: message.content, calls, toolCalls, state };
     } catch (error) {
       // A failed call has cost tokens too; the ledger records that their number is unknown.
@@ -210,8 +210,10 @@ function closeMessage(
   message: OpenMessage,
   status: 'COMPLETE' | 'PARTIAL' | 'REDACTED',
   finishReason: FinishReason,
+  isFinal = false,
 ): TurnEvent {
-  return { type: 'messageCompleted', messageId: message.id, content: message.content, status, finishReason };
+  const { id: messageId, content } = message;
+  return { type: 'messageCompleted', messageId, content, status, finishReason, isFinal };
 }
 
 /** Why a message that is not complete has ended. */

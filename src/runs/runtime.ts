@@ -143,6 +143,12 @@ export interface UnsavedText {
   readonly content: string;
 }
 
+/** A message that is being written and has no row yet. */
+export interface UnstoredText extends UnsavedText {
+  readonly agentId: string;
+  readonly step: number;
+}
+
 /** How far the rows of a run agree with its events. The checkpoints read it and note what they have saved. */
 export interface RunProgress {
   /** Whether the status of the run is being changed: it is then no surprise that its row is not RUNNING any more. */
@@ -151,8 +157,15 @@ export interface RunProgress {
   readonly unsaved: UnsavedText | null;
   /** Whether a checkpoint can bring the rows up to the log: not while the open message has no row. */
   readonly savable: boolean;
-  /** Resolves when what was reported so far is in the rows, or cannot be written. */
+  /** Writes what was reported so far. Resolves when it is in the rows, or cannot be written. */
   written(): Promise<void>;
+  /**
+   * The message that is being written, if it has no row and nobody is writing one; null: there is none. What else waits for
+   * the next write of the run is written.
+   */
+  takeUnstored(): UnstoredText | null;
+  /** Notes that a row is written for a message; the run writes nothing meanwhile. @param writing the ids that were stored */
+  noteStoring(text: UnsavedText, writing: Promise<ReadonlySet<string>>): void;
   /** Notes that a text of the open message is in its row. */
   noteSaved(text: UnsavedText): void;
   /** Notes that everything up to a seq is in the rows now. */

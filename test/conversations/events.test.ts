@@ -54,7 +54,6 @@ test('conversationEvents reports a turn that another client started: messages, r
       toAgent: { name: 'billing' },
       reason: 'money',
     },
-    { __typename: 'RunChanged' },
     { __typename: 'MessageAdded', edge: { node: { role: 'ASSISTANT', status: 'COMPLETE', content: 'It is paid' } } },
     { __typename: 'RunChanged', run: { status: 'COMPLETED' } },
   ]);

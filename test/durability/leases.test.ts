@@ -81,6 +81,10 @@ test(
     await reader.untilText('It');
     const runId = reader.events[0]?.runId ?? '';
     const id = runId.slice('run_'.length);
+    // What is being written has a row once it takes long.
+    await expect
+      .poll(() => db.message.count({ where: { runId: id, status: 'STREAMING' } }), { timeout: 10_000 })
+      .toBe(1);
     await db.runPlan.update({ where: { runId: id }, data: { plan: '{"agents":[{"later":true}]}' } });
     // As if its process had given it back: whoever takes it over reads the plan.
     await db.run.update({ where: { id }, data: { leaseOwner: null, leaseEpoch: { increment: 1 } } });

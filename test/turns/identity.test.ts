@@ -322,6 +322,8 @@ describe('an optimistic client', () => {
       const places = runs.edges.map(({ node }: { node: { queuePosition: number | null } }) => node.queuePosition);
       return { places, listed: nodes.map(({ content }) => content) };
     };
+    // An answer that takes long is listed while it is written; a short one once it is whole.
+    await expect.poll(async () => (await list()).listed.length).toBe(3);
     // Their questions are read with their runs.
     const waiting = await list();
     expect(waiting.places).toEqual([null, 1, 2, 3]);

@@ -16,9 +16,9 @@ import { createGate } from '../support/scripted-model/gate.ts';
 /** Between the first statement of a turn and its model call. */
 const startStatements = 2;
 /** Of a turn with one model step, from the request to the end, whatever its length. */
-const oneStepStatements = 6;
+const oneStepStatements = 3;
 /** Of a turn that hands off, then calls a tool, then answers. */
-const threeStepStatements = 14;
+const threeStepStatements = 9;
 
 let database: TestDatabase;
 let app: TestApp;

@@ -85,7 +85,8 @@ export async function continueTurn(
   );
   const left = open.filter((call) => !unknown.has(call)).flatMap((call) => readStoredCall(call) ?? []);
   const reopened = position.kind === 'step' ? position.reopened : null;
-  await recorder.takeOver({ reopened, unknown: [...unknown].map(({ rowId }) => rowId) }, left);
+  const rowIds = [...unknown].map(({ rowId }) => rowId);
+  await recorder.takeOver({ reopened, unknown: rowIds }, left, { agentId: agent.id, step });
   await tellAgain(runtime, run, recorder);
 
   const budget = Math.min(planHistoryTokens(agentOf(turn)), runtime.historyTokens);

@@ -57,6 +57,8 @@ export function executeRun(runtime: RunRuntime, execution: Execution, recorder: 
       return interruptRun(runtime, execution, recorder, error).catch((lost: unknown) =>
         letGo(runtime, execution, lost),
       );
+    } finally {
+      recorder.noteOver();
     }
   });
 }

@@ -1,5 +1,8 @@
+import { isUnavailable } from '../../database/errors.ts';
 import { retryWhileAway } from '../../database/outage.ts';
+import { internalFailure } from '../../engine/run-turn.ts';
 import { packEvents } from '../../log/archive.ts';
+import type { RunEvent } from '../../log/event.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { noteTurnEnd } from '../../telemetry/turns/turn.ts';
 import { backfillFromArchive } from '../archive.ts';
@@ -8,13 +11,13 @@ import { interrupted, type RunEnd, terminalEvent } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime } from '../runtime.ts';
 import { hasEnded } from '../statuses.ts';
 import { endLostRun } from '../transitions/end-lost-run.ts';
-import { endRun } from '../transitions/end-run.ts';
+import { type EndedRun, endRun } from '../transitions/end-run.ts';
 import { promoteQueue } from '../transitions/promote-next.ts';
 import type { RunRecorder } from './recorder.ts';
 
 /**
- * Ends a run: its row and its archive in one statement, and only after that the terminal event: readers are told an end
- * only when the row says so. While the database is away, it is tried again.
+ * Ends a run: its last message, its row and its archive in one statement, and only after that their events: readers are
+ * told an end only when the row says so. While the database is away, it is tried again.
  * @throws {LeaseLost} if the run goes on without this process
  * @throws when the database is away for too long, or refuses the end: the run is then left to whoever takes it over
  */
@@ -28,29 +31,27 @@ export async function finishRun(
   for (const toolCall of await recorder.cancelOpenCalls()) {
     runtime.log.append(run.id, { type: 'ToolCallCompleted', toolCall });
   }
-  const terminal = terminalEvent(run.id, buffer.lastSeq + 1, end);
-  recorder.beginClosing();
-  const archive = await packEvents([...buffer.events, terminal]);
+  recorder.closing = true;
   // What could not be written behind the turn is closed with the end.
   await recorder.flush().catch((error: unknown) => {
     if (error instanceof LeaseLost) throw error;
     recorder.markIncomplete();
   });
-  const { agentId, incomplete, unsaved } = recorder;
-  const rows = { run, end, agentId, archive, lastSeq: terminal.seq, incomplete, unsaved };
-  const { written, queued } = await retryWhileAway(() => endRun(runtime, rows), {
-    maxMs: runtime.outageMs,
-    onFailure: (error, attempt) =>
-      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to persist the end of a run'),
+  const { events, written, queued, ...last } = await writeEnd(runtime, run, recorder, end).catch((error: unknown) => {
+    if (recorder.lastMessageId === null || isUnavailable(error)) throw error;
+    // The database refuses the last message as it is. What its readers have seen of it stays, as of a turn that failed.
+    runtime.logger.error({ err: error, runId: run.id }, 'the last message of a turn could not be stored');
+    recorder.refuseLastMessage();
+    return writeEnd(runtime, run, recorder, { status: 'FAILED', failure: internalFailure });
   });
   // Before readers are told of it: whoever has read the end finds it counted.
   if (written) {
-    noteTurnEnd(end);
+    noteTurnEnd(last.end);
     buffer.showUpTo(Number.POSITIVE_INFINITY);
-    buffer.append(terminal);
+    for (const event of events) buffer.append(event);
   } else {
     const isOurs = await readEndElsewhere(runtime, run, buffer);
-    if (isOurs) noteTurnEnd(end);
+    if (isOurs) noteTurnEnd(last.end);
   }
   // If its rows are gone, the background jobs close the buffer (sync-remote.ts).
   if (buffer.closed) {
@@ -64,6 +65,32 @@ export async function finishRun(
   return 'ended';
 }
 
+/** Writes the end of a run. @returns also how it ends: with the event of its last message, and the terminal one */
+async function writeEnd(
+  runtime: RunRuntime,
+  run: LaunchRequest['run'],
+  recorder: RunRecorder,
+  end: RunEnd,
+): Promise<EndedRun & { readonly end: RunEnd; readonly events: readonly RunEvent[] }> {
+  const buffer = runtime.log.open(run.id);
+  const messageId = recorder.lastMessageId;
+  const seq = buffer.lastSeq + 1;
+  const terminal = terminalEvent(run.id, messageId === null ? seq : seq + 1, end);
+  const { at } = terminal;
+  const completed: RunEvent[] =
+    messageId === null ? [] : [{ type: 'MessageCompleted', messageId, seq, runId: run.id, at }];
+  const events = [...completed, terminal];
+  const { agentId, incomplete } = recorder;
+  const archive = await packEvents([...buffer.events, ...events]);
+  const rows = { run, end, agentId, archive, lastSeq: terminal.seq, incomplete, ...recorder.last };
+  const ended = await retryWhileAway(() => endRun(runtime, rows), {
+    maxMs: runtime.outageMs,
+    onFailure: (error, attempt) =>
+      runtime.logger.error({ err: error, runId: run.id, attempt }, 'failed to persist the end of a run'),
+  });
+  return { ...ended, end, events };
+}
+
 /**
  * Ends a run as INTERRUPTED that was taken over and cannot continue: nothing of it was changed, and all that its rows hold
  * stays.
@@ -75,7 +102,7 @@ export async function interruptRun(
   recorder: RunRecorder,
   { message }: Error,
 ): Promise<RunOutcome> {
-  recorder.beginClosing();
+  recorder.closing = true;
   const failure = { ...interrupted, message: `${interrupted.message} ${message}`, retryable: false };
   const isEnded = await retryWhileAway(() => endLostRun(runtime, run, { status: 'FAILED', failure }), {
     maxMs: runtime.outageMs,

@@ -38,7 +38,8 @@ export async function waitForApproval(
     const seq = buffer.lastSeq + 1 + index;
     return { type: 'ApprovalRequested', toolCall, seq, runId: run.id, at };
   });
-  recorder.beginClosing();
+  recorder.closing = true;
+  recorder.writeLedger();
   await recorder.flush();
   const rows = {
     run,

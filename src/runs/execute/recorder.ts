@@ -1,16 +1,15 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { retryWhileAway } from '../../database/outage.ts';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
-import { describeDecidedCalls } from '../../engine/requested-calls.ts';
 import type { RunEventPayload } from '../../log/event.ts';
-import { LeaseLost } from '../lease.ts';
-import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText } from '../runtime.ts';
+import type { LeaseLost } from '../lease.ts';
+import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText, UnstoredText } from '../runtime.ts';
 import { type AgentChange, changeToRouted, setAgent } from '../transitions/set-agent.ts';
-import { closeCall } from './close-call.ts';
+import type { FinishedMessage, LedgerEntry } from '../transitions/step-parts.ts';
+import { CheckpointTimes } from './checkpoint-times.ts';
 import { changeUserMessage, insertGuardResult } from './guard-rows.ts';
+import { OpenCalls } from './open-calls.ts';
+import { type MessageEnd, OpenMessage } from './open-message.ts';
 import {
-  beginCall,
-  completeCall,
   completeMessage,
   insertCalls,
   insertMessage,
@@ -19,122 +18,108 @@ import {
   type RequestedCalls,
   type Takeover,
 } from './run-rows.ts';
-
-/** A checkpoint: at `committedAt` (milliseconds of performance.now) the rows held all that was in the log up to `seq`. */
-interface Checkpoint {
-  readonly committedAt: number;
-  readonly seq: number;
-}
+import { WriteQueue } from './write-queue.ts';
 
 type DeltaEvent = Extract<TurnEvent, { type: 'textDelta' | 'reasoningDelta' }>;
+type CompletedEvent = Extract<TurnEvent, { type: 'messageCompleted' }>;
 type EndEvent = Extract<TurnEvent, { type: 'turnCompleted' | 'turnFailed' | 'turnCancelled' | 'turnPaused' }>;
 
 /**
  * Writes what happens in a run into rows, before its readers are shown it. The text of a message that is being written
- * is the exception: it is in memory, and the checkpoints (checkpoint.ts) save it to its row.
+ * is the exception: it is in memory, and the background jobs (checkpoint.ts) store it if that takes long.
  */
 export class RunRecorder implements RunProgress {
   readonly #runtime: RunRuntime;
   readonly #request: LaunchRequest;
-  /** The message that is being written. `stored`: its row is there; `saved`: what is in it. */
-  #open: { readonly id: string; readonly chunks: string[]; stored: boolean; saved: string } | null = null;
+  #open: OpenMessage | null = null;
+  /** The last message, finished: it is written with the end of the run. */
+  #last: FinishedMessage | null = null;
+  /** The last model call: it is written with what follows from it. */
+  #ledger: LedgerEntry | null = null;
   /** The calls of the step, which are written with its message. */
   #requested: RequestedCalls | null = null;
-  /** The calls that have not ended, by row id. */
-  readonly #openCalls: Map<string, TurnToolCall>;
+  readonly #calls: OpenCalls;
   /** Whether tool calls wait for the next message of the run. */
   #orphans = false;
-  /** Writes that the turn does not wait for; each begins when the one before has ended. */
-  #pendingWrites: Promise<unknown> = Promise.resolve();
-  #failure: { readonly error: unknown } | null = null;
-  #checkpoints: Checkpoint[] = [];
-  #incomplete = false;
-  #closing = false;
-  readonly #lost = new AbortController();
-  #agentId: string | null;
+  readonly #writes: WriteQueue;
+  readonly #checkpoints = new CheckpointTimes();
+  /** Whether an event could not be written: rows may be open that the engine has closed. */
+  incomplete = false;
+  /** Whether the status of the run is about to change. */
+  closing = false;
+  readonly #over = Promise.withResolvers<void>();
+  /** The active agent; null before the turn is compiled. */
+  agentId: string | null;
 
   constructor(runtime: RunRuntime, request: LaunchRequest) {
     this.#runtime = runtime;
     this.#request = request;
-    this.#agentId = request.turn?.startAgentId ?? request.run.agentId;
+    this.#writes = new WriteQueue(runtime, request.run.id);
+    this.agentId = request.turn?.startAgentId ?? request.run.agentId;
     // Its calls may still wait for the message that follows them.
     this.#orphans = request.resumed !== null;
-    const decided = request.resumed
-      ? describeDecidedCalls(request.resumed.state.paused, request.resumed.decisions)
-      : [];
-    this.#openCalls = new Map(decided.map((call) => [call.id, call]));
-  }
-
-  /** The active agent; null before the turn is compiled. */
-  get agentId(): string | null {
-    return this.#agentId;
+    this.#calls = new OpenCalls(runtime, request, this.#writes);
   }
 
   /** Notes which agent is active at the start. */
   beginWith(agentId: string): void {
-    this.#agentId = agentId;
+    this.agentId = agentId;
   }
 
   /**
    * Notes what is open when a run is taken over, and changes its rows before it continues (run-rows.ts).
    * @param openCalls the calls that are still to be made, or made again
+   * @param at the agent and the step with which it continues
    */
-  async takeOver(takeover: Takeover, openCalls: readonly TurnToolCall[]): Promise<void> {
-    await this.#write(() => prepareTakeover(this.#runtime, this.#request.run, takeover));
-    if (takeover.reopened !== null) this.#open = { id: takeover.reopened, chunks: [], stored: true, saved: '' };
-    for (const call of openCalls) this.#openCalls.set(call.id, call);
+  async takeOver(
+    takeover: Takeover,
+    openCalls: readonly TurnToolCall[],
+    at: Pick<OpenMessage, 'agentId' | 'step'>,
+  ): Promise<void> {
+    await this.#writes.write(() => prepareTakeover(this.#runtime, this.#request.run, takeover));
+    if (takeover.reopened !== null) this.#open = new OpenMessage({ ...at, id: takeover.reopened }, true);
+    this.#calls.add(openCalls);
     // Its calls may still wait for the message that follows them.
     this.#orphans = true;
   }
 
-  /** Whether an event could not be written: rows may be open that the engine has closed. */
-  get incomplete(): boolean {
-    return this.#incomplete;
-  }
-
   /** Notes that an event could not be written. */
   markIncomplete(): void {
-    this.#incomplete = true;
-  }
-
-  get closing(): boolean {
-    return this.#closing;
-  }
-
-  /** Notes that the status of the run is about to change. */
-  beginClosing(): void {
-    this.#closing = true;
+    this.incomplete = true;
   }
 
   /** Ends all attempts to write: the run belongs to another process. */
   abandon(reason: LeaseLost): void {
-    this.#lost.abort(reason);
+    this.#writes.abandon(reason);
   }
 
   /** Takes a delta. It is in memory until the next checkpoint. @returns the event that readers are shown */
   recordDelta(event: DeltaEvent): RunEventPayload {
     const { type, messageId, offset, delta } = event;
     if (type === 'reasoningDelta') return { type: 'ReasoningDelta', messageId, offset, delta };
-    this.#open?.chunks.push(delta);
+    this.#open?.push(delta);
     return { type: 'TextDelta', messageId, offset, delta };
   }
 
   /**
    * Writes an event to its rows.
-   * @returns the event that readers are shown; null if there is none
+   * @returns the event that readers are shown; null if there is none, or if it is written and shown with the end of the run
    * @throws when the database did not take it, or an earlier write has failed that the turn did not wait for
    */
   async record(event: Exclude<TurnEvent, DeltaEvent | EndEvent>): Promise<RunEventPayload | null> {
-    if (this.#failure) throw this.#failure.error;
+    this.#writes.assertWritten();
     switch (event.type) {
       case 'messageStarted':
-        this.#open = { id: event.messageId, chunks: [], stored: false, saved: '' };
-        this.#writeBehind(() => this.#insertMessage(event.messageId, event.agentId, event.step));
+        this.#open = new OpenMessage({ id: event.messageId, agentId: event.agentId, step: event.step });
         return { type: 'MessageStarted', messageId: event.messageId, agentId: event.agentId };
       case 'textRetracted':
-        this.#open?.chunks.splice(0, Infinity, this.#open.chunks.join('').slice(0, event.length));
+        this.#open?.retract(event.length);
         return { type: 'TextRetracted', messageId: event.messageId, length: event.length };
       case 'messageCompleted':
+        if (event.isFinal) {
+          await this.#keepLastMessage(event);
+          return null;
+        }
         await this.#completeMessage(event);
         this.#runtime.feed.wake(this.#request.run);
         return { type: 'MessageCompleted', messageId: event.messageId };
@@ -142,10 +127,10 @@ export class RunRecorder implements RunProgress {
         await this.#requestCalls(event);
         return null;
       case 'toolCallStarted':
-        await this.#beginCall(event.toolCall);
+        await this.#calls.begin(event.toolCall);
         return { type: 'ToolCallStarted', toolCall: event.toolCall };
       case 'toolCallCompleted':
-        await this.#completeCall(event.toolCall);
+        await this.#calls.complete(event.toolCall);
         return { type: 'ToolCallCompleted', toolCall: event.toolCall };
       case 'handoffOccurred': {
         // It is the next event: nothing else is reported in the meantime.
@@ -155,42 +140,86 @@ export class RunRecorder implements RunProgress {
         return { type: 'HandoffOccurred', handoffId, fromAgentId, toAgentId, reason, happenedAt: at, happenedSeq };
       }
       case 'guardrailChecked':
-        this.#writeBehind(() => insertGuardResult(this.#runtime, this.#request.run, event));
+        this.#writes.writeBehind(() => insertGuardResult(this.#runtime, this.#request.run, event));
         return event.result.tripwireTriggered ? { type: 'GuardrailTripped', result: event.result } : null;
       case 'inputRedacted':
       case 'inputBlocked':
-        await this.#write(() => changeUserMessage(this.#runtime, this.#request.run, event));
+        await this.#writes.write(() => changeUserMessage(this.#runtime, this.#request.run, event));
         this.#runtime.feed.wake(this.#request.run);
         return null;
       case 'agentRouted':
         await this.#changeAgent(changeToRouted(this.#request.run, event.routed));
         return { type: 'RoutingDecided', decision: event.routed.decision };
       case 'modelCalled':
-        this.#writeBehind(insertModelCall.bind(null, this.#runtime, this.#request.run, randomUUIDv7(), event.call));
+        this.writeLedger();
+        this.#ledger = { id: randomUUIDv7(), call: event.call };
         return null;
     }
   }
 
   /** Waits for the writes that the turn did not wait for. @throws when one of them has failed */
-  async flush(): Promise<void> {
-    await this.#pendingWrites;
-    if (this.#failure) throw this.#failure.error;
+  flush(): Promise<void> {
+    return this.#writes.flush();
+  }
+
+  /** Writes the last model call by itself, if nothing has taken it along. */
+  writeLedger(): void {
+    const ledger = this.#takeLedger();
+    if (ledger) this.#writes.writeBehind(() => insertModelCall(this.#runtime, this.#request.run, ledger));
+  }
+
+  /** What the end of the run writes with it, once the turn has ended. */
+  get last(): { readonly message: FinishedMessage | null; readonly ledger: LedgerEntry | null } {
+    const cut = this.incomplete && this.#open !== null;
+    const message = this.#last ?? (cut ? this.#finish(null) : null);
+    return { message, ledger: this.#ledger };
+  }
+
+  /** Notes that the database refuses the last message: it is closed with what is known of it. */
+  refuseLastMessage(): void {
+    this.#last = null;
+    this.markIncomplete();
+  }
+
+  /** The id of the last message, if its end is to be shown with the end of the run; null: it was shown. */
+  get lastMessageId(): string | null {
+    return this.#last?.messageId ?? null;
+  }
+
+  /** Notes that this process has let go of the run: nobody waits for its rows any more. */
+  noteOver(): void {
+    this.#over.resolve();
   }
 
   async written(): Promise<void> {
-    await this.#pendingWrites;
+    if (this.#last !== null) return this.#over.promise;
+    this.writeLedger();
+    const open = this.#open;
+    if (open?.unstored) {
+      open.storing = true;
+      this.#writes.writeBehind(() => this.#insertMessage(open));
+    }
+    await this.#writes.settle();
+  }
+
+  takeUnstored(): UnstoredText | null {
+    if (this.#last !== null || this.closing) return null;
+    this.writeLedger();
+    return this.#open?.unstored ?? null;
+  }
+
+  noteStoring(text: UnsavedText, writing: Promise<ReadonlySet<string>>): void {
+    if (this.#open?.id !== text.messageId) return;
+    const stored = this.#open.noteStoring(text, writing);
+    this.#writes.waitFor(stored.then((isStored) => isStored && this.#runtime.feed.wake(this.#request.run)));
   }
 
   get unsaved(): UnsavedText | null {
-    const open = this.#open;
-    if (!open?.stored) return null;
-    const content = open.chunks.join('');
-    open.chunks.splice(0, Infinity, content);
-    return content === open.saved ? null : { messageId: open.id, content };
+    return this.#open?.unsaved ?? null;
   }
 
   noteSaved({ messageId, content }: UnsavedText): void {
-    if (this.#open?.id === messageId) this.#open.saved = content;
+    if (this.#open?.id === messageId) this.#open.noteSaved(content);
   }
 
   get savable(): boolean {
@@ -198,48 +227,46 @@ export class RunRecorder implements RunProgress {
   }
 
   noteCheckpoint(seq: number): void {
-    this.#checkpoints.push({ committedAt: performance.now(), seq });
-    if (this.#checkpoints.length > 16) this.#checkpoints.shift();
+    this.#checkpoints.note(seq);
   }
 
   savedSeqAt(moment: number): number {
-    return this.#checkpoints.findLast((checkpoint) => checkpoint.committedAt <= moment)?.seq ?? 0;
+    return this.#checkpoints.seqAt(moment);
   }
 
-  /** Writes, and tries again while the database is away: what has happened is not lost while this process lives. */
-  #write(write: () => Promise<void>): Promise<void> {
-    const { logger, outageMs } = this.#runtime;
-    return retryWhileAway(write, {
-      maxMs: outageMs,
-      signal: this.#lost.signal,
-      onFailure: (error, attempt) =>
-        logger.warn({ err: error, runId: this.#request.run.id, attempt }, 'a write of a run is tried again'),
-    });
+  #takeLedger(): LedgerEntry | null {
+    const ledger = this.#ledger;
+    this.#ledger = null;
+    return ledger;
   }
 
-  #writeBehind(write: () => Promise<void>): void {
-    this.#pendingWrites = this.#pendingWrites
-      .then(() => this.#write(write))
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      });
-  }
-
-  async #insertMessage(id: string, agentId: string, step: number): Promise<void> {
-    await insertMessage(this.#runtime, this.#request.run, { id, agentId, step });
-    if (this.#open?.id === id) this.#open.stored = true;
+  async #insertMessage(open: OpenMessage): Promise<void> {
+    await insertMessage(this.#runtime, this.#request.run, open);
+    open.stored = true;
     this.#runtime.feed.wake(this.#request.run);
   }
 
-  async #completeMessage(event: Extract<TurnEvent, { type: 'messageCompleted' }>): Promise<void> {
+  async #completeMessage(event: CompletedEvent): Promise<void> {
     await this.flush();
-    // Calls of steps without a text belong to the message that followed them.
-    const [takesCalls, calls] = [this.#orphans, this.#requested];
-    await this.#write(() => completeMessage(this.#runtime, this.#request.run, event, { takesCalls, calls }));
+    const [calls, ledger] = [this.#requested, this.#takeLedger()];
+    const message = this.#finish(event);
+    await this.#writes.write(() => completeMessage(this.#runtime, this.#request.run, message, { calls, ledger }));
     this.#open = null;
     this.#requested = null;
     this.#orphans = false;
-    for (const call of calls?.toolCalls ?? []) this.#openCalls.set(call.id, call);
+    this.#calls.add(calls?.toolCalls ?? []);
+  }
+
+  /** Keeps the message with which the turn is complete: the end of the run is the next that is written. */
+  async #keepLastMessage(event: CompletedEvent): Promise<void> {
+    await this.flush();
+    this.#last = this.#finish(event);
+  }
+
+  /** @param end null: the engine has not closed it */
+  #finish(end: MessageEnd | null): FinishedMessage {
+    if (this.#open === null) throw new Error('No message is open.');
+    return this.#open.finish(end, { transfers: this.#requested?.transfers ?? [], takesCalls: this.#orphans });
   }
 
   /** Writes the calls of a step: now, or with the message of the step, which is completed next. */
@@ -250,44 +277,20 @@ export class RunRecorder implements RunProgress {
     }
     // Of handoffs alone nothing is written: if they do not happen here, the step is tried again.
     if (calls.toolCalls.length === 0) return;
-    await this.#write(() => insertCalls(this.#runtime, this.#request.run, calls));
+    const ledger = this.#takeLedger();
+    await this.#writes.write(() => insertCalls(this.#runtime, this.#request.run, calls, ledger));
     this.#orphans = true;
-    for (const call of calls.toolCalls) this.#openCalls.set(call.id, call);
+    this.#calls.add(calls.toolCalls);
   }
 
-  async #beginCall(call: TurnToolCall): Promise<void> {
-    await this.#write(() => beginCall(this.#runtime, this.#request.run, call));
-    this.#openCalls.set(call.id, call);
-    this.#runtime.feed.wake(this.#request.run);
-  }
-
-  async #completeCall(call: TurnToolCall): Promise<void> {
-    // A denial was written when it was decided.
-    if (call.status !== 'DENIED') await this.#write(() => completeCall(this.#runtime, this.#request.run, call));
-    this.#openCalls.delete(call.id);
-    this.#runtime.feed.wake(this.#request.run);
-  }
-
-  /**
-   * Closes the calls that have not ended, because the run ends.
-   * @returns them as they are now; whoever was shown them has to be told
-   * @throws {LeaseLost} if the run goes on without this process
-   */
-  async cancelOpenCalls(): Promise<TurnToolCall[]> {
-    const finishedAt = new Date();
-    const cancelled = [...this.#openCalls.values()].map((call) => closeCall(call, finishedAt));
-    for (const call of cancelled) {
-      await this.#completeCall(call).catch((error: unknown) => {
-        if (error instanceof LeaseLost) throw error;
-        this.markIncomplete();
-      });
-    }
-    return cancelled;
+  /** Closes the calls that have not ended, because the run ends (open-calls.ts). */
+  cancelOpenCalls(): Promise<TurnToolCall[]> {
+    return this.#calls.cancelAll(() => this.markIncomplete());
   }
 
   async #changeAgent(change: AgentChange): Promise<void> {
-    await this.#write(() => setAgent(this.#runtime, this.#request.run, change));
-    this.#agentId = change.toAgentId;
+    await this.#writes.write(() => setAgent(this.#runtime, this.#request.run, change));
+    this.agentId = change.toAgentId;
     this.#runtime.feed.wake(this.#request.run);
   }
 }

@@ -5,14 +5,17 @@ import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { writeProviderState } from '../provider-state.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
+import {
+  type FinishedMessage,
+  finishMessageParts,
+  type LedgerEntry,
+  modelCallPart,
+} from '../transitions/step-parts.ts';
 
 // What a run writes while it goes on, one statement each. Each of them writes only while this process has the lease of the
 // run, and throws LeaseLost otherwise. Each can be sent again if its answer was lost: a second time it changes nothing.
 
-type CompletedMessage = Extract<TurnEvent, { type: 'messageCompleted' }>;
-type ModelCall = Extract<TurnEvent, { type: 'modelCalled' }>['call'];
-
-/** Takes the next position in the conversation for a message that is being written. */
+/** Takes the next position in the conversation for a message that is being written, if a reader asks for its row. */
 export async function insertMessage(
   runtime: RunRuntime,
   run: Run,
@@ -36,43 +39,48 @@ export async function insertMessage(
 }
 
 /**
- * Stores the whole text of a message, and the calls of its step with it: whoever reads the complete message reads its calls.
- * @param options.takesCalls whether calls of earlier steps without a text belong to it
+ * Stores a finished message whose turn goes on, its model call, and the calls of its step with it: whoever reads the complete
+ * message reads its calls.
  * @param options.calls those of its step; null: none
+ * @param options.ledger its model call; null: it is written already
  */
 export async function completeMessage(
   runtime: RunRuntime,
   run: Run,
-  { messageId, content, status, finishReason }: CompletedMessage,
-  { takesCalls, calls }: { readonly takesCalls: boolean; readonly calls: RequestedCalls | null },
+  message: FinishedMessage,
+  { calls, ledger }: { readonly calls: RequestedCalls | null; readonly ledger: LedgerEntry | null },
 ): Promise<void> {
-  const adopted = takesCalls
-    ? Prisma.sql`, adopted AS (
-        UPDATE tool_calls SET message_id = ${messageId}::uuid
-        WHERE run_id = (SELECT id FROM owned) AND message_id IS NULL)`
-    : Prisma.empty;
-  // Whoever takes the run over learns whether the model had asked for more.
-  const transfers = status === 'PARTIAL' ? null : writeTransfers(calls?.transfers ?? []);
   await writeOwned(
     runtime.db,
     run,
-    Prisma.sql`${lockOwned(runtime, run)}, closed AS (
-      UPDATE messages SET content = ${content}, status = ${status}::"MessageStatus",
-        finish_reason = ${finishReason}::"FinishReason", transfers = ${transfers}::jsonb
-      WHERE id = ${messageId}::uuid AND run_id = (SELECT id FROM owned) AND status = 'STREAMING'
-    )${adopted}${calls ? insertCallsPart(run, calls) : Prisma.empty}`,
+    Prisma.sql`${lockOwnedWithConversation(runtime, run)}${finishMessageParts(run, message, false)}${
+      ledger ? modelCallPart(run, ledger) : Prisma.empty
+    }${calls ? insertCallsPart(run, calls) : Prisma.empty}`,
   );
 }
 
 /** The calls that a step asks for. */
 export type RequestedCalls = Extract<TurnEvent, { type: 'callsRequested' }>;
 
-/** Writes the calls that a step without a text asks for, before anything of them is sent out. */
-export async function insertCalls(runtime: RunRuntime, run: Run, calls: RequestedCalls): Promise<void> {
-  await writeOwned(runtime.db, run, Prisma.sql`${lockOwned(runtime, run)}${insertCallsPart(run, calls)}`);
+/**
+ * Writes the calls that a step without a text asks for, before anything of them is sent out.
+ * @param ledger the model call of the step; null: it is written already
+ */
+export async function insertCalls(
+  runtime: RunRuntime,
+  run: Run,
+  calls: RequestedCalls,
+  ledger: LedgerEntry | null = null,
+): Promise<void> {
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}${ledger ? modelCallPart(run, ledger) : Prisma.empty}${insertCallsPart(run, calls)}`,
+  );
 }
 
-function writeTransfers(transfers: RequestedCalls['transfers']): string {
+/** The handoffs that a step asks for, as a message and a first call have them. */
+export function writeTransfers(transfers: RequestedCalls['transfers']): string {
   return JSON.stringify(cleanJson(JSON.stringify(transfers)));
 }
 
@@ -151,22 +159,7 @@ export async function prepareTakeover(runtime: RunRuntime, run: Run, { reopened,
   );
 }
 
-/** Adds a model call to the ledger. @param id of its row, the same each time it is sent */
-export async function insertModelCall(runtime: RunRuntime, run: Run, id: string, call: ModelCall): Promise<void> {
-  const { agentId, step, model, usage, durationMs, timeToFirstTokenMs } = call;
-  await writeOwned(
-    runtime.db,
-    run,
-    Prisma.sql`${lockOwned(runtime, run)}, written AS (
-      INSERT INTO model_calls (id, tenant_id, user_id, conversation_id, run_id, agent_id, step, model, input_tokens,
-        output_tokens, cached_input_tokens, cache_write_input_tokens, reasoning_tokens, complete, duration_ms,
-        time_to_first_token_ms)
-      SELECT ${id}::uuid, ${run.tenantId}, ${run.userId}, ${run.conversationId}::uuid, id, ${agentId}::uuid, ${step}::int,
-        ${model}, ${usage?.inputTokens ?? 0}::int, ${usage?.outputTokens ?? 0}::int,
-        ${usage?.cachedInputTokens ?? 0}::int, ${usage?.cacheWriteInputTokens ?? 0}::int,
-        ${usage?.reasoningTokens ?? 0}::int, ${usage !== null}, ${durationMs}::int, ${timeToFirstTokenMs}::int
-      FROM owned
-      ON CONFLICT (id) DO NOTHING
-    )`,
-  );
+/** Adds a model call to the ledger that no other statement takes along. */
+export async function insertModelCall(runtime: RunRuntime, run: Run, entry: LedgerEntry): Promise<void> {
+  await writeOwned(runtime.db, run, Prisma.sql`${lockOwned(runtime, run)}${modelCallPart(run, entry)}`);
 }

@@ -20,13 +20,15 @@ import type { ReplayRoom } from '../replay-room.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
-import { checkpointRuns, watchLeases } from '../upkeep/checkpoint.ts';
+import { checkpointRuns, storeOpenMessages, watchLeases } from '../upkeep/checkpoint.ts';
 import { LeaseWatch } from '../upkeep/lease-watch.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
 import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
 import { BackgroundJobs } from './background-jobs.ts';
 
 const checkpointEveryMs = 500;
+/** A message that is written in less time is stored once, where it is finished. */
+const storeEveryMs = 500;
 /**
  * How long a checkpoint may take. The server ends its statement before: if there is no answer at all, connections have
  * silently gone, and those of the turns may be among them.
@@ -111,6 +113,8 @@ export class RunScheduler implements RunRuntime {
       onHang: () => this.availability.destroyConnections(),
     };
     this.#jobs.repeat('checkpoint', checkpoint, () => checkpointRuns(this));
+    const store = { ...checkpoint, everyMs: storeEveryMs };
+    this.#jobs.repeat('store', store, () => storeOpenMessages(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
     this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#releaseEvents());
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
@@ -179,9 +183,11 @@ export class RunScheduler implements RunRuntime {
     while (this.running.size > 0) {
       const left = [...this.running.values()];
       // Their text so far is saved, so that as little as possible is taken back from their readers.
-      await checkpointRuns(this).catch((error: unknown) =>
-        this.logger.warn({ err: error }, 'could not save the last text'),
-      );
+      const save = async () => {
+        await storeOpenMessages(this);
+        await checkpointRuns(this);
+      };
+      await save().catch((error: unknown) => this.logger.warn({ err: error }, 'could not save the last text'));
       for (const active of left) active.stop(new LeaseLost(active.run.id));
       await Promise.all(left.map((active) => active.done));
       const runs = left.map(({ run }) => run);

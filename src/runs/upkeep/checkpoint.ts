@@ -2,6 +2,7 @@ import { TurnAborted } from '../../engine/abort.ts';
 import { LeaseLost, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { renewLeases } from '../transitions/renew-leases.ts';
+import { storeMessages } from '../transitions/store-messages.ts';
 
 /**
  * One checkpoint, in one statement for all runs of this process: saves the text that is being written and the seq up to
@@ -36,6 +37,24 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
       active.stop(new LeaseLost(run.id));
     }
   }
+}
+
+/**
+ * Stores the messages that are being written and have no row yet. Not with the checkpoint: leases are renewed however long
+ * this takes.
+ */
+export async function storeOpenMessages(runtime: RunRuntime): Promise<void> {
+  const open = [...runtime.running.values()].flatMap(({ progress, run }) => {
+    const message = progress.takeUnstored();
+    return message ? [{ progress, message: { ...message, run } }] : [];
+  });
+  if (open.length === 0) return;
+  const writing = storeMessages(
+    runtime,
+    open.map(({ message }) => message),
+  );
+  for (const { progress, message } of open) progress.noteStoring(message, writing);
+  await writing;
 }
 
 /**

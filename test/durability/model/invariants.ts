@@ -51,6 +51,15 @@ export function findBroken({ memory, rows, after, now, move }: Made): string[] {
     if (status === 'REQUIRES_ACTION' && !open.some((call) => call.status === 'AWAITING_APPROVAL'))
       broken.push(`Run ${number} waits, and nobody can decide.`);
   }
+  const positions = now.messages.flatMap(({ position }) => (position === null ? [] : [position])).sort((a, b) => a - b);
+  if (positions.some((position, index) => position !== index + 1) || positions.length !== now.counts.message_count)
+    broken.push(`The messages have the positions ${positions.join()} of ${now.counts.message_count}.`);
+  for (const { id, number, status } of now.runs) {
+    const written = now.messages.filter(({ run_id, role }) => run_id === id && role === 'ASSISTANT');
+    if (written.length > 1) broken.push(`Run ${number} has written ${written.length} messages.`);
+    if (status === 'COMPLETED' && written[0]?.status !== 'COMPLETE')
+      broken.push(`Run ${number} is complete without its answer.`);
+  }
   const keys = now.runs.map(({ idempotency_key }) => idempotency_key);
   if (new Set(keys).size < keys.length) broken.push('One key has started two runs.');
   for (const name of processNames) {

@@ -5,7 +5,7 @@ import type { RunRuntime } from '../../../src/runs/runtime.ts';
 import { endRun } from '../../../src/runs/transitions/end-run.ts';
 import { pauseRun } from '../../../src/runs/transitions/pause-run.ts';
 import type { Move } from './move.ts';
-import { archiveOf, callOf, pauseStateOf } from './payloads.ts';
+import { answerOf, archiveOf, callOf, ledgerOf, pauseStateOf } from './payloads.ts';
 import { type Held, type Memory, openRuntime, type ProcessName, type World } from './world.ts';
 /** What the owner of a run does next with it. */
 export function listOwnerMoves(memory: Memory, process: ProcessName): Move[] {
@@ -70,13 +70,15 @@ async function stepAsOwner(world: World, memory: Memory, process: ProcessName, h
       return;
     case 'end': {
       const packed = await archiveOf(run, [{ type: 'RunCancelled' }]);
+      const agentId = world.newTurn(run.idempotencyKey).turn.startAgentId;
       const { queued } = await endRun(runtime, {
         run,
         agentId: run.agentId,
         end: endOf(end),
         ...packed,
+        message: answerOf(run, agentId),
+        ledger: ledgerOf(run, agentId),
         incomplete: true,
-        unsaved: null,
       });
       // Written or not: it has ended, or it goes on without this process (finish.ts).
       own.held.delete(run.number);

@@ -3,8 +3,10 @@ import type { TurnToolCall } from '../../../src/engine/events.ts';
 import type { Run } from '../../../src/generated/prisma/client.ts';
 import { packEvents } from '../../../src/log/archive.ts';
 import type { RunEventPayload } from '../../../src/log/event.ts';
+import { nameMessage } from '../../../src/runs/execute/name-message.ts';
 import { writePauseState } from '../../../src/runs/frozen-turn.ts';
 import type { RunRuntime } from '../../../src/runs/runtime.ts';
+import type { FinishedMessage, LedgerEntry } from '../../../src/runs/transitions/step-parts.ts';
 
 // What the rows of the explored runs hold: one call of one step, without a text.
 
@@ -29,6 +31,31 @@ export function callOf({ id, agentId }: Run): TurnToolCall {
     finishedAt: null,
     approvalExpiresAt: null,
   };
+}
+
+/** The message with which a run ends. As in the product, its id is made of the run's. */
+export function answerOf({ id }: Run, agentId: string): FinishedMessage {
+  const end = {
+    content: 'Done.',
+    status: 'COMPLETE',
+    finishReason: 'STOP',
+    transfers: '[]',
+    takesCalls: true,
+  } as const;
+  return { messageId: nameMessage(id, 1), agentId, step: 1, ...end };
+}
+
+/** The model call of that message. */
+export function ledgerOf({ id }: Run, agentId: string): LedgerEntry {
+  const call = {
+    step: 1,
+    agentId,
+    model: 'scripted',
+    usage: null,
+    durationMs: 1,
+    timeToFirstTokenMs: 1,
+  };
+  return { id: nameMessage(id, 2), call };
 }
 
 /** The archive of a run whose last events are these. */

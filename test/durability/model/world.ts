@@ -186,6 +186,8 @@ function idle(request: LaunchRequest): ActiveRun {
     unsaved: null,
     savable: true,
     written: async () => {},
+    takeUnstored: () => null,
+    noteStoring: () => {},
     noteSaved: () => {},
     noteCheckpoint: () => {},
     savedSeqAt: () => 0,

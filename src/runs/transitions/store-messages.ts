@@ -1,0 +1,52 @@
+import type { Run } from '../../generated/prisma/client.ts';
+import type { RunRuntime, UnstoredText } from '../runtime.ts';
+
+/** A message that has no row yet, with its run. */
+interface UnstoredMessage extends UnstoredText {
+  readonly run: Run;
+}
+
+/**
+ * Stores the messages that the runs of this process are writing, in one statement for all of them. Short turns never need
+ * it: their message is written where it is finished (step-parts.ts).
+ *
+ * A conversation that somebody else has locked is passed over, so that nobody waits for others here; the next round does it.
+ * The locks are taken in the order of the ids.
+ * @returns the ids of the messages that were stored
+ */
+export async function storeMessages(
+  { db, instanceId }: RunRuntime,
+  messages: readonly UnstoredMessage[],
+): Promise<ReadonlySet<string>> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    WITH wanted AS (
+      SELECT * FROM unnest(
+        ${messages.map(({ messageId }) => messageId)}::uuid[], ${messages.map(({ run }) => run.id)}::uuid[],
+        ${messages.map(({ run }) => run.leaseEpoch)}::int[], ${messages.map(({ run }) => run.conversationId)}::uuid[],
+        ${messages.map(({ agentId }) => agentId)}::uuid[], ${messages.map(({ step }) => step)}::int[],
+        ${messages.map(({ content }) => content)}::text[]
+      ) AS wanted (id, run_id, epoch, conversation_id, agent_id, step, content)
+    ), conversation AS (
+      SELECT id FROM conversations WHERE id IN (SELECT conversation_id FROM wanted)
+      ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    ), owned AS (
+      SELECT runs.id, runs.tenant_id, runs.conversation_id FROM runs
+      JOIN conversation ON conversation.id = runs.conversation_id
+      JOIN wanted ON wanted.run_id = runs.id
+      WHERE runs.lease_owner = ${instanceId} AND runs.lease_epoch = wanted.epoch AND runs.status = 'RUNNING'
+      FOR NO KEY UPDATE OF runs
+    ), place AS (
+      UPDATE conversations SET message_count = message_count + 1, updated_at = greatest(updated_at, clock_timestamp())
+      FROM owned JOIN wanted ON wanted.run_id = owned.id
+      WHERE conversations.id = owned.conversation_id AND NOT EXISTS (SELECT 1 FROM messages WHERE id = wanted.id)
+      RETURNING owned.id AS run_id, message_count
+    ), stored AS (
+      INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content, agent_id, run_id, step)
+      SELECT wanted.id, owned.tenant_id, owned.conversation_id, place.message_count, 'ASSISTANT', 'STREAMING',
+        wanted.content, wanted.agent_id, owned.id, wanted.step
+      FROM place JOIN owned ON owned.id = place.run_id JOIN wanted ON wanted.run_id = owned.id
+      RETURNING id
+    )
+    SELECT id::text FROM stored`;
+  return new Set(rows.map(({ id }) => id));
+}
