@@ -12,6 +12,7 @@ import {
 } from './attacks-with-token.ts';
 import { pipelineRequests, sendInvalidDocuments, sendOddHosts, sendPings } from './attacks-without-token.ts';
 import { startFloodingProvider } from './flooding-provider.ts';
+import { leaveRunsWaiting } from './waiting-runs.ts';
 
 // All attackers of the soak, in a process of their own: `prepare`, then `start` and `stop` as often as one likes.
 
@@ -28,6 +29,7 @@ const attacks: Readonly<Record<string, Attack>> = {
   'large pages': readLargePages,
   'unread SSE streams': openUnreadStreams,
   '1,500 ENQUEUE': fillQueue,
+  'runs that wait for a person': leaveRunsWaiting,
 };
 
 const startParams = attackTarget.extend({ only: z.array(z.string()) });

@@ -72,9 +72,15 @@ export async function makeLongRun(target: BareTarget, signal: AbortSignal): Prom
 }
 
 /** An agent of the fake provider. @returns its id */
-function makeAgent(target: BareTarget, user: number, model: string, signal: AbortSignal): Promise<string> {
+export function makeAgent(
+  target: BareTarget,
+  user: number,
+  model: string,
+  signal: AbortSignal,
+  tools: readonly string[] = [],
+): Promise<string> {
   const llm = { provider: 'custom', model, apiUrl: target.providerUrl, api: 'CHAT_COMPLETIONS', apiKey: 'none' };
-  const agent = { name: model, instructions: 'Go on.', llm };
+  const agent = { name: model, instructions: 'Go on.', llm, tools };
   return makeAs(target, user, 'createAgent', 'CreateAgentInput!', agent, signal);
 }
 

@@ -6,6 +6,9 @@ import { z } from 'zod';
 
 /** The model that writes one long answer: 40 pieces of 20,000 characters. Every other one never stops. */
 export const longModel = 'long';
+/** The model that writes two megabytes, and then calls a tool that a person has to approve. */
+export const askingModel = 'asking';
+const askingPieces = 100;
 const longPieces = 40;
 const longPiece = 'long '.repeat(4_000);
 
@@ -30,13 +33,16 @@ export async function startFloodingProvider(): Promise<{ readonly url: string; r
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { model } = requested.parse(JSON.parse(await text(request)));
   response.writeHead(200, { 'content-type': 'text/event-stream' });
-  if (model === longModel) {
-    for (let piece = 0; piece < longPieces; piece += 1) {
+  if (model === longModel || model === askingModel) {
+    for (let piece = 0; piece < (model === longModel ? longPieces : askingPieces); piece += 1) {
       response.write(chunk({ content: longPiece }));
       // A tick of its own: what is read together becomes one event.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    response.end(`${chunk({}, 'stop')}data: [DONE]\n\n`);
+    const call = { name: 'refund_order', arguments: '{"orderNumber":"1042"}' };
+    if (model === askingModel)
+      response.write(chunk({ tool_calls: [{ index: 0, id: 'call', type: 'function', function: call }] }));
+    response.end(`${chunk({}, model === askingModel ? 'tool_calls' : 'stop')}data: [DONE]\n\n`);
     return;
   }
   const closed = once(response, 'close');
