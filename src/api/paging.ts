@@ -24,6 +24,8 @@ export interface Page<Key> {
   readonly list: string;
   /** How many rows at most. */
   readonly size: number;
+  /** How many rows a page of this list may have. */
+  readonly maxSize: number;
   /** Whether the page is the end of the range and not its beginning. */
   readonly backward: boolean;
   /** The range, both ends exclusive; null: open. */
@@ -69,6 +71,7 @@ export function parsePage<Key>(args: PageArgs, rules: PageRules<Key>): Page<Key>
   return {
     list: rules.list,
     size: first ?? last ?? rules.defaultSize,
+    maxSize: rules.maxSize,
     backward,
     after: after === null ? null : decodeCursor(after, rules, 'after'),
     before: before === null ? null : decodeCursor(before, rules, 'before'),

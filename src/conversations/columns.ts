@@ -1,4 +1,5 @@
 import { type Conversation, type Message, Prisma } from '../generated/prisma/client.ts';
+import { previewLength } from './last-message.ts';
 
 /** Every column by its name in Prisma's rows: a column that is added there and not here does not compile. */
 type Columns<Row> = Readonly<Record<keyof Row, string>>;
@@ -71,11 +72,11 @@ export const conversationColumns = list(ofConversations, (column) => `c.${column
 /** The columns of `conversations AS c` that it shows by itself. */
 export const shownConversationColumns = list(pick(ofConversations, shownOfConversations), (column) => `c.${column}`);
 
-/** As {@link shownConversationColumns}, each with the prefix `of_`, and null unless a condition holds. */
-export function shownConversationColumnsIf(condition: string): Prisma.Sql {
-  const prefixed = shownOfConversations.map((name) => [`of_${name}`, ofConversations[name]]);
-  return list(Object.fromEntries(prefixed), (column) => `CASE WHEN ${condition} THEN c.${column} END`);
-}
+/** As {@link shownConversationColumns}, each with the prefix `of_`, with the first message `m` of a page or without one. */
+export const shownOncePerPage = list(
+  Object.fromEntries(shownOfConversations.map((name) => [`of_${name}`, ofConversations[name]])),
+  (column) => `CASE WHEN m.place IS NULL OR m.place = 1 THEN c.${column} END`,
+);
 
 /** The columns of `messages AS m` that it shows by itself, and its size. The content is null unless `m.fits`. */
 export const shownMessageColumns = list(pick(ofMessages, [...shownOfMessages, 'bytes']), (column) =>
@@ -85,16 +86,11 @@ export const shownMessageColumns = list(pick(ofMessages, [...shownOfMessages, 'b
 /** The columns of the last message of a conversation that it shows by itself, each with the prefix `last_`. */
 export type ShownLastMessage = { readonly [Name in keyof ShownMessage as `last_${Name}`]: ShownMessage[Name] };
 
-/**
- * Reads them from `messages AS last`.
- * @param contentLength so many code points of the content are read, from its beginning
- */
-export function shownLastMessageColumns(contentLength: number): Prisma.Sql {
-  const prefixed = [...shownOfMessages, 'bytes' as const].map((name) => [`last_${name}`, ofMessages[name]]);
-  return list(Object.fromEntries(prefixed), (column) =>
-    column === ofMessages.content ? `left(last.${column}, ${contentLength})` : `last.${column}`,
-  );
-}
+/** Reads them from `messages AS last`: of the content, the beginning. */
+export const shownLastMessageColumns = list(
+  Object.fromEntries([...shownOfMessages, 'bytes' as const].map((name) => [`last_${name}`, ofMessages[name]])),
+  (column) => (column === ofMessages.content ? `left(last.${column}, ${previewLength})` : `last.${column}`),
+);
 
 /** The columns of a message that may have any size; their sum is in `bytes`. */
 const sized: ReadonlySet<string> = new Set([

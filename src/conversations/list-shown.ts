@@ -48,7 +48,7 @@ export async function listShown(
   const readsTotal = parts.total && !isSearch;
   const columns = [
     ...(readsTotal ? [totalColumn(viewer)] : []),
-    ...(parts.lastMessage ? [shownLastMessageColumns(previewLength)] : []),
+    ...(parts.lastMessage ? [shownLastMessageColumns] : []),
   ];
   const tables = parts.lastMessage ? joinLastMessage(viewer.tenantId) : Prisma.empty;
   const found = await readRowPage<ShownConversation & Partial<LastOrNone> & { readonly total?: number }>(

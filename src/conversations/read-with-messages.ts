@@ -4,12 +4,7 @@ import type { Connection } from '../api/paging.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { freeBytes, rowBytes, type SizedReads } from '../limits/answer-budget.ts';
-import {
-  type ShownConversation,
-  type ShownMessage,
-  shownConversationColumnsIf,
-  shownMessageColumns,
-} from './columns.ts';
+import { type ShownConversation, type ShownMessage, shownMessageColumns, shownOncePerPage } from './columns.ts';
 import { loadMeasured, maxShare } from './load-messages.ts';
 import { fillPages, messageList, type PagedMessage } from './message-page.ts';
 import { explainMissingConversation } from './read.ts';
@@ -54,7 +49,7 @@ export async function readWithMessages(
   const direction = fromLowest ? Prisma.sql`ASC` : Prisma.sql`DESC`;
   // Ordered and limited, so that it walks the index of positions and reads nothing else of the conversation.
   const rows = await db.$queryRaw<Row[]>`
-    SELECT ${shownConversationColumnsIf('m.place IS NULL OR m.place = 1')}, m.*
+    SELECT ${shownOncePerPage}, m.*
     FROM conversations AS c LEFT JOIN LATERAL (
       SELECT ${shownMessageColumns}, m.fits, m.place FROM (
         SELECT m.*, row_number() OVER reading AS place, m.bytes <= ${Math.floor(available)}::integer

@@ -11,6 +11,8 @@ const maxTitleCodePoints = 200;
 /** The part of a message that its preview is first made of, in UTF-16 code units for each character of the preview. */
 const unitsPerCharacter = 4;
 const isAscii = /^[\x20-\x7e]*$/;
+/** Visible ASCII with single spaces between: it is on one line already. */
+const isLine = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/;
 /** The part of a message that can become its title, in UTF-16 code units. */
 const maxTitleSource = 2_000;
 
@@ -52,6 +54,9 @@ export function previewSourceLength(length: number): number {
  */
 export function makePreviewOfBeginning(content: string, length: number): string | null {
   if (content.length <= length * unitsPerCharacter) return null;
+  const beginning = content.slice(0, length + 1);
+  // Most texts begin like this, and have nothing to collapse up to where they are cut.
+  if (isLine.test(beginning)) return cutAscii(beginning, length);
   // If it has room for more characters, the rest of the text may fill it.
   return cutLine(collapse(sliceWellFormed(content, length * unitsPerCharacter)), length);
 }
@@ -61,9 +66,13 @@ function cutLine(line: string, length: number): string | null {
   if (line.length <= length) return null;
   const noLimit = Number.POSITIVE_INFINITY;
   // Between two characters of ASCII there is always a boundary, so that they need not be segmented.
-  if (isAscii.test(line.slice(0, length + 1))) return line.slice(0, length - 1).trimEnd() + ellipsis;
+  if (isAscii.test(line.slice(0, length + 1))) return cutAscii(line, length);
   if (cutGraphemes(line, length, noLimit) === line) return null;
   return cutGraphemes(line, length - 1, noLimit).trimEnd() + ellipsis;
+}
+
+function cutAscii(line: string, length: number): string {
+  return line.slice(0, length - 1).trimEnd() + ellipsis;
 }
 
 /** The longest beginning of a text within both limits. */

@@ -95,12 +95,16 @@ export async function readRowPage<Row extends { readonly id: string }>(
     ...(page.before === null ? [] : [compare(backwards, page.before)]),
   ];
   const direction = descending === page.backward ? Prisma.sql`ASC` : Prisma.sql`DESC`;
+  // The inner limit is for the planner: if it knows that there are few rows at most, it keeps one plan for all pages. Otherwise
+  // it takes a parameter for a tenth of the table, and plans anew each time, which takes longer than to read the page.
   const rows = await db.$queryRaw<(Ends & (Row | { readonly id: null }))[]>`
     SELECT ends.*, page.* ${joined ? Prisma.sql`, ${joined.columns}` : Prisma.empty}
     FROM (SELECT ${reachesBeyond(backwards, page.after)} AS "moreBefore", ${reachesBeyond(forwards, page.before)} AS "moreAfter") AS ends
     LEFT JOIN (
-      SELECT ${columns}, ${sort.column} AS "sortValue" FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
-      ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${page.size + 1}
+      SELECT * FROM (
+        SELECT ${columns}, ${sort.column} AS "sortValue" FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
+        ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${Prisma.raw(String(page.maxSize + 1))}
+      ) AS rows LIMIT ${page.size + 1}
     ) AS page ON true ${joined?.tables ?? Prisma.empty}
     ORDER BY page."sortValue" ${direction}, page.id ${direction}`;
   const keyed: { readonly key: RowKey; readonly node: Row }[] = [];

@@ -157,7 +157,7 @@ async function route(
       response.setHeader('cache-control', 'private, no-cache');
       response.appendHeader('vary', 'authorization, accept');
     }
-    response.setHeaders(new Headers(listQuotaHeaders(quotas.values())));
+    for (const [name, value] of Object.entries(listQuotaHeaders(quotas.values()))) response.setHeader(name, value);
     await sendResponse(result, response, (bytes, end) => {
       operation.sent();
       return operation.viewer ? routes.answers.add(operation.viewer, bytes, end) : uncounted;
