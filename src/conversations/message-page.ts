@@ -26,7 +26,7 @@ import {
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
 
 /** What arranging the messages of pages takes of each. */
-export type PagedMessage = Pick<Message, 'id' | 'conversationId' | 'position' | 'bytes'>;
+export type PagedMessage = Pick<Message, 'id' | 'position' | 'bytes'>;
 
 /** The conversation of a page. */
 export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
@@ -58,12 +58,21 @@ export async function readMessagePages(
   const hasOneEach = ranges.every(({ first, last }) => first === last);
   const first = await (hasOneEach ? reads.answer.readSmall(load) : load());
   const loadMore = (ids: readonly string[]) => loadMeasured(viewer, reads.db, ids, query);
-  return fillPages(reads, pages, { ...first, isUntouched }, loadMore);
+  const conversationOf = ({ conversationId }: Message) => conversationId;
+  const read = { loaded: first.loaded, measure: () => first.measured, isUntouched, conversationOf };
+  return fillPages(reads, pages, read, loadMore);
 }
 
-/** What was read of pages first, and whether the answer was untouched before. */
-interface FirstRead<Row> extends SizedRanges<Row> {
+/** What was read of pages first. */
+interface FirstRead<Row> {
+  /** The messages of which the contents were read. */
+  readonly loaded: readonly Row[];
+  /** The sizes of all messages of the pages. Called if not all of them were loaded. */
+  readonly measure: () => readonly SizedMessage[];
+  /** Whether nothing of the answer was taken before. */
   readonly isUntouched: boolean;
+  /** The row id of the conversation of a message. */
+  readonly conversationOf: (message: Row) => string;
 }
 
 /**
@@ -75,15 +84,17 @@ interface FirstRead<Row> extends SizedRanges<Row> {
 export async function fillPages<Row extends PagedMessage>(
   reads: SizedReads,
   pages: readonly PlacePage[],
-  { loaded: small, measured, isUntouched }: FirstRead<Row>,
+  { loaded: small, measure, isUntouched, conversationOf }: FirstRead<Row>,
   loadMore: (ids: readonly string[]) => Promise<Row[]>,
 ): Promise<Connection<Row>[]> {
   const wanted = pages.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
+  const ofPage = (page: PlacePage, rows: readonly Row[]) =>
+    pages.length === 1 ? rows : rows.filter((row) => isOnPage(page, conversationOf(row), row.position ?? 0));
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
   const hasOneEach = pages.every(({ first, last }) => first >= last);
   if (!hasOneEach) await reads.answer.afterSmallReads();
-  const lines = listLines(pages, measured, new Set(small.map(({ id }) => id)));
+  const lines = listLines(pages, measure(), new Set(small.map(({ id }) => id)));
   const [only, ...others] = lines.flatMap(({ messages }) => messages.slice(0, 1));
   if (isUntouched && only && others.length === 0 && !only.isLoaded && only.bytes + rowBytes > reads.answer.remaining) {
     // The first object of an answer may have any size, alone: the small ones that were read for this page are left out.
@@ -179,10 +190,6 @@ function sumRows(messages: readonly { readonly bytes: number }[]): number {
 
 function build<Row extends PagedMessage>(page: PlacePage, messages: readonly Row[], isCut: boolean): Connection<Row> {
   return buildPlaces(page, messages, (message) => message.position ?? 0, isCut);
-}
-
-function ofPage<Row extends PagedMessage>(page: PlacePage, messages: readonly Row[]): Row[] {
-  return messages.filter(({ conversationId, position }) => isOnPage(page, conversationId, position ?? 0));
 }
 
 function isOnPage({ parent, first, last }: PlacePage, conversationId: string, position: number): boolean {

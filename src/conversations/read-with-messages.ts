@@ -6,11 +6,8 @@ import { Prisma } from '../generated/prisma/client.ts';
 import { freeBytes, rowBytes, type SizedReads } from '../limits/answer-budget.ts';
 import { type ShownConversation, type ShownMessage, shownMessageColumns, shownOncePerPage } from './columns.ts';
 import { loadMeasured, maxShare } from './load-messages.ts';
-import { fillPages, messageList, type PagedMessage } from './message-page.ts';
+import { fillPages, messageList } from './message-page.ts';
 import { explainMissingConversation } from './read.ts';
-
-/** A message of a page. */
-type PageMessage = ShownMessage & PagedMessage;
 
 /** A conversation, and what makes a page of its messages. */
 export interface ConversationWithMessages {
@@ -20,14 +17,14 @@ export interface ConversationWithMessages {
    * @throws {QueryTooComplexError} if not even one message fits
    * @throws {RateLimitedError} if too many large answers are under way
    */
-  readonly readPage: () => Promise<Connection<PageMessage>>;
+  readonly readPage: () => Promise<Connection<ShownMessage>>;
 }
 
 type Prefixed<Row> = { readonly [Name in keyof Row as `of_${Name & string}`]: Row[Name] };
 type OrNull<Row> = Row | { readonly [Name in keyof Row]: null };
 /** The conversation comes with the first message, or alone. Of a message that does not fit, the content is missing. */
-type Row = OrNull<Prefixed<ShownConversation>> &
-  OrNull<ShownMessage & { readonly position: number; readonly fits: boolean }>;
+type Row = OrNull<Prefixed<ShownConversation>> & OrNull<MeasuredMessage>;
+type MeasuredMessage = ShownMessage & { readonly position: number; readonly fits: boolean };
 
 /**
  * Reads a conversation of the viewer together with a page of its messages, in one statement: the sizes of all, and the
@@ -49,31 +46,35 @@ export async function readWithMessages(
   const direction = fromLowest ? Prisma.sql`ASC` : Prisma.sql`DESC`;
   // Ordered and limited, so that it walks the index of positions and reads nothing else of the conversation.
   const rows = await db.$queryRaw<Row[]>`
-    SELECT ${shownOncePerPage}, m.*
+    SELECT ${shownOncePerPage}, ${shownMessageColumns}, m.fits
     FROM conversations AS c LEFT JOIN LATERAL (
-      SELECT ${shownMessageColumns}, m.fits, m.place FROM (
-        SELECT m.*, row_number() OVER reading AS place, m.bytes <= ${Math.floor(available)}::integer
-          AND sum(m.bytes + ${rowBytes}::integer) OVER reading <= ${Math.floor(available * maxShare)}::integer AS fits
-        FROM (
-          SELECT * FROM messages WHERE tenant_id = ${viewer.tenantId} AND conversation_id = c.id
-            AND position BETWEEN ${lowest}::integer AND ${highest}::integer
-          ORDER BY position ${direction} LIMIT ${size}
-        ) AS m
-        WINDOW reading AS (ORDER BY position ${direction} ROWS UNBOUNDED PRECEDING)
+      SELECT m.*, row_number() OVER reading AS place, m.bytes <= ${Math.floor(available)}::integer
+        AND sum(m.bytes + ${rowBytes}::integer) OVER reading <= ${Math.floor(available * maxShare)}::integer AS fits
+      FROM (
+        SELECT * FROM messages WHERE tenant_id = ${viewer.tenantId} AND conversation_id = c.id
+          AND position BETWEEN ${lowest}::integer AND ${highest}::integer
+        ORDER BY position ${direction} LIMIT ${size}
       ) AS m
+      WINDOW reading AS (ORDER BY position ${direction} ROWS UNBOUNDED PRECEDING)
     ) AS m ON true
     WHERE c.id = ${conversationId}::uuid AND c.tenant_id = ${viewer.tenantId} AND c.user_id = ${viewer.userId}`;
   const conversation = findConversation(rows);
   if (conversation === null) throw await explainMissingConversation(viewer, db, conversationId);
   const readPage = async () => {
     const { isUntouched } = answer;
-    const measured = rows.flatMap((row) => (row.id === null ? [] : [{ ...row, conversationId }]));
-    const loaded = measured.filter(({ fits }) => fits);
-    await answer.take(loaded.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0));
+    const loaded: MeasuredMessage[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      if (row.id === null || !row.fits) continue;
+      loaded.push(row);
+      bytes += row.bytes + rowBytes;
+    }
+    await answer.take(bytes);
     const page = planPlaces(messageList, args, { id: conversationId, count: conversation.messageCount });
-    const first = { measured, loaded, isUntouched };
+    const measure = () => rows.flatMap((row) => (row.id === null ? [] : [{ ...row, conversationId }]));
+    const first = { loaded, measure, isUntouched, conversationOf: () => conversationId };
     const loadMore = (ids: readonly string[]) => loadMeasured(viewer, db, ids, {});
-    const [connection] = await fillPages<PageMessage>(reads, [page], first, loadMore);
+    const [connection] = await fillPages<ShownMessage>(reads, [page], first, loadMore);
     if (!connection) throw new Error('A page of messages is missing.');
     return connection;
   };

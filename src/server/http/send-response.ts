@@ -34,10 +34,12 @@ export async function sendResponse(
       await writeStream(source.body, response, count, maxStallMs);
     } else {
       const text = await source.text();
+      const bytes = Buffer.byteLength(text);
       // With its length, a body leaves together with its headers, and is not framed in chunks.
-      response.setHeader('content-length', Buffer.byteLength(text));
+      response.setHeader('content-length', bytes);
       response.writeHead(source.status);
-      await writePieces(text, response, count, maxStallMs);
+      using _counted = count(bytes, () => response.destroy());
+      await writePieces(text, bytes === text.length, response, maxStallMs);
     }
     response.end();
   } catch (error) {
@@ -83,16 +85,16 @@ async function writeStream(
   }
 }
 
+/** @param isAscii then its characters are its bytes, and need not be encoded */
 async function writePieces(
   body: string,
+  isAscii: boolean,
   response: ServerResponse,
-  count: CountBytes,
   maxStallMs: number,
 ): Promise<void> {
-  using _counted = count(Buffer.byteLength(body), () => response.destroy());
   for (let at = 0; at < body.length; ) {
     const end = endOfPiece(body, at + pieceLength);
-    await write(body.slice(at, end), response, maxStallMs);
+    await write(body.slice(at, end), response, maxStallMs, isAscii ? 'latin1' : 'utf8');
     at = end;
   }
 }
@@ -103,9 +105,14 @@ function endOfPiece(body: string, position: number): number {
   return isCut ? position + 1 : position;
 }
 
-async function write(chunk: Uint8Array | string, response: ServerResponse, maxStallMs: number): Promise<void> {
+async function write(
+  chunk: Uint8Array | string,
+  response: ServerResponse,
+  maxStallMs: number,
+  encoding: 'latin1' | 'utf8' = 'utf8',
+): Promise<void> {
   if (response.destroyed) throw new ReaderGoneError();
-  if (response.write(chunk)) return;
+  if (response.write(chunk, encoding)) return;
   await new Promise<void>((resolve, reject) => {
     const settle = (report: () => void) => {
       clearTimeout(timer);

@@ -20,9 +20,13 @@ export function useResolverContext(
       if (viewer) await ensureProvisioned(viewer);
       const signal = context.request ? followSignal(context.request.signal) : null;
       const built = createContext({ ...dependencies, viewer, requestId, signal });
-      if (viewer) context.operation.holdUntilSent(built.answer);
-      // Copied by descriptor: copying the values would read `viewer`, which throws if there is none.
-      Object.defineProperties(context, Object.getOwnPropertyDescriptors(built));
+      if (viewer) {
+        context.operation.holdUntilSent(built.answer);
+        Object.assign(context, built);
+      } else {
+        // Copied by descriptor: copying the values would read `viewer`, which throws if there is none.
+        Object.defineProperties(context, Object.getOwnPropertyDescriptors(built));
+      }
     },
   };
 }
