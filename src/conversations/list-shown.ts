@@ -12,7 +12,8 @@ import {
 import { joinLastMessage, previewLength, sizeOfBeginning, usualPreviewLength } from './last-message.ts';
 import { type ListOptions, planList, totalColumn } from './list.ts';
 import { readMessagesById } from './load-messages.ts';
-import { makePreview, makePreviewOfBeginning } from './text.ts';
+import { previewMessage } from './preview.ts';
+import { makePreview } from './text.ts';
 
 /** A conversation of a list that is read in one statement. */
 export interface ListedConversation {
@@ -92,9 +93,8 @@ async function makePreviews(
 ): Promise<string[] | null> {
   const previews = messages.map((message) => {
     if (message === null) return '';
-    const { last_content: content } = message;
-    const isWhole = content.length < previewLength;
-    return isWhole ? makePreview(content, usualPreviewLength) : makePreviewOfBeginning(content, usualPreviewLength);
+    const { last_content: content, last_status: status } = message;
+    return previewMessage({ status, content }, content.length >= previewLength, usualPreviewLength);
   });
   const missing = messages.flatMap((message, index) => (previews[index] === null && message ? [message.last_id] : []));
   const whole = new Map<string, string>();

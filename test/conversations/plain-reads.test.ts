@@ -2,6 +2,7 @@ import { type ExecutionResult, execute, parse, validate } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatId } from '../../src/api/ids.ts';
 import { schema } from '../../src/boot/schema.ts';
+import { MessageStatus } from '../../src/generated/prisma/client.ts';
 import { createContext } from '../../src/graphql/context.ts';
 import { executePlain } from '../../src/graphql/plain-query.ts';
 import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
@@ -23,6 +24,8 @@ const contents = [
   '',
 ];
 
+const statuses = Object.values(MessageStatus);
+
 beforeAll(async () => {
   graph = await openGraph();
   for (const userId of ['alice', 'bob']) await graph.viewer(userId);
@@ -38,7 +41,7 @@ beforeAll(async () => {
           conversationId: id,
           position: index + 1,
           role: index % 2 === 0 ? 'USER' : 'ASSISTANT',
-          status: index % 3 === 0 ? 'COMPLETE' : 'PARTIAL',
+          status: statuses[(index + hour) % statuses.length] ?? 'COMPLETE',
           finishReason: index % 2 === 0 ? null : 'CANCELLED',
           content,
           createdAt: new Date(Date.UTC(2026, 0, 1, hour, 0, index, index * 7)),

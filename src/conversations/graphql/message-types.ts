@@ -9,7 +9,8 @@ import { type Attachment as AttachmentShape, storedAttachments } from '../attach
 import { isBeginning, usualPreviewLength } from '../last-message.ts';
 import { readMessagesById } from '../load-messages.ts';
 import { readMessage } from '../messages.ts';
-import { makePreview, makePreviewOfBeginning } from '../text.ts';
+import { previewMessage } from '../preview.ts';
+import { makePreview } from '../text.ts';
 
 /** Roles of messages in the graph. */
 export const MessageRole = builder.enumType('MessageRole', {
@@ -106,9 +107,6 @@ export const ToolCallStatus = builder.enumType('ToolCallStatus', {
   } as const,
 });
 
-/** What stands for a message that a guardrail has blocked, in lists. */
-const blockedPreview = '[BLOCKED]';
-
 /** Previews of messages of which only the beginning was read, and that has too few visible characters. */
 const loadPreview = batchField(
   ({ id }: Pick<Message, 'id'>) => id,
@@ -156,9 +154,7 @@ export const MessageRef = builder.prismaObject('Message', {
       resolve: (message, { length }, context, info) => {
         const most = length ?? usualPreviewLength;
         if (most < 1 || most > 1_000) throw badInput(['length'], 'must be an integer from 1 to 1,000');
-        if (message.status === 'BLOCKED') return blockedPreview;
-        if (!isBeginning(message)) return makePreview(message.content, most);
-        const preview = makePreviewOfBeginning(message.content, most);
+        const preview = previewMessage(message, isBeginning(message), most);
         return preview ?? loadPreview(message, { length: most }, context, info);
       },
     }),

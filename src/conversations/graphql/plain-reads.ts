@@ -16,9 +16,9 @@ import type { ShownConversation, ShownLastMessage, ShownMessage } from '../colum
 import { usualPreviewLength } from '../last-message.ts';
 import { type ListedConversation, listShown } from '../list-shown.ts';
 import { messageList } from '../message-page.ts';
+import { previewMessage } from '../preview.ts';
 import { readConversation } from '../read.ts';
 import { readWithMessages } from '../read-with-messages.ts';
-import { makePreview } from '../text.ts';
 
 // The two reads that every front end begins with: a list of conversations, and one of them with its messages. As long as a
 // document selects no more of them than is here, they are read in one statement and answered without resolvers. The values
@@ -83,7 +83,7 @@ const message: PlainType<ShownMessage> = {
     status: value(({ status }) => status),
     finishReason: value(({ finishReason }) => finishReason),
     content: text(({ content }) => content),
-    preview: text(({ content }) => makePreview(content, usualPreviewLength)),
+    preview: text((row) => previewMessage(row, false, usualPreviewLength)),
     source: value(({ source }) => source),
     position: value(({ position }) => position),
     createdAt: value(({ createdAt }) => createdAt.toISOString()),
