@@ -40,11 +40,14 @@ export async function assembleSnapshot(
   // The ids that were asked for are known before any text is read.
   const names = new Map(records.map(({ recordId, id }) => [recordId, writer.nameOf(id)]));
 
+  // Texts are searched: others have their turn of the event loop after each.
   writer.add('What the user may do', describeRights(viewer), maxCharacters.rights);
   if (page !== null) writer.add('The page that the user sees', page, maxCharacters.page);
+  await nextTurn();
   if (projectId !== null) writer.add('Project', projectId, maxCharacters.rights);
   if (data !== null) writer.addJson('What the application says of it, as JSON', data, maxCharacters.data);
   await addRecords(writer, records, names);
+  await nextTurn();
   if (turns.length > 0)
     writer.add('The latest turns of the user’s conversations', describeTurns(turns), maxCharacters.turns);
   return writer.finish();
@@ -64,7 +67,6 @@ async function addRecords(
 ): Promise<void> {
   let left: number = maxCharacters.records;
   for (const { recordId, id, outcome } of records) {
-    // Texts are searched for personal data: others have their turn between two of them.
     await nextTurn();
     const title = `Record ${recordId.slice(0, recordId.length - id.length)}${names.get(recordId) ?? id}`;
     const room = Math.min(left, maxCharacters.record);

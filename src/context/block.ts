@@ -7,6 +7,15 @@ import { References } from './references.ts';
 const indent = '  ';
 const cutNote = `${indent}(cut here: there is more than fits)`;
 const maxTitleCharacters = 300;
+/** Of a text, so many times the characters that can be shown are looked at: placeholders are shorter than what they replace. */
+const lookedAt = 2;
+/** Nothing that is recognised is longer: of a text that is cut, so much of the end may hold a part of an address. */
+const margin = 512;
+
+/** How much of a section may still be looked at. */
+interface Budget {
+  left: number;
+}
 
 /** How texts are changed before they become part of a block. */
 export interface BlockOptions {
@@ -17,7 +26,8 @@ export interface BlockOptions {
 /**
  * Writes the text of a snapshot, section by section. A section is a title at the beginning of a line, and lines that are
  * indented: no text can look like a title. In each text, references replace the ids of databases first, then placeholders
- * replace personal data, and only then is it cut: no half of an address is left.
+ * replace personal data, and only then is it cut: no half of an address is left. Searching costs time, so what lies far behind
+ * the part that can be shown is not looked at.
  */
 export class BlockWriter {
   readonly #references: References | null;
@@ -37,13 +47,14 @@ export class BlockWriter {
    * @returns how many characters it has taken
    */
   add(title: string, text: string, maxCharacters: number): number {
-    return this.#write(title, this.#clean(text), maxCharacters);
+    return this.#write(title, this.#clean(text, maxCharacters), maxCharacters);
   }
 
   /** As `add`, with a JSON value. */
   addJson(title: string, value: unknown, maxCharacters: number): number {
     const mapped = this.#references ? this.#references.mapJson(value) : value;
-    const written = JSON.stringify(mapJson(mapped, (text) => this.#redact(text))) ?? 'null';
+    const budget = { left: lookedAt * maxCharacters };
+    const written = JSON.stringify(mapJson(mapped, (text) => this.#prepare(text, budget))) ?? 'null';
     return this.#write(title, cleanForModel(written), maxCharacters);
   }
 
@@ -67,19 +78,27 @@ export class BlockWriter {
     };
   }
 
-  #clean(text: string): string {
-    return cleanForModel(this.#redact(this.#references ? this.#references.mapText(text) : text));
+  #clean(text: string, maxCharacters: number): string {
+    return cleanForModel(this.#prepare(text, { left: lookedAt * maxCharacters }));
   }
 
-  #redact(text: string): string {
-    if (this.#matcher === null) return text;
-    const findings = joinFindings(findIn(text, this.#matcher));
-    this.#redactions += findings.length;
-    return findings.length === 0 ? text : redact(text, findings);
+  /** Replaces ids and personal data in a text, as far as the budget goes; what is beyond it is left out. */
+  #prepare(text: string, budget: Budget): string {
+    const isCut = text.length > budget.left;
+    const raw = isCut ? text.slice(0, budget.left + margin) : text;
+    budget.left = Math.max(0, budget.left - text.length);
+    this.#isTruncated ||= isCut;
+    const mapped = this.#references ? this.#references.mapText(raw) : raw;
+    const findings = this.#matcher ? joinFindings(findIn(mapped, this.#matcher)) : [];
+    let end = isCut ? Math.max(0, mapped.length - margin) : mapped.length;
+    const inside = findings.filter(({ start }) => start < end);
+    for (const finding of inside) end = Math.max(end, finding.end);
+    this.#redactions += inside.length;
+    return redact(mapped.slice(0, end), inside);
   }
 
   #write(title: string, text: string, maxCharacters: number): number {
-    const heading = this.#clean(title).replaceAll('\n', ' ');
+    const heading = this.#clean(title, maxTitleCharacters).replaceAll('\n', ' ');
     this.#lines.push(cutText(heading, maxTitleCharacters));
     const lines = text.replaceAll(/\n{3,}/g, '\n\n').replaceAll('\n', `\n${indent}`);
     const body = indent + lines;

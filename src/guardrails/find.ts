@@ -66,10 +66,13 @@ function matcherOf(find: (text: string, time?: SearchTime) => Finding[]): TextMa
 
 /** Replaces what was found. Findings that overlap are replaced together, with the placeholder of the first. */
 export function redact(text: string, findings: readonly Finding[]): string {
-  return joinFindings(findings).reduceRight(
-    (rest, { start, end, placeholder }) => rest.slice(0, start) + placeholder + rest.slice(end),
-    text,
-  );
+  let redacted = '';
+  let at = 0;
+  for (const { start, end, placeholder } of joinFindings(findings)) {
+    redacted += text.slice(at, start) + placeholder;
+    at = end;
+  }
+  return redacted + text.slice(at);
 }
 
 /** Findings in the order of the text; those that overlap are one. */

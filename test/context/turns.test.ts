@@ -232,7 +232,15 @@ describe('references', () => {
       },
     });
     const named = Object.fromEntries(references.map(({ name, id }) => [id, name]));
-    expect(references.map(({ id }) => id)).toEqual(['1042', uuid, `conv_${uuid}`, '507f1f77bcf86cd799439011', '77', 'a', 'b']);
+    expect(references.map(({ id }) => id)).toEqual([
+      '1042',
+      uuid,
+      `conv_${uuid}`,
+      '507f1f77bcf86cd799439011',
+      '77',
+      'a',
+      'b',
+    ]);
     expect(block).toContain(
       `https://shop.example/orders/${named['1042']}?user=${named[uuid]} ${named[`conv_${uuid}`]} and`,
     );

@@ -111,7 +111,7 @@ function testEndpoint(endpoint: Endpoint, use: (page: ReturnType<typeof play>, u
   });
 }
 
-test('docs/migrating.md has a section for each endpoint, with the request before and after, and none besides', () => {
+test('The page has a section for each endpoint, with the request before and after, and none besides', () => {
   expect([...sections.keys()]).toEqual([...endpoints]);
   for (const [, { before, after }] of sections) {
     expect(before).toMatch(/^(GET|POST) \/api\//);
@@ -156,6 +156,13 @@ describe('deciding', () => {
     const { flagged, action, categories } = await page.run();
     expect({ flagged, action }).toEqual({ flagged: true, action: 'REDACT' });
     expect(categories).toContainEqual({ name: 'EMAIL', flagged: true, score: 1 });
+  });
+
+  testEndpoint('orchestration', async (page) => {
+    const decision = await page.run();
+    expect(decision).toMatchObject({ rootAgent: { name: 'billing' }, switched: true });
+    expect(decision.confidence).toBeGreaterThan(0.5);
+    expect(decision.reasoning).not.toBe('');
   });
 });
 

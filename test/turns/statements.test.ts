@@ -99,6 +99,22 @@ test('Agents and scenario cost one statement each if they are not cached', async
   expect(cold.sql.length - remembered.sql.length).toBe(2);
 });
 
+test('A context snapshot costs a turn one statement, and a turn without one none', async () => {
+  const create = `mutation { createContextSnapshot(input: { page: "here" }) { id } }`;
+  const { id: contextSnapshotId } = (await alice.ask(create)).createContextSnapshot;
+  const without = await countTurn('assistant', { text: 'Yes.' });
+  const conversationId = await alice.createConversation('assistant');
+  app.model.add({ text: 'Yes.' });
+  await using counted = openCounted();
+  const input = { conversationId, content: 'Hello', idempotencyKey: randomUUID(), contextSnapshotId };
+  for await (const _ of await chatTurn(viewer, counted.host, input));
+  await counted.host.close();
+  const sql = counted.statements.map((statement) => statement.sql);
+  expect(without.sql).toHaveLength(oneStepStatements);
+  expect(sql.filter((statement) => !statement.includes('context_snapshots'))).toEqual(without.sql);
+  expect(sql).toHaveLength(oneStepStatements + 1);
+});
+
 test('A long history costs as many statements as none', async () => {
   const conversationId = await alice.createConversation();
   await using counted = openCounted();
