@@ -80,6 +80,18 @@ describe('a turn that names a snapshot', () => {
     expect(third).toBe('');
   });
 
+  test('If a classifier chooses who begins, the chosen agent has it, and the classifier is asked without it', async () => {
+    const chat = await openChat(app, 'orchestrated');
+    const snapshot = await createSnapshot(chat, { page: 'for the chosen one' });
+    const decision = { agent: 'billing', confidence: 0.9, reasoning: 'It is about money.', alternatives: [] };
+    app.model.add({ text: JSON.stringify(decision) }, { text: 'Here.' });
+    const events = await chat.readToEnd('A refund, please', { contextSnapshotId: snapshot.id });
+    expect(events.find(({ agent }) => agent)?.agent).toEqual({ name: 'billing' });
+    const [classifier, chosen] = told(2);
+    expect(classifier).toBe('');
+    expect(chosen).toContain('for the chosen one');
+  });
+
   test('After an approval it goes on with the same text, also if the snapshot is gone', async () => {
     const user = await openNewUser(app);
     const snapshot = await createSnapshot(user, { page: 'before the pause' });
