@@ -101,8 +101,12 @@ function play(endpoint: Endpoint, user: SocketClient) {
   };
 }
 
+/** The endpoints that have a test. */
+const tested = new Set<Endpoint>();
+
 /** Plays an endpoint, all of whose documents have to be used. */
 function testEndpoint(endpoint: Endpoint, use: (page: ReturnType<typeof play>, user: SocketClient) => Promise<void>) {
+  tested.add(endpoint);
   test(`The endpoint "${endpoint}" has its place in the graph: the documents of docs/migrating.md work as printed`, async () => {
     const user = await openNewUser(app);
     const page = play(endpoint, user);
@@ -117,6 +121,7 @@ test('The page has a section for each endpoint, with the request before and afte
     expect(before).toMatch(/^(GET|POST) \/api\//);
     expect(after.length).toBeGreaterThan(0);
   }
+  expect(tested).toEqual(new Set(endpoints));
   const names = [...sections.values()].flatMap(({ after }) => after.map(({ name }) => name));
   expect(names.every((name) => name !== '')).toBe(true);
   expect(new Set(names).size).toBe(names.length);
@@ -200,5 +205,56 @@ describe('conversations', () => {
     expect(events.at(-1)?.__typename).toBe('RunCompleted');
     const refunded = events.filter(({ __typename }) => __typename === 'ToolCallCompleted').at(-1);
     expect(refunded).toMatchObject({ toolCall: { name: 'refund_order', status: 'SUCCEEDED' } });
+  });
+});
+
+describe('calls by voice', () => {
+  testEndpoint('session key', async (page) => {
+    const { id, ephemeralKey, expiresAt, model } = await page.run();
+    expect(id).toMatch(/^rts_/);
+    // The demo endpoint says that it is one.
+    expect(ephemeralKey).toMatch(/^ek_switchboard_demo_/);
+    expect(model).not.toBe('');
+    expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
+  });
+
+  testEndpoint('enhanced session bootstrap', async (page, user) => {
+    const { id: snapshot, truncated } = await page.run();
+    expect(truncated).toBe(false);
+    const session = await page.run({ snapshot });
+    expect(session.ephemeralKey).toMatch(/^ek_switchboard_demo_/);
+    expect(session.conversation.id).toMatch(/^conv_/);
+    const names = session.initialAgents.map(({ name }: { name: string }) => name);
+    expect(names).toEqual(['supervisor', 'billing', 'orders', 'human_escalation']);
+    expect(session.initialAgents[0].handoffs).toEqual(['billing', 'orders', 'human_escalation']);
+    // Nowhere else.
+    const read = 'query ($id: ID!) { realtimeSession(id: $id) { ephemeralKey initialAgents { instructions } } }';
+    const { realtimeSession } = await user.ask(read, { id: session.id });
+    expect(realtimeSession.ephemeralKey).toBeNull();
+    expect(JSON.stringify(realtimeSession)).not.toContain('CONTEXT');
+  });
+
+  testEndpoint('session transcript', async (page, user) => {
+    const start = `mutation { startRealtimeSession(input: { scenarioKey: "support" }) { id conversation { id } } }`;
+    const { startRealtimeSession: session } = await user.ask(start);
+    const conversation: string = session.conversation.id;
+    const turn = user.chatTurn('ws', { conversationId: conversation, content: 'Where is my order 1042?' });
+    expect((await turn.rest()).at(-1)?.__typename).toBe('RunCompleted');
+    const recorded = await page.run({ session: session.id });
+    expect(recorded).toMatchObject([
+      { role: 'USER', content: 'And order 1043?', source: 'REALTIME' },
+      { role: 'ASSISTANT', content: 'It is in preparation.', source: 'REALTIME' },
+    ]);
+    const { messages } = await page.run({ 'realtime conversation': conversation });
+    const said = messages.edges.map(({ node }: { node: { source: string; content: string } }) => [
+      node.source,
+      node.content,
+    ]);
+    expect(said[0]).toEqual(['CHAT', 'Where is my order 1042?']);
+    expect(said.slice(-2)).toEqual([
+      ['REALTIME', 'And order 1043?'],
+      ['REALTIME', 'It is in preparation.'],
+    ]);
+    expect(messages.pageInfo.hasNextPage).toBe(false);
   });
 });
