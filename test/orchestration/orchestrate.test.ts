@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { exportScenario } from '../../src/scenarios/files/export.ts';
+import { parseScenarioFile } from '../../src/scenarios/files/format.ts';
+import { importScenarios } from '../../src/scenarios/files/import.ts';
 import { shareApp } from '../support/app.ts';
 import { openNewUser } from '../support/chat.ts';
 import { certain, choice, openOrchestrated, reply } from './open.ts';
@@ -154,6 +157,30 @@ describe('The orchestration of a scenario', () => {
   ])('An orchestration with %j is refused', async (given, code, path) => {
     const error = await openOrchestrated(app, { orchestration: given }).catch((cause: Error) => cause.message);
     expect(JSON.parse(String(error))[0].extensions).toMatchObject({ code, path });
+  });
+
+  test('A file brings it, an export gives it back, and a change of it is a new version', async () => {
+    const { tenant } = await openOrchestrated(app);
+    const deps = app.app.runs.agents;
+    const parse = (orchestration: object) => {
+      const agents = ['one', 'two'].map((name) => ({ name, instructions: 'Hello.' }));
+      const scenario = { key: 'filed', name: 'Filed', root: 'one', orchestration };
+      return parseScenarioFile('filed.json', Buffer.from(JSON.stringify({ version: 1, scenario, agents })));
+    };
+    const load = async (orchestration: object) =>
+      (await importScenarios(deps, tenant, [parse(orchestration)]))[0]?.scenario;
+    const given = { mode: 'FIRST_TURN', classifier: 'two', threshold: 0.5, instructions: 'Two first.' };
+    expect(await load(given)).toEqual({ change: 'created', version: 1 });
+    expect(await load(given)).toEqual({ change: 'unchanged', version: 1 });
+    expect((await exportScenario(tenant, deps.db, 'filed')).scenario.orchestration).toEqual(given);
+    expect(await load({ mode: 'EVERY_TURN' })).toEqual({ change: 'updated', version: 2 });
+    expect((await exportScenario(tenant, deps.db, 'filed')).scenario.orchestration).toEqual({
+      mode: 'EVERY_TURN',
+      threshold: 0.6,
+    });
+    expect(() => parse({ mode: 'FIRST_TURN', classifier: 'nobody' })).toThrow(
+      'scenario.orchestration.classifier: names no agent of this file: "nobody"',
+    );
   });
 
   test('Members without handoffs need orchestration: nobody reaches them otherwise', async () => {

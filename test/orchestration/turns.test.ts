@@ -183,6 +183,34 @@ test('A switch reaches everybody who reads the conversation, with its reason', a
   expect(await Promise.all(switches)).toEqual([expected, expected]);
 });
 
+test('The decision has an event of its own, so that a cache that was shown the run and the message before is right', async () => {
+  const chat = await openOrchestrated(app);
+  const query = `subscription ($id: ID!, $after: Int!) { conversationEvents(conversationId: $id, after: $after) {
+    __typename seq ... on RunChanged { run { routingDecision { confidence } userMessage { routingDecision { confidence } } } } } }`;
+  const { viewer } = await chat.ask('{ viewer { lastEventSeq } }');
+  const variables = { id: chat.conversationId, after: viewer.lastEventSeq };
+  const stream = app.ws(chat.token).iterate({ query, variables });
+  const untilRun = async (expected: object) => {
+    for (let step = await stream.next(); !step.done; step = await stream.next()) {
+      const event = JSON.stringify(step.value.data?.conversationEvents);
+      if (event.includes(`"run":${JSON.stringify(expected)}`)) return;
+    }
+    throw new Error('The stream ended early.');
+  };
+  const [choosing, answering] = [createGate(), createGate()];
+  app.model.add(choice(certain('my_desk'), { gate: choosing, afterTokens: 0 }));
+  app.model.add(reply('Yes.', { gate: answering, afterTokens: 0 }));
+  const reader = chat.say('Hello there');
+  await choosing.reached;
+  await untilRun({ routingDecision: null, userMessage: { routingDecision: null } });
+  choosing.open();
+  const routingDecision = { confidence: 0.9 };
+  await untilRun({ routingDecision, userMessage: { routingDecision } });
+  answering.open();
+  await stream.return?.();
+  await reader.rest();
+});
+
 test('A turn that is cancelled while the classifier is asked ends, and moves nobody', async () => {
   const chat = await openOrchestrated(app);
   const before = app.model.requests.length;

@@ -93,6 +93,14 @@ test('Each further step costs a few statements, and a call and a handoff a few e
   expect(sql).toHaveLength(threeStepStatements);
 });
 
+test('A classifier costs three statements: the last decision, the decision and the usage', async () => {
+  const choice = { agent: 'orders', confidence: 0.9, reasoning: 'It is about an order.', alternatives: [] };
+  // The first turn fills the cache.
+  await countTurn('orchestrated', { text: JSON.stringify(choice) }, { text: 'Yes.' });
+  const { sql } = await countTurn('orchestrated', { text: JSON.stringify(choice) }, { text: 'Yes.' });
+  expect(sql).toHaveLength(oneStepStatements + 3);
+});
+
 test('Agents and scenario cost one statement each if they are not cached', async () => {
   const cold = await countTurnOf(new ConfigurationCache(), 'support', { text: 'Yes.' });
   const remembered = await countTurn('support', { text: 'Yes.' });
