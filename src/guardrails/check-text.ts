@@ -5,6 +5,7 @@ import { parseArguments } from './json-texts.ts';
 import { mapJson } from './map-json.ts';
 import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { PlannedGuardrail } from './planned.ts';
+import type { QuestionBudget } from './questions.ts';
 import { GuardReporter } from './reporter.ts';
 
 /** What checking takes. */
@@ -14,6 +15,8 @@ export interface CheckOptions {
   /** How long a provider may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** How often the turn may still ask providers; unset: there is no turn. */
+  readonly questions?: QuestionBudget;
 }
 
 /** Replaces every text of a value by what a function makes of it. */
@@ -68,7 +71,7 @@ export async function checkArguments(
 export async function checkValue<Value>(
   guards: readonly PlannedGuardrail[],
   { value: original, mapTexts, write }: Checked<Value>,
-  { stage, agentId, timeoutMs, signal }: CheckOptions,
+  { stage, agentId, timeoutMs, signal, questions }: CheckOptions,
 ): Promise<Guarded<Value>> {
   const reporter = new GuardReporter(stage, agentId, guards);
   const mark = { isRedacted: false };
@@ -95,7 +98,9 @@ export async function checkValue<Value>(
   if (!reporter.isBlocked) {
     const text = write(value);
     const asking = guards.flatMap((guard) => (guard.ask === null ? [] : [guard]));
-    const verdicts = await Promise.all(asking.map((guard) => reporter.ask(guard, text, { timeoutMs, signal })));
+    const verdicts = await Promise.all(
+      asking.map((guard) => reporter.ask(guard, text, { timeoutMs, signal, questions })),
+    );
     const isFlagged = asking.some(({ config }, index) => verdicts[index] === 'flagged' && config.action === 'REDACT');
     if (isFlagged && !reporter.isBlocked) value = replace(value, () => patternPlaceholder);
   }

@@ -10,6 +10,7 @@ import {
   piiKinds,
 } from './config.ts';
 import { compilePatterns, isPatternProblem } from './patterns.ts';
+import { minAskedLength } from './questions.ts';
 
 /** The maximum number of guardrails of an agent, and of a scenario. */
 const maxGuardrails = 20;
@@ -101,9 +102,15 @@ function guardrailsOf(naming: ClassifierNaming) {
         onError: onError ?? 'CLOSED',
       }),
     )
-    .superRefine(({ stages, action, mode, window }, context) => {
+    .superRefine(({ stages, check, action, mode, window }, context) => {
       const refuse = (field: string, message: string) => context.addIssue({ code: 'custom', path: [field], message });
       if (window !== null && mode !== 'HOLD_BACK') refuse('window', 'is for the mode HOLD_BACK only');
+      const isAsking = check.type === 'MODERATION' || check.type === 'CLASSIFIER';
+      if (isAsking && window !== null && window < minAskedLength)
+        refuse(
+          'window',
+          `must be at least ${minAskedLength} for a check that asks a provider: each window is a request`,
+        );
       if (mode === 'PARALLEL' && action === 'REDACT' && stages.includes('INPUT')) {
         refuse('mode', 'cannot be PARALLEL at INPUT with the action REDACT: the model would get the text as it was');
       }

@@ -4,8 +4,9 @@ import { type Finding, joinFindings } from './find.ts';
 import { findSettledEnd, normalize } from './normalize.ts';
 import { patternPlaceholder, SearchTime } from './patterns.ts';
 import type { AskProvider, PlannedGuardrail } from './planned.ts';
+import { QuestionBudget, QuestionSizes } from './questions.ts';
 import { GuardReporter } from './reporter.ts';
-import { findSentenceEnd } from './sentences.ts';
+import { findSentenceEnd, findWordStart, keepPairs } from './text-offsets.ts';
 
 /** How far before what is held back a finding may begin to be seen while the text is written; at its end, all is seen. */
 const lookback = 1_024;
@@ -19,6 +20,8 @@ interface FilterOptions {
   readonly guards: readonly PlannedGuardrail[];
   /** How long a check may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** How often the turn may still ask providers; by default of this text alone. */
+  readonly questions?: QuestionBudget;
   /** Whether it is reasoning, which cannot be withdrawn: nothing is shown before all is checked, whatever the modes say. */
   readonly isReasoning?: boolean;
 }
@@ -43,6 +46,7 @@ interface Pending {
  */
 export class OutputFilter implements TextGuard {
   readonly #timeoutMs: number;
+  readonly #budget: QuestionBudget;
   readonly #isReasoning: boolean;
   readonly #matching: readonly Matching[];
   readonly #holding: readonly Asking[];
@@ -52,6 +56,7 @@ export class OutputFilter implements TextGuard {
   readonly #reporter: GuardReporter;
   readonly #pending = new Map<Asking, Pending>();
   readonly #askedUpTo = new Map<Asking, number>();
+  readonly #questions = new QuestionSizes();
   #text = '';
   /** What is replaced, in the order of the text. */
   #cuts: Finding[] = [];
@@ -62,7 +67,8 @@ export class OutputFilter implements TextGuard {
   /** Of one search of the text, with all guardrails. */
   #time = new SearchTime();
 
-  constructor({ agentId, guards, timeoutMs, isReasoning = false }: FilterOptions) {
+  constructor({ agentId, guards, timeoutMs, questions, isReasoning = false }: FilterOptions) {
+    this.#budget = questions ?? new QuestionBudget();
     this.#timeoutMs = timeoutMs;
     this.#isReasoning = isReasoning;
     const modeOf = ({ config }: PlannedGuardrail) => (isReasoning ? 'BLOCKING' : config.mode);
@@ -74,10 +80,9 @@ export class OutputFilter implements TextGuard {
       const { window } = guard.config;
       if (modeOf(guard) === 'PARALLEL') return [];
       if (modeOf(guard) === 'BLOCKING') return [() => 0];
-      if (window === null) return [findSentenceEnd];
-      if (guard.ask === null) return [(text: string) => text.length - window];
-      // A provider is asked about a window at a time, not about each token.
-      return [(text: string, from: number) => (text.length - from >= window ? text.length : from)];
+      if (guard.ask === null) return [window === null ? findSentenceEnd : (text: string) => text.length - window];
+      // A provider is asked about a window or some sentences at a time, not about each token.
+      return [(text: string, from: number) => this.#questions.findEnd(window, text, from)];
     });
     this.#reporter = new GuardReporter('OUTPUT', agentId, guards);
   }
@@ -115,7 +120,7 @@ export class OutputFilter implements TextGuard {
       this.#time = new SearchTime();
       limit = this.#match(limit, isEnd);
     }
-    if (!this.#reporter.isBlocked && limit > from) limit = await this.#askBefore(limit, signal);
+    if (!this.#reporter.isBlocked && limit > from) limit = await this.#askBefore(limit, isEnd, signal);
     if (!this.#reporter.isBlocked) {
       this.#released = Math.max(limit, this.#released);
       await this.#askBeside(isEnd, signal);
@@ -191,10 +196,10 @@ export class OutputFilter implements TextGuard {
   }
 
   /** Asks the providers about what is to be shown next. @returns up to where it may be shown */
-  async #askBefore(limit: number, signal: AbortSignal): Promise<number> {
+  async #askBefore(limit: number, isEnd: boolean, signal: AbortSignal): Promise<number> {
     if (this.#holding.length === 0) return limit;
-    const asked = this.#render(limit);
-    const options = { timeoutMs: this.#timeoutMs, signal };
+    const asked = this.#renderQuestion(this.#released, limit, isEnd);
+    const options = { timeoutMs: this.#timeoutMs, signal, questions: this.#budget };
     const verdicts = await Promise.all(this.#holding.map((guard) => this.#reporter.ask(guard, asked, options)));
     if (this.#reporter.isBlocked) return this.#released;
     const isRedacted = this.#holding.some(
@@ -218,11 +223,11 @@ export class OutputFilter implements TextGuard {
 
   #beginAsking(guard: Asking, isEnd: boolean, signal: AbortSignal): boolean {
     const asked = this.#askedUpTo.get(guard) ?? 0;
-    const { window } = guard.config;
     const shown = this.#text.slice(0, this.#released);
-    const end = isEnd ? shown.length : window === null ? findSentenceEnd(shown, asked) : shown.length;
-    if (end <= asked || (!isEnd && window !== null && end - asked < window)) return false;
-    const verdict = this.#reporter.ask(guard, this.#render(end), { timeoutMs: this.#timeoutMs, signal });
+    const end = isEnd ? shown.length : this.#questions.findEnd(guard.config.window, shown, asked);
+    if (end <= asked) return false;
+    const options = { timeoutMs: this.#timeoutMs, signal, questions: this.#budget };
+    const verdict = this.#reporter.ask(guard, this.#renderQuestion(asked, end, isEnd), options);
     const pending: Pending = { end, verdict, isSettled: false };
     const settle = () => {
       pending.isSettled = true;
@@ -248,6 +253,11 @@ export class OutputFilter implements TextGuard {
 
   #cut(findings: readonly Finding[]): void {
     if (findings.length > 0) this.#cuts = joinFindings([...this.#cuts, ...findings]);
+  }
+
+  /** What a provider is asked about: the part, and what stands before it; of the end of a text, all of it. */
+  #renderQuestion(from: number, end: number, isEnd: boolean): string {
+    return this.#questions.cut(this.#render(end), isEnd ? Infinity : end - from);
   }
 
   /** The text up to an offset, with what was found replaced. A cut that it would end within is left out. */
@@ -277,17 +287,4 @@ function findChange(before: string, after: string): Pick<GuardedText, 'retractTo
   while (same < after.length && before[same] === after[same]) same++;
   const retractTo = keepPairs(after, same);
   return { retractTo, text: after.slice(retractTo) };
-}
-
-/** An offset that does not split a surrogate pair. */
-function keepPairs(text: string, offset: number): number {
-  const code = offset > 0 && offset < text.length ? text.charCodeAt(offset - 1) : 0;
-  return code >= 0xd800 && code <= 0xdbff ? offset - 1 : offset;
-}
-
-/** The beginning of the word at an offset, so that no part of a word is taken for one. */
-function findWordStart(text: string, offset: number): number {
-  if (offset <= 0) return 0;
-  const space = /\s\S*$/.exec(text.slice(Math.max(0, offset - 256), offset));
-  return space ? Math.max(0, offset - space[0].length) : keepPairs(text, offset);
 }

@@ -1,11 +1,16 @@
+import { LRUCache } from 'lru-cache';
 import type { ModelEndpoint } from '../engine/ports.ts';
 import { askClassifier, askModeration, askNobody, type Classifier, type GuardrailProviders } from './ask.ts';
 import type { Guardrail } from './config.ts';
 import { compileMatcher, type TextMatcher } from './find.ts';
 import type { PlannedGuardrail } from './planned.ts';
 
-/** Compiled once for as long as the configuration is remembered. */
-const matchers = new WeakMap<Guardrail, TextMatcher | null>();
+/** Compiled once for as long as it is used, by what it says: each turn reads its guardrails anew. */
+const matchers = new LRUCache<string, TextMatcher>({
+  max: 1_000,
+  // By the length of what is compiled: 50,000 characters of patterns at most for a guardrail, of some 100 bytes each.
+  maxSize: 500_000,
+});
 
 /** Whom guardrails ask. */
 export interface PlanOptions {
@@ -24,11 +29,13 @@ export function planGuardrails(guardrails: readonly Guardrail[], options: PlanOp
   });
 }
 
-function findMatcher(config: Guardrail): TextMatcher | null {
-  const known = matchers.get(config);
+function findMatcher({ check }: Guardrail): TextMatcher | null {
+  if (check.type === 'MODERATION' || check.type === 'CLASSIFIER') return null;
+  const key = JSON.stringify(check);
+  const known = matchers.get(key);
   if (known !== undefined) return known;
-  const matcher = compileMatcher(config.check);
-  matchers.set(config, matcher);
+  const matcher = compileMatcher(check);
+  if (matcher) matchers.set(key, matcher, { size: key.length });
   return matcher;
 }
 

@@ -3,6 +3,7 @@ import { raceAbort } from '../engine/abort.ts';
 import type { GuardDecision, GuardModelCall, GuardReport, GuardResult, GuardStage } from '../engine/guard.ts';
 import { type Finding, findIn, redact } from './find.ts';
 import { type AskProvider, CheckFailed, type Judgement, type PlannedGuardrail } from './planned.ts';
+import { type QuestionBudget, tooManyQuestions } from './questions.ts';
 
 /** Characters of the end of a text that a provider is asked about. */
 const maxAskedLength = 20_000;
@@ -14,6 +15,8 @@ export interface AskOptions {
   /** How long a check may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** How often the turn may still ask; unset: there is no turn. */
+  readonly questions?: QuestionBudget | undefined;
 }
 
 /** What became of a question to a provider. */
@@ -56,7 +59,8 @@ export class GuardReporter {
     text: string,
     options: AskOptions,
   ): Promise<Verdict> {
-    const { timeoutMs, signal } = options;
+    const { timeoutMs, signal, questions } = options;
+    if (questions?.take() === false) return this.#noteFailure(guard, tooManyQuestions);
     const deadline = AbortSignal.timeout(timeoutMs);
     let judgement: Judgement;
     try {

@@ -8,6 +8,7 @@ import { FewAtOnce } from './few-at-once.ts';
 import { checkMessage, type MessageTexts } from './message-texts.ts';
 import { OutputFilter } from './output-filter.ts';
 import type { PlannedGuardrail } from './planned.ts';
+import { QuestionBudget } from './questions.ts';
 
 /** Nothing that walks the result of a tool goes deeper. */
 const maxDepth = 100;
@@ -53,6 +54,7 @@ class Guards implements TurnGuard {
   readonly #agents: GuardsByAgent;
   readonly #timeoutMs: number;
   readonly #checks = new FewAtOnce(checksAtOnce);
+  readonly #questions = new QuestionBudget();
   #earlier: EarlierChecks | null;
   /** By fingerprint: the guardrails of the scenario belong to each agent, and the text of the user is checked once. */
   readonly #inputChecked: Set<string>;
@@ -94,12 +96,14 @@ class Guards implements TurnGuard {
 
   openOutput(agentId: string): TextGuard | null {
     const guards = this.#find(agentId, 'OUTPUT');
-    return guards.length === 0 ? null : new OutputFilter({ agentId, guards, timeoutMs: this.#timeoutMs });
+    return guards.length === 0
+      ? null
+      : new OutputFilter({ agentId, guards, timeoutMs: this.#timeoutMs, questions: this.#questions });
   }
 
   openReasoning(agentId: string): TextGuard | null {
     const guards = this.#find(agentId, 'OUTPUT');
-    const options = { agentId, guards, timeoutMs: this.#timeoutMs, isReasoning: true };
+    const options = { agentId, guards, timeoutMs: this.#timeoutMs, questions: this.#questions, isReasoning: true };
     return guards.length === 0 ? null : new OutputFilter(options);
   }
 
@@ -145,7 +149,7 @@ class Guards implements TurnGuard {
   }
 
   #options(stage: GuardrailStage, agentId: string, signal: AbortSignal): CheckOptions {
-    return { stage, agentId, timeoutMs: this.#timeoutMs, signal };
+    return { stage, agentId, timeoutMs: this.#timeoutMs, signal, questions: this.#questions };
   }
 }
 

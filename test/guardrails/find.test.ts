@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { checkArguments } from '../../src/guardrails/check-text.ts';
-import type { PiiKind } from '../../src/guardrails/config.ts';
+import { type PiiKind, readGuardrails } from '../../src/guardrails/config.ts';
 import { compileMatcher, findIn, redact } from '../../src/guardrails/find.ts';
 import { normalize } from '../../src/guardrails/normalize.ts';
 import { compilePatterns, findPatterns, isPatternProblem } from '../../src/guardrails/patterns.ts';
+import { planGuardrails } from '../../src/guardrails/plan.ts';
 
 function clean(text: string, check: Parameters<typeof compileMatcher>[0]): string {
   const matcher = compileMatcher(check);
@@ -64,6 +65,67 @@ describe('Normalisation', () => {
     expect(withoutPii(`Ask ${address} today`, 'EMAIL')).toBe('Ask [EMAIL] today');
   });
 
+  /** All code points that a property has. */
+  const codePoints = (property: RegExp) => {
+    const found: string[] = [];
+    for (let code = 0; code <= 0x10ffff; code++) {
+      if (code >= 0xd800 && code <= 0xdfff) continue;
+      const character = String.fromCodePoint(code);
+      if (property.test(character)) found.push(character);
+    }
+    return found;
+  };
+  const isMissed = (character: string) => {
+    const address = `bob@exam${character}ple.com`;
+    return withoutPii(`Ask ${address} today`, 'EMAIL') !== 'Ask [EMAIL] today';
+  };
+
+  test.each<[string, RegExp, number]>([
+    ['invisible character', /\p{Default_Ignorable_Code_Point}/u, 4_000],
+    ['format character', /\p{Cf}/u, 150],
+    ['control character', /(?![\t\n\f\r\v\u0085])\p{Cc}/u, 55],
+    ['mark of direction', /\p{Bidi_Control}/u, 12],
+    ['variation selector', /\p{Variation_Selector}/u, 255],
+    ['mark that is no part of a letter', /(?=\p{Script=Inherited})[\p{Mn}\p{Me}]/u, 500],
+  ])('An address is found with every %s of Unicode within it', (_kind, property, count) => {
+    const all = codePoints(property);
+    expect(all.length).toBeGreaterThanOrEqual(count);
+    // With "m", some marks make another letter, which an address may have as well.
+    expect(all.filter(isMissed)).toEqual([]);
+  });
+
+  test('A character that joins the one before it does so in the normalised form, in every pair of Unicode', () => {
+    const joining = codePoints(/./su).filter((character) => /^[\p{M}\u1160-\u11ff]/u.test(character.normalize('NFKC')));
+    const bases = ['a', 'ｶ', 'ﾊ', 'カ', '\u1100', 'ㄱ', '\uffa1', '가', 'क', 'ا', 'α'];
+    const spaces = (text: string) => text.replaceAll(/[\p{Zs}\u2800]/gu, ' ');
+    const wrong = joining.flatMap((character) =>
+      bases.flatMap((base) => {
+        const whole = `${base}${character}`.normalize('NFKC');
+        const expected = spaces(
+          whole.replaceAll(/(?=\p{Script=Inherited})[\p{Mn}\p{Me}]|\p{Default_Ignorable_Code_Point}/gu, ''),
+        );
+        return normalize(base + character).text === expected ? [] : [[base, character]];
+      }),
+    );
+    expect(joining.length).toBeGreaterThan(2_000);
+    expect(wrong).toEqual([]);
+    expect(normalize('ﾊﾟｽﾜｰﾄﾞ').text).toBe('パスワード');
+  });
+
+  test.each([
+    ['twice', 'bob&amp;#64;example.com'],
+    ['three times, by numbers', 'bob&#38;#x26;commat;example.com'],
+  ])('An address is found whose sign was made an entity %s', (_times, address) => {
+    expect(withoutPii(`Ask ${address} today`, 'EMAIL')).toBe('Ask [EMAIL] today');
+  });
+
+  test('A space or the end of a line of another kind is a space or the end of a line for patterns', () => {
+    for (const space of codePoints(/[\p{Zs}\u2800]/u))
+      expect(without(`my${space}password`, 'my password')).toBe('[REDACTED]');
+    for (const end of codePoints(/[\v\u0085\p{Zl}\p{Zp}]/u))
+      expect(without(`my${end}password`, 'my\\spassword')).toBe('[REDACTED]');
+  });
+
   test('Each part of a normalised text leads back to what it was made of', () => {
     const { text, toOriginal } = normalize('x&amp;y ﬁ \u0065\u0301!');
     expect(text).toBe('x&y fi é!');
@@ -121,9 +183,16 @@ describe('Patterns that take long', () => {
   });
 
   test('A pattern and a text that are both large are not searched, and flagged', () => {
-    const patterns = compile(['(?:[ab]?){200}[cd]']);
+    const patterns = compile(['(?:[ab]?){90}[cd]']);
     expect(findPatterns('ab'.repeat(500_000), patterns)).toMatchObject([{ start: 0, end: 1_000_000 }]);
     expect(findPatterns('ab'.repeat(50), patterns)).toEqual([]);
+  });
+
+  test('Every pattern that can be saved searches the longest message whole', () => {
+    const text = 'ab a'.repeat(25_000);
+    for (const pattern of ['(?i)(?:\\w+\\s?){45}!', '(?:a?){60}a{60}!', '(?:[ab]?){90}[cd]']) {
+      expect(findPatterns(text, compile([pattern]))).toEqual([]);
+    }
   });
 
   test('Patterns that take long to compile are refused before they are', () => {
@@ -133,6 +202,26 @@ describe('Patterns that take long', () => {
       expect(result).toMatchObject({ index: 0, message: expect.stringMatching(/^is too large/) });
     }
   });
+});
+
+test('Patterns are compiled once, however often their guardrails are read', () => {
+  const stored = [
+    { name: 'g', stages: ['INPUT'], check: { type: 'PATTERN', patterns: ['once'] }, action: 'BLOCK', mode: 'BLOCKING' },
+  ].map((each) => ({ ...each, window: null, onError: 'CLOSED' }));
+  const never = () => Promise.reject(new Error('No provider is asked.'));
+  const model = {
+    stream() {
+      throw new Error('No model is asked.');
+    },
+  };
+  const options = {
+    providers: { model, moderations: { moderate: never }, timeoutMs: 1 },
+    endpoint: null,
+    classifiers: new Map(),
+  };
+  const [first, second] = [stored, stored].map((each) => planGuardrails(readGuardrails(each), options)[0]);
+  expect(first?.matcher).toBeTruthy();
+  expect(first?.matcher).toBe(second?.matcher);
 });
 
 describe('Arguments of a tool', () => {

@@ -119,6 +119,18 @@ describe('The guardrails of agents', () => {
     expect((await user.ask(update, { id, input: { guardrails: null } })).updateAgent.guardrails).toEqual([]);
   });
 
+  test('A window that is too small for a provider is refused, with the field and the limit', async () => {
+    const user = await openNewUser(app);
+    const guardrail = { name: 'm', stages: ['OUTPUT'], check: { moderation: {} }, mode: 'HOLD_BACK', window: 199 };
+    const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
+    const input = { name: 'a', instructions: 'Be brief.', guardrails: [guardrail] };
+    const { errors } = await app.query(create, { input }, { token: user.token });
+    expect(errors[0]?.message).toMatch(
+      /input\.guardrails\.0\.window must be at least 200 for a check that asks a provider/,
+    );
+    await user.createAgent({ guardrails: [{ ...guardrail, window: 200 }] });
+  });
+
   test('An agent that classifies for another agent or a scenario cannot be deleted before that ends', async () => {
     const user = await openNewUser(app, { tenant: 'judged', roles: ['admin'] });
     const judge = await user.createAgent({ name: 'judge', isShared: true });

@@ -3,6 +3,7 @@ import type { Guardrail } from '../../src/guardrails/config.ts';
 import { compileMatcher } from '../../src/guardrails/find.ts';
 import { OutputFilter } from '../../src/guardrails/output-filter.ts';
 import { CheckFailed, type Judgement, type PlannedGuardrail } from '../../src/guardrails/planned.ts';
+import { QuestionBudget } from '../../src/guardrails/questions.ts';
 
 const never = new AbortController().signal;
 const base = {
@@ -165,10 +166,43 @@ describe('A text that a provider checks', () => {
       asked.push(text);
       return verdict(/bad[^.]*\. $/.test(text));
     };
-    const { shown, results } = await write(characters('Good one. A bad one. Good again. '), asking(judge));
-    expect(shown).toBe('Good one. [REDACTED]Good again. ');
-    expect(asked.slice(0, 2)).toEqual(['Good one. ', 'Good one. A bad one. ']);
+    const [good, bad, rest] = [`${'Good '.repeat(40)}one. `, `A bad ${'one '.repeat(60)}too. `, 'Good again. '];
+    const { shown, results } = await write(characters(good + bad + rest), asking(judge));
+    expect(shown).toBe(`${good}[REDACTED]${rest}`);
+    expect(asked.slice(0, 2)).toEqual([good, good + bad]);
     expect(results).toEqual(['true REDACT']);
+  });
+
+  test.each([
+    ['a window of one character', { window: 1 }, 'x'],
+    ['sentences of one letter', {}, 'x. '],
+    ['a window of one character, beside the answer', { window: 1, mode: 'PARALLEL' }, 'x'],
+  ] as const)(
+    'The longest text takes no more than 200 questions with %s, each about little',
+    async (_what, over, unit) => {
+      const asked: string[] = [];
+      const judge = (text: string) => {
+        asked.push(text);
+        return verdict(false);
+      };
+      const text = unit.repeat(100_000 / unit.length);
+      const deltas = text.match(/.{1,20}/gsu) ?? [];
+      expect((await write(deltas, asking(judge, over))).shown).toBe(text);
+      expect(asked.length).toBeGreaterThan(10);
+      expect(asked.length).toBeLessThan(200);
+      expect(asked.slice(0, 100).every(({ length }) => length <= 4_000)).toBe(true);
+    },
+  );
+
+  test('The texts of a turn that has asked 500 times are not checked any more: onError decides', async () => {
+    const questions = new QuestionBudget();
+    for (let count = 0; count < 500; count++) expect(questions.take()).toBe(true);
+    const guards = [asking(() => verdict(false), { action: 'BLOCK' })];
+    const filter = new OutputFilter({ agentId: 'a', guards, timeoutMs: 1_000, questions });
+    await filter.push('Hello. ', never);
+    const { blockedBy, results } = await filter.end(never);
+    expect(blockedBy).toBe('g');
+    expect(results[0]?.decision.reasoning).toMatch(/has asked providers 500 times/);
   });
 
   test('The text is not sent to it with what other guardrails have found', async () => {
@@ -197,7 +231,8 @@ describe('A text that a provider checks', () => {
   test('The text does not wait for a provider that never answers longer than the deadline', async () => {
     const guards = [asking(() => new Promise<never>(() => {}), { action: 'BLOCK' })];
     const filter = new OutputFilter({ agentId: 'a', guards, timeoutMs: 20 });
-    const { blockedBy, results } = await filter.push('Hello. ', never);
+    await filter.push('Hello. ', never);
+    const { blockedBy, results } = await filter.end(never);
     expect(blockedBy).toBe('g');
     expect(results[0]?.decision.reasoning).toMatch(/no answer within 0\.02 seconds/);
   });

@@ -73,7 +73,7 @@ GuardrailInputRef.implement({
     }),
     window: t.int({
       description:
-        'How many characters HOLD_BACK holds back, 1 to 4,000. It should be at least as long as what is searched for. If omitted, to the end of the sentence. With another mode, it is refused.',
+        'How many characters HOLD_BACK holds back, 1 to 4,000; for a check that asks a provider, at least 200. It should be at least as long as what is searched for. If omitted, to the end of the sentence. With another mode, it is refused.',
     }),
     onError: t.field({
       type: GuardrailOnError,
