@@ -130,7 +130,7 @@ export async function compose(
     agents,
     tools,
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
-    sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes },
+    sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes, maxLiveBytes: env.maxLiveRunBytes },
     historyTokens,
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new ConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }),

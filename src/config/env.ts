@@ -122,6 +122,8 @@ export interface Env {
   /** Events of one run, and bytes of text in them. */
   readonly maxRunEvents: number;
   readonly maxRunBytes: number;
+  /** Bytes of memory that the events of all runs that are carried out may take together. */
+  readonly maxLiveRunBytes: number;
   /** The longest that one turn may take. */
   readonly runTimeoutSeconds: number;
   /** The longest that a test of an agent may take. */
@@ -224,6 +226,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     turnsAtOnce: { user: read.MAX_TURNS_PER_USER || null, tenant: read.MAX_TURNS_PER_TENANT || null },
     maxRunEvents: read.MAX_RUN_EVENTS,
     maxRunBytes: read.MAX_RUN_BYTES,
+    maxLiveRunBytes: read.LIVE_RUN_BYTES_PER_PROCESS,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
     orchestrationTimeoutSeconds: read.ORCHESTRATION_TIMEOUT_SECONDS,

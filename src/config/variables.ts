@@ -212,6 +212,7 @@ export const variables = z.object({
   MAX_TURNS_PER_TENANT: wholeNumber(0, 100_000, 200),
   MAX_RUN_EVENTS: wholeNumber(100, 1_000_000, 50_000),
   MAX_RUN_BYTES: wholeNumber(10_000, 1_000_000_000, 8_000_000),
+  LIVE_RUN_BYTES_PER_PROCESS: wholeNumber(100_000, 9_000_000_000, 256_000_000),
   RUN_TIMEOUT_SECONDS: wholeNumber(1, 86_400, 600),
   FIRST_BYTE_TIMEOUT_SECONDS: wholeNumber(1, 3_600, 300),
   AGENT_TEST_TIMEOUT_SECONDS: wholeNumber(1, 600, 30),

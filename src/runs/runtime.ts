@@ -24,11 +24,13 @@ import type { LeaseLost, Moment, RunLease } from './lease.ts';
 import type { CompiledTurn } from './planned-turn.ts';
 import type { ReplayRoom } from './replay-room.ts';
 
-/** How large a run may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
+/** How large runs may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
 export interface RunSizeLimits {
   readonly maxEvents: number;
   /** Bytes of text in all events: answers, reasoning, arguments and results of tools. */
   readonly maxBytes: number;
+  /** Bytes of memory that the events of all runs of this process may take together, while they are carried out. */
+  readonly maxLiveBytes: number;
 }
 
 /** What runs are carried out with, as the operator has set it up. */
@@ -44,7 +46,7 @@ export interface RunDependencies {
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
   readonly limits: TurnLimits;
-  /** How large a run may become. */
+  /** How large a run, and all together, may become. */
   readonly sizeLimits: RunSizeLimits;
   /** How many tokens of the past a model is given at most. */
   readonly historyTokens: number;

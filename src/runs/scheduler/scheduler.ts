@@ -20,6 +20,7 @@ import type { ReplayRoom } from '../replay-room.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
+import { boundLiveEvents } from '../upkeep/bound-live-events.ts';
 import { checkpointRuns, storeOpenMessages, watchLeases } from '../upkeep/checkpoint.ts';
 import { LeaseWatch } from '../upkeep/lease-watch.ts';
 import { recoverRuns } from '../upkeep/recover.ts';
@@ -116,7 +117,7 @@ export class RunScheduler implements RunRuntime {
     const store = { ...checkpoint, everyMs: storeEveryMs };
     this.#jobs.repeat('store', store, () => storeOpenMessages(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
-    this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#releaseEvents());
+    this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#boundEvents());
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
     this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
     const watch = new LeaseWatch();
@@ -173,8 +174,12 @@ export class RunScheduler implements RunRuntime {
       await sleep(readerGraceCheckMs);
   }
 
-  /** Lets go of events that are in archives: of runs that have ended or wait, and of readers that do not read. */
-  #releaseEvents(): void {
+  /**
+   * Bounds the events in memory: stops runs that hold too much together, and lets go of what is in archives, of runs that
+   * have ended or wait and of readers that do not read.
+   */
+  #boundEvents(): void {
+    boundLiveEvents(this);
     this.replayRoom.releaseSettled();
     for (const cursor of this.cursors) cursor.releaseIdlePast(maxIdlePastMs);
   }
