@@ -13,6 +13,7 @@ import { ConversationFeed, feedChannel } from '../feed/conversation-feed.ts';
 import { openRedis } from '../limits/redis.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { openKeyRing } from '../secrets/open-key-ring.ts';
+import { outsideScope } from '../telemetry/scope.ts';
 
 /** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
@@ -57,7 +58,9 @@ export async function connectStores(
   options: EmbeddedOptions,
 ): Promise<Stores> {
   const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, opening, options));
-  const onConnectionError = (error: Error) => logger.warn({ err: error }, 'a database connection failed');
+  // It belongs to everybody, and not to the request that happened to open it.
+  const onConnectionError = (error: Error) =>
+    outsideScope(() => logger.warn({ err: error }, 'a database connection failed'));
   const exclusive = env.databaseUrl === null;
   // The embedded database runs one statement at a time: more connections would only wait inside it.
   const poolSize = exclusive ? 1 : env.databasePoolSize;

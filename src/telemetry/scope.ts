@@ -10,7 +10,7 @@ export interface Scope {
   trace: SpanContext | null;
 }
 
-const scopes = new AsyncLocalStorage<Scope>();
+const scopes = new AsyncLocalStorage<Scope | null>();
 
 /** Runs work in a scope of its own. */
 export function inScope<T>(scope: Scope, work: () => T): T {
@@ -22,6 +22,11 @@ export function inNewScope<T>(work: () => T): T {
   return scopes.run({ requestId: null, trace: null }, work);
 }
 
+/** Runs work that outlives the request that caused it and serves others too, such as a connection. */
+export function outsideScope<T>(work: () => T): T {
+  return scopes.run(null, work);
+}
+
 /** The scope of the current work; null: it has none. */
 export function currentScope(): Scope | null {
   return scopes.getStore() ?? null;
@@ -29,8 +34,8 @@ export function currentScope(): Scope | null {
 
 /** What every log line of the current work says of it. */
 export function logFields(): Record<string, string> {
-  const scope = scopes.getStore();
-  if (scope === undefined) return {};
+  const scope = currentScope();
+  if (scope === null) return {};
   const { requestId, trace } = scope;
   return { ...(requestId === null ? {} : { requestId }), ...(trace === null ? {} : { traceId: trace.traceId }) };
 }
@@ -39,8 +44,8 @@ export function logFields(): Record<string, string> {
  * The headers by which another system joins the trace of the current work. Who sends them decides first whether that
  * system may know: see docs/operations.md.
  */
-export function traceHeaders(trace: SpanContext | null = scopes.getStore()?.trace ?? null): Record<string, string> {
-  const requestId = scopes.getStore()?.requestId ?? null;
+export function traceHeaders(trace: SpanContext | null = currentScope()?.trace ?? null): Record<string, string> {
+  const requestId = currentScope()?.requestId ?? null;
   return {
     ...(trace === null ? {} : { traceparent: formatTraceparent(trace) }),
     ...(requestId === null ? {} : { 'x-request-id': requestId }),
@@ -55,8 +60,8 @@ export interface StoredTrace {
 
 /** The trace of the current work, to be stored with the run that it starts. */
 export function storeTrace(): { readonly trace?: StoredTrace } {
-  const scope = scopes.getStore();
-  if (scope === undefined || (scope.requestId === null && scope.trace === null)) return {};
+  const scope = currentScope();
+  if (scope === null || (scope.requestId === null && scope.trace === null)) return {};
   const { requestId, trace } = scope;
   return { trace: { requestId, traceparent: trace === null ? null : formatTraceparent(trace) } };
 }

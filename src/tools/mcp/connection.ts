@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { outsideScope } from '../../telemetry/scope.ts';
 import { listServerSecrets, type McpDefinition } from './config.ts';
 import { describeProblem, maySayUnknownSession, maySpeakOlderProtocol } from './failures.ts';
 import { type ListedTool, readToolList } from './list.ts';
@@ -100,7 +101,7 @@ export class McpConnection {
   async connect(): Promise<Client> {
     this.#closing.signal.throwIfAborted();
     if (this.#client) return this.#client;
-    this.#connecting ??= this.#open().finally(() => {
+    this.#connecting ??= outsideScope(() => this.#open()).finally(() => {
       this.#connecting = null;
     });
     return this.#connecting;
