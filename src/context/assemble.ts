@@ -24,7 +24,7 @@ export type AssembledSnapshot = ReturnType<BlockWriter['finish']>;
 /**
  * Assembles what the viewer has at hand: what the user may do, the page, the project, what the application gives, records,
  * and the latest turns of the viewer's own conversations.
- * @throws the reason of `clientGone`
+ * @throws {UnavailableError} if the client disconnected
  */
 export async function assembleSnapshot(
   viewer: Viewer,

@@ -85,7 +85,8 @@ export class BlockWriter {
   /** Replaces ids and personal data in a text, as far as the budget goes; what is beyond it is left out. */
   #prepare(text: string, budget: Budget): string {
     const isCut = text.length > budget.left;
-    const raw = isCut ? text.slice(0, budget.left + margin) : text;
+    // Cleaned before it is searched: an address that only a hidden character divides is one.
+    const raw = cleanForModel(isCut ? text.slice(0, budget.left + margin) : text);
     budget.left = Math.max(0, budget.left - text.length);
     this.#isTruncated ||= isCut;
     const mapped = this.#references ? this.#references.mapText(raw) : raw;

@@ -1,4 +1,4 @@
-import { SwitchboardError } from '../api/errors.ts';
+import { SwitchboardError, UnavailableError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { raceAbort } from '../engine/abort.ts';
 import { boundResult } from '../engine/tool-result.ts';
@@ -25,7 +25,7 @@ export interface ContextRecord {
  * Reads records by the tools that the operator has named, as the viewer: with the viewer's roles and rate limit. A record
  * that cannot be read is a sentence in the snapshot, and never fails it.
  * @param clientGone aborts when the client disconnects
- * @throws the reason of `clientGone`
+ * @throws {UnavailableError} if the client disconnected
  */
 export async function readRecords(
   viewer: Viewer,
@@ -44,7 +44,8 @@ export async function readRecords(
     }
   };
   await Promise.all(Array.from({ length: recordsAtOnce }, readOn));
-  clientGone?.throwIfAborted();
+  // Nobody waits for it: what was read is not stored.
+  if (clientGone?.aborted) throw new UnavailableError('The client disconnected before the snapshot was made.');
   return records;
 }
 

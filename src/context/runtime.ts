@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Database } from '../database/client.ts';
 import { withoutCounting } from '../database/statements.ts';
+import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import { deleteExpiredSnapshots } from './expire.ts';
 
@@ -27,6 +28,8 @@ export interface ContextOptions {
 }
 
 const sweepEveryMs = 60_000;
+/** Snapshots that are being made at the same time: each may call tools. */
+const atOnce = { user: 10, tenant: 50, process: 200 } as const;
 
 /** What context snapshots are made with, and the job that deletes those that have expired. One for the process. */
 export class ContextRuntime implements ContextOptions, AsyncDisposable {
@@ -36,6 +39,8 @@ export class ContextRuntime implements ContextOptions, AsyncDisposable {
   readonly ttlSeconds: number;
   readonly recordTools: readonly RecordTool[];
   readonly references: boolean;
+  /** Counts the snapshots that are being made. */
+  readonly making = new ConcurrencyLimit('snapshots', atOnce);
   #sweep: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
 

@@ -14,7 +14,8 @@ const maxSnapshots = 100;
  * Makes a snapshot of what the viewer has at hand, and stores it for a limited time.
  * @param rawInput a ContextSnapshotInput
  * @param clientGone aborts when the client disconnects: records that are being read are given up
- * @throws {BadUserInputError} naming the field and its limit
+ * @throws {RateLimitedError} if the user is making too many at the same time; {@link BadUserInputError} naming the field
+ *   and its limit; {@link UnavailableError} if the client disconnected
  */
 export async function createContextSnapshot(
   viewer: Viewer,
@@ -22,6 +23,7 @@ export async function createContextSnapshot(
   rawInput: unknown,
   clientGone: AbortSignal | null,
 ): Promise<Snapshot> {
+  using _slot = context.making.enter(viewer);
   const input = parseSnapshotInput(rawInput);
   const assembled = await assembleSnapshot(viewer, context, input, clientGone);
   const snapshot = await storeSnapshot(viewer, context, assembled);

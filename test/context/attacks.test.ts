@@ -181,6 +181,13 @@ describe('personal data', () => {
     for (const kind of ['EMAIL', 'PHONE', 'IBAN', 'CREDIT_CARD', 'IP_ADDRESS']) expect(block).toContain(`[${kind}]`);
   });
 
+  test('It is found if hidden characters divide it, in whichever form it is written', async () => {
+    const page = 'bob@exam\u0007ple.com, carol@exa\u{e0041}mple.com, 203.0.\u202e113.7';
+    const { block, redactions } = await createSnapshot(await openNewUser(app), { page, data: { a: page } });
+    expect(block).not.toMatch(/bob|carol|203/);
+    expect(redactions).toBe(6);
+  });
+
   test('Without redactPii it stays, and nothing is counted', async () => {
     const { block, redactions } = await createSnapshot(await openNewUser(app), { ...input, redactPii: false });
     expect(block).toContain('bob@example.com');
@@ -195,6 +202,18 @@ describe('personal data', () => {
       expect(block).not.toContain('bobby');
     }
   });
+});
+
+test('Only so many snapshots of a user are made at the same time, and those of others are not kept waiting', async () => {
+  const [user, other] = [await openNewUser(app), await openNewUser(app)];
+  const before = system.received.length;
+  const slow = Array.from({ length: 10 }, () => createSnapshot(user, { recordIds: ['rec:slow'] }));
+  await expect.poll(() => system.received.length - before).toBe(10);
+  const { errors } = await app.query(createDocument, { input: {} }, { token: user.token });
+  expect(errors[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 1_000 });
+  expect((await createSnapshot(other, { page: 'here' })).block).toContain('here');
+  await Promise.all(slow);
+  expect((await createSnapshot(user, { page: 'again' })).block).toContain('again');
 });
 
 describe('records that cannot be read', () => {

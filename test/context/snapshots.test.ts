@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { shareApp } from '../support/app.ts';
+import { openGraph, shareApp } from '../support/app.ts';
 import { openChat, openNewUser } from '../support/chat.ts';
-import { createSnapshot } from './support.ts';
+import { createDocument, createSnapshot } from './support.ts';
 
 const app = shareApp();
 
@@ -44,6 +44,26 @@ describe('a snapshot', () => {
     expect(second.length).toBeGreaterThan(20);
     expect(first.startsWith(second)).toBe(true);
   });
+});
+
+test('A snapshot takes the same number of statements, however many conversations and messages there are', async () => {
+  await using graph = await openGraph();
+  const alice = await graph.viewer('alice');
+  const count = async () => {
+    const { errors, statements } = await graph.query(alice, createDocument, { input: { page: 'here' } });
+    expect(errors).toEqual([]);
+    return statements;
+  };
+  const few = await count();
+  expect(few).toBe(2);
+  const create = 'mutation { createConversation { id } }';
+  for (let n = 0; n < 12; n++) {
+    const { id: conversationId } = (await graph.query(alice, create)).data.createConversation;
+    const input = { conversationId, role: 'USER', content: 'Hello' };
+    const add = 'mutation ($input: CreateMessageInput!) { createMessage(input: $input) { id } }';
+    for (let m = 0; m < 3; m++) await graph.query(alice, add, { input });
+  }
+  expect(await count()).toBe(few);
 });
 
 test('Nobody else can read or name a snapshot, and an id of nothing is not found', async () => {

@@ -80,7 +80,7 @@ builder.mutationField('createContextSnapshot', (t) =>
   t.field({
     type: ContextSnapshot,
     description:
-      'Makes a snapshot of what the user has at hand, and stores it for a limited time: what the user may do, the page, the project, records, and the last turns of the user’s own conversations. A user has at most 100; a new one replaces the oldest. Over HTTP, it stops when the client disconnects.',
+      'Makes a snapshot of what the user has at hand, and stores it for a limited time: what the user may do, the page, the project, records, and the last turns of the user’s own conversations. A user has at most 100; a new one replaces the oldest. RATE_LIMITED if the user is making ten already. Over HTTP, it stops when the client disconnects.',
     args: {
       input: t.arg({ type: ContextSnapshotInput, required: true, description: 'What the user sees and has at hand.' }),
     },
