@@ -2,7 +2,7 @@ import type { TurnEvent } from './events.ts';
 import type { TextGuard, TurnGuard } from './guard.ts';
 import { checkInput, type InputWatch } from './guarded-step.ts';
 import type { HistoryItem } from './ports.ts';
-import type { TurnRouter } from './routing.ts';
+import { type TurnRouter, withheldReasoning } from './routing.ts';
 
 /** The choice of the agent with which a turn begins. */
 interface RouteStep {
@@ -32,19 +32,24 @@ export async function* routeTurn(
       yield* checkInput({ ...guarded, agentId: classifierAgentId, step, history }, signal);
   }
   const routed = await router.route(history, signal);
-  if (routed.call) yield { type: 'modelCalled', call: { ...routed.call, step, timeToFirstTokenMs: null } };
+  for (const call of routed.calls) yield { type: 'modelCalled', call: { ...call, step, timeToFirstTokenMs: null } };
   signal.throwIfAborted();
   const { rootAgentId } = routed.decision;
-  const output = routed.call === null ? null : (guarded?.guard.openOutput(rootAgentId) ?? null);
-  const reasoning = output ? await checkReasoning(output, routed.decision.reasoning, signal) : null;
-  const decision = reasoning === null ? routed.decision : { ...routed.decision, reasoning };
+  // Other reasons are the server's own.
+  const output = routed.basis === 'CLASSIFIER' ? (guarded?.guard.openOutput(rootAgentId) ?? null) : null;
+  let { decision } = routed;
+  if (output) {
+    const { reasoning, calls } = await checkReasoning(output, decision.reasoning, signal);
+    for (const call of calls) yield { type: 'modelCalled', call: { ...call, step, timeToFirstTokenMs: null } };
+    decision = { ...decision, reasoning };
+  }
   yield { type: 'agentRouted', routed: { ...routed, decision } };
   return rootAgentId;
 }
 
 /** What a classifier writes is shown to the user like an answer: what the guardrails of answers do not let pass is withheld. */
-async function checkReasoning(output: TextGuard, reasoning: string, signal: AbortSignal): Promise<string> {
+async function checkReasoning(output: TextGuard, reasoning: string, signal: AbortSignal) {
   const reports = [await output.push(reasoning, signal), await output.end(signal)];
   const isFlagged = output.isRedacted || reports.some(({ blockedBy }) => blockedBy !== null);
-  return isFlagged ? 'A guardrail withholds the reason of the classifier.' : reasoning;
+  return { reasoning: isFlagged ? withheldReasoning : reasoning, calls: reports.flatMap(({ calls }) => calls) };
 }

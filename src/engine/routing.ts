@@ -23,6 +23,9 @@ export interface RoutingDecision {
 export const routingBases = ['CLASSIFIER', 'LAST_DECISION', 'ONLY_AGENT', 'FALLBACK'] as const;
 export type RoutingBasis = (typeof routingBases)[number];
 
+/** What users are shown in place of a reason of a classifier that a guardrail has flagged. */
+export const withheldReasoning = 'A guardrail withholds the reason of the classifier.';
+
 /** A decision with what it rests on. */
 export interface Routed {
   readonly decision: RoutingDecision & { readonly rootAgentId: string };
@@ -33,8 +36,8 @@ export interface Routed {
   readonly switched: boolean;
   /** The row ids of `alternatives`. */
   readonly alternativeIds: readonly string[];
-  /** The model call that it took, for the ledger; null: none. */
-  readonly call: GuardModelCall | null;
+  /** The model calls that it took, for the ledger. */
+  readonly calls: readonly GuardModelCall[];
   /** Why the classifier could not decide, for the log: nothing of the text is in it; null: it could, or was not asked. */
   readonly problem: string | null;
 }

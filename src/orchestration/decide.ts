@@ -60,7 +60,7 @@ export async function decideRouting(
     scenarioId: planned.scenarioId,
     switched: chosen.id !== input.currentAgentId,
     alternativeIds: (alternatives ?? []).map(({ id }) => id),
-    call: call ?? null,
+    calls: call ? [call] : [],
     problem,
   });
 

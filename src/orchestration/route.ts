@@ -1,8 +1,11 @@
 import type { AgentDependencies } from '../agents/dependencies.ts';
-import { resolveAgents } from '../agents/resolve.ts';
+import { planGuards } from '../agents/plan-guards.ts';
+import { type ResolvedAgent, resolveAgents } from '../agents/resolve.ts';
 import { ConflictError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Routed } from '../engine/routing.ts';
+import { type Routed, withheldReasoning } from '../engine/routing.ts';
+import { checkText } from '../guardrails/check-text.ts';
+import { readGuardrails } from '../guardrails/config.ts';
 import type { ScenarioGraph } from '../scenarios/load.ts';
 import { decideRouting, type RoutingInput } from './decide.ts';
 import { findClassifierId, planClassifier } from './planned.ts';
@@ -16,7 +19,10 @@ export interface MessageToRoute extends Omit<RoutingInput, 'toolsOf'> {
  * Chooses which agent of a scenario answers a message, as the start of a turn would choose it, whatever the mode of the
  * scenario's orchestration is: the caller decides whether to ask. The caller has checked the text with the guardrails before.
  *
- * It stores nothing: neither the decision (`writeRouted` makes the column of it) nor the model call for the ledger (`call`).
+ * The reason that a classifier gives is checked by the guardrails of answers of the scenario and of the chosen agent, and
+ * withheld if one flags it.
+ *
+ * It stores nothing: neither the decision (`writeRouted` makes the column of it) nor the model calls for the ledger (`calls`).
  * If the transaction that stores the decision with a message moves the conversation's active agent too, AgentSwitched has the
  * reason of the decision.
  *
@@ -57,5 +63,33 @@ export async function routeMessage(
   );
   if (routed.problem !== null)
     deps.logger.warn({ scenarioId: scenario.id, problem: routed.problem }, 'a classifier could not choose an agent');
-  return routed;
+  return routed.basis === 'CLASSIFIER' ? checkReason(viewer, deps, { scenario, routed, resolved }, signal) : routed;
+}
+
+/** A reason is shown to the user like an answer. */
+async function checkReason(
+  viewer: Viewer,
+  deps: AgentDependencies,
+  {
+    scenario,
+    routed,
+    resolved,
+  }: {
+    readonly scenario: ScenarioGraph;
+    readonly routed: Routed;
+    readonly resolved: ReadonlyMap<string, ResolvedAgent>;
+  },
+  signal: AbortSignal,
+): Promise<Routed> {
+  const { decision } = routed;
+  const agentId = decision.rootAgentId;
+  const own = readGuardrails(resolved.get(agentId)?.agent.guardrails ?? []);
+  const wanted = [...scenario.guardrails, ...own].filter(({ stages }) => stages.includes('OUTPUT'));
+  const guards = (await planGuards(viewer, deps, new Map([[agentId, wanted]]), resolved)).get(agentId) ?? [];
+  if (guards.length === 0) return routed;
+  const { timeoutMs } = deps.guardrails;
+  const options = { stage: 'OUTPUT', agentId, timeoutMs, signal } as const;
+  const { isRedacted, blockedBy, calls } = await checkText(guards, decision.reasoning, options);
+  const reasoning = isRedacted || blockedBy !== null ? withheldReasoning : decision.reasoning;
+  return { ...routed, decision: { ...decision, reasoning }, calls: [...routed.calls, ...calls] };
 }

@@ -46,8 +46,7 @@ export async function routeItems(
   });
   const message = { scenario, text: last.content, history: spoken, currentAgentId, last: decision };
   const routed = await routeMessage(viewer, runs.agents, message, signal);
-  const calls = routed.call === null ? [] : [routed.call];
-  await storeGuardUsage(viewer, runs.db, { conversationId, calls });
+  await storeGuardUsage(viewer, runs.db, { conversationId, calls: routed.calls });
   return routed;
 }
 

@@ -103,6 +103,24 @@ describe('orchestrate', () => {
     });
   });
 
+  test('A reason of the classifier that a guardrail of answers flags is withheld, also of a guardrail that asks a model', async () => {
+    const words = { name: 'words', stages: ['OUTPUT'], check: { patterns: ['hunter2'] }, mode: 'HOLD_BACK' };
+    const chat = await openOrchestrated(app, { guardrails: [words] });
+    app.model.add(choice(certain('my_billing', { reasoning: 'The password is hunter2.' })));
+    expect(await orchestrate(chat, {})).toMatchObject({
+      rootAgent: { name: 'my_billing' },
+      reasoning: 'A guardrail withholds the reason of the classifier.',
+    });
+    const check = { classifier: { agentId: chat.ids.classifier, question: 'Is it rude?' } };
+    const update = 'mutation ($id: ID!, $input: UpdateAgentInput!) { updateAgent(id: $id, input: $input) { id } }';
+    const input = { guardrails: [{ name: 'rude', stages: ['OUTPUT'], check }] };
+    await chat.admin.ask(update, { id: chat.ids.orders, input });
+    app.model.add(choice(certain('my_orders')), reply('{"flagged": true, "confidence": 1, "reasoning": "Yes."}'));
+    expect((await orchestrate(chat, {})).reasoning).toBe('A guardrail withholds the reason of the classifier.');
+    const { viewer } = await chat.ask('{ viewer { usage { modelCalls } } }');
+    expect(viewer.usage.modelCalls).toBe(3);
+  });
+
   test('What is wrong is named, before a model is asked', async () => {
     const chat = await openOrchestrated(app);
     const stranger = await openOrchestrated(app);

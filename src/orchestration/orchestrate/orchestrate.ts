@@ -6,9 +6,8 @@ import { badInput, parseInput, text } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { readConversation } from '../../conversations/read.ts';
 import type { Database } from '../../database/client.ts';
-import type { Routed } from '../../engine/routing.ts';
 import type { Conversation } from '../../generated/prisma/client.ts';
-import { checkTexts, findGuardrails } from '../../guardrails/moderate/check-texts.ts';
+import { checkTexts, findGuardrails, storeGuardUsage } from '../../guardrails/moderate/check-texts.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import { maxScenarioKeyLength } from '../../scenarios/input.ts';
 import { loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
@@ -81,7 +80,7 @@ export async function orchestrate(
     isItsOwn && current !== null ? await readLastDecision(viewer, deps.db, conversation.id, scenario.id) : null;
   const message = { scenario, text: said.text, history: said.history, currentAgentId: current, last };
   const routed = await routeMessage(viewer, deps.agents, message, stop);
-  await storeUsage(viewer, deps.db, conversation, routed);
+  await storeGuardUsage(viewer, deps.db, { conversationId: conversation?.id ?? null, calls: routed.calls });
   const { rootAgentId, confidence, reasoning } = routed.decision;
   return { rootAgentId, confidence, reasoning, switched: routed.switched, alternativeIds: routed.alternativeIds };
 }
@@ -144,19 +143,4 @@ async function checkMessages(
     blockedBy: asked?.blockedBy ?? null,
     history: earlier === null ? [] : [{ from: 'agent', text: earlier } as const],
   };
-}
-
-async function storeUsage(
-  { tenantId, userId }: Viewer,
-  db: Database,
-  conversation: Conversation | null,
-  { call }: Routed,
-): Promise<void> {
-  if (call === null) return;
-  const { agentId, model, usage, durationMs } = call;
-  const conversationId = conversation?.id ?? null;
-  const complete = usage !== null;
-  await db.modelCall.create({
-    data: { tenantId, userId, conversationId, agentId, step: 0, model, complete, durationMs, ...usage },
-  });
 }
