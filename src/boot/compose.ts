@@ -7,6 +7,7 @@ import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
 import { ContextRuntime } from '../context/runtime.ts';
+import { KnownConversations } from '../conversations/known-conversations.ts';
 import { readConversation } from '../conversations/read.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
 import { demoModelName } from '../demo/demo.ts';
@@ -135,6 +136,7 @@ export async function compose(
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new ConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }),
     startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
+    knownConversations: new KnownConversations(),
     startsByTenant: new FairQueue('turns of your organisation', {
       running: Math.max(1, Math.floor(stores.poolSize / 2)),
       waiting: maxWaitingStartsOfTenant,

@@ -13,6 +13,7 @@ import { type ActiveAgentColumns, chooseInScenario, chooseWithoutScenario } from
 import { conversationColumns } from './columns.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createConversationInput, updateConversationInput } from './input.ts';
+import type { KnownConversations } from './known-conversations.ts';
 import { type ConversationQuery, explainMissingConversation } from './read.ts';
 import { makeTitle, untitled } from './text.ts';
 
@@ -21,6 +22,7 @@ import { makeTitle, untitled } from './text.ts';
  * agent at the time of each turn. Without a title, its first user message becomes its title. With an idempotencyKey that
  * the viewer has used before, it returns the conversation that was created then, as it is now.
  * @param input CreateConversationInput
+ * @param known remembers it for its first turn
  * @throws {BadUserInputError} naming the field; also for an agent outside the scenario, and if something is not active;
  *   {@link NotFoundError} and {@link ForbiddenError} for the scenario and the agent; {@link ConflictError} if the key came
  *   with another input before
@@ -31,6 +33,7 @@ export async function createConversation(
   feed: ConversationFeed,
   input: unknown,
   query: ConversationQuery = {},
+  known?: KnownConversations,
 ): Promise<Conversation> {
   const { idempotencyKey, ...parsed } = parseInput(createConversationInput, input ?? {}, ['input']);
   const creation = makeCreationColumns(idempotencyKey, parsed);
@@ -44,6 +47,7 @@ export async function createConversation(
   try {
     const conversation = await insertConversation(viewer, db, row);
     feed.wake(viewer);
+    if (conversation.scenarioId === null) known?.remember(viewer, conversation.id, conversation);
     if (!query.include) return conversation;
     return await db.conversation.findUniqueOrThrow({ where: { id: conversation.id, tenantId, userId }, ...query });
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import type { KnownConversations } from '../conversations/known-conversations.ts';
 import type { DatabaseAvailability } from '../database/availability.ts';
 import type { Database, OpenDatabase } from '../database/client.ts';
 import type { TurnAborted } from '../engine/abort.ts';
@@ -60,6 +61,8 @@ export interface RunDependencies {
   readonly startsByConversation: FairQueue;
   /** Starts of turns, by tenant: no tenant takes all connections to the database. */
   readonly startsByTenant: FairQueue;
+  /** Conversations that need not be read to start their next turn. */
+  readonly knownConversations: KnownConversations;
   /** Bounds what runs that have ended or wait for a person hold in memory. */
   readonly replayRoom: ReplayRoom;
   /** How long a run waits for a person, in seconds, before it is cancelled. */

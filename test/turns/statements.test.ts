@@ -51,13 +51,15 @@ function openCounted(config = warm) {
   return { host, statements, [Symbol.asyncDispose]: () => opened.close() };
 }
 
+type NewConversation = Parameters<SocketClient['createConversation']>[0];
+
 /** Runs a turn on a counted host. */
-async function countTurn(scenarioKey: string, ...steps: ScriptedStep[]) {
-  return countTurnOf(warm, scenarioKey, ...steps);
+async function countTurn(conversation: NewConversation, ...steps: ScriptedStep[]) {
+  return countTurnOf(warm, conversation, ...steps);
 }
 
-async function countTurnOf(config: ConfigurationCache, scenarioKey: string, ...steps: ScriptedStep[]) {
-  const conversationId = await alice.createConversation(scenarioKey);
+async function countTurnOf(config: ConfigurationCache, conversation: NewConversation, ...steps: ScriptedStep[]) {
+  const conversationId = await alice.createConversation(conversation);
   app.model.add(...steps);
   await using counted = openCounted(config);
   const events: RunEvent[] = [];
@@ -81,6 +83,11 @@ test('A turn costs the same number of statements, whatever its length', async ()
   expect(short.sql).toHaveLength(oneStepStatements);
   expect(long.sql).toEqual(short.sql);
   expect(reasoning.sql).toEqual(short.sql);
+});
+
+test('A turn in a conversation without a scenario that this process has just written is not read before it starts', async () => {
+  const first = await countTurn({}, { text: 'Yes.' });
+  expect(first.sql).toHaveLength(oneStepStatements - 1);
 });
 
 test('Each further step costs a few statements, and a call and a handoff a few each', async () => {

@@ -136,7 +136,7 @@ builder.mutationFields((t) => ({
     description: 'Creates a conversation of the viewer.',
     args: { input: t.arg({ type: CreateConversationInput, description: 'The properties of the conversation.' }) },
     resolve: (query, _root, args, context) =>
-      createConversation(context.viewer, context.db, context.feed, args.input, query),
+      createConversation(context.viewer, context.db, context.feed, args.input, query, context.runs.knownConversations),
   }),
   updateConversation: t.prismaField({
     type: ConversationRef,

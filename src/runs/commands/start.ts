@@ -3,25 +3,24 @@ import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import { isUniqueViolation } from '../../database/errors.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { storeTrace } from '../../telemetry/scope.ts';
 import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
-import { type Moment, takeMoment } from '../lease.ts';
-import { compileTurn } from '../plan/plan-turn.ts';
+import { takeMoment } from '../lease.ts';
+import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
 import { readForTurn } from '../plan/read-for-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import { queuedEvents } from '../queued-events.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
-import type { OpeningMessage, RunRuntime } from '../runtime.ts';
+import type { RunRuntime } from '../runtime.ts';
 import { unfinishedStatuses } from '../statuses.ts';
 import { createRun } from '../transitions/create-run.ts';
-import { createRunFast } from '../transitions/create-run-fast.ts';
 import { lockConversation } from '../transitions/lock-conversation.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
 import { cancelRow } from './cancel.ts';
 import { checkInput, type InputChecks, needsCheck, storeInputChecks } from './check-input.ts';
+import { openingMessage, rememberPlain, type Started, tryStartFast, tryStartKnown } from './start-fast.ts';
 
 /**
  * Starts a turn exactly once, or finds the one that its idempotency key has started.
@@ -62,8 +61,11 @@ async function startInLine(viewer: Viewer, runtime: RunRuntime, input: TurnInput
       runtime.availability.assertAvailable();
       return work();
     });
+  const stored = storedTurnOf(viewer, input);
   const begun = await inLineOfTenant(async () => {
-    const prepared = await prepareTurn(viewer, runtime, input);
+    const known = await tryStartKnown(runtime, { viewer, input, stored });
+    if (known) return launchStarted(runtime, known.newTurn, known.started, query);
+    const prepared = await prepareTurn(viewer, runtime, input, stored);
     if (!('newTurn' in prepared)) return query ? readRun(viewer, runtime.db, prepared.id, query) : prepared;
     return prepared.isUnchecked ? prepared : startPrepared(runtime, prepared, null, query);
   });
@@ -78,18 +80,26 @@ async function startInLine(viewer: Viewer, runtime: RunRuntime, input: TurnInput
 /** A turn that is compiled, and the runs that were in its way when its conversation was read. */
 interface PreparedTurn {
   readonly newTurn: NewTurn;
+  readonly conversation: ConversationForTurn;
   readonly runs: readonly BlockingRun[];
   /** Whether guardrails are to check its text before it is stored. */
   readonly isUnchecked: boolean;
 }
 
-/** @returns the run that its key has started, if that is all that can be had */
-async function prepareTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput): Promise<PreparedTurn | Run> {
+function storedTurnOf(viewer: Viewer, input: TurnInput): StoredTurn {
   const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
   const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
   const settings = { agentId, ...snapshot, onDisconnect, model, temperature, maxTokens };
-  const stored: StoredTurn = { ...settings, roles: [...viewer.roles], ...storeTrace() };
+  return { ...settings, roles: [...viewer.roles], ...storeTrace() };
+}
 
+/** @returns the run that its key has started, if that is all that can be had */
+async function prepareTurn(
+  viewer: Viewer,
+  runtime: RunRuntime,
+  input: TurnInput,
+  stored: StoredTurn,
+): Promise<PreparedTurn | Run> {
   const conversation = await loadConversation(viewer, runtime, input);
   const { runs } = conversation;
   let turn: CompiledTurn;
@@ -106,21 +116,35 @@ async function prepareTurn(viewer: Viewer, runtime: RunRuntime, input: TurnInput
   if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
   const isNew = input.after === 0 && !runs.some((run) => run.idempotencyKey === input.idempotencyKey);
   const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
-  return { newTurn, runs, isUnchecked: isNew && needsCheck(turn) };
+  return { newTurn, conversation, runs, isUnchecked: isNew && needsCheck(turn) };
 }
 
 /** @param checked what guardrails have found in its text; null: nothing was checked */
 async function startPrepared(
   runtime: RunRuntime,
-  { newTurn, runs }: PreparedTurn,
+  { newTurn, conversation, runs }: PreparedTurn,
   checked: InputChecks | null,
   query?: RunQuery,
 ): Promise<Run> {
-  const { viewer, turn } = newTurn;
   const started = await startWithinLimits(runtime, newTurn, { before: runs, isCounted: checked !== null });
-  const { run, leasedAt, created, openingMessage, superseded } = started;
-  const checksStored = checked && storeInputChecks(runtime, run, checked, created);
+  if (started.created) rememberPlain(runtime, newTurn, conversation);
+  const checksStored = checked && storeInputChecks(runtime, started.run, checked, started.created);
+  return launchStarted(runtime, newTurn, started, query, checksStored);
+}
 
+/**
+ * Carries out a turn that was started just now.
+ * @param checksStored resolves when what guardrails have found in its text is stored; null: nothing was checked
+ * @returns its run, with what `query` selects
+ */
+async function launchStarted(
+  runtime: RunRuntime,
+  newTurn: NewTurn,
+  { run, leasedAt, created, openingMessage, superseded }: Started,
+  query?: RunQuery,
+  checksStored: Promise<void> | null = null,
+): Promise<Run> {
+  const { viewer, turn } = newTurn;
   if (created && run.status === 'RUNNING') {
     runtime.launch({
       viewer,
@@ -179,16 +203,6 @@ function assertSamePayload({ agents }: RunRuntime, run: Run, { payloadHash }: Tu
 /** Unfinished runs of one conversation at most. */
 const maxUnfinished = 50;
 
-interface Started {
-  readonly run: Run;
-  /** A moment before the lease of this process began, if the run is new. */
-  readonly leasedAt: Moment;
-  readonly created: boolean;
-  readonly openingMessage: OpeningMessage | null;
-  /** Runs that have to make room. */
-  readonly superseded: readonly string[];
-}
-
 /**
  * Starts a turn, or attaches to the one that its key has started. A turn that the rows refuse is refused before a
  * transaction begins, and a new one takes its rate-limit point before, too: a flood of starts costs no transaction. To
@@ -229,24 +243,6 @@ function assertNotBusy(unfinished: readonly { readonly id: string }[], { ifBusy 
   throw new ConflictError(message, formatId('Run', blockingRun.id));
 }
 
-/**
- * Starts a turn in one statement. Of two requests that both see an idle conversation, the unique indexes (one begun run,
- * one run for each key) let one through; for the other the statement fails as a whole.
- * @returns null, with nothing written, if something is in its way: the transaction finds out what
- */
-async function tryStartFast(runtime: RunRuntime, newTurn: NewTurn): Promise<Started | null> {
-  const { input } = newTurn;
-  let created: Awaited<ReturnType<typeof createRunFast>> = null;
-  try {
-    created = await createRunFast(runtime, newTurn);
-  } catch (error) {
-    if (!isUniqueViolation(error)) throw error;
-  }
-  if (created === null) return null;
-  const { run, leasedAt, position } = created;
-  return { run, leasedAt, created: true, openingMessage: openingMessage(input, position), superseded: [] };
-}
-
 function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Started> {
   const { viewer, input } = newTurn;
   const leasedAt = takeMoment();
@@ -278,10 +274,4 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];
     return { run, leasedAt, created: true, openingMessage: openingMessage(input, message.position), superseded };
   });
-}
-
-/** The user message as history needs it; null if it is not the first of its conversation. */
-function openingMessage({ content, attachments }: TurnInput, position: number | null): OpeningMessage | null {
-  if (position !== 1) return null;
-  return { role: 'USER', content, step: null, attachments: [...attachments] };
 }

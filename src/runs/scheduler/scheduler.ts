@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../../agents/dependencies.ts';
+import type { KnownConversations } from '../../conversations/known-conversations.ts';
 import type { Database } from '../../database/client.ts';
 import type { TurnLimits } from '../../engine/plan.ts';
 import type { ModelPort } from '../../engine/ports.ts';
@@ -68,6 +69,7 @@ export class RunScheduler implements RunRuntime {
   readonly openTurns: ConcurrencyLimit;
   readonly startsByConversation: FairQueue;
   readonly startsByTenant: FairQueue;
+  readonly knownConversations: KnownConversations;
   readonly replayRoom: ReplayRoom;
   readonly approvalTtlSeconds: number;
   readonly feed: ConversationFeed;
@@ -98,6 +100,7 @@ export class RunScheduler implements RunRuntime {
     this.openTurns = dependencies.openTurns;
     this.startsByConversation = dependencies.startsByConversation;
     this.startsByTenant = dependencies.startsByTenant;
+    this.knownConversations = dependencies.knownConversations;
     this.replayRoom = dependencies.replayRoom;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;

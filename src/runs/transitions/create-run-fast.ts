@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { appendMessageColumns } from '../../conversations/append.ts';
-import type { Run } from '../../generated/prisma/client.ts';
+import type { PlainConversation } from '../../conversations/known-conversations.ts';
+import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { writePlan } from '../frozen-turn.ts';
 import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -11,6 +12,7 @@ import { runColumns } from './run-columns.ts';
 /**
  * Writes the user message and the run of a turn in one statement, if nothing is in its way: no run has its key, and no
  * run of the conversation is unfinished. That is nearly always so, and the first token waits for it.
+ * @param expected what the turn was compiled from, if that was not read: if the rows differ, it is in the way
  * @returns the run, RUNNING with the lease of this process, a moment before the lease began, and the position of the
  *   message; null, with nothing written, if something is in its way
  * @throws a unique violation if another request was faster
@@ -18,6 +20,7 @@ import { runColumns } from './run-columns.ts';
 export async function createRunFast(
   runtime: RunRuntime,
   { viewer, input, stored, turn, messageStatus }: NewTurn,
+  expected: PlainConversation | null = null,
 ): Promise<{ readonly run: Run; readonly leasedAt: Moment; readonly position: number } | null> {
   const { tenantId, userId } = viewer;
   const { conversationId, content, idempotencyKey, payloadHash, attachments } = input;
@@ -37,6 +40,7 @@ export async function createRunFast(
       WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} AND user_id = ${userId} AND NOT EXISTS (
         SELECT 1 FROM runs WHERE conversation_id = ${conversationId}::uuid
           AND (idempotency_key = ${idempotencyKey} OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION')))
+        ${expected ? isAsExpected(viewer, expected) : Prisma.empty}
       RETURNING run_count, message_count
     ), message AS (
       INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content,
@@ -68,4 +72,11 @@ export async function createRunFast(
   }
   const { position, ...run } = created;
   return { run, leasedAt, position };
+}
+
+/** The conversation is plain and as it is remembered, and its user has changed no settings. */
+function isAsExpected({ tenantId, userId }: NewTurn['viewer'], { activeAgentId, followsDefault }: PlainConversation) {
+  return Prisma.sql`AND scenario_id IS NULL AND active_agent_id IS NOT DISTINCT FROM ${activeAgentId}::uuid
+    AND follows_default = ${followsDefault}
+    AND NOT EXISTS (SELECT 1 FROM chat_settings WHERE tenant_id = ${tenantId} AND user_id = ${userId})`;
 }

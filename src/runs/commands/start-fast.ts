@@ -1,0 +1,97 @@
+import { SwitchboardError } from '../../api/errors.ts';
+import type { PlainConversation } from '../../conversations/known-conversations.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
+import type { Run } from '../../generated/prisma/client.ts';
+import type { TurnInput } from '../input.ts';
+import type { Moment } from '../lease.ts';
+import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
+import type { OpeningMessage, RunRuntime } from '../runtime.ts';
+import { createRunFast } from '../transitions/create-run-fast.ts';
+import type { NewTurn } from '../transitions/new-turn.ts';
+import { needsCheck } from './check-input.ts';
+
+/** A turn that was started, or that its key had started before. */
+export interface Started {
+  readonly run: Run;
+  /** A moment before the lease of this process began, if the run is new. */
+  readonly leasedAt: Moment;
+  readonly created: boolean;
+  readonly openingMessage: OpeningMessage | null;
+  /** Runs that have to make room. */
+  readonly superseded: readonly string[];
+}
+
+/**
+ * Starts a turn in one statement. Of two requests that both see an idle conversation, the unique indexes (one begun run,
+ * one run for each key) let one through; for the other the statement fails as a whole.
+ * @param expected what the turn was compiled from, if that was not read; null: it was
+ * @returns null, with nothing written, if something is in its way: the transaction finds out what
+ */
+export async function tryStartFast(
+  runtime: RunRuntime,
+  newTurn: NewTurn,
+  expected: PlainConversation | null = null,
+): Promise<Started | null> {
+  const { input } = newTurn;
+  let created: Awaited<ReturnType<typeof createRunFast>> = null;
+  try {
+    created = await createRunFast(runtime, newTurn, expected);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+  }
+  if (created === null) return null;
+  const { run, leasedAt, position } = created;
+  return { run, leasedAt, created: true, openingMessage: openingMessage(input, position), superseded: [] };
+}
+
+/** The user message as history needs it; null if it is not the first of its conversation. */
+export function openingMessage({ content, attachments }: TurnInput, position: number | null): OpeningMessage | null {
+  if (position !== 1) return null;
+  return { role: 'USER', content, step: null, attachments: [...attachments] };
+}
+
+/**
+ * Starts a turn of a conversation that this process remembers, without reading it: the statement that writes the turn
+ * compares it with the rows.
+ * @returns null, with nothing written, if it is not remembered, is not as it is remembered, or anything is in the way of the
+ *   turn: who reads the rows finds out what, and says so in the usual order
+ */
+export async function tryStartKnown(
+  runtime: RunRuntime,
+  { viewer, input, stored }: Pick<NewTurn, 'viewer' | 'input' | 'stored'>,
+): Promise<{ readonly newTurn: NewTurn; readonly started: Started } | null> {
+  const known = runtime.knownConversations.take(viewer, input.conversationId);
+  if (known === null || input.after > 0 || input.contextSnapshotId !== null || runtime.closing) return null;
+  try {
+    const conversation = { ...known, id: input.conversationId, scenarioId: null, user: { settings: null } };
+    const turn = await compileTurn(viewer, runtime, conversation, stored);
+    // Guardrails check its text first.
+    if (needsCheck(turn) || runtime.closing) return null;
+    const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
+    using _slot = runtime.openTurns.enter(viewer);
+    await runtime.turnLimit.take(viewer);
+    let started: Started | null = null;
+    try {
+      started = await tryStartFast(runtime, newTurn, known);
+    } finally {
+      if (!started) await runtime.turnLimit.giveBack(viewer);
+    }
+    if (!started) return null;
+    rememberPlain(runtime, newTurn, conversation);
+    return { newTurn, started };
+  } catch (error) {
+    if (error instanceof SwitchboardError) return null;
+    throw error;
+  }
+}
+
+/** Remembers a conversation in which a turn was started, if it is plain, for its next turn. */
+export function rememberPlain(
+  { knownConversations }: RunRuntime,
+  { viewer, input, stored, turn }: NewTurn,
+  { scenarioId, user, followsDefault }: ConversationForTurn,
+): void {
+  if (scenarioId !== null || user.settings !== null) return;
+  const now = { activeAgentId: turn.startAgentId, followsDefault: followsDefault && stored.agentId === null };
+  knownConversations.remember(viewer, input.conversationId, now);
+}
