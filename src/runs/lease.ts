@@ -39,9 +39,13 @@ export function takeMoment(): Moment {
 }
 
 /** How long ago a moment was, in milliseconds, the time in which the process or the machine was stopped included. */
-export function msSince({ processMs, machineMs }: Moment): number {
+export function msSince(moment: Moment): number {
+  return msBetween(moment, takeMoment());
+}
+
+function msBetween(from: Moment, to: Moment): number {
   // The clock of the machine is coarse, and in some containers it is not the machine's: the longer time counts.
-  return Math.max(performance.now() - processMs, uptime() * 1000 - machineMs);
+  return Math.max(to.processMs - from.processMs, to.machineMs - from.machineMs);
 }
 
 /** What this process knows of its lease of one run, by its own clocks: never that it is longer than it is. */
@@ -56,7 +60,12 @@ export class RunLease {
 
   /** Whether nobody else can have taken the run yet. */
   get isFresh(): boolean {
-    return this.ageMs < leaseMs - marginMs;
+    return this.isFreshAt(takeMoment());
+  }
+
+  /** As {@link isFresh}, for many leases: the clock of the machine is a file that is read. @param now just taken */
+  isFreshAt(now: Moment): boolean {
+    return msBetween(this.#renewedAt, now) < leaseMs - marginMs;
   }
 
   /** As {@link isFresh}, for what happens very often: time in which the machine slept is not counted. */

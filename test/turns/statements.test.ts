@@ -29,7 +29,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   app = await startTestApp({ databaseUrl: database.url });
   alice = await openSocketClient(app, 'alice');
-  for (const scenarioKey of ['assistant', 'support']) await countTurn(scenarioKey, { text: 'Yes.' });
+  for (const conversation of ['assistant', 'support', {}]) await countTurn(conversation, { text: 'Yes.' });
 });
 afterAll(async () => {
   await app[Symbol.asyncDispose]();

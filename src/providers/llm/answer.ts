@@ -59,15 +59,11 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
   const cancel = () => void body.cancel().catch(() => {});
   let stalled = false;
   let hasBegun = false;
-  const startTimer = () =>
-    setTimeout(
-      () => {
-        stalled = true;
-        cancel();
-      },
-      chooseTimeout(reader, timeouts, hasBegun),
-    );
-  let timer = startTimer();
+  const timer = new SilenceTimer(() => {
+    stalled = true;
+    cancel();
+  });
+  timer.restart(chooseTimeout(reader, timeouts, hasBegun));
   signal.addEventListener('abort', cancel, { once: true });
   const parser = new AnswerParser(reader);
   let ended = false;
@@ -77,9 +73,11 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
       const chunk = await readChunk(body, answer);
       if (chunk === undefined) {
         if (stalled && !reader.isSettled) throw hasBegun ? timeout() : firstByteTimeout(timeouts.firstByteMs / 1_000);
-        yield* deliver(accumulator, () => {
+        const failure = attempt(() => {
           if (!stalled) parser.end();
         });
+        for (const event of accumulator.take()) yield event;
+        if (failure) throw failure.error;
         break;
       }
       bytes += chunk.length;
@@ -88,21 +86,25 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
         const turn = turns.wait(piece.length);
         if (turn) await turn;
         signal.throwIfAborted();
-        yield* deliver(accumulator, () => parser.push(piece));
+        // Text that arrived before a failure is kept. (Not by yield*: it costs three promises for each token.)
+        const failure = attempt(() => parser.push(piece));
+        for (const event of accumulator.take()) yield event;
+        if (failure) throw failure.error;
         signal.throwIfAborted();
       }
       ended = parser.isEnded;
       hasBegun ||= parser.hasBegun;
-      clearTimeout(timer);
-      timer = startTimer();
+      timer.restart(chooseTimeout(reader, timeouts, hasBegun));
     }
     if (ended) drain(body);
-    yield* deliver(accumulator, () => reader.finish());
+    const failure = attempt(() => reader.finish());
+    for (const event of accumulator.take()) yield event;
+    if (failure) throw failure.error;
   } catch (error) {
     cancel();
     throw error;
   } finally {
-    clearTimeout(timer);
+    timer.stop();
     signal.removeEventListener('abort', cancel);
     if (!ended) cancel();
   }
@@ -181,16 +183,39 @@ class AnswerParser {
   }
 }
 
-/** The events so far, once `read` has run, and before the error that it may have thrown: text that arrived is kept. */
-function* deliver(accumulator: StepAccumulator, read: () => void): Generator<ModelEvent, void, undefined> {
-  let failure: { readonly error: unknown } | undefined;
+/** Runs work. @returns what it has thrown; null: nothing */
+function attempt(work: () => void): { readonly error: unknown } | null {
   try {
-    read();
+    work();
+    return null;
   } catch (error) {
-    failure = { error };
+    return { error };
   }
-  yield* accumulator.take();
-  if (failure !== undefined) throw failure.error;
+}
+
+/** Calls back after a silence. It is restarted with each chunk, nearly always with the same time: that makes no new timer. */
+class SilenceTimer {
+  readonly #onSilence: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #ms = -1;
+
+  constructor(onSilence: () => void) {
+    this.#onSilence = onSilence;
+  }
+
+  restart(ms: number): void {
+    if (this.#timer !== undefined && ms === this.#ms) {
+      this.#timer.refresh();
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onSilence, ms);
+    this.#ms = ms;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** The next chunk, or undefined at the end of the body. A connection that breaks after a complete answer is an end, too. */

@@ -21,13 +21,14 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
     return { active, run, text, lastSeq, seq: progress.savable ? lastSeq : null };
   });
   const renewed = await renewLeases(runtime, saved);
+  const now = takeMoment();
   for (const { active, run, seq, text } of saved) {
     // Since the statement began the run can have ended, or have waited and continued as another ActiveRun.
     if (runtime.running.get(run.id) !== active) continue;
     const row = renewed.get(run.id);
     if (row) {
       active.lease.noteRenewed(sentAt);
-      if (active.lease.isFresh) runtime.log.find(run.id)?.showUpTo(row.reservedSeq);
+      if (active.lease.isFreshAt(now)) runtime.log.find(run.id)?.showUpTo(row.reservedSeq);
       if (text) active.progress.noteSaved(text);
       if (seq !== null) active.progress.noteCheckpoint(seq);
       if (row.cancel) active.stop(new TurnAborted());
@@ -63,9 +64,10 @@ export async function storeOpenMessages(runtime: RunRuntime): Promise<void> {
  * whose lease cannot be renewed for too long is left to whoever takes it over.
  */
 export function watchLeases(runtime: RunRuntime): void {
+  const now = takeMoment();
   for (const active of runtime.running.values()) {
     const { run, lease } = active;
-    if (lease.isFresh) continue;
+    if (lease.isFreshAt(now)) continue;
     runtime.log.find(run.id)?.hold();
     if (lease.ageMs > runtime.outageMs) active.stop(new LeaseLost(run.id));
   }

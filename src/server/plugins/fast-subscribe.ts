@@ -63,7 +63,7 @@ export async function subscribe(
   let readBytes = eventBytes;
   const sizeOf = (event: unknown) =>
     isPlain(event) ? eventBytes + event.delta.length * (projectionOf(event.type)?.copies ?? 1) : readBytes;
-  const project = async (event: unknown, left: AbortSignal): Promise<ExecutionResult | null> => {
+  const project = (event: unknown, left: AbortSignal): ExecutionResult | Promise<ExecutionResult | null> => {
     // A long one, or one that is repeated by aliases, is measured by the executor: it may be larger than an answer may be.
     if (isPlain(event) && sizeOf(event) <= freeBytes) {
       const projection = projectionOf(event.type);
@@ -218,7 +218,7 @@ interface Waits {
  */
 function mapIterator(
   source: AsyncIterator<unknown>,
-  map: (event: unknown, left: AbortSignal) => Promise<ExecutionResult | null>,
+  map: (event: unknown, left: AbortSignal) => ExecutionResult | Promise<ExecutionResult | null>,
   { waitForRoom, waitForTurn }: Waits,
   onLeft: () => void,
 ): AsyncIterableIterator<ExecutionResult> {
@@ -241,7 +241,8 @@ function mapIterator(
           await waitForRoom(left.signal);
           if (left.signal.aborted) return { done: true, value: undefined };
         }
-        const value = await map(step.value, left.signal);
+        const mapped = map(step.value, left.signal);
+        const value = mapped instanceof Promise ? await mapped : mapped;
         if (left.signal.aborted) return { done: true, value: undefined };
         if (value !== null) return { done: false, value };
       }
