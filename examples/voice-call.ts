@@ -59,6 +59,7 @@ export class VoiceCall {
   #active: string;
   /** When each item was created, and who was speaking then: its transcript may be complete much later. */
   readonly #created = new Map<string, { readonly at: string; readonly agentName: string }>();
+  #last = 0;
   #waiting: Item[] = [];
   #sending: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -120,7 +121,7 @@ export class VoiceCall {
   /** Sends what has been collected. Call it before the call ends. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
-    const items = this.#waiting.splice(0, maxItems);
+    const items = this.#waiting.sort((a, b) => a.at.localeCompare(b.at)).splice(0, maxItems);
     if (items.length === 0) return this.#sending;
     // One batch after another. Items are recorded once, so a batch whose answer was lost is sent again.
     this.#sending = this.#sending
@@ -135,7 +136,9 @@ export class VoiceCall {
   #note(itemId: string): { readonly at: string; readonly agentName: string } {
     const known = this.#created.get(itemId);
     if (known) return known;
-    const created = { at: new Date().toISOString(), agentName: this.#active };
+    // No two items have one time: their order is that of their times.
+    this.#last = Math.max(Date.now(), this.#last + 1);
+    const created = { at: new Date(this.#last).toISOString(), agentName: this.#active };
     this.#created.set(itemId, created);
     return created;
   }

@@ -12,7 +12,7 @@ export interface MergeTarget {
 }
 
 /** A message of a transcript, with the position that it takes. Ids are row ids. */
-export interface MergedMessage extends Pick<Message, 'id' | 'role' | 'content' | 'agentId' | 'createdAt'> {
+interface MergedMessage extends Pick<Message, 'id' | 'role' | 'content' | 'agentId' | 'createdAt'> {
   readonly position: number;
   readonly status: 'COMPLETE' | 'REDACTED' | 'BLOCKED';
   readonly routingDecision: StoredRoutingDecision | null;

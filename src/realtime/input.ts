@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseId } from '../api/ids.ts';
 import { badInput, integer, list, parseInput, text } from '../api/input.ts';
 import { messageContent } from '../conversations/input.ts';
 import { realtimeLimits } from './limits.ts';
@@ -13,7 +14,13 @@ const startInput = z.strictObject({
 
 /** A StartRealtimeSessionInput, checked. @throws {BadUserInputError} naming the field and its limit */
 export function parseStartInput(input: unknown) {
-  return parseInput(startInput, input, ['input']);
+  const parsed = parseInput(startInput, input, ['input']);
+  const { rootAgentId, contextSnapshotId, conversationId } = parsed;
+  // All ids are looked at before the owner of any of them.
+  if (rootAgentId != null) parseId('Agent', rootAgentId, ['input', 'rootAgentId']);
+  if (contextSnapshotId != null) parseId('ContextSnapshot', contextSnapshotId, ['input', 'contextSnapshotId']);
+  if (conversationId != null) parseId('Conversation', conversationId, ['input', 'conversationId']);
+  return parsed;
 }
 
 const item = z.strictObject({
@@ -52,7 +59,8 @@ export function parseItems(input: unknown, now: Date): TranscriptItem[] {
   const byId = new Map<string, TranscriptItem>();
   let last = now;
   for (const [index, { at, agentName, ...given }] of parsed.entries()) {
-    last = at ?? last;
+    // The clock of the client may be wrong: nothing was said later than now.
+    if (at != null) last = at > now ? now : at;
     const same = byId.get(given.itemId);
     if (same === undefined) byId.set(given.itemId, { ...given, agentName: agentName ?? null, at: last, index });
     else if (same.content !== given.content || same.role !== given.role) {

@@ -54,7 +54,7 @@ export async function recordRealtimeItems(
   const ids = items
     .toSorted((a, b) => a.index - b.index)
     .flatMap(({ itemId }) => stored.get(itemId) ?? known.get(itemId) ?? []);
-  const messages = await readMessagesById(viewer, reads, ids, query);
+  const messages = ids.length === 0 ? [] : await readMessagesById(viewer, reads, ids, query);
   return messages.flatMap((message) => {
     if (message instanceof Error) throw message;
     // Deleted meanwhile, with its conversation.

@@ -91,12 +91,15 @@ export async function readGuardResults(
   });
 }
 
-/** Deletes sessions that ended a week ago. Their messages stay. */
+/** Deletes sessions that ended a week ago, some at a time. Their messages stay. */
 export async function deleteOldSessions(db: Database): Promise<void> {
   const keptSeconds = realtimeLimits.keptMs / 1_000;
-  await db.$executeRaw`
-    DELETE FROM realtime_sessions WHERE id IN (
-      SELECT id FROM realtime_sessions WHERE ends_at < now() - make_interval(secs => ${keptSeconds}::double precision)
-      ORDER BY ends_at LIMIT ${sweepBatch}
-    )`;
+  let deleted: number;
+  do {
+    deleted = await db.$executeRaw`
+      DELETE FROM realtime_sessions WHERE id IN (
+        SELECT id FROM realtime_sessions WHERE ends_at < now() - make_interval(secs => ${keptSeconds}::double precision)
+        ORDER BY ends_at LIMIT ${sweepBatch}
+      )`;
+  } while (deleted === sweepBatch);
 }

@@ -1,5 +1,5 @@
 import { ConflictError, RateLimitedError } from '../api/errors.ts';
-import { formatId, parseId } from '../api/ids.ts';
+import { formatId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { readContextBlock } from '../context/read.ts';
@@ -48,7 +48,7 @@ export async function startRealtimeSession(
   await runtime.limit.take(viewer);
   const parsed = parseStartInput(input);
   const { db, feed } = runtime.runs;
-  const joined = parsed.conversationId == null ? null : await findConversation(viewer, db, parsed.conversationId);
+  const joined = parsed.conversationId == null ? null : await readConversation(viewer, db, parsed.conversationId);
   const name = { key: parsed.scenarioKey, projectId: joined?.projectId ?? null };
   const chosen = await chooseInScenario(viewer, db, name, parsed.rootAgentId ?? null, ['input'], 'rootAgentId');
   const { scenarioId } = chosen;
@@ -97,11 +97,6 @@ export async function startRealtimeSession(
     'started a realtime session',
   );
   return { session, ephemeralKey: secret.value, plan };
-}
-
-function findConversation(viewer: Viewer, db: Db, id: string): Promise<Conversation> {
-  parseId('Conversation', id, ['input', 'conversationId']);
-  return readConversation(viewer, db, id);
 }
 
 /**

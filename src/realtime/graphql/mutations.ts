@@ -48,7 +48,7 @@ const RealtimeItemInput = builder.inputType('RealtimeItemInput', {
     at: t.field({
       type: 'DateTime',
       description:
-        'When it was said: the time at which the item was created, not the one at which its transcript was complete. It decides the order. If omitted, directly after the item before it in the list or, for the first one, now.',
+        'When it was said: the time at which the item was created, not the one at which its transcript was complete. It decides the order; a time in the future counts as now. If omitted, directly after the item before it in the list or, for the first one, now.',
     }),
   }),
 });

@@ -1,0 +1,80 @@
+import type { Graph, TestViewer } from '../support/app.ts';
+
+/** What a test says in a session. */
+export interface SaidItem {
+  readonly itemId: string;
+  readonly role: 'USER' | 'ASSISTANT' | 'SYSTEM';
+  readonly content: string;
+  readonly agentName?: string;
+  readonly at?: string;
+}
+
+export const startDocument = `mutation ($input: StartRealtimeSessionInput!) { startRealtimeSession(input: $input) {
+  id ephemeralKey expiresAt endsAt endedAt model voice scenarioVersion activeAgent { name }
+  conversation { id title lastEventSeq activeAgent { name } }
+  initialAgents { name instructions handoffDescription voice transferTool handoffs tools { name requiresApproval } }
+  guardrails { name }
+} }`;
+
+export const recordDocument = `mutation ($sessionId: ID!, $items: [RealtimeItemInput!]!) {
+  recordRealtimeItems(sessionId: $sessionId, items: $items) {
+    id position role content status source agent { name } routingDecision { reasoning rootAgent { name } }
+    guardrailResults { guardrail stage tripwireTriggered }
+  } }`;
+
+const conversationDocument = `query ($id: ID!) { conversation(id: $id) {
+  title messageCount activeAgent { name } lastMessage { content }
+  messages { edges { node { id position role content status source agent { name } } } } } }`;
+
+/** Starts a session of a scenario. @throws if that does not work */
+export async function startSession(graph: Graph, viewer: TestViewer, input: object = {}) {
+  const { data, errors } = await graph.query(viewer, startDocument, { input: { scenarioKey: 'support', ...input } });
+  if (errors.length > 0) throw new Error(JSON.stringify(errors));
+  return data.startRealtimeSession;
+}
+
+/** Records items. */
+export function record(graph: Graph, viewer: TestViewer, sessionId: string, ...items: SaidItem[]) {
+  return graph.query(viewer, recordDocument, { sessionId, items });
+}
+
+interface ShownMessage {
+  readonly id: string;
+  readonly position: number;
+  readonly role: string;
+  readonly content: string;
+  readonly status: string;
+  readonly source: string;
+  readonly agent: { readonly name: string } | null;
+}
+
+interface ShownConversation {
+  readonly title: string;
+  readonly messageCount: number;
+  readonly activeAgent: { readonly name: string };
+  readonly lastMessage: { readonly content: string } | null;
+  readonly messages: readonly ShownMessage[];
+  readonly texts: readonly string[];
+}
+
+/** The conversation of a session, as its user reads it. */
+export async function readConversation(graph: Graph, viewer: TestViewer, id: string): Promise<ShownConversation> {
+  const { data } = await graph.query(viewer, conversationDocument, { id });
+  const messages: ShownMessage[] = data.conversation.messages.edges.map(({ node }: { node: ShownMessage }) => node);
+  return { ...data.conversation, messages, texts: messages.map(({ content }) => content) };
+}
+
+/** A time so many seconds from now. */
+export function inSeconds(seconds: number): string {
+  return new Date(Date.now() + seconds * 1_000).toISOString();
+}
+
+/** Every row of every table, as text. */
+export async function dumpDatabase({ db }: Graph): Promise<string> {
+  const tables = await db.$queryRaw<{ name: string }[]>`
+    SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename`;
+  const rows = await Promise.all(
+    tables.map(({ name }) => db.$queryRawUnsafe<{ row: string }[]>(`SELECT t::text AS row FROM "${name}" AS t`)),
+  );
+  return rows.flatMap((table) => table.map(({ row }) => row)).join('\n');
+}
