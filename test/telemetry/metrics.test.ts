@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { RunCursor } from '../../src/log/cursor.ts';
+import { observeToolCall } from '../../src/telemetry/tool-call.ts';
 import { shareApp, startTestApp, type TestApp } from '../support/app.ts';
 import { documents, openChat, openNewUser, openSocketClient } from '../support/chat.ts';
 import { createTestDatabase } from '../support/database/database.ts';
@@ -114,6 +116,48 @@ test('A tool call counts by the source of its tool and its outcome, in a turn an
   expect(byHand('switchboard_operations_total', { transport: 'http', type: 'mutation', code: 'RATE_LIMITED' })).toBe(1);
 });
 
+test('Event streams, readers that are behind and what is not stored yet show in the gauges, and go away', async () => {
+  const user = await openNewUser(app);
+  const conversationId = await user.createConversation();
+  const gate = createGate();
+  app.model.add({ text: ['A', ' long', ' story'], afterTokens: 1, gate });
+  const reader = user.chatTurn('sse', { conversationId });
+  await reader.untilText('A');
+  const { runs } = app.app;
+  const buffer = runs.log.find((reader.events[0]?.runId ?? '').slice('run_'.length));
+  if (!buffer) throw new Error('The run has no buffer.');
+  const slow = new RunCursor(buffer, 0);
+  runs.cursors.add(slow);
+  const during = await read();
+  expect(during.sum('switchboard_sse_streams_open')).toBe(1);
+  expect(during.sum('switchboard_cursors_open')).toBe(2);
+  expect(during.sum('switchboard_cursors_behind')).toBe(1);
+  expect(during.sum('switchboard_cursor_lag_events')).toBe(buffer.events.length);
+  // The checkpoints write it while the turn goes on.
+  await expect.poll(async () => (await read()).sum('switchboard_log_lag_seconds'), { timeout: 5_000 }).toBe(0);
+  runs.cursors.delete(slow);
+  await slow.return();
+  gate.open();
+  await reader.rest();
+  await expect.poll(async () => (await read()).sum('switchboard_sse_streams_open')).toBe(0);
+  expect((await read()).sum('switchboard_cursors_open')).toBe(0);
+});
+
+test.each([
+  ['is answered with an error for the model', 'error', async () => ({ ok: false })],
+  ['throws', 'failed', () => Promise.reject(new Error('secret'))],
+  ['takes too long and ignores it', 'timeout', () => new Promise<never>(() => {})],
+] as const)('A tool call that %s counts as %s', async (_, outcome, work) => {
+  const signal = AbortSignal.timeout(50);
+  const call = { name: 'a_tool', source: 'MCP', callId: null, arguments: {}, signal } as const;
+  const by = await differenceOf(async () => {
+    observeToolCall<{ ok: boolean }>(call, work).catch(() => {});
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  });
+  expect(by('switchboard_tool_call_duration_seconds_count', { source: 'MCP', outcome })).toBe(1);
+  expect(by('switchboard_tool_call_duration_seconds_count')).toBe(1);
+});
+
 test('A guardrail counts what it has found, and the turn that it stops fails with its code', async () => {
   const user = await openNewUser(app);
   const guardrails = [{ name: 'no mail', stages: ['INPUT'], check: { pii: ['EMAIL'] } }];
@@ -160,7 +204,6 @@ test('Ten thousand different users, models, operations and request ids add no ti
   const { ModelCallTelemetry } = await import('../../src/telemetry/model-call.ts');
   const { OperationTelemetry } = await import('../../src/telemetry/operation.ts');
   const { noteTurnEvent, countEnd } = await import('../../src/telemetry/turns/turn.ts');
-  const { observeToolCall } = await import('../../src/telemetry/tool-call.ts');
   const { createRateLimit } = await import('../../src/limits/rate-limit.ts');
   const { signal } = new AbortController();
   const limit = createRateLimit('turns', {
