@@ -49,7 +49,7 @@ export async function assembleSnapshot(
   await addRecords(writer, records, names);
   await nextTurn();
   if (turns.length > 0)
-    writer.add('The latest turns of the user’s conversations', describeTurns(turns), maxCharacters.turns);
+    writer.addJson('The latest turns of the user’s conversations, as JSON', describeTurns(turns), maxCharacters.turns);
   return writer.finish();
 }
 
@@ -81,15 +81,17 @@ async function addRecords(
   }
 }
 
-function describeTurns(turns: readonly RecentMessage[]): string {
-  const lines: string[] = [];
-  let conversation = '';
-  for (const { conversationId, title, role, content, createdAt } of turns) {
-    if (conversationId !== conversation) {
-      conversation = conversationId;
-      lines.push(`Conversation ${formatId('Conversation', conversationId)}, titled ${JSON.stringify(title)}`);
-    }
-    lines.push(`  ${role === 'USER' ? 'user' : 'assistant'}, ${createdAt.toISOString()}: ${JSON.stringify(content)}`);
+/** As JSON, so that each text is searched by itself: escapes of line ends would hide what begins a line. */
+function describeTurns(turns: readonly RecentMessage[]) {
+  const conversations = new Map<
+    string,
+    { conversationId: string; title: string; messages: Record<string, string>[] }
+  >();
+  for (const { conversationId: id, title, role, content } of turns) {
+    const conversationId = formatId('Conversation', id);
+    const conversation = conversations.get(id) ?? { conversationId, title, messages: [] };
+    conversation.messages.push({ [role.toLowerCase()]: content });
+    conversations.set(id, conversation);
   }
-  return lines.join('\n');
+  return [...conversations.values()];
 }

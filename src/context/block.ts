@@ -85,10 +85,11 @@ export class BlockWriter {
   /** Replaces ids and personal data in a text, as far as the budget goes; what is beyond it is left out. */
   #prepare(text: string, budget: Budget): string {
     const isCut = text.length > budget.left;
+    this.#isTruncated ||= isCut;
+    if (budget.left === 0) return '';
     // Cleaned before it is searched: an address that only a hidden character divides is one.
     const raw = cleanForModel(isCut ? text.slice(0, budget.left + margin) : text);
     budget.left = Math.max(0, budget.left - text.length);
-    this.#isTruncated ||= isCut;
     const mapped = this.#references ? this.#references.mapText(raw) : raw;
     const findings = this.#matcher ? joinFindings(findIn(mapped, this.#matcher)) : [];
     let end = isCut ? Math.max(0, mapped.length - margin) : mapped.length;

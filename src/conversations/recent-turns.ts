@@ -12,7 +12,6 @@ export interface RecentMessage {
   readonly role: MessageRole;
   /** The beginning of its text. */
   readonly content: string;
-  readonly createdAt: Date;
 }
 
 /**
@@ -43,9 +42,9 @@ export function readRecentTurns(
       WHERE ${projectId}::text IS NULL OR project_id = ${projectId}
       ORDER BY updated_at DESC, id DESC LIMIT ${maxConversations}
     )
-    SELECT c.id AS "conversationId", c.title, m.role, m.content, m.created_at AS "createdAt"
+    SELECT c.id AS "conversationId", c.title, m.role, m.content
     FROM latest AS c CROSS JOIN LATERAL (
-      SELECT m.position, m.role, left(m.content, ${maxCharacters}) AS content, m.created_at
+      SELECT m.position, m.role, left(m.content, ${maxCharacters}) AS content
       FROM messages AS m
       LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id

@@ -188,6 +188,17 @@ describe('personal data', () => {
     expect(redactions).toBe(6);
   });
 
+  test('It is found in earlier turns too, also at the beginning of a line', async () => {
+    const chat = await openChat(app);
+    app.model.add({ text: 'Noted:\n0170 1234567' });
+    await chat.readToEnd('Call me:\n+49 170 7654321\n203.0.113.7');
+    const { block, redactions } = await createSnapshot(chat, {});
+    expect(block).toContain('{"user":"Call me:\\n[PHONE]\\n[IP_ADDRESS]"},{"assistant":"Noted:\\n[PHONE]"}');
+    // The title of the conversation is made of the question.
+    expect(block).not.toMatch(/1234567|7654321|203\.0/);
+    expect(redactions).toBeGreaterThanOrEqual(3);
+  });
+
   test('Without redactPii it stays, and nothing is counted', async () => {
     const { block, redactions } = await createSnapshot(await openNewUser(app), { ...input, redactPii: false });
     expect(block).toContain('bob@example.com');
