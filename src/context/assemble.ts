@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatId } from '../api/ids.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { type RecentMessage, readRecentTurns } from '../conversations/recent-turns.ts';
-import { BlockWriter } from './block.ts';
+import { BlockWriter, margin } from './block.ts';
 import type { SnapshotInput } from './input.ts';
 import { type ContextRecord, readRecords } from './records.ts';
 import type { ContextRuntime } from './runtime.ts';
@@ -16,7 +16,8 @@ const maxCharacters = {
   records: 14_000,
   turns: 5_000,
 } as const;
-const recentTurns = { maxConversations: 3, maxMessages: 6, maxCharacters: 600 } as const;
+const maxMessageCharacters = 600;
+const recentTurns = { maxConversations: 3, maxMessages: 6, maxCharacters: maxMessageCharacters + margin } as const;
 
 /** The text of a snapshot, and what became of it. */
 export type AssembledSnapshot = ReturnType<BlockWriter['finish']>;
@@ -49,7 +50,11 @@ export async function assembleSnapshot(
   await addRecords(writer, records, names);
   await nextTurn();
   if (turns.length > 0)
-    writer.addJson('The latest turns of the user’s conversations, as JSON', describeTurns(turns), maxCharacters.turns);
+    writer.addJson(
+      'The latest turns of the user’s conversations, as JSON',
+      describeTurns(turns, writer),
+      maxCharacters.turns,
+    );
   return writer.finish();
 }
 
@@ -82,7 +87,7 @@ async function addRecords(
 }
 
 /** As JSON, so that each text is searched by itself: escapes of line ends would hide what begins a line. */
-function describeTurns(turns: readonly RecentMessage[]) {
+function describeTurns(turns: readonly RecentMessage[], writer: BlockWriter) {
   const conversations = new Map<
     string,
     { conversationId: string; title: string; messages: Record<string, string>[] }
@@ -90,7 +95,7 @@ function describeTurns(turns: readonly RecentMessage[]) {
   for (const { conversationId: id, title, role, content } of turns) {
     const conversationId = formatId('Conversation', id);
     const conversation = conversations.get(id) ?? { conversationId, title, messages: [] };
-    conversation.messages.push({ [role.toLowerCase()]: content });
+    conversation.messages.push({ [role.toLowerCase()]: writer.cut(content, maxMessageCharacters) });
     conversations.set(id, conversation);
   }
   return [...conversations.values()];

@@ -10,7 +10,7 @@ const maxTitleCharacters = 300;
 /** Of a text, so many times the characters that can be shown are looked at: placeholders are shorter than what they replace. */
 const lookedAt = 2;
 /** Nothing that is recognised is longer: of a text that is cut, so much of the end may hold a part of an address. */
-const margin = 512;
+export const margin = 512;
 
 /** How much of a section may still be looked at. */
 interface Budget {
@@ -58,6 +58,14 @@ export class BlockWriter {
     return this.#write(title, cleanForModel(written), maxCharacters);
   }
 
+  /**
+   * The beginning of a text that is part of a JSON value, with ids and personal data replaced: no half of an address is left.
+   * @param text of which at least `maxCharacters` and `margin` characters are given, if it has them
+   */
+  cut(text: string, maxCharacters: number): string {
+    return this.#prepare(text, { left: maxCharacters });
+  }
+
   /** Notes that something was left out. */
   noteTruncation(): void {
     this.#isTruncated = true;
@@ -88,11 +96,12 @@ export class BlockWriter {
     this.#isTruncated ||= isCut;
     if (budget.left === 0) return '';
     // Cleaned before it is searched: an address that only a hidden character divides is one.
-    const raw = cleanForModel(isCut ? text.slice(0, budget.left + margin) : text);
+    const raw = cleanForModel(text.slice(0, budget.left + margin));
+    const behind = isCut ? Math.min(margin, text.length - budget.left) : 0;
     budget.left = Math.max(0, budget.left - text.length);
     const mapped = this.#references ? this.#references.mapText(raw) : raw;
     const findings = this.#matcher ? joinFindings(findIn(mapped, this.#matcher)) : [];
-    let end = isCut ? Math.max(0, mapped.length - margin) : mapped.length;
+    let end = Math.max(0, mapped.length - behind);
     const inside = findings.filter(({ start }) => start < end);
     for (const finding of inside) end = Math.max(end, finding.end);
     this.#redactions += inside.length;

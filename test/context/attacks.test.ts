@@ -205,6 +205,18 @@ describe('personal data', () => {
     expect(redactions).toBe(0);
   });
 
+  test('Of an address at the place where a message is cut, no part is left, and the message says as much as fits', async () => {
+    const chat = await openChat(app);
+    for (let place = 575; place < 606; place += 5) {
+      app.model.add({ text: 'Yes.' });
+      await chat.readToEnd(`${'x'.repeat(place)} bobby@example.com ${'y'.repeat(place % 2 === 0 ? 2_000 : 10)}`);
+      const { block, truncated } = await createSnapshot(chat, {});
+      expect(truncated).toBe(true);
+      expect(block).not.toMatch(/bobby|@/);
+      expect(block).toContain('x'.repeat(570));
+    }
+  });
+
   test('Of an address at the place where a text is cut, no part is left', async () => {
     for (let place = 7_970; place < 8_000; place += 3) {
       const page = `${'x'.repeat(place)} bobby@example.com ${'y'.repeat(100)}`;
