@@ -13,7 +13,7 @@ const backgroundMs = 6_000;
 const search = /"lease_expires_at" < \$|^SELECT.* WHERE .*"lease_owner" = \$/s;
 /** The check of the connection that listens for changes. */
 const connectionCheck = 'SELECT 1';
-const checkpoint = /^\s*WITH (texts AS \(\s*UPDATE messages|renewed AS \(\s*UPDATE \w+)/;
+const checkpoint = /^\s*WITH (texts AS \(\s*UPDATE messages|renewed AS \(\s*UPDATE \w+|wanted AS \(\s*SELECT)/;
 
 /** The SQL statements of a short turn and of a long one: as many. */
 export async function measureStatements(harness: Harness): Promise<Report> {
@@ -41,7 +41,7 @@ export async function measureStatements(harness: Harness): Promise<Report> {
     rows,
     notes: [
       'All that the process sent to the database from before the turn until after it, BEGIN and COMMIT included.',
-      'Not of the turn: checkpoints, which are one statement for all runs of the process twice a second, and the search for dead runs, which an idle process sends as well.',
+      'Not of the turn: checkpoints and the rows of messages that are still being written, which are one statement each for all runs of the process twice a second, and the search for dead runs, which an idle process sends as well.',
     ],
   };
 }

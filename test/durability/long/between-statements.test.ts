@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { form, openRandom, report, seed } from '../form.ts';
-import { type Fleet, type Instance, openFleet } from './fleet.ts';
+import { type Ask, buying, type Fleet, type Instance, openFleet, talking } from './fleet.ts';
 import { countOutcomes, type FollowedTurn, followTurn, isNotWhole, judgeTurn, type Verdict } from './follow.ts';
 
 // Two turns, the second in the queue behind the first, each with a call that a person approves: their process is killed
@@ -14,7 +14,7 @@ const batch = 4;
 const writes = /^\s*(BEGIN|COMMIT|WITH|INSERT|UPDATE|DELETE)\b/;
 
 /** Starts the turns on an instance whose process is killed with its n-th statement. */
-function playAndKill(fleet: Fleet, victim: Instance, conversationId: string, at: number) {
+function playAndKill(fleet: Fleet, victim: Instance, conversationId: string, at: number, ask: Ask = buying) {
   const killed = Promise.withResolvers<unknown>();
   let count = 0;
   victim.proxy.onStatement = (sql) => {
@@ -24,15 +24,15 @@ function playAndKill(fleet: Fleet, victim: Instance, conversationId: string, at:
     killed.resolve(victim.server.end('SIGKILL'));
     return 'drop';
   };
-  const turns = ['first', 'second'].map((key) => followTurn(fleet, victim, conversationId, key));
+  const turns = ['first', 'second'].map((key) => followTurn(fleet, victim, conversationId, key, ask));
   const ended = Promise.all(turns.map((turn) => turn.ended));
   return { turns, count: () => count, over: Promise.race([killed.promise, ended]) };
 }
 
 /** How many statements the turns and the background jobs beside them take on an instance that lives. */
-async function countStatements(fleet: Fleet): Promise<number> {
+async function countStatements(fleet: Fleet, ask: Ask = buying): Promise<number> {
   const instance = await startApart(fleet);
-  const { over, count } = playAndKill(fleet, instance, await fleet.createConversation(), Infinity);
+  const { over, count } = playAndKill(fleet, instance, await fleet.createConversation(), Infinity, ask);
   await over;
   const statements = count();
   await instance.server.end('SIGKILL');
@@ -90,3 +90,25 @@ test.each(modes)(
     report([what, `${verdicts.length} turns`, countOutcomes(verdicts)]);
   },
 );
+
+test('Turns of one step whose process is killed at any of their statements are carried out once, with one answer each', {
+  timeout: 600_000,
+}, async () => {
+  await using fleet = await openFleet([{}]);
+  // One more than there are: the process lives on.
+  const statements = (await countStatements(fleet, talking)) + 1;
+  const turns: FollowedTurn[] = [];
+  for (let at = 1; at <= statements; at++) {
+    const victim = await startApart(fleet);
+    const { turns: both, over } = playAndKill(fleet, victim, await fleet.createConversation(), at, talking);
+    await over;
+    turns.push(...both);
+  }
+  const verdicts = await Promise.all(turns.map((turn) => judgeTurn(fleet, turn)));
+  expect(verdicts.filter(isNotWhole)).toEqual([]);
+  report([
+    `turns of one step, killed at each of ${statements} statements`,
+    `${verdicts.length} turns`,
+    countOutcomes(verdicts),
+  ]);
+});

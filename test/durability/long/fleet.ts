@@ -40,6 +40,17 @@ export const texts = [
   'It is bought, as far as I can tell, and it will be with you before the week is over. Is there more?',
 ] as const;
 
+/** What a turn is asked for, and what it says. */
+export interface Ask {
+  readonly content: string;
+  readonly texts: readonly string[];
+}
+
+/** A turn with a call. */
+export const buying: Ask = { content: 'Buy 1042', texts };
+/** A turn of one step, over before anybody stores what it is writing. */
+export const talking: Ask = { content: 'Only talk', texts: [texts[1]] };
+
 /** How long the tool takes, in milliseconds: long enough that a process can end in the middle of a call. */
 const toolMs = 150;
 const msPerToken = 40;
@@ -107,7 +118,9 @@ async function createBuyer(admin: SocketClient, url: string, requiresApproval: b
 
 /** Whatever was before: a text and the call, and when the call has a result, a text. */
 function respond({ messages }: ReceivedRequest): ScriptedStep {
-  const isAnswered = messages.at(-1)?.role === 'tool';
+  const last = messages.at(-1);
+  if (JSON.stringify(last).includes(talking.content)) return { text: texts[1] };
+  const isAnswered = last?.role === 'tool';
   if (isAnswered) return { text: texts[1], delayMs: msPerToken };
   const calls = [{ id: 'buy', name: 'buy', arguments: { orderNumber: '1042' } }];
   return { text: texts[0], calls, delayMs: msPerToken };

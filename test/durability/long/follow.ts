@@ -3,7 +3,7 @@ import { tryDecide } from '../../approvals/decide.ts';
 import { documents } from '../../support/chat.ts';
 import { StreamRefused, type TurnEvent } from '../../support/clients/turn-reader.ts';
 import { findFaults } from '../find-faults.ts';
-import { type Fleet, type Instance, texts } from './fleet.ts';
+import { type Ask, buying, type Fleet, type Instance } from './fleet.ts';
 
 /** For what hangs: nothing is expected to take so long. */
 const hangMs = 180_000;
@@ -14,6 +14,8 @@ const passing = ['UNAVAILABLE', 'INTERNAL'];
 /** A turn that is followed to its end, whatever becomes of the instances. */
 export interface FollowedTurn {
   readonly events: TurnEvent[];
+  /** What it has to say. */
+  readonly texts: readonly string[];
   /** Resolves at its end. @throws if it does not come, or a client is told what it must not be told */
   readonly ended: Promise<void>;
 }
@@ -23,14 +25,20 @@ export interface FollowedTurn {
  * next instance that lives, each time its stream breaks.
  * @param first the instance that it asks first
  */
-export function followTurn(fleet: Fleet, first: Instance, conversationId: string, key: string): FollowedTurn {
+export function followTurn(
+  fleet: Fleet,
+  first: Instance,
+  conversationId: string,
+  key: string,
+  { content, texts }: Ask = buying,
+): FollowedTurn {
   const events: TurnEvent[] = [];
   const follow = async () => {
     const deadline = performance.now() + hangMs;
     for (let instance = first, tries = 0; ; tries++) {
       if (performance.now() > deadline) throw new Error(`The turn ${key} has no end after ${hangMs} ms.`);
       const after = events.at(-1)?.seq ?? 0;
-      const input = { conversationId, content: 'Buy 1042', idempotencyKey: key, after, ifBusy: 'ENQUEUE' };
+      const input = { conversationId, content, idempotencyKey: key, after, ifBusy: 'ENQUEUE' };
       try {
         const reader = instance.alice.chatTurn(tries % 2 ? 'sse' : 'ws', input);
         const leaving = setTimeout(() => void reader.leave(), deadline - performance.now());
@@ -55,7 +63,7 @@ export function followTurn(fleet: Fleet, first: Instance, conversationId: string
   const ended = follow();
   // Whoever waits for it comes later.
   ended.catch(() => {});
-  return { events, ended };
+  return { events, ended, texts };
 }
 
 /** Approves a call, and asks again until there is an answer: somebody who is patient. */
@@ -77,7 +85,7 @@ export interface Verdict {
 }
 
 /** Holds a turn that was followed against its rows, the stream of a later reader, and the log of the tool. */
-export async function judgeTurn(fleet: Fleet, { events, ended }: FollowedTurn): Promise<Verdict> {
+export async function judgeTurn(fleet: Fleet, { events, ended, texts }: FollowedTurn): Promise<Verdict> {
   const failure = await ended.then(
     () => null,
     (error: unknown) => String(error),
