@@ -20,7 +20,7 @@ export interface CheckOptions {
 }
 
 /** Replaces every text of a value by what a function makes of it. */
-export type MapTexts<Value> = (value: Value, map: (text: string) => string) => Value;
+type MapTexts<Value> = (value: Value, map: (text: string) => string) => Value;
 
 /** A value that is checked: its texts, and how it reads as a whole. */
 interface Checked<Value> {
