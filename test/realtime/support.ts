@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Graph, TestViewer } from '../support/app.ts';
 
 /** What a test says in a session. */
@@ -55,6 +56,57 @@ interface ShownConversation {
   readonly lastMessage: { readonly content: string } | null;
   readonly messages: readonly ShownMessage[];
   readonly texts: readonly string[];
+}
+
+/** Something that the user says. */
+export const user = (itemId: string, content: string, more: object = {}): SaidItem => ({
+  itemId,
+  role: 'USER',
+  content,
+  ...more,
+});
+
+/** Something that an agent says. */
+export const agent = (itemId: string, content: string, more: object = {}): SaidItem => ({
+  itemId,
+  role: 'ASSISTANT',
+  content,
+  ...more,
+});
+
+/** Sends a turn, and returns the texts that the model was given. */
+export async function sendTurn(
+  graph: Graph,
+  viewer: TestViewer,
+  conversationId: string,
+  content: string,
+): Promise<string[]> {
+  let given: string[] = [];
+  graph.app.model.add({
+    text: 'Fine.',
+    expect: ({ messages }) => {
+      given = messages.map((item) => `${item.role}: ${'content' in item ? item.content : item.output}`);
+    },
+  });
+  const { data, errors } = await graph.query(
+    viewer,
+    'mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { status } }',
+    { input: { conversationId, content, idempotencyKey: randomUUID() } },
+  );
+  if (data?.sendMessage.status !== 'COMPLETED') throw new Error(JSON.stringify({ data, errors }));
+  return given;
+}
+
+/** Creates a scenario of the tenant, as an admin. @throws if that does not work */
+export async function createScenario(graph: Graph, viewer: TestViewer, key: string, members: string[], more: object) {
+  const { data } = await graph.query(viewer, '{ agents(first: 100) { edges { node { id name } } } }');
+  const nodes: { id: string; name: string }[] = data.agents.edges.map(({ node }: { node: unknown }) => node);
+  const agents = members.map((name) => ({ agentId: nodes.find((node) => node.name === name)?.id, handoffs: [] }));
+  const input = { key, name: key, rootAgentId: agents[0]?.agentId, agents, ...more };
+  const token = await graph.app.token({ sub: 'boss', roles: ['admin'] });
+  const create = 'mutation ($input: ScenarioInput!) { createScenario(input: $input) { id } }';
+  const { errors } = await graph.app.query(create, { input }, { token });
+  if (errors.length > 0) throw new Error(JSON.stringify(errors));
 }
 
 /** The conversation of a session, as its user reads it. */
