@@ -35,7 +35,7 @@ interface InstanceOptions {
 }
 
 /** What every turn says, before and after its call. */
-export const texts = [
+const texts = [
   'I have a look at the order that you name, and I buy what is on it: please wait for a moment.',
   'It is bought, as far as I can tell, and it will be with you before the week is over. Is there more?',
 ] as const;
