@@ -110,8 +110,20 @@ function call(response: ServerResponse, calls: number): void {
   response.end(text + tailOf(calls, 'tool_calls'));
 }
 
+/** The answer of the Moderations API, and how long it takes. */
+const moderationMs = 100;
+const passed = JSON.stringify({
+  id: 'modr-bench',
+  model: 'omni-moderation-latest',
+  results: [{ flagged: false, categories: { violence: false }, category_scores: { violence: 0.01 } }],
+});
+
 const server = createServer(async (request, response) => {
   try {
+    if (request.url?.endsWith('/moderations')) {
+      setTimeout(() => response.writeHead(200, { 'content-type': 'application/json' }).end(passed), moderationMs);
+      return;
+    }
     const { messages, response_format: format } = chatRequest.parse(await json(request));
     if (format) {
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });

@@ -5,6 +5,7 @@ import { measureAgents } from './scenarios/agents.ts';
 import { measureFirehose } from './scenarios/firehose.ts';
 import { measureFirstToken } from './scenarios/first-token.ts';
 import { measureFlood } from './scenarios/flood.ts';
+import { measureGuardrails } from './scenarios/guardrails.ts';
 import { measureList } from './scenarios/list.ts';
 import { measureOrchestration } from './scenarios/orchestration.ts';
 import { measurePaced } from './scenarios/paced.ts';
@@ -35,6 +36,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   agents: measureAgents,
   resolution: measureResolution,
   orchestration: measureOrchestration,
+  guardrails: measureGuardrails,
 };
 
 const { values } = parseArgs({

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { BadUserInputError } from '../api/errors.ts';
 import { type Agent, Prisma, type Secret } from '../generated/prisma/client.ts';
+import type { Guardrail } from '../guardrails/config.ts';
 import { dropSecret } from '../secrets/stored-secrets.ts';
 import { llmConfig } from './providers/config.ts';
 import type { ProviderRules } from './providers/defaults.ts';
@@ -66,6 +67,28 @@ export async function importAgents(
     if (row !== undefined && changes[index]?.change === 'updated') await changeAgent(tx, rules, row, agent);
   }
   return { ids: new Map([...[...present.values()].map(({ name, id }) => [name, id] as const), ...added]), changes };
+}
+
+/**
+ * Sets the guardrails of shared agents. The agents that classify are there already.
+ * @param tx a transaction that has locked the tenant's row
+ * @param agents with their row ids, as the agents of their classifiers are
+ * @returns the names of those whose guardrails were others before
+ */
+export async function importGuardrails(
+  tx: Prisma.TransactionClient,
+  tenantId: string,
+  agents: readonly { readonly name: string; readonly id: string; readonly guardrails: readonly Guardrail[] }[],
+): Promise<ReadonlySet<string>> {
+  const changed = new Set<string>();
+  for (const { name, id, guardrails } of agents) {
+    const [row] = await tx.$queryRaw<{ id: string }[]>`
+      UPDATE agents SET guardrails = ${JSON.stringify(guardrails)}::jsonb, updated_at = now()
+      WHERE tenant_id = ${tenantId} AND id = ${id}::uuid AND guardrails <> ${JSON.stringify(guardrails)}::jsonb
+      RETURNING id::text`;
+    if (row) changed.add(name);
+  }
+  return changed;
 }
 
 /** A shared agent to add; its values were checked before. */

@@ -25,6 +25,8 @@ const agent = z.strictObject({
   isDefault: z.boolean().default(false),
   tools: list(toolName, 100).default([]),
   llm: llm.optional(),
+  /** Classifiers are agents of the file. */
+  guardrails: guardrailsInFile.default([]),
 });
 
 const member = z.strictObject({
@@ -109,8 +111,22 @@ function findProblems(seed: Omit<Seed, 'checksum'>): GraphProblem[] {
       seed.orders.map((entry) => entry.number),
       (index) => ['orders', index, 'number'],
     ),
+    ...seed.agents.flatMap((entry, index) => findUnknownClassifiers(entry, ['agents', index], new Set(agents))),
     ...seed.scenarios.flatMap((entry, index) => findScenarioProblems(entry, ['scenarios', index], new Set(agents))),
   ];
+}
+
+function findUnknownClassifiers(
+  { guardrails }: Pick<z.output<typeof agent>, 'guardrails'>,
+  path: (string | number)[],
+  known: ReadonlySet<string>,
+): GraphProblem[] {
+  return listClassifiers(guardrails, [...path, 'guardrails'])
+    .filter(({ agentId }) => !known.has(agentId))
+    .map(({ agentId, path: at }) => ({
+      path: [...at.slice(0, -1), 'agent'],
+      message: `names an unknown agent: ${JSON.stringify(agentId)} is not in agents`,
+    }));
 }
 
 function findScenarioProblems(
@@ -129,18 +145,17 @@ function findScenarioProblems(
         ],
   );
   const classifier = graph.orchestration?.classifier;
-  const named = [
-    ...listClassifiers(graph.guardrails, [...path, 'guardrails']).map(({ agentId, path: at }) => {
-      return { agentId, path: [...at.slice(0, -1), 'agent'] };
-    }),
-    ...(classifier === undefined ? [] : [{ agentId: classifier, path: [...path, 'orchestration', 'classifier'] }]),
+  const unknownClassifiers = [
+    ...findUnknownClassifiers(graph, path, known),
+    ...(classifier === undefined || known.has(classifier)
+      ? []
+      : [
+          {
+            path: [...path, 'orchestration', 'classifier'],
+            message: `names an unknown agent: ${JSON.stringify(classifier)} is not in agents`,
+          },
+        ]),
   ];
-  const unknownClassifiers = named
-    .filter(({ agentId }) => !known.has(agentId))
-    .map(({ agentId, path: at }) => ({
-      path: at,
-      message: `names an unknown agent: ${JSON.stringify(agentId)} is not in agents`,
-    }));
   const draft = {
     root: graph.root,
     isOrchestrated: (graph.orchestration?.mode ?? 'OFF') !== 'OFF',

@@ -1,4 +1,4 @@
-import { addSharedAgents, listSharedAgents } from '../agents/import.ts';
+import { addSharedAgents, importGuardrails, listSharedAgents } from '../agents/import.ts';
 import type { Database } from '../database/client.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import { renameClassifiers } from '../guardrails/input.ts';
@@ -49,7 +49,14 @@ async function addMissingAgents(
       llm,
     })),
   );
-  return new Map([...ids, ...added]);
+  const all = new Map([...ids, ...added]);
+  const guarded = missing.flatMap(({ name, guardrails }) => {
+    const id = all.get(name);
+    if (id === undefined || guardrails.length === 0) return [];
+    return [{ name, id, guardrails: renameClassifiers(guardrails, (agent) => all.get(agent) ?? agent) }];
+  });
+  await importGuardrails(tx, tenantId, guarded);
+  return all;
 }
 
 async function addScenarios(

@@ -151,6 +151,20 @@ describe('a scenario file', () => {
     ],
     ['an inactive agent', { ...file, agents: [one, { ...two, isActive: false }] }, /agents\.1\.isActive: "f_two"/],
     [
+      'a classifier of an agent that is not in it',
+      {
+        ...file,
+        agents: [
+          {
+            ...one,
+            guardrails: [{ name: 'g', stages: ['INPUT'], check: { classifier: { agent: 'x', question: '?' } } }],
+          },
+          two,
+        ],
+      },
+      /agents\.0\.guardrails\.0\.check\.classifier\.agent: names no agent of this file: "x"/,
+    ],
+    [
       'circular guardrails',
       'version: 1\nscenario: {key: k, name: n, root: a, guardrails: &g [*g]}\nagents: [{name: a, instructions: i}]',
       /scenario\.guardrails\.0: /,
@@ -255,7 +269,10 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
         onError: 'OPEN',
       },
     ];
-    const path = await write(written('imp', [{ tools: ['lookup_order'] }], { guardrails, projectId: 'p' }));
+    const ofAgent = guardrails.map((each) => ({ ...each, name: `own ${each.name}` }));
+    const path = await write(
+      written('imp', [{ tools: ['lookup_order'], guardrails: ofAgent }], { guardrails, projectId: 'p' }),
+    );
     const first = await scenarios(['import', path, '--tenant', 'acme']);
     expect(first).toMatchObject({ code: 0, err: '' });
     expect(first.out).toContain('scenario imp of the project p: created, version 1');
@@ -285,6 +302,10 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
       llm: null,
       isActive: true,
       isDefault: false,
+      guardrails: [
+        { name: 'own mail', check: { type: 'PII' } },
+        { name: 'own judged', check: { type: 'CLASSIFIER', agentId: one?.id } },
+      ],
     });
 
     const again = await scenarios(['import', path, '--tenant', 'acme']);

@@ -35,7 +35,8 @@ export async function exportScenario(
     throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)} in ${where}.`);
   }
   const names = new Map(scenario.agents.map(({ agent }) => [agent.id, agent.name]));
-  const guardrails = writeGuardrails(readGuardrails(scenario.guardrails), (id) => names.get(id) ?? id);
+  const write = (stored: unknown) => writeGuardrails(readGuardrails(stored), (id) => names.get(id) ?? id);
+  const guardrails = write(scenario.guardrails);
   const { mode, classifierAgentId, threshold, instructions } = readOrchestration(scenario);
   const isOrchestrated = mode !== 'OFF' || classifierAgentId !== null || instructions !== null;
   return {
@@ -63,6 +64,7 @@ export async function exportScenario(
       instructions: agent.instructions,
       ...(agent.toolNames.length > 0 && { tools: agent.toolNames }),
       ...(agent.llm !== null && { llm: writeProvider(agent.llm) }),
+      ...(readGuardrails(agent.guardrails).length > 0 && { guardrails: write(agent.guardrails) }),
       ...(!agent.isActive && { isActive: false }),
       ...(handoffs.length > 0 && {
         handoffs: handoffs.map(({ to, description }) => ({

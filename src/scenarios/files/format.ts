@@ -25,6 +25,8 @@ const agent = z.strictObject({
     .refine((names) => new Set(names).size === names.length, 'must not contain duplicates')
     .default([]),
   llm: llm.nullish(),
+  /** Absent: the stored ones stay. */
+  guardrails: guardrailsInFile.optional(),
   isActive: z.boolean().default(true),
   handoffs: handoffs(z.strictObject({ to: name, description: description.optional() })).default([]),
 });
@@ -52,8 +54,13 @@ const fileSchema = z
       const message = `names no agent of this file: ${JSON.stringify(agentName)}`;
       context.addIssue({ code: 'custom', path, message });
     };
-    for (const { agentId, path } of listClassifiers(file.scenario.guardrails, ['scenario', 'guardrails']))
-      refuseUnknown(agentId, [...path.slice(0, -1), 'agent']);
+    const classifiers = [
+      ...listClassifiers(file.scenario.guardrails, ['scenario', 'guardrails']),
+      ...file.agents.flatMap((entry, index) =>
+        listClassifiers(entry.guardrails ?? [], ['agents', index, 'guardrails']),
+      ),
+    ];
+    for (const { agentId, path } of classifiers) refuseUnknown(agentId, [...path.slice(0, -1), 'agent']);
     const classifier = file.scenario.orchestration?.classifier;
     if (classifier !== undefined) refuseUnknown(classifier, ['scenario', 'orchestration', 'classifier']);
     const draft = {

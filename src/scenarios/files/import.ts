@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type AgentImport, importAgents } from '../../agents/import.ts';
+import { type AgentImport, importAgents, importGuardrails } from '../../agents/import.ts';
 import type { ProviderRules } from '../../agents/providers/defaults.ts';
 import { checkProviders } from '../../agents/providers/input.ts';
 import { BadUserInputError } from '../../api/errors.ts';
@@ -123,6 +123,13 @@ async function importScenario(
     if (id === undefined) throw new Error(`The agent ${JSON.stringify(name)} was not imported.`);
     return id;
   };
+  const guarded = agents.flatMap(({ name, guardrails }) =>
+    guardrails === undefined ? [] : [{ name, id: idOf(name), guardrails: renameClassifiers(guardrails, idOf) }],
+  );
+  const changedNames = await importGuardrails(tx, tenantId, guarded);
+  const agentChanges = changes.map((agent) =>
+    agent.change === 'unchanged' && changedNames.has(agent.name) ? { ...agent, change: 'updated' as const } : agent,
+  );
   const graph: StoredGraph = {
     rootAgentId: idOf(scenario.root),
     members: agents.map(({ name, handoffs }) => ({
@@ -138,7 +145,7 @@ async function importScenario(
   if (present === null) {
     const { id } = await tx.scenario.create({ data: { ...columns, ...loaded, tenantId, key, projectId } });
     await replaceGraph(tx, tenantId, id, graph);
-    return { file, agents: changes, scenario: { change: 'created', version: 1 } };
+    return { file, agents: agentChanges, scenario: { change: 'created', version: 1 } };
   }
   const { id } = present;
   const stored = {
@@ -152,12 +159,12 @@ async function importScenario(
     isDeepStrictEqual(graphOf(present.agents), graph);
   if (isSame) {
     if (mark) await tx.scenario.update({ where: { id, tenantId }, data: loaded });
-    return { file, agents: changes, scenario: { change: 'unchanged', version: present.version } };
+    return { file, agents: agentChanges, scenario: { change: 'unchanged', version: present.version } };
   }
   const data = { ...columns, ...loaded, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } };
   const { version } = await tx.scenario.update({ where: { id, tenantId }, data });
   await replaceGraph(tx, tenantId, id, graph);
-  return { file, agents: changes, scenario: { change: 'updated', version } };
+  return { file, agents: agentChanges, scenario: { change: 'updated', version } };
 }
 
 function graphOf(
