@@ -49,7 +49,7 @@ test('After kill -9 in a guarded run, the text of the user is not checked again,
     { text: `Once more: ask ${address}, or her.` },
   );
   const reader = alice.chatTurn('ws', { conversationId, content: `I am ${address}`, idempotencyKey: 'k' });
-  await reader.untilText('Dear reader, this goes on');
+  await reader.until('TextDelta');
   // The check beside the model has left its result.
   const runId = reader.events[0]?.runId ?? '';
   await expect.poll(() => asked.length).toBe(2);
@@ -95,9 +95,8 @@ test('A guarded run that waits for an approval goes on: its text is not checked 
     asked += 1;
     return answerModeration(...request);
   });
-  const call = { ...refund('call_1'), arguments: { orderNumber: '1042', reason: address } };
   app.model.add(
-    { text: [...`I ask ${address} first.`], calls: [call] },
+    { text: [...`I ask ${address} first.`], calls: [refund('call_1', address)] },
     {
       text: [...`Refunded, says ${address}.`],
       expect: ({ body }) => expect(JSON.stringify(body)).not.toContain(address),
