@@ -312,11 +312,10 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     expect(again.out).toContain('imp of the project p: unchanged, version 1');
     expect(await readAll()).toEqual(made);
 
-    const changed = written('imp', [{ tools: ['lookup_order'] }, { instructions: 'You are changed.' }], {
-      guardrails,
-      projectId: 'p',
-      name: 'Renamed',
-    });
+    // Without guardrails in the file, those of the agent stay.
+    const [changedOne, changedTwo] = [{ tools: ['lookup_order'] }, { instructions: 'You are changed.' }];
+    const rest = { guardrails, projectId: 'p', name: 'Renamed' };
+    const changed = written('imp', [changedOne, changedTwo], rest);
     const dry = await scenarios(['import', await write(changed), '--tenant', 'acme', '--dry-run']);
     expect(dry.out).toContain('dry run: nothing was written');
     expect(dry.out).toContain('updated, version 2');
@@ -329,7 +328,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     const row = await graph.db.scenario.findFirst({ where: { tenantId: 'acme', key: 'imp' } });
     expect(row).toMatchObject({ id: scenario?.id, name: 'Renamed', version: 2 });
     const own = await scenarios(['export', 'imp', '--tenant', 'acme', '--project', 'p', '--format', 'json']);
-    expect(JSON.parse(own.out)).toEqual(changed);
+    expect(JSON.parse(own.out)).toEqual(written('imp', [{ ...changedOne, guardrails: ofAgent }, changedTwo], rest));
   });
 
   test('The export gives a file whose import changes nothing, of seeds as well, and that another tenant can import', async () => {
