@@ -10,8 +10,9 @@ interface UnstoredMessage extends UnstoredText {
  * Stores the messages that the runs of this process are writing, in one statement for all of them. Short turns never need
  * it: their message is written where it is finished (step-parts.ts).
  *
- * A conversation that somebody else has locked is passed over, so that nobody waits for others here; the next round does it.
- * The locks are taken in the order of the ids.
+ * A conversation or run that somebody else has locked is passed over: a statement that locks several rows and waits can
+ * stand in a deadlock with others, such as the renewal of leases. The next round stores it. The rows are written in the order
+ * of their users, whose feeds are locked in that order at the commit.
  * @returns the ids of the messages that were stored
  */
 export async function storeMessages(
@@ -28,13 +29,13 @@ export async function storeMessages(
       ) AS wanted (id, run_id, epoch, conversation_id, agent_id, step, content)
     ), conversation AS (
       SELECT id FROM conversations WHERE id IN (SELECT conversation_id FROM wanted)
-      ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+      FOR NO KEY UPDATE SKIP LOCKED
     ), owned AS (
-      SELECT runs.id, runs.tenant_id, runs.conversation_id FROM runs
+      SELECT runs.id, runs.tenant_id, runs.user_id, runs.conversation_id FROM runs
       JOIN conversation ON conversation.id = runs.conversation_id
       JOIN wanted ON wanted.run_id = runs.id
       WHERE runs.lease_owner = ${instanceId} AND runs.lease_epoch = wanted.epoch AND runs.status = 'RUNNING'
-      FOR NO KEY UPDATE OF runs
+      FOR NO KEY UPDATE OF runs SKIP LOCKED
     ), place AS (
       UPDATE conversations SET message_count = message_count + 1, updated_at = greatest(updated_at, clock_timestamp())
       FROM owned JOIN wanted ON wanted.run_id = owned.id
@@ -45,6 +46,7 @@ export async function storeMessages(
       SELECT wanted.id, owned.tenant_id, owned.conversation_id, place.message_count, 'ASSISTANT', 'STREAMING',
         wanted.content, wanted.agent_id, owned.id, wanted.step
       FROM place JOIN owned ON owned.id = place.run_id JOIN wanted ON wanted.run_id = owned.id
+      ORDER BY owned.tenant_id, owned.user_id
       RETURNING id
     )
     SELECT id::text FROM stored`;
