@@ -13,12 +13,21 @@ export interface RateLimit {
    * @throws {RateLimitedError} when none is left, with the milliseconds until there is one again
    */
   take(viewer: Viewer): Promise<void>;
+  /**
+   * As `take`, for somebody who does it another way if none is left: that is no refusal, and is not counted as one.
+   * @returns whether the points were taken
+   */
+  tryTake(viewer: Viewer): Promise<boolean>;
   /** Gives one of each back: what they were taken for was not done. */
   giveBack(viewer: Viewer): Promise<void>;
 }
 
 /** Something that may be done as often as one likes. */
-const noLimit: RateLimit = { take: () => Promise.resolve(), giveBack: () => Promise.resolve() };
+const noLimit: RateLimit = {
+  take: () => Promise.resolve(),
+  tryTake: () => Promise.resolve(true),
+  giveBack: () => Promise.resolve(),
+};
 
 /**
  * A limit per user of a tenant, and per tenant.
@@ -32,28 +41,40 @@ export function createRateLimit(what: string, limits: Limits | null, redis: Redi
   const users = limits.user && createLimiter(`${what}:user`, limits.user, redis);
   const tenants = limits.tenant && createLimiter(`${what}:tenant`, limits.tenant, redis);
   const name = what.replaceAll(/[^a-z]+/g, '-');
-  return {
-    async take({ tenantId, userId }) {
-      if (users && limits.user) {
-        const message = `Too many ${what}: at most`;
-        const counted = { name, limit: name, scope: 'user', rate: limits.user, message };
-        await takeOne(users, JSON.stringify([tenantId, userId]), counted);
+  const takeBoth = async ({ tenantId, userId }: Viewer) => {
+    if (users && limits.user) {
+      const message = `Too many ${what}: at most`;
+      const counted = { name, limit: name, scope: 'user', rate: limits.user, message };
+      await takeOne(users, JSON.stringify([tenantId, userId]), counted);
+    }
+    if (tenants && limits.tenant) {
+      try {
+        const message = `Too many ${what} in your organisation: at most`;
+        const counted = { name: `${name}-of-organisation`, limit: name, scope: 'tenant', rate: limits.tenant, message };
+        await takeOne(tenants, tenantId, counted);
+      } catch (error) {
+        await giveOneBack(users, JSON.stringify([tenantId, userId]), { name, rate: limits.user });
+        throw error;
       }
-      if (tenants && limits.tenant) {
-        try {
-          const message = `Too many ${what} in your organisation: at most`;
-          const counted = {
-            name: `${name}-of-organisation`,
-            limit: name,
-            scope: 'tenant',
-            rate: limits.tenant,
-            message,
-          };
-          await takeOne(tenants, tenantId, counted);
-        } catch (error) {
-          await giveOneBack(users, JSON.stringify([tenantId, userId]), { name, rate: limits.user });
-          throw error;
-        }
+    }
+  };
+  return {
+    async take(viewer) {
+      try {
+        await takeBoth(viewer);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        refusals.inc({ limit: error.of.limit, scope: error.of.scope });
+        throw error.toError();
+      }
+    },
+    async tryTake(viewer) {
+      try {
+        await takeBoth(viewer);
+        return true;
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        return false;
       }
     },
     async giveBack({ tenantId, userId }) {
@@ -92,15 +113,32 @@ interface Refusing extends Counted {
   readonly message: string;
 }
 
+/** No point is left of a limit. */
+class Refusal extends Error {
+  readonly of: Refusing;
+  readonly #msBeforeNext: number;
+
+  constructor(of: Refusing, msBeforeNext: number) {
+    super();
+    this.of = of;
+    this.#msBeforeNext = msBeforeNext;
+  }
+
+  /** The error for the client. */
+  toError(): RateLimitedError {
+    const { message, rate } = this.of;
+    return new RateLimitedError(`${message} ${rate.points} in ${rate.seconds} seconds.`, this.#msBeforeNext);
+  }
+}
+
+/** @throws {Refusal} if no point is left */
 async function takeOne(limiter: Limiter, key: string, counted: Refusing): Promise<void> {
-  const { rate, message, limit, scope } = counted;
   try {
     note(counted, await limiter.consume(key));
   } catch (refused) {
     if (!(refused instanceof RateLimiterRes)) throw refused;
     note(counted, refused);
-    refusals.inc({ limit, scope });
-    throw new RateLimitedError(`${message} ${rate.points} in ${rate.seconds} seconds.`, refused.msBeforeNext);
+    throw new Refusal(counted, refused.msBeforeNext);
   }
 }
 

@@ -104,7 +104,7 @@ test('Guardrails of earlier versions, which were any JSON, are kept aside, and w
   // The database as it was before.
   await query(
     database.url,
-    `DROP TABLE guardrail_results; DROP TYPE "GuardrailStage";
+    `DROP TABLE guardrail_results; DROP TYPE "GuardrailStage" CASCADE;
      ALTER TABLE agents DROP COLUMN bytes, DROP COLUMN guardrails;
      ALTER TABLE agents ADD COLUMN bytes INTEGER NOT NULL GENERATED ALWAYS AS (octet_length(instructions)) STORED;
      ALTER TABLE scenarios DROP CONSTRAINT scenarios_guardrails_list, DROP COLUMN unread_guardrails,

@@ -2,6 +2,7 @@ import { SwitchboardError } from '../../api/errors.ts';
 import type { PlainConversation } from '../../conversations/known-conversations.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { collectQuotas, noteQuota } from '../../limits/quotas.ts';
 import type { TurnInput } from '../input.ts';
 import type { Moment } from '../lease.ts';
 import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
@@ -69,19 +70,31 @@ export async function tryStartKnown(
     if (needsCheck(turn) || runtime.closing) return null;
     const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
     using _slot = runtime.openTurns.enter(viewer);
-    await runtime.turnLimit.take(viewer);
-    let started: Started | null = null;
-    try {
-      started = await tryStartFast(runtime, newTurn, known);
-    } finally {
-      if (!started) await runtime.turnLimit.giveBack(viewer);
-    }
+    const { started, quotas } = await collectQuotas(async (quotas) => ({
+      started: await startCounted(runtime, newTurn, known),
+      quotas,
+    }));
     if (!started) return null;
+    // Only now: of a turn that is attached to, which is free, its answer names no limit.
+    for (const quota of quotas.values()) noteQuota(quota);
     rememberPlain(runtime, newTurn, conversation);
     return { newTurn, started };
   } catch (error) {
     if (error instanceof SwitchboardError) return null;
     throw error;
+  }
+}
+
+/** Starts a turn of a remembered conversation, for a point of the viewer's limit. @returns null, with nothing written or taken */
+async function startCounted(runtime: RunRuntime, newTurn: NewTurn, known: PlainConversation): Promise<Started | null> {
+  const { turnLimit } = runtime;
+  if (!(await turnLimit.tryTake(newTurn.viewer))) return null;
+  let started: Started | null = null;
+  try {
+    started = await tryStartFast(runtime, newTurn, known);
+    return started;
+  } finally {
+    if (!started) await turnLimit.giveBack(newTurn.viewer);
   }
 }
 
