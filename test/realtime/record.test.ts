@@ -243,9 +243,9 @@ describe('The price', () => {
     const many = await record(graph, alice, session.id, ...items);
     expect(many.errors).toEqual([]);
     expect(many.statements).toBe(one.statements);
-    expect(one.statements).toBeLessThanOrEqual(11);
+    expect(one.statements).toBeLessThanOrEqual(12);
     const again = await record(graph, alice, session.id, ...items);
-    expect(again.statements).toBeLessThanOrEqual(4);
+    expect(again.statements).toBeLessThanOrEqual(5);
     const late = await record(graph, alice, session.id, user('late', 'x', { at: inSeconds(-1) }));
     expect(late.statements).toBeLessThanOrEqual(one.statements + 4);
   });

@@ -5,6 +5,7 @@ import { includeUnder, selectUnder } from '../../graphql/selection.ts';
 import { GuardrailResult } from '../../guardrails/graphql/types.ts';
 import { rowBytes } from '../../limits/answer-budget.ts';
 import { maxGuardResults, readGuardResult } from '../guard-result.ts';
+import { readResultsOfMessages } from '../read/message-results.ts';
 import {
   maxPart,
   type Part,
@@ -136,24 +137,21 @@ builder.prismaObjectField('Message', 'toolCalls', (t) =>
   }),
 );
 
-/** The results that a message has at most: each guardrail of an agent and of its scenario leaves one for each agent. */
-const maxResultsOfMessage = 100;
-const inOrder = { orderBy: [{ at: 'asc' as const }, { id: 'asc' as const }], take: maxResultsOfMessage };
-
 builder.prismaObjectField('Message', 'guardrailResults', (t) =>
   t.field({
     type: [GuardrailResult],
     description:
       'What guardrails decided about a message of the user, of a realtime session, or one that `createMessage` added, oldest first, at most 100: also why it is BLOCKED. Empty for messages that an agent wrote in a run: see `Run.guardrailResults`.',
     complexity: { field: 1 + usualCounts.guardrailResults, multiplier: usualCounts.guardrailResults },
-    select: (_args, _context, nested) => ({
-      guardrailResults: nested(inOrder),
-      startedRun: { select: { guardrailResults: { where: { stage: 'INPUT' as const }, ...inOrder } } },
-    }),
-    resolve: async (message, _args, { answer }) => {
-      const results = [...message.guardrailResults, ...(message.startedRun?.guardrailResults ?? [])];
-      await answer.take(results.length * rowBytes);
-      return results.map(readGuardResult);
-    },
+    // Not a selection of relations: `run` selects the same ones, and would be read again for each message.
+    resolve: batchField(
+      ({ id }: { readonly id: string }) => id,
+      (messages, _args, context) =>
+        readResultsOfMessages(
+          context.viewer,
+          context,
+          messages.map(({ id }) => id),
+        ),
+    ),
   }),
 );
