@@ -122,6 +122,8 @@ test(
     const runId = runIdOf(first);
     const { userId, tenantId } = await db.run.findUniqueOrThrow({ where: { id: rowId(runId) } });
     const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
+    // Its only reader has read all of it.
+    await expect.poll(() => runs.log.find(rowId(runId))?.lacksAfter(0), drainTimeout).toBe(true);
     const slow = await followRun(viewer, runs, runId, 0);
     slow.releasePast();
 
