@@ -62,17 +62,17 @@ test('Each state of a call that runs without an approval has an event of its own
     where: { conversationId: chat.conversationId.slice('conv_'.length), seq: { gt: viewer.lastEventSeq } },
     orderBy: { seq: 'asc' },
   });
-  expect(rows.map(({ type }) => type)).toEqual([
+  // The events in brackets are those of messages that begin: only those that take a while have one.
+  const events = [
     'ConversationUpdated', // the title
     'MessageAdded', // the question
     'RunChanged', // created
     'AgentSwitched',
-    'RunChanged', // the message begins
-    'MessageAdded',
+    '(RunChanged )?MessageAdded',
     'RunChanged', // the call runs
     'RunChanged', // the call has succeeded
-    'RunChanged', // the second message begins
-    'MessageAdded',
+    '(RunChanged )?MessageAdded',
     'RunChanged', // completed
-  ]);
+  ];
+  expect(rows.map(({ type }) => type).join(' ')).toMatch(new RegExp(`^${events.join(' ')}$`));
 });
