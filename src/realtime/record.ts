@@ -84,8 +84,7 @@ async function checkAndStore(
   const routedTo = routed?.switched ? routed.decision.rootAgentId : null;
   const nextAgentId = routedTo ?? (spoken.isHandedOver ? spoken.lastAgentId : null);
   signal.throwIfAborted();
-  const batch = { items, routed, nextAgentId, speakerId: routedTo ?? spoken.lastAgentId };
-  const stored = await storeItems(viewer, runs.db, session, batch);
+  const stored = await storeItems(viewer, runs.db, session, { items, routed, nextAgentId });
   runs.feed.wake(viewer);
   return stored;
 }

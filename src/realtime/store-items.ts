@@ -19,10 +19,8 @@ export interface CheckedBatch {
   readonly items: readonly CheckedItem[];
   /** The decision about the last item; null: none was made. */
   readonly routed: Routed | null;
-  /** The agent that is to be the active one of the conversation; null: it stays. */
+  /** The agent that is to be the active one of the session and of the conversation; null: they stay. */
   readonly nextAgentId: string | null;
-  /** The agent that speaks next in the session. */
-  readonly speakerId: string;
 }
 
 /**
@@ -45,8 +43,9 @@ async function store(
   tx: Prisma.TransactionClient,
   viewer: Viewer,
   session: RealtimeSession,
-  { items, routed, nextAgentId, speakerId }: CheckedBatch,
+  batch: CheckedBatch,
 ): Promise<ReadonlyMap<string, string>> {
+  const { items, nextAgentId } = batch;
   const { conversationId } = session;
   const conversation = await lockForMerge(tx, viewer, conversationId);
   if (conversation === null)
@@ -57,11 +56,16 @@ async function store(
   const known = await findKnownItems(tx, viewer, session, comparable);
   const fresh = items.filter(({ itemId }) => !known.has(itemId)).map((item) => ({ ...item, id: randomUUIDv7() }));
   if (fresh.length === 0) return known;
-  const lastItemAt = await countItems(tx, viewer, session, { count: fresh.length, at: fresh.at(-1)?.at, speakerId });
+  const at = fresh.at(-1)?.at ?? new Date();
+  const lastItemAt = await countItems(tx, viewer, session, { count: fresh.length, at, nextAgentId });
+  // While it was checked, another request has recorded what was said after it: it is late now, and moves nobody.
+  const isOvertaken = lastItemAt !== null && at < lastItemAt;
+  const routed = isOvertaken ? null : batch.routed;
   const { added, moved } = await placeItems(tx, viewer, { ...session, lastItemAt }, fresh, conversation.messageCount);
 
   const isInScenario = conversation.scenarioId === session.scenarioId;
-  const activeAgentId = isInScenario && nextAgentId !== conversation.activeAgentId ? nextAgentId : null;
+  const isSwitch = isInScenario && !isOvertaken && nextAgentId !== conversation.activeAgentId;
+  const activeAgentId = isSwitch ? nextAgentId : null;
   const routedItemId = routed === null ? null : items.at(-1)?.itemId;
   await mergeMessages(tx, viewer, conversationId, {
     added: fresh.map((item) => ({
@@ -85,7 +89,7 @@ async function store(
 }
 
 /**
- * Counts the items of a session, by the clock of the database, and notes who speaks next.
+ * Counts the items of a session, by the clock of the database, and notes who speaks next, unless something newer is recorded.
  * @returns the time of the newest item before
  * @throws {ConflictError} if the session has ended, or is full
  */
@@ -93,11 +97,7 @@ async function countItems(
   tx: Prisma.TransactionClient,
   { tenantId, userId }: Viewer,
   session: RealtimeSession,
-  {
-    count,
-    at = new Date(),
-    speakerId,
-  }: { readonly count: number; readonly at: Date | undefined; readonly speakerId: string },
+  { count, at, nextAgentId }: { readonly count: number; readonly at: Date; readonly nextAgentId: string | null },
 ): Promise<Date | null> {
   const max = realtimeLimits.itemsOfSession;
   // Only this transaction writes the row now: it has the lock of the conversation.
@@ -109,7 +109,9 @@ async function countItems(
       FOR NO KEY UPDATE
     ), counted AS (
       UPDATE realtime_sessions AS s SET item_count = s.item_count + ${count}::integer,
-        last_item_at = greatest(s.last_item_at, ${at}::timestamptz), active_agent_id = ${speakerId}::uuid
+        last_item_at = greatest(s.last_item_at, ${at}::timestamptz),
+        active_agent_id = CASE WHEN before.last_item_at > ${at}::timestamptz THEN s.active_agent_id
+          ELSE coalesce(${nextAgentId}::uuid, s.active_agent_id) END
       FROM before WHERE s.id = before.id AND is_open AND NOT is_full
     )
     SELECT last_item_at AS "lastItemAt", is_open AS "isOpen", is_full AS "isFull" FROM before`;

@@ -134,6 +134,37 @@ describe('The active agent', () => {
   });
 });
 
+describe('A batch that is overtaken while a classifier is asked about it', () => {
+  const read =
+    'query ($id: ID!) { realtimeSession(id: $id) { activeAgent { name } conversation { activeAgent { name } } } }';
+
+  test.each(['supervisor', 'billing'])(
+    'It moves nobody, if the classifier chooses %s: who has spoken since is newer.',
+    async (name) => {
+      const key = `voice-overtaken-${name}`;
+      const orchestration = { mode: 'EVERY_TURN', threshold: 0.5 };
+      await createScenario(graph, alice, key, ['supervisor', 'billing', 'orders'], { orchestration });
+      const session = await startSession(graph, alice, { scenarioKey: key });
+      const gate = Promise.withResolvers<void>();
+      const { received, requests } = graph.app.model;
+      const isAsked = received(requests.length + 1);
+      const choice = { agent: name, confidence: 0.9, reasoning: 'It is.', alternatives: [] };
+      graph.app.model.add({ text: JSON.stringify(choice), gate: gate.promise });
+      const slow = record(graph, alice, session.id, user('o1', 'My bill is wrong', { at: inSeconds(-10) }));
+      await isAsked;
+      const hello = agent('o2', 'Hello from orders.', { agentName: 'orders', at: inSeconds(-5) });
+      expect((await record(graph, alice, session.id, hello)).errors).toEqual([]);
+      gate.resolve();
+      const { data, errors } = await slow;
+      expect(errors).toEqual([]);
+      expect(data.recordRealtimeItems[0]).toMatchObject({ position: 1, routingDecision: null });
+      const shown = await graph.query(alice, read, { id: session.id });
+      const orders = { name: 'orders' };
+      expect(shown.data.realtimeSession).toEqual({ activeAgent: orders, conversation: { activeAgent: orders } });
+    },
+  );
+});
+
 describe('Tools', () => {
   const execute = 'mutation ($input: ExecuteToolInput!) { executeTool(input: $input) { ok result error } }';
 
