@@ -6,8 +6,8 @@ import type { Message } from '../generated/prisma/client.ts';
 export type LastText = Pick<Message, 'role' | 'content' | 'status'>;
 
 /**
- * The beginnings of the last messages of a conversation, the oldest first, for whoever has to know what was just said. One
- * statement.
+ * The beginnings of the last messages of a conversation, the oldest first, for a model that has to know what was just said:
+ * without those that are being written, are blocked or belong to a turn that a guardrail has stopped. One statement.
  * @param conversationId the row id
  * @param max.messages how many messages
  * @param max.characters how much of each, in code points
@@ -19,8 +19,14 @@ export async function readLastTexts(
   max: { readonly messages: number; readonly characters: number },
 ): Promise<LastText[]> {
   const newestFirst = await db.$queryRaw<LastText[]>`
-    SELECT m.role::text AS role, m.status::text AS status, left(m.content, ${max.characters}::integer) AS content FROM messages AS m
+    SELECT m.role::text AS role, m.status::text AS status, left(m.content, ${max.characters}::integer) AS content
+    FROM messages AS m
+    LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
+    LEFT JOIN runs AS wrote ON wrote.id = m.run_id
     WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid AND m.position IS NOT NULL
+      AND m.status IN ('COMPLETE', 'PARTIAL', 'REDACTED')
+      AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
+      AND wrote.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
       AND EXISTS (SELECT 1 FROM conversations WHERE id = m.conversation_id AND user_id = ${userId})
     ORDER BY m.position DESC LIMIT ${max.messages}::integer`;
   return newestFirst.reverse();

@@ -134,6 +134,33 @@ describe('The active agent', () => {
   });
 });
 
+test('A classifier is shown nothing of a turn that a guardrail has stopped.', async () => {
+  const guardrails = [
+    { name: 'out', stages: ['OUTPUT'], mode: 'HOLD_BACK', window: 10, check: { patterns: ['swordfish'] } },
+  ];
+  const orchestration = { mode: 'EVERY_TURN', threshold: 0.5 };
+  await createScenario(graph, alice, 'voice-stopped', ['supervisor', 'billing'], { orchestration, guardrails });
+  const session = await startSession(graph, alice, { scenarioKey: 'voice-stopped' });
+  const choice = {
+    text: JSON.stringify({ agent: 'supervisor', confidence: 0.9, reasoning: 'It is.', alternatives: [] }),
+  };
+  graph.app.model.add(choice, { text: 'It begins well, and then: swordfish' });
+  const input = { conversationId: session.conversation.id, content: 'What is the code?', idempotencyKey: 'stopped' };
+  const send = 'mutation ($input: ChatTurnInput!) { sendMessage(input: $input) { error { code } } }';
+  const sent = await graph.query(alice, send, { input });
+  expect(sent.data.sendMessage.error.code).toBe('GUARDRAIL_TRIPPED');
+  let given = '';
+  graph.app.model.add({
+    ...choice,
+    expect: ({ body }) => {
+      given = JSON.stringify(body);
+    },
+  });
+  await record(graph, alice, session.id, user('v1', 'And something else?'));
+  expect(given).toContain('And something else?');
+  expect(given).not.toMatch(/the code|begins well/);
+});
+
 describe('A batch that is overtaken while a classifier is asked about it', () => {
   const read =
     'query ($id: ID!) { realtimeSession(id: $id) { activeAgent { name } conversation { activeAgent { name } } } }';
