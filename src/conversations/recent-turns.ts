@@ -16,8 +16,8 @@ export interface RecentMessage {
 
 /**
  * The last messages of the viewer's latest conversations: the latest conversation first, and in each the oldest message
- * first. Without those that are being written, wait in the queue, are blocked or belong to a turn that a guardrail has stopped. One
- * statement.
+ * first. Without those of turns that are under way (guardrails may still check them beside the model), wait in the queue or
+ * were stopped by a guardrail, and without those that are blocked. One statement.
  * @param options.projectId only conversations of this project; null: all
  * @param options.maxCharacters of each message
  */
@@ -50,6 +50,7 @@ export function readRecentTurns(
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id
       WHERE m.tenant_id = ${tenantId} AND m.conversation_id = c.id AND m.position IS NOT NULL
         AND m.role IN ('USER', 'ASSISTANT') AND m.status IN ('COMPLETE', 'PARTIAL', 'REDACTED')
+        AND started.status IS DISTINCT FROM 'RUNNING' AND wrote.status IS DISTINCT FROM 'RUNNING'
         AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
         AND wrote.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'
       ORDER BY m.position DESC LIMIT ${maxMessages}

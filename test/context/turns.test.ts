@@ -223,6 +223,19 @@ describe('stored snapshots', () => {
     const ofProject = await createSnapshot(guarded, { projectId: 'another' });
     expect(ofProject.block).not.toContain('A fine');
   });
+
+  test('A turn that is under way is not in it: a guardrail beside its model may still stop it', async () => {
+    const user = await openChat(app);
+    const gate = createGate();
+    app.model.add({ text: 'An answer.', gate: gate.opened });
+    const events = user.say('Not checked yet');
+    await events.until('RunStarted');
+    const { block } = await createSnapshot(user, {});
+    gate.open();
+    await events.rest();
+    expect(block).not.toContain('Not checked yet');
+    expect((await createSnapshot(user, {})).block).toContain('Not checked yet');
+  });
 });
 
 describe('references', () => {
