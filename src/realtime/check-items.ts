@@ -18,6 +18,13 @@ export interface CheckedItem extends AttributedItem {
   readonly results: readonly GuardResult[];
 }
 
+/** The guardrails that check an item beside those of its agent. */
+export interface FurtherChecks {
+  readonly itemId: string;
+  /** The row ids of the agents whose guardrails they are. */
+  readonly checkedBy: readonly string[];
+}
+
 /**
  * Checks items with the guardrails of the scenario and of their agents: what agents say as OUTPUT, everything else as INPUT.
  * Nothing can be held back of what was spoken already. REDACT replaces what was found. What is blocked is given to no model: of
@@ -28,10 +35,16 @@ export interface CheckedItem extends AttributedItem {
 export async function checkItems(
   viewer: Viewer,
   { runs }: RealtimeRuntime,
-  { scenarioId, conversationId }: { readonly scenarioId: string; readonly conversationId: string },
+  session: {
+    readonly scenarioId: string;
+    readonly conversationId: string;
+    /** The item for which an agent is to be chosen; null: none. */
+    readonly routing: FurtherChecks | null;
+  },
   items: readonly AttributedItem[],
   signal: AbortSignal,
 ): Promise<CheckedItem[]> {
+  const { scenarioId, conversationId, routing } = session;
   const checked = new Map<string, CheckedItem>();
   for (const agentId of new Set(items.map((item) => item.agentId))) {
     const own = items.filter((item) => item.agentId === agentId);
@@ -51,7 +64,28 @@ export async function checkItems(
       });
     }
   }
+  for (const agentId of routing?.checkedBy ?? []) {
+    const item = checked.get(routing?.itemId ?? '');
+    if (item && item.status !== 'BLOCKED')
+      checked.set(item.itemId, await checkFurther(viewer, { runs }, { agentId, conversationId }, item, signal));
+  }
   return items.flatMap(({ itemId }) => checked.get(itemId) ?? []);
+}
+
+/** Checks what the user said with the guardrails of one more agent, as far as those before have left it. */
+async function checkFurther(
+  viewer: Viewer,
+  { runs }: Pick<RealtimeRuntime, 'runs'>,
+  { agentId, conversationId }: { readonly agentId: string; readonly conversationId: string },
+  item: CheckedItem,
+  signal: AbortSignal,
+): Promise<CheckedItem> {
+  const guardrails = (await findGuardrails(viewer, runs, { agentId, scenarioId: null })) ?? [];
+  const texts = [{ stage: stageOf(item.role), text: item.content }];
+  const [guard] = await checkTexts(viewer, runs, { agentId, guardrails, conversationId }, texts, signal);
+  if (guard === undefined) throw new Error('A text of a transcript was not checked.');
+  const status = guard.blockedBy !== null ? 'BLOCKED' : guard.isRedacted ? 'REDACTED' : item.status;
+  return { ...item, content: guard.value, status, results: [...item.results, ...guard.results] };
 }
 
 function stageOf(role: TranscriptItem['role']): GuardStage {

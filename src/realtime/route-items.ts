@@ -3,10 +3,11 @@ import { readLastTexts } from '../conversations/last-texts.ts';
 import type { Routed } from '../engine/routing.ts';
 import type { Conversation } from '../generated/prisma/client.ts';
 import { storeGuardUsage } from '../guardrails/moderate/check-texts.ts';
-import { readLastDecision } from '../orchestration/last-decision.ts';
+import { type LastDecision, readLastDecision } from '../orchestration/last-decision.ts';
+import { findClassifierId } from '../orchestration/planned.ts';
 import { routeMessage } from '../orchestration/route.ts';
 import type { ScenarioGraph } from '../scenarios/load.ts';
-import type { CheckedItem } from './check-items.ts';
+import type { AttributedItem, CheckedItem, FurtherChecks } from './check-items.ts';
 import type { RealtimeRuntime } from './runtime.ts';
 
 /** What a classifier is shown of the conversation. */
@@ -18,27 +19,54 @@ interface Batch {
   readonly scenario: ScenarioGraph;
   /** The row id of the agent that speaks now. */
   readonly currentAgentId: string;
-  /** In the order in which they were spoken. */
-  readonly items: readonly CheckedItem[];
+}
+
+/** An item for which an agent is to be chosen. Who speaks now and the classifier check it, too. */
+export interface Routing extends FurtherChecks {
+  /** The last decision of the conversation; null: there is none. */
+  readonly last: LastDecision | null;
 }
 
 /**
- * Chooses the agent that answers what the user said last, if the scenario asks for it. It costs nothing if the batch ends with
- * an agent's answer, or a guardrail blocks what the user said. Two statements, and one for the usage of the classifier.
+ * Finds out whether an agent is to be chosen for what the user said last. It costs nothing if the scenario does not ask for it,
+ * or the batch ends with an agent's answer; else one statement.
+ * @param items in the order in which they were spoken, without those that are late
+ * @returns null: nobody is to be chosen
+ */
+export async function findRouting(
+  viewer: Viewer,
+  { runs }: RealtimeRuntime,
+  { conversationId, scenario, currentAgentId }: Batch,
+  items: readonly AttributedItem[],
+): Promise<Routing | null> {
+  const { mode } = scenario.orchestration;
+  const item = items.at(-1);
+  if (mode === 'OFF' || item?.role !== 'USER') return null;
+  const last = await readLastDecision(viewer, runs.db, conversationId, scenario.id);
+  if (mode === 'FIRST_TURN' && last !== null) return null;
+  const classifierId = findClassifierId(scenario.orchestration, scenario.rootAgentId);
+  const others = new Set([currentAgentId, ...(classifierId === null ? [] : [classifierId])]);
+  others.delete(item.agentId);
+  return { itemId: item.itemId, last, checkedBy: [...others] };
+}
+
+/**
+ * Chooses the agent that answers what the user said last. It costs nothing if a guardrail blocks that. One statement, and one
+ * for the usage of the classifier.
+ * @param items those of {@link findRouting}, as they were checked
  * @returns null: nobody is to be chosen
  * @throws the signal's reason if it is aborted
  */
 export async function routeItems(
   viewer: Viewer,
   { runs }: RealtimeRuntime,
-  { conversationId, scenario, currentAgentId, items }: Batch,
+  { conversationId, scenario, currentAgentId }: Batch,
+  { last: decision }: Routing,
+  items: readonly CheckedItem[],
   signal: AbortSignal,
 ): Promise<Routed | null> {
-  const { mode } = scenario.orchestration;
   const last = items.at(-1);
-  if (mode === 'OFF' || last?.role !== 'USER' || last.status === 'BLOCKED') return null;
-  const decision = await readLastDecision(viewer, runs.db, conversationId, scenario.id);
-  if (mode === 'FIRST_TURN' && decision !== null) return null;
+  if (last === undefined || last.status === 'BLOCKED') return null;
   const earlier = await readLastTexts(viewer, runs.db, conversationId, shown);
   const spoken = [...earlier, ...items.slice(0, -1)].flatMap(({ role, content, status }) => {
     if (role === 'SYSTEM' || status === 'BLOCKED') return [];

@@ -134,6 +134,33 @@ describe('The active agent', () => {
   });
 });
 
+test('The guardrails of the classifier check what it is asked about, and what they block or redact is stored so.', async () => {
+  const own = { name: 'own', stages: ['INPUT'], check: { patterns: ['forbidden'] } };
+  const mails = { name: 'mails', stages: ['INPUT'], check: { pii: ['EMAIL'] }, action: 'REDACT' };
+  const input = { name: 'voice_classifier', instructions: 'You classify.', isShared: true, guardrails: [own, mails] };
+  const token = await graph.app.token({ sub: 'boss', roles: ['admin'] });
+  const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
+  const classifierAgentId = (await graph.app.query(create, { input }, { token })).data.createAgent.id;
+  const orchestration = { mode: 'EVERY_TURN', threshold: 0.5, classifierAgentId };
+  await createScenario(graph, alice, 'voice-classifier', ['supervisor', 'billing'], { orchestration });
+  const session = await startSession(graph, alice, { scenarioKey: 'voice-classifier' });
+  const { requests } = graph.app.model;
+  const asked = requests.length;
+  const stopped = await record(graph, alice, session.id, user('q1', 'This is forbidden'));
+  expect(stopped.errors).toEqual([]);
+  expect(stopped.data.recordRealtimeItems[0]).toMatchObject({
+    status: 'BLOCKED',
+    routingDecision: null,
+    guardrailResults: [{ guardrail: 'own', stage: 'INPUT', tripwireTriggered: true }],
+  });
+  expect(requests).toHaveLength(asked);
+  const choice = { agent: 'billing', confidence: 0.9, reasoning: 'It is.', alternatives: [] };
+  graph.app.model.add({ text: JSON.stringify(choice) });
+  const said = await record(graph, alice, session.id, user('q2', 'I am bob@example.com'));
+  expect(said.data.recordRealtimeItems[0]).toMatchObject({ status: 'REDACTED', content: 'I am [EMAIL]' });
+  expect(JSON.stringify(requests.slice(asked).map(({ body }) => body))).not.toMatch(/bob@example|forbidden/);
+});
+
 test('A classifier is shown nothing of a turn that a guardrail has stopped.', async () => {
   const guardrails = [
     { name: 'out', stages: ['OUTPUT'], mode: 'HOLD_BACK', window: 10, check: { patterns: ['swordfish'] } },
