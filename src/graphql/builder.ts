@@ -170,7 +170,9 @@ builder.globalConnectionField('totalCount', (t) =>
 function parseDateTime(value: unknown): Date {
   const date =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(value) ? new Date(value) : new Date(NaN);
-  if (Number.isNaN(date.getTime()))
+  const year = date.getUTCFullYear();
+  // The database has no year 0, and a year with five digits is written in another way.
+  if (Number.isNaN(year) || year < 1 || year > 9_999)
     throw new GraphQLError('A DateTime must be an RFC 3339 string like 2026-01-31T09:00:00Z.');
   return date;
 }

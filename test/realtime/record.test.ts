@@ -186,6 +186,11 @@ describe('Bad batches', () => {
       const { errors } = await graph.query(alice, recordDocument, { sessionId: session.id, items });
       expect(errors[0]).toMatchObject({ code: 'BAD_USER_INPUT', path });
     }
+    // Years that the database does not have, also by their offset.
+    for (const at of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00', '9999-12-31T23:00:00-02:00']) {
+      const { errors } = await record(graph, alice, session.id, user('year', 'x', { at }));
+      expect(errors[0]?.code).toBe('BAD_USER_INPUT');
+    }
     expect((await read(session)).messageCount).toBe(0);
     expect((await record(graph, alice, session.id)).data).toEqual({ recordRealtimeItems: [] });
   });
