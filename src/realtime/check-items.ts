@@ -34,7 +34,7 @@ export interface FurtherChecks {
  */
 export async function checkItems(
   viewer: Viewer,
-  { runs }: RealtimeRuntime,
+  runtime: RealtimeRuntime,
   session: {
     readonly scenarioId: string;
     readonly conversationId: string;
@@ -44,6 +44,7 @@ export async function checkItems(
   items: readonly AttributedItem[],
   signal: AbortSignal,
 ): Promise<CheckedItem[]> {
+  const { runs } = runtime;
   const { scenarioId, conversationId, routing } = session;
   const checked = new Map<string, CheckedItem>();
   for (const agentId of new Set(items.map((item) => item.agentId))) {
@@ -67,15 +68,15 @@ export async function checkItems(
   for (const agentId of routing?.checkedBy ?? []) {
     const item = checked.get(routing?.itemId ?? '');
     if (item && item.status !== 'BLOCKED')
-      checked.set(item.itemId, await checkFurther(viewer, { runs }, { agentId, conversationId }, item, signal));
+      checked.set(item.itemId, await checkFurther(viewer, runtime, { agentId, conversationId }, item, signal));
   }
   return items.flatMap(({ itemId }) => checked.get(itemId) ?? []);
 }
 
 /** Checks what the user said with the guardrails of one more agent, as far as those before have left it. */
-async function checkFurther(
+export async function checkFurther(
   viewer: Viewer,
-  { runs }: Pick<RealtimeRuntime, 'runs'>,
+  { runs }: RealtimeRuntime,
   { agentId, conversationId }: { readonly agentId: string; readonly conversationId: string },
   item: CheckedItem,
   signal: AbortSignal,

@@ -9,7 +9,7 @@ import { readConversation } from '../conversations/read.ts';
 import type { Message, RealtimeSession } from '../generated/prisma/client.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
 import { loadScenarioGraph, type ScenarioGraph } from '../scenarios/load.ts';
-import { type AttributedItem, checkItems } from './check-items.ts';
+import { type AttributedItem, checkFurther, checkItems } from './check-items.ts';
 import { parseItems, type TranscriptItem } from './input.ts';
 import { findKnownItems } from './known-items.ts';
 import { findCurrentAgent, findRouting, routeItems } from './route-items.ts';
@@ -80,9 +80,19 @@ async function checkAndStore(
   const batch = { conversationId, scenario, currentAgentId };
   const isNewest = isNewestOf(session);
   const routing = await findRouting(viewer, runtime, batch, spoken.items.filter(isNewest));
-  const items = await checkItems(viewer, runtime, { conversationId, scenarioId, routing }, spoken.items, signal);
+  let items = await checkItems(viewer, runtime, { conversationId, scenarioId, routing }, spoken.items, signal);
   const routed = routing && (await routeItems(viewer, runtime, batch, routing, items.filter(isNewest), signal));
   const routedTo = routed?.switched ? routed.decision.rootAgentId : null;
+  if (routing && routedTo !== null && !routing.checkedBy.includes(routedTo)) {
+    // As in a turn: the agent becomes the active one, and its guardrails then check what it is to answer.
+    const by = { agentId: routedTo, conversationId };
+    items = await Promise.all(
+      items.map((item) => {
+        const isItsOwn = item.itemId !== routing.itemId || item.agentId === routedTo;
+        return isItsOwn ? item : checkFurther(viewer, runtime, by, item, signal);
+      }),
+    );
+  }
   const nextAgentId = routedTo ?? (spoken.isHandedOver ? spoken.lastAgentId : null);
   signal.throwIfAborted();
   const stored = await storeItems(viewer, runs.db, session, { items, routed, nextAgentId });

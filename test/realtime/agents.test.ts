@@ -161,6 +161,27 @@ test('The guardrails of the classifier check what it is asked about, and what th
   expect(JSON.stringify(requests.slice(asked).map(({ body }) => body))).not.toMatch(/bob@example|forbidden/);
 });
 
+test('The guardrails of the agent that is chosen check what it is to answer, as in a turn.', async () => {
+  const own = { name: 'own', stages: ['INPUT'], check: { patterns: ['forbidden'] } };
+  const input = { name: 'voice_strict', instructions: 'You answer.', isShared: true, guardrails: [own] };
+  const token = await graph.app.token({ sub: 'boss', roles: ['admin'] });
+  const create = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
+  expect((await graph.app.query(create, { input }, { token })).errors).toEqual([]);
+  const orchestration = { mode: 'EVERY_TURN', threshold: 0.5 };
+  await createScenario(graph, alice, 'voice-chosen', ['supervisor', 'voice_strict'], { orchestration });
+  const session = await startSession(graph, alice, { scenarioKey: 'voice-chosen' });
+  const choice = { agent: 'voice_strict', confidence: 0.9, reasoning: 'It is.', alternatives: [] };
+  graph.app.model.add({ text: JSON.stringify(choice) });
+  const { data } = await record(graph, alice, session.id, user('w1', 'This is forbidden'));
+  expect(data.recordRealtimeItems[0]).toMatchObject({
+    status: 'BLOCKED',
+    routingDecision: { rootAgent: { name: 'voice_strict' } },
+    guardrailResults: [{ guardrail: 'own', stage: 'INPUT', tripwireTriggered: true }],
+  });
+  graph.app.model.add({ text: JSON.stringify(choice) });
+  expect(await sendTurn(graph, alice, session.conversation.id, 'And now?')).toEqual(['user: And now?']);
+});
+
 test('A classifier is shown nothing of a turn that a guardrail has stopped.', async () => {
   const guardrails = [
     { name: 'out', stages: ['OUTPUT'], mode: 'HOLD_BACK', window: 10, check: { patterns: ['swordfish'] } },
