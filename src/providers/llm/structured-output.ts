@@ -15,14 +15,19 @@ export function withAnswerFormat({ api, options = {} }: ModelEndpoint, format: A
   return { ...options, text: { ...text, format: { type: 'json_schema', ...format } } };
 }
 
+const fence = '```';
+
 /**
- * The JSON value of an answer; models without structured output put it into a fence.
+ * The JSON value of an answer; models without structured output put it into a fence. The fence is cut off without a pattern:
+ * one with optional white space takes hours for an answer of white space.
  * @returns undefined: it is no JSON
  */
 export function parseAnswer(written: string): unknown {
-  const fenced = /^```(?:json)?\s*([\s\S]*?)\s*```$/.exec(written.trim());
+  const text = written.trim();
+  const isFenced = text.length >= 2 * fence.length && text.startsWith(fence) && text.endsWith(fence);
+  const json = isFenced ? text.slice(fence.length, -fence.length).replace(/^json/, '') : text;
   try {
-    return JSON.parse(fenced?.[1] ?? written);
+    return JSON.parse(json.trim());
   } catch {
     return undefined;
   }
