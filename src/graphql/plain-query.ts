@@ -16,10 +16,11 @@ import {
   visit,
 } from 'graphql';
 import { collectFields, collectSubfields } from 'graphql/execution/collectFields.js';
-import { getArgumentValues, getVariableValues } from 'graphql/execution/values.js';
+import { getArgumentValues } from 'graphql/execution/values.js';
 import type { AnswerBudget } from '../limits/answer-budget.ts';
 import type { Context } from './context.ts';
 import { type CountText, nameOf, type SelectedField } from './projection.ts';
+import { readVariables } from './variables.ts';
 
 /** What one execution of a plain query has. */
 export interface PlainExecution {
@@ -74,11 +75,7 @@ export function executePlain(args: ExecutionArgs, context: Context): Promise<Exe
   if (!root || operation?.operation !== OperationTypeNode.QUERY) return null;
   const before = remembered.get(document)?.get(operation);
   if (before === null) return null;
-  const { coerced: variables } = getVariableValues(
-    schema,
-    operation.variableDefinitions ?? [],
-    args.variableValues ?? {},
-  );
+  const { coerced: variables } = readVariables(args, operation);
   if (!variables) return null;
   const plan = before ?? tryCompile(schema, document, root, operation.selectionSet, variables);
   if (before === undefined && isConstant(document)) remember(document, operation, plan);

@@ -3,6 +3,7 @@ import { isAsyncIterable, type Plugin } from 'graphql-yoga';
 import { QueryTooComplexError } from '../../api/errors.ts';
 import { createCostRule } from '../../graphql/cost-rule.ts';
 import { maxCost } from '../../graphql/max-cost.ts';
+import { readVariables } from '../../graphql/variables.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 
 /**
@@ -68,6 +69,12 @@ function nameVariables({ document, operationName, variableValues }: ExecutionArg
 }
 
 function compute(args: ExecutionArgs): Measured {
+  const operation = getOperationAST(args.document, args.operationName);
+  // The executor says that there is none, or which ones there are.
+  if (!operation) return { cost: 0, errors: [] };
+  // The rule below reports each wrong value of the variables, in any number.
+  const { errors: wrong = [] } = readVariables(args, operation);
+  if (wrong.length > 0) return { cost: 0, errors: wrong };
   let measured = 0;
   const rule = createCostRule(args, (cost) => {
     measured = cost;

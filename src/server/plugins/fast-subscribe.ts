@@ -5,18 +5,17 @@ import {
   execute,
   type FieldNode,
   GraphQLObjectType,
-  type GraphQLSchema,
   getOperationAST,
   Kind,
   type OperationDefinitionNode,
 } from 'graphql';
 import { collectFields } from 'graphql/execution/collectFields.js';
-import { getVariableValues } from 'graphql/execution/values.js';
 import type { Plugin } from 'graphql-yoga';
 import { formatId } from '../../api/ids.ts';
 import { FairTurns } from '../../event-loop/fair-turns.ts';
 import { type FeedEvent, feedEvent } from '../../feed/feed-event.ts';
 import type { Context } from '../../graphql/context.ts';
+import { readVariables } from '../../graphql/variables.ts';
 import { freeBytes } from '../../limits/answer-budget.ts';
 import type { RunEvent } from '../../log/event.ts';
 import { executeWhileAway } from './retry-event.ts';
@@ -146,7 +145,7 @@ function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): P
   const root = schema.getSubscriptionType();
   const type = schema.getType(typeName);
   if (!operation || !root || !(type instanceof GraphQLObjectType)) return null;
-  const variables = readVariables(schema, operation, args);
+  const { coerced: variables = null } = readVariables(args, operation);
   if (!variables) return null;
 
   const fragments = Object.fromEntries(
@@ -181,11 +180,6 @@ function compileProjection(args: ExecutionArgs, typeName: PlainEvent['type']): P
 /** An object without a prototype, like those of graphql-js: an alias may be any name. */
 function emptyRecord(): Record<string, unknown> {
   return Object.create(null);
-}
-
-function readVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, args: ExecutionArgs) {
-  const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], args.variableValues ?? {});
-  return coerced ?? null;
 }
 
 function isContext(value: unknown): value is Context {
