@@ -16,6 +16,8 @@ export class ThinkTagSplitter {
   /** `start`: nothing but blanks so far. `gap`: the same behind the reasoning. */
   #state: 'start' | 'thinking' | 'gap' | 'text' = 'start';
   #held = '';
+  /** Whether what is held is nothing but blanks. */
+  #isBlank = true;
   #closing = '';
 
   /** The parts of the text that can be passed on now. */
@@ -23,8 +25,11 @@ export class ThinkTagSplitter {
     // The ordinary token, once per token.
     if (this.#state === 'text') return delta === '' ? [] : [{ type: 'text', delta }];
     this.#held += delta;
+    // Blanks behind blanks change nothing: looking at all of them again for each takes time by the square of their number.
+    if (this.#isBlank && this.#state !== 'thinking' && delta.trim() === '') return [];
     const parts: TextPart[] = [];
     while (this.#step(parts));
+    this.#isBlank = this.#held.trim() === '';
     return parts;
   }
 
