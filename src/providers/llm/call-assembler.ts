@@ -17,7 +17,12 @@ interface OpenCall {
   name: string;
   arguments: string;
   extra: Readonly<Record<string, unknown>> | null;
+  /** Characters that were parsed to find out whether the arguments are whole. */
+  parsed: number;
 }
+
+/** So many characters of one call are parsed: whoever ends each fragment with a brace must not cost the square of all. */
+const maxParsed = 16 * 1024 * 1024;
 
 /**
  * Assembles tool calls from the fragments of a Chat Completions stream. As documented, a fragment belongs to the call of
@@ -48,7 +53,7 @@ export class CallAssembler {
     const { index, id, name, extra } = fragment;
     const known = index === undefined ? this.#calls.at(-1) : (this.#byIndex.get(index) ?? this.#findNameless(fragment));
     if (known === undefined || this.#begins(known, fragment)) {
-      const call: OpenCall = { id, name, arguments: fragment.arguments, extra };
+      const call: OpenCall = { id, name, arguments: fragment.arguments, extra, parsed: 0 };
       if (index !== undefined) this.#byIndex.set(index, call);
       this.#calls.push(call);
       const argumentsLength = fragment.arguments.length;
@@ -59,7 +64,7 @@ export class CallAssembler {
     if (known.id === '') known.id = id;
     if (known.name === '') known.name = name;
     else if (this.#continuesName(known, name)) known.name += name;
-    if (!isRepeated || !isWhole(known.arguments)) known.arguments += fragment.arguments;
+    if (!isRepeated || !isWhole(known)) known.arguments += fragment.arguments;
     if (extra !== null) known.extra = { ...known.extra, ...extra };
     const argumentsLength = known.arguments.length;
     return { added: known.name.length + argumentsLength - before, argumentsLength };
@@ -73,7 +78,7 @@ export class CallAssembler {
   #begins(known: OpenCall, { id, name, arguments: text }: CallFragment): boolean {
     if (name === '' || known.name === '') return false;
     if (id !== '' && known.id !== '') return id !== known.id;
-    if (isWhole(known.arguments)) return name !== known.name || text !== '';
+    if (isWhole(known)) return name !== known.name || text !== '';
     // The arguments are incomplete, or have not begun.
     if (name === known.name || this.#continuesName(known, name)) return false;
     return this.#offered.has(name) && (known.arguments === '' || !this.#offered.has(known.name + name));
@@ -89,6 +94,9 @@ export class CallAssembler {
 }
 
 /** Whether the arguments are a complete JSON object. */
-function isWhole(text: string): boolean {
-  return text.trimEnd().endsWith('}') && isRecord(parseJson(text));
+function isWhole(call: OpenCall): boolean {
+  const text = call.arguments;
+  if (call.parsed > maxParsed || !text.trimEnd().endsWith('}')) return false;
+  call.parsed += text.length;
+  return isRecord(parseJson(text));
 }
