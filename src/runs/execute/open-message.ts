@@ -68,13 +68,18 @@ export class OpenMessage {
    * @returns whether its row is there now. If the write failed it may be there all the same: what is written next finds out
    */
   async noteStoring({ messageId, content }: UnsavedText, writing: Promise<ReadonlySet<string>>): Promise<boolean> {
+    const isStored = await this.noteWriting(writing.then((ids) => ids.has(messageId)).catch(() => false));
+    if (isStored) this.#saved = content;
+    return isStored;
+  }
+
+  /** As {@link noteStoring}, for a row that is not made of the text so far. @param writing whether it is there */
+  async noteWriting(writing: Promise<boolean>): Promise<boolean> {
     this.storing = true;
-    const ids = await writing.catch(() => null);
+    const isStored = await writing;
     this.storing = false;
-    if (ids?.has(messageId) !== true) return false;
-    this.stored = true;
-    this.#saved = content;
-    return true;
+    if (isStored) this.stored = true;
+    return isStored;
   }
 
   /**

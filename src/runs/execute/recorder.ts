@@ -192,7 +192,7 @@ export class RunRecorder implements RunProgress {
   }
 
   async written(): Promise<void> {
-    if (this.#last !== null) return this.#over.promise;
+    if (this.#last !== null || this.closing) return this.#over.promise;
     this.writeLedger();
     const open = this.#open;
     if (open?.unstored) {
@@ -248,13 +248,16 @@ export class RunRecorder implements RunProgress {
 
   async #completeMessage(event: CompletedEvent): Promise<void> {
     await this.flush();
-    const [calls, ledger] = [this.#requested, this.#takeLedger()];
+    const parts = { calls: this.#requested, ledger: this.#takeLedger() };
     const message = this.#finish(event);
-    await this.#writes.write(() => completeMessage(this.#runtime, this.#request.run, message, { calls, ledger }));
+    const writing = this.#writes.write(() => completeMessage(this.#runtime, this.#request.run, message, parts));
+    // Its row is written now: nobody else writes one meanwhile, and whoever asks for it waits.
+    this.#writes.waitFor(this.#open?.noteWriting(writing.then(() => true).catch(() => false)) ?? Promise.resolve());
+    await writing;
     this.#open = null;
     this.#requested = null;
     this.#orphans = false;
-    this.#calls.add(calls?.toolCalls ?? []);
+    this.#calls.add(parts.calls?.toolCalls ?? []);
   }
 
   /** Keeps the message with which the turn is complete: the end of the run is the next that is written. */

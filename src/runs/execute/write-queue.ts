@@ -54,14 +54,19 @@ export class WriteQueue {
     this.#pending = Promise.all([this.#pending, work]);
   }
 
-  /** Resolves when what was queued so far was written, or has failed. */
+  /** Resolves when nothing is queued any more: all of it was written, or has failed. */
   async settle(): Promise<void> {
-    await this.#pending;
+    let settled: Promise<unknown> | null = null;
+    // More can be queued in the meantime.
+    while (settled !== this.#pending) {
+      settled = this.#pending;
+      await settled;
+    }
   }
 
   /** Waits for the writes that the turn did not wait for. @throws when one of them has failed */
   async flush(): Promise<void> {
-    await this.#pending;
+    await this.settle();
     this.assertWritten();
   }
 }

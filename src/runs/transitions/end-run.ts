@@ -2,7 +2,7 @@ import { unknownNote } from '../../engine/tool-step.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import type { RunEnd } from '../run-end.ts';
 import type { RunRuntime } from '../runtime.ts';
-import { lockOwnedWithConversation } from './lease.ts';
+import { againIfOutdated, lockOwnedWithConversation } from './lease.ts';
 import { type FinishedMessage, finishMessageParts, type LedgerEntry, modelCallPart } from './step-parts.ts';
 
 /** What is written when this process ends a run. */
@@ -58,7 +58,8 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
         WHERE run_id = (SELECT id FROM ended) AND status IN ('PENDING', 'AWAITING_APPROVAL', 'RUNNING')
       )`
     : Prisma.empty;
-  const [row] = await runtime.db.$queryRaw<EndedRun[]>`
+  const [row] = await againIfOutdated(
+    () => runtime.db.$queryRaw<EndedRun[]>`
     WITH ${lockOwnedWithConversation(runtime, run)}${finished}${ledger ? modelCallPart(run, ledger) : Prisma.empty}, ended AS (
       UPDATE runs SET status = ${end.status}::"RunStatus", error_code = ${end.failure?.code ?? null},
         error_message = ${end.failure?.message ?? null}, error_retryable = ${end.failure?.retryable ?? null}::boolean,
@@ -78,6 +79,7 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
       EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED')
       OR EXISTS (
         SELECT 1 FROM messages WHERE conversation_id = ${run.conversationId}::uuid AND position IS NULL
-      ) AS queued`;
+      ) AS queued`,
+  );
   return row ?? { written: false, queued: false };
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../../database/client.ts';
+import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { LeaseLost, leaseMs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -46,10 +47,25 @@ export function lockOwnedWithConversation(
 }
 
 /**
+ * Sends a statement that adds rows unless they are there, and sends it again if they are there all the same: a statement that
+ * waits for its locks does not see what was committed meanwhile, by an earlier attempt whose answer was lost for example.
+ */
+export async function againIfOutdated<Result>(send: () => Promise<Result>): Promise<Result> {
+  try {
+    return await send();
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    return send();
+  }
+}
+
+/**
  * Runs a statement that begins with one of the locks above.
  * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
 export async function writeOwned(db: Pick<Database, '$queryRaw'>, run: LeasedRun, parts: Prisma.Sql): Promise<void> {
-  const [row] = await db.$queryRaw<{ owned: number }[]>`WITH ${parts} SELECT count(*)::int AS owned FROM owned`;
+  const [row] = await againIfOutdated(
+    () => db.$queryRaw<{ owned: number }[]>`WITH ${parts} SELECT count(*)::int AS owned FROM owned`,
+  );
   if (!row?.owned) throw new LeaseLost(run.id);
 }

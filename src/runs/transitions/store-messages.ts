@@ -1,5 +1,6 @@
 import type { Run } from '../../generated/prisma/client.ts';
 import type { RunRuntime, UnstoredText } from '../runtime.ts';
+import { againIfOutdated } from './lease.ts';
 
 /** A message that has no row yet, with its run. */
 interface UnstoredMessage extends UnstoredText {
@@ -19,7 +20,8 @@ export async function storeMessages(
   { db, instanceId }: RunRuntime,
   messages: readonly UnstoredMessage[],
 ): Promise<ReadonlySet<string>> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
+  const rows = await againIfOutdated(
+    () => db.$queryRaw<{ id: string }[]>`
     WITH wanted AS (
       SELECT * FROM unnest(
         ${messages.map(({ messageId }) => messageId)}::uuid[], ${messages.map(({ run }) => run.id)}::uuid[],
@@ -49,6 +51,7 @@ export async function storeMessages(
       ORDER BY owned.tenant_id, owned.user_id
       RETURNING id
     )
-    SELECT id::text FROM stored`;
+    SELECT id::text FROM stored`,
+  );
   return new Set(rows.map(({ id }) => id));
 }
