@@ -13,19 +13,35 @@ export type PlainConversation = Pick<Conversation, 'activeAgentId' | 'followsDef
  * remembers may be outdated: the statement that starts a turn compares it with the rows, and writes nothing if they differ.
  */
 export class KnownConversations {
-  readonly #conversations = new LRUCache<string, PlainConversation>({ max: maxConversations });
+  readonly #conversations = new LRUCache<
+    string,
+    { readonly plain: PlainConversation; readonly lastTurn: string | null }
+  >({ max: maxConversations });
 
-  /** Remembers a conversation of a viewer. @param id its row id */
-  remember(viewer: Viewer, id: string, { activeAgentId, followsDefault }: PlainConversation): void {
-    this.#conversations.set(keyOf(viewer, id), { activeAgentId, followsDefault });
+  /**
+   * Remembers a conversation of a viewer.
+   * @param id its row id
+   * @param lastTurn the idempotency key of its last turn; null: it has had none
+   */
+  remember(
+    viewer: Viewer,
+    id: string,
+    { activeAgentId, followsDefault }: PlainConversation,
+    lastTurn: string | null = null,
+  ): void {
+    this.#conversations.set(keyOf(viewer, id), { plain: { activeAgentId, followsDefault }, lastTurn });
   }
 
-  /** Returns what is remembered, and forgets it: whoever finds it true remembers it again. */
-  take(viewer: Viewer, id: string): PlainConversation | null {
+  /**
+   * Returns what is remembered, and forgets it: whoever finds it true remembers it again.
+   * @param idempotencyKey that of the next turn: null is returned for that of the last one, to which a client comes back
+   */
+  take(viewer: Viewer, id: string, idempotencyKey: string): PlainConversation | null {
     const key = keyOf(viewer, id);
-    const known = this.#conversations.get(key) ?? null;
+    const known = this.#conversations.get(key);
+    if (known === undefined || known.lastTurn === idempotencyKey) return null;
     this.#conversations.delete(key);
-    return known;
+    return known.plain;
   }
 }
 

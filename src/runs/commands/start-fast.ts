@@ -61,7 +61,7 @@ export async function tryStartKnown(
   runtime: RunRuntime,
   { viewer, input, stored }: Pick<NewTurn, 'viewer' | 'input' | 'stored'>,
 ): Promise<{ readonly newTurn: NewTurn; readonly started: Started } | null> {
-  const known = runtime.knownConversations.take(viewer, input.conversationId);
+  const known = runtime.knownConversations.take(viewer, input.conversationId, input.idempotencyKey);
   if (known === null || input.after > 0 || input.contextSnapshotId !== null || runtime.closing) return null;
   try {
     const conversation = { ...known, id: input.conversationId, scenarioId: null, user: { settings: null } };
@@ -106,5 +106,5 @@ export function rememberPlain(
 ): void {
   if (scenarioId !== null || user.settings !== null) return;
   const now = { activeAgentId: turn.startAgentId, followsDefault: followsDefault && stored.agentId === null };
-  knownConversations.remember(viewer, input.conversationId, now);
+  knownConversations.remember(viewer, input.conversationId, now, input.idempotencyKey);
 }
