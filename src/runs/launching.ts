@@ -1,3 +1,7 @@
+import { LRUCache } from 'lru-cache';
+
+/** Ids of runs that are remembered at most. */
+const maxLost = 10_000;
 /** After this time, in milliseconds, a run that was not launched is taken up by its row: the answer to COMMIT was lost. */
 const maxAgeMs = 10_000;
 
@@ -7,6 +11,8 @@ const maxAgeMs = 10_000;
  */
 export class LaunchingRuns {
   readonly #since = new Map<string, number>();
+  /** The runs that this process has carried out and let go of before their end. */
+  readonly #lost = new LRUCache<string, true>({ max: maxLost });
 
   /**
    * Does work that gives this process the lease of a run. The run counts as being launched until it is launched, or until
@@ -25,6 +31,16 @@ export class LaunchingRuns {
   /** Notes that a run was launched, or that it is not this process's. */
   done(runId: string): void {
     this.#since.delete(runId);
+  }
+
+  /** Notes that this process has let go of a run that goes on. */
+  noteLost(runId: string): void {
+    this.#lost.set(runId, true);
+  }
+
+  /** Whether this process has let go of a run: its readers were told of it, whatever the rows hold. */
+  wasLost(runId: string): boolean {
+    return this.#lost.has(runId);
   }
 
   has(runId: string): boolean {

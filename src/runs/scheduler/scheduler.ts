@@ -146,7 +146,10 @@ export class RunScheduler implements RunRuntime {
     const active = new RunningTurn(this, request, (turn) => this.#release(turn));
     this.running.set(active.run.id, active);
     const open = this.openTurns.add(request.viewer);
-    void active.done.finally(() => open[Symbol.dispose]());
+    void active.done.then((outcome) => {
+      open[Symbol.dispose]();
+      if (outcome === 'lost') this.launching.noteLost(active.run.id);
+    });
     return active;
   }
 

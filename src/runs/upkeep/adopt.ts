@@ -45,8 +45,10 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
       continue;
     }
     // Readers may have been told of it already: by a dead process, if it is the answer to a takeover that was lost, or by
-    // this one. They are told again, after all that they may have been given (continue-turn.ts).
-    const hasBegun = resumed === null && (run.resumedCount > 0 || run.lastSeq > 0);
+    // this one, whose rows may not say so yet. They are told again, after all that they may have been given
+    // (continue-turn.ts).
+    const wasTold = run.resumedCount > 0 || run.lastSeq > 0 || runtime.launching.wasLost(run.id);
+    const hasBegun = resumed === null && wasTold;
     const claimed = await claimRun(runtime, run, { isTakeover: false });
     if (!claimed) continue;
     if (hasBegun) runtime.log.open(run.id).pass(claimed.run.reservedSeq - takeoverSeqs);
