@@ -39,7 +39,8 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
       const waited = state.paused.calls.filter(({ id }) => !state.paused.outputs.some(([done]) => done === id));
       const isUntouched = waited.every(({ id }) => decisions.has(id) || !toolCalls.some(({ callId }) => callId === id));
       // Its continuation has had effects: it was carried out, and is taken over when its lease ends (recover.ts).
-      if (!isUntouched || messages.some(({ step }) => (step ?? 0) > state.paused.step)) continue;
+      const isCarriedOut = !isUntouched || runtime.launching.wasLost(run.id);
+      if (isCarriedOut || messages.some(({ step }) => (step ?? 0) > state.paused.step)) continue;
       resumed = { state, decisions };
     } else if (toolCalls.length + messages.length + handoffs.length > 0) {
       continue;
