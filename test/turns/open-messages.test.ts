@@ -7,6 +7,7 @@ import { completeMessage, insertMessage } from '../../src/runs/execute/run-rows.
 import { WriteQueue } from '../../src/runs/execute/write-queue.ts';
 import { endRun } from '../../src/runs/transitions/end-run.ts';
 import { storeMessages } from '../../src/runs/transitions/store-messages.ts';
+import { storeOpenMessages } from '../../src/runs/upkeep/checkpoint.ts';
 import { startTestApp } from '../support/app.ts';
 import { openChat } from '../support/chat.ts';
 import { createTestDatabase } from '../support/database/database.ts';
@@ -174,6 +175,38 @@ test
     expect(await db.conversation.findUnique({ where: { id: run.conversationId } })).toMatchObject({ messageCount: 2 });
     if (name !== 'endRun') return void (await end());
     app.model.assertDone();
+  },
+);
+
+test.runIf(process.env.TEST_DATABASE_URL)(
+  'A message that was passed over is stored in the same round, once nobody locks its run any more',
+  async () => {
+    await using database = await createTestDatabase();
+    await using app = await startTestApp({ databaseUrl: database.url });
+    const chat = await openChat(app);
+    const gate = createGate();
+    const client = new pg.Client(database.url);
+    await client.connect();
+    app.model.add({ text: ['A', ' b'], afterTokens: 1, gate });
+    const turn = chat.say('Hello');
+    try {
+      await turn.until('RunStarted');
+      const [active] = app.app.runs.running.values();
+      if (!active) throw new Error('The run is not carried out.');
+      await client.query('BEGIN');
+      await client.query('SELECT 1 FROM runs WHERE id = $1 FOR UPDATE', [active.run.id]);
+      await turn.untilText('A');
+      const storing = storeOpenMessages(app.app.runs);
+      // The first attempt has passed it over.
+      await expect.poll(() => active.progress.takeUnstored(), { interval: 5 }).not.toBeNull();
+      await client.query('ROLLBACK');
+      await storing;
+      expect(await app.app.db.message.count({ where: { runId: active.run.id } })).toBe(1);
+    } finally {
+      await client.end();
+      gate.open();
+    }
+    expect((await turn.rest()).at(-1)?.__typename).toBe('RunCompleted');
   },
 );
 

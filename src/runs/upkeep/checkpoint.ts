@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TurnAborted } from '../../engine/abort.ts';
 import { LeaseLost, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -40,22 +41,35 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
   }
 }
 
+/** How often the messages whose rows were locked are tried in one round, and after how long each time, in milliseconds. */
+const storeAttempts = 8;
+const storeAgainMs = 50;
+
 /**
  * Stores the messages that are being written and have no row yet. Not with the checkpoint: leases are renewed however long
- * this takes.
+ * this takes. What is passed over because its rows are locked is tried again soon: the checkpoint begins in the same moment,
+ * and locks every run.
  */
 export async function storeOpenMessages(runtime: RunRuntime): Promise<void> {
+  for (let attempt = 1; attempt <= storeAttempts; attempt++) {
+    if (await storeUnlocked(runtime)) return;
+    await sleep(storeAgainMs);
+  }
+}
+
+/** @returns whether none was passed over */
+async function storeUnlocked(runtime: RunRuntime): Promise<boolean> {
   const open = [...runtime.running.values()].flatMap(({ progress, run }) => {
     const message = progress.takeUnstored();
     return message ? [{ progress, message: { ...message, run } }] : [];
   });
-  if (open.length === 0) return;
+  if (open.length === 0) return true;
   const writing = storeMessages(
     runtime,
     open.map(({ message }) => message),
   );
   for (const { progress, message } of open) progress.noteStoring(message, writing);
-  await writing;
+  return (await writing).size === open.length;
 }
 
 /**
