@@ -74,6 +74,45 @@ test('A second visit of GraphiQL has a conversation of its own, and its turn run
   expect(troubles).toEqual([]);
 });
 
+test('The tabs of guardrails, context, orchestration and calls run without a key', async () => {
+  await using resources = new AsyncDisposableStack();
+  const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const url = await startAsItsUser(resources, folder);
+  const { page, troubles } = await openPage(resources, url);
+  const response = page.locator('.graphiql-response .view-lines');
+  const tabs = [
+    { name: 'Moderate', operation: 'Moderate', shows: /"flagged": true[\s\S]*"REDACT"/ },
+    { name: 'CreateContextSnapshot', operation: null, shows: /"block"[\s\S]*1042/ },
+    { name: 'Orchestrate', operation: 'Orchestrate', shows: /"rootAgent"[\s\S]*"confidence"/ },
+    { name: 'StartRealtimeSession', operation: 'StartRealtimeSession', shows: /ek_switchboard_demo_/ },
+  ];
+  for (const { name, operation, shows } of tabs) {
+    const tab = page.locator('.graphiql-tab-button', { hasText: name });
+    // The first click can come before GraphiQL listens.
+    await expect
+      .poll(
+        async () => {
+          await tab.click();
+          return page.locator('.graphiql-tab-active').innerText();
+        },
+        { timeout: 30_000, interval: 500 },
+      )
+      .toContain(name);
+    // The button follows the editor, which follows the tab.
+    const run = async () => {
+      await page.getByRole('button', { name: /^Execute/ }).click();
+      if (operation !== null) await page.getByRole('menuitem', { name: operation, exact: true }).click();
+      await page.waitForTimeout(2_000);
+      return (await response.innerText()).replaceAll('\u00a0', ' ');
+    };
+    await expect.poll(run, { timeout: 60_000, message: name }).toMatch(shows);
+    await page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+  expect(troubles).toEqual([]);
+});
+
 const nextFrame = z.object({
   type: z.literal('next'),
   payload: z.object({
