@@ -11,7 +11,7 @@ const idleMs = 30_000;
 /** Chunks of a body that are read ahead. */
 const chunksAhead = 16;
 
-interface DialOptions {
+export interface DialOptions {
   /** Decides which addresses may be dialled, for URLs that users write. Unset: all may, for the operator's own URLs. */
   readonly guard?: AddressGuard;
   /**

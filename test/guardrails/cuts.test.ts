@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { shareApp } from '../support/app.ts';
 import { openChat, openNewUser } from '../support/chat.ts';
+import { dumpDatabase } from '../support/database/dump.ts';
 
 // What "nothing flagged is ever delivered" means, over the wire: each way to cut the stream of a model, each transport,
 // each seq to attach after, and all that is left of a turn when it has ended.
@@ -34,15 +35,6 @@ function makeTexts() {
     /** Whether something holds the address: in its own letters, or in those of full width. */
     isIn: (held: string) => held.normalize('NFKC').replaceAll('\u200b', '').includes(name.slice(0, 5)),
   };
-}
-
-async function dumpDatabase(): Promise<string> {
-  const { db } = app.app.runs;
-  const tables = await db.$queryRaw<{ name: string }[]>`
-    SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`;
-  const rows: unknown[] = [];
-  for (const { name } of tables) rows.push(await db.$queryRawUnsafe(`SELECT t::text FROM "${name}" AS t`));
-  return JSON.stringify(rows);
 }
 
 async function openGuarded(action: 'REDACT' | 'BLOCK') {
@@ -86,7 +78,7 @@ test.each(['REDACT', 'BLOCK'] as const)(
       await chat.readToEnd('And now?');
     }
     expect(attached).toBeGreaterThan(500);
-    expect(isIn(await dumpDatabase())).toBe(false);
+    expect(isIn(await dumpDatabase(app.app.runs))).toBe(false);
     expect(isIn(JSON.stringify(app.logs))).toBe(false);
   },
 );
@@ -99,5 +91,5 @@ test('The check of these tests finds an address where no guardrail has removed i
     const events = await chat.readToEnd('Whom?');
     expect(isIn(JSON.stringify(events))).toBe(true);
   }
-  expect(isIn(await dumpDatabase())).toBe(true);
+  expect(isIn(await dumpDatabase(app.app.runs))).toBe(true);
 });

@@ -5,6 +5,7 @@ import { answerModeration } from '../../src/demo/moderation.ts';
 import { parseTurnInput } from '../../src/runs/input.ts';
 import { shareApp } from '../support/app.ts';
 import { documents, openChat, openNewUser } from '../support/chat.ts';
+import { dumpDatabase } from '../support/database/dump.ts';
 
 const app = shareApp();
 type Input = Readonly<Record<string, unknown>>;
@@ -26,16 +27,6 @@ const readConversation = async (chat: Chat) =>
 const readRun = async (chat: Chat, id: string | undefined) =>
   (await chat.ask('query ($id: ID!) { run(id: $id) { status error { code } userMessage { content status } } }', { id }))
     .run;
-
-/** All that the database holds, as text. */
-async function dumpDatabase(): Promise<string> {
-  const { db } = app.app.runs;
-  const tables = await db.$queryRaw<{ name: string }[]>`
-    SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`;
-  const rows: unknown[] = [];
-  for (const { name } of tables) rows.push(await db.$queryRawUnsafe(`SELECT t::text FROM "${name}" AS t`));
-  return JSON.stringify(rows);
-}
 
 /** Counts what the Moderations API is asked from now on. */
 function countQuestions() {
@@ -80,7 +71,7 @@ describe('A text that a provider redacts', () => {
     const { title, messages } = await readConversation(chat);
     expect(title).toBe('[REDACTED]');
     expect(messages.edges[0]?.node).toMatchObject({ content: '[REDACTED]', status: 'REDACTED' });
-    const dump = await dumpDatabase();
+    const dump = await dumpDatabase(app.app.runs);
     expect(dump).not.toContain(secret);
     expect(dump).not.toContain(parseTurnInput(input).payloadHash);
     expect(JSON.stringify(app.logs)).not.toContain(secret);
@@ -236,7 +227,7 @@ describe('Messages that createMessage adds', () => {
       preview: '[BLOCKED]',
       guardrailResults: [{ guardrail: 'guard', tripwireTriggered: true, decision: { action: 'BLOCK' } }],
     });
-    expect(await dumpDatabase()).not.toContain(address);
+    expect(await dumpDatabase(app.app.runs)).not.toContain(address);
     app.model.add({
       text: 'Fine.',
       expect: ({ body }) => {

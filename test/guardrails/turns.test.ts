@@ -4,6 +4,7 @@ import { parseId } from '../../src/api/ids.ts';
 import { findPosition } from '../../src/runs/execute/find-position.ts';
 import { shareApp } from '../support/app.ts';
 import { documents, openChat, openNewUser } from '../support/chat.ts';
+import { dumpDatabase } from '../support/database/dump.ts';
 
 const app = shareApp();
 /** An address that no other test has written anywhere. */
@@ -36,16 +37,6 @@ async function say(chat: Chat, content = 'Hello') {
   return { events, run, types: events.map(({ __typename }) => __typename) };
 }
 
-/** All that the database holds of everything, as text. */
-async function dumpDatabase(): Promise<string> {
-  const { db } = app.app.runs;
-  const tables = await db.$queryRaw<{ name: string }[]>`
-    SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`;
-  const rows: unknown[] = [];
-  for (const { name } of tables) rows.push(await db.$queryRawUnsafe(`SELECT t::text FROM "${name}" AS t`));
-  return JSON.stringify(rows);
-}
-
 describe('A guardrail for the text of the user', () => {
   test('A guardrail redacts what it finds before the text is stored, sent or made a title', async () => {
     const address = newAddress();
@@ -62,7 +53,7 @@ describe('A guardrail for the text of the user', () => {
       id: chat.conversationId,
     });
     expect(conversation.title).toBe('I am [EMAIL]');
-    expect(await dumpDatabase()).not.toContain(address);
+    expect(await dumpDatabase(app.app.runs)).not.toContain(address);
     expect(JSON.stringify([app.logs, events])).not.toContain(address);
   });
 
@@ -203,7 +194,7 @@ describe('A guardrail for answers', () => {
       expect: ({ messages }) => expect(JSON.stringify(messages)).toContain('Ask [EMAIL], now.'),
     });
     await say(chat, 'And now?');
-    for (const held of [JSON.stringify(events), JSON.stringify(app.logs), await dumpDatabase()]) {
+    for (const held of [JSON.stringify(events), JSON.stringify(app.logs), await dumpDatabase(app.app.runs)]) {
       expect(held).not.toContain(address);
     }
   });
@@ -239,7 +230,7 @@ describe('A guardrail for answers', () => {
         expect(rest.at(-1)?.__typename ?? 'RunFailed').toBe('RunFailed');
       }
     }
-    expect(await dumpDatabase()).not.toContain(address);
+    expect(await dumpDatabase(app.app.runs)).not.toContain(address);
   });
 
   test('A guardrail withdraws what was shown if it is checked in parallel', async () => {
@@ -304,7 +295,7 @@ describe('A guardrail for tools', () => {
     const { run } = await say(chat);
     expect(run.toolCalls[0].arguments).toBe('{"orderNumber":"[EMAIL]"}');
     expect(run.guardrailResults).toMatchObject([{ stage: 'TOOL_INPUT', tripwireTriggered: true }]);
-    expect(await dumpDatabase()).not.toContain(address);
+    expect(await dumpDatabase(app.app.runs)).not.toContain(address);
   });
 
   test('A guardrail blocks arguments before anything of the call is written', async () => {

@@ -1,21 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { mergeInOrder } from '../../src/realtime/place-items.ts';
-import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
-import { agent, inSeconds, readConversation, record, startSession, user } from './support.ts';
+import type { Graph, TestViewer } from '../support/app.ts';
+import { agent, inSeconds, readConversation, record, shareGraph, startSession, user } from './support.ts';
 
 let graph: Graph;
 let alice: TestViewer;
-
-beforeAll(async () => {
-  graph = await openGraph({ RATE_LIMIT_REALTIME: '0' });
-  alice = await graph.viewer('alice');
+const shared = shareGraph();
+beforeAll(() => {
+  ({ graph, alice } = shared);
 });
-afterEach(async () => {
-  graph.app.model.assertDone();
-  // Only so many may be open.
-  await graph.db.realtimeSession.updateMany({ data: { endedAt: new Date() } });
-});
-afterAll(() => graph[Symbol.asyncDispose]());
 
 const read = (session: { conversation: { id: string } }) => readConversation(graph, alice, session.conversation.id);
 

@@ -7,7 +7,8 @@ import { answerClientSecret } from '../../src/demo/realtime.ts';
 import { createDial } from '../../src/outbound/dial.ts';
 import { mintClientSecret } from '../../src/providers/speech/client-secret.ts';
 import { type Graph, openGraph, startTestApp, type TestViewer } from '../support/app.ts';
-import { dumpDatabase, readConversation, record, startDocument, startSession } from './support.ts';
+import { dumpDatabase } from '../support/database/dump.ts';
+import { readConversation, record, startDocument, startSession } from './support.ts';
 
 const realKey = `sk-${randomUUID()}`;
 let graph: Graph;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Graph, TestViewer } from '../support/app.ts';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 /** What a test says in a session. */
 export interface SaidItem {
@@ -121,12 +122,32 @@ export function inSeconds(seconds: number): string {
   return new Date(Date.now() + seconds * 1_000).toISOString();
 }
 
-/** Every row of every table, as text. */
-export async function dumpDatabase({ db }: Graph): Promise<string> {
-  const tables = await db.$queryRaw<{ name: string }[]>`
-    SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename`;
-  const rows = await Promise.all(
-    tables.map(({ name }) => db.$queryRawUnsafe<{ row: string }[]>(`SELECT t::text AS row FROM "${name}" AS t`)),
-  );
-  return rows.flatMap((table) => table.map(({ row }) => row)).join('\n');
+/**
+ * An app without a limit for realtime, and alice, that the tests of a file share. After each test its sessions are ended:
+ * only so many may be open.
+ */
+export function shareGraph(): { readonly graph: Graph; readonly alice: TestViewer } {
+  let graph: Graph | undefined;
+  let alice: TestViewer | undefined;
+  const given = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new Error('The shared graph has not started: use it in tests and hooks only.');
+    return value;
+  };
+  beforeAll(async () => {
+    graph = await openGraph({ RATE_LIMIT_REALTIME: '0' });
+    alice = await graph.viewer('alice');
+  });
+  afterEach(async () => {
+    given(graph).app.model.assertDone();
+    await given(graph).db.realtimeSession.updateMany({ data: { endedAt: new Date() } });
+  });
+  afterAll(() => graph?.[Symbol.asyncDispose]());
+  return {
+    get graph() {
+      return given(graph);
+    },
+    get alice() {
+      return given(alice);
+    },
+  };
 }
