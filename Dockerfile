@@ -23,6 +23,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY prisma/migrations ./prisma/migrations
 COPY prisma/seed.json ./prisma/seed.json
+COPY prisma/knowledge ./prisma/knowledge
 COPY scripts/migrate.ts ./scripts/migrate.ts
 COPY src ./src
 COPY --from=generated /app/src/generated ./src/generated

@@ -1,14 +1,16 @@
 import { defineConfig } from 'vitest/config';
-import config from './vitest.config.ts';
+import { everySuite } from './vitest.config.ts';
 
 // The suites that end, stop and cut off processes at random moments, and the explorer: npm run durability.
 export default defineConfig({
-  ...config,
+  ...everySuite,
   test: {
-    ...config.test,
-    include: ['test/durability/long/**/*.test.ts', 'test/durability/interleavings.test.ts'],
-    // The other suites leave these out.
-    exclude: [],
+    ...everySuite.test,
+    include: [
+      'test/durability/long/**/*.test.ts',
+      'test/durability/interleavings.test.ts',
+      'test/instances/redis-outages.test.ts',
+    ],
     // They wait for leases most of the time.
     maxWorkers: 3,
   },

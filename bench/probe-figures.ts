@@ -9,4 +9,4 @@ export const cpu = z.object({
 });
 
 /** Bytes after a garbage collection. */
-export const memory = z.object({ rss: z.number(), heapUsed: z.number() });
+export const memory = z.object({ rss: z.number(), heapUsed: z.number(), external: z.number() });

@@ -10,9 +10,15 @@ import { answerCalls, type Methods } from './rpc.ts';
 
 const seconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
 
-/** CPU seconds of the processes that this one has started and that still run, in /proc; 0 if there is no /proc. */
+/** By process: one that has ended leaves what it has used. */
+const secondsOfChildren = new Map<string, number>();
+
+/** CPU seconds of the processes that this one has started, as far as they were seen, in /proc; 0 if there is no /proc. */
 function sumChildren(): number {
-  return listChildren(process.pid).reduce((sum, pid) => sum + readStat(pid).cpuSeconds, 0);
+  for (const pid of listChildren(process.pid)) {
+    secondsOfChildren.set(pid, Math.max(secondsOfChildren.get(pid) ?? 0, readStat(pid).cpuSeconds));
+  }
+  return secondsOfChildren.values().reduce((sum, one) => sum + one, 0);
 }
 
 let statements: string[] | null = null;
@@ -36,8 +42,8 @@ const methods: Methods = {
   memory: (): z.infer<typeof memory> => {
     setFlagsFromString('--expose-gc');
     z.custom<() => void>((gc) => typeof gc === 'function').parse(runInNewContext('gc'))();
-    const { rss, heapUsed } = process.memoryUsage();
-    return { rss, heapUsed };
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return { rss, heapUsed, external };
   },
   /** Begins a list of statements, and returns the one before. */
   statements: (): string[] => {

@@ -89,9 +89,12 @@ export class Child implements AsyncDisposable {
   async call<Schema extends z.ZodType>(method: string, params: unknown, result: Schema): Promise<z.output<Schema>> {
     const call = ++this.#last;
     const given = await new Promise((resolve, reject) => {
-      if (this.#process.exitCode !== null) return reject(new Error(`${this.name} has exited.\n${this.#output}`));
+      if (!this.runs) return reject(new Error(`${this.name} has exited.\n${this.#output}`));
       this.#open.set(call, { resolve, reject });
-      return this.#process.send({ call, method, params });
+      // Without a callback, a child that has just gone would end this process by an event.
+      return this.#process.send({ call, method, params }, (error) => {
+        if (error) reject(error);
+      });
     });
     return result.parse(given);
   }
@@ -101,7 +104,7 @@ export class Child implements AsyncDisposable {
     for (;;) {
       const found = pattern.exec(this.#output)?.[1];
       if (found !== undefined) return found;
-      if (this.#process.exitCode !== null) throw new Error(`${this.name} has exited.\n${this.#output}`);
+      if (!this.runs) throw new Error(`${this.name} has exited.\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

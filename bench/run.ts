@@ -6,11 +6,14 @@ import { measureFirehose } from './scenarios/firehose.ts';
 import { measureFirstToken } from './scenarios/first-token.ts';
 import { measureFlood } from './scenarios/flood.ts';
 import { measureGuardrails } from './scenarios/guardrails.ts';
+import { measureIndexing } from './scenarios/indexing.ts';
+import { measureKnowledge } from './scenarios/knowledge.ts';
 import { measureList } from './scenarios/list.ts';
 import { measureOrchestration } from './scenarios/orchestration.ts';
 import { measurePaced } from './scenarios/paced.ts';
 import { measureReads } from './scenarios/reads.ts';
 import { measureResolution } from './scenarios/resolution.ts';
+import { measureSharedLog } from './scenarios/shared-log.ts';
 import { measureStart } from './scenarios/start.ts';
 import { measureStatements } from './scenarios/statements.ts';
 import { measureSteps } from './scenarios/steps.ts';
@@ -37,6 +40,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   resolution: measureResolution,
   orchestration: measureOrchestration,
   guardrails: measureGuardrails,
+  indexing: measureIndexing,
+  knowledge: measureKnowledge,
+  // With REDIS_URL only.
+  ...(process.env.REDIS_URL ? { 'shared-log': measureSharedLog } : {}),
 };
 
 const { values } = parseArgs({

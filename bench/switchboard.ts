@@ -67,6 +67,7 @@ export async function startSwitchboard(
         // One user sends all the load.
         RATE_LIMIT_TURNS: '0',
         RATE_LIMIT_MUTATIONS: '0',
+        RATE_LIMIT_ANSWER_BYTES: '0',
         MAX_TURNS_PER_USER: '0',
         MAX_TURNS_PER_TENANT: '0',
         OPENAI_BASE_URL: harness.endpointUrl,
@@ -82,7 +83,13 @@ export async function startSwitchboard(
   const tokenOf = async (user: string) => {
     const [sub = user, tenant = 'bench'] = user.split('@');
     const token =
-      tokens.get(user) ?? (await mintDevelopmentToken(dataDir, { sub, tenant, roles: [], ttlSeconds: 86_400 }));
+      tokens.get(user) ??
+      (await mintDevelopmentToken(dataDir, {
+        sub,
+        tenant,
+        roles: sub === 'admin' ? ['admin'] : [],
+        ttlSeconds: 86_400,
+      }));
     tokens.set(user, token);
     return token;
   };

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import type { ProviderRules } from '../src/agents/providers/defaults.ts';
 import { readAllowedModels } from '../src/agents/providers/operator-key.ts';
 import { NotFoundError } from '../src/api/errors.ts';
+import { contributedToolNames } from '../src/boot/contribute-tools.ts';
 import type { Env } from '../src/config/env.ts';
 import { AddressGuard } from '../src/outbound/address-guard.ts';
 import { exportScenario } from '../src/scenarios/files/export.ts';
@@ -11,6 +12,7 @@ import { formatScenarioFile, type ScenarioFile, ScenarioFileError } from '../src
 import { type ImportReport, importScenarios } from '../src/scenarios/files/import.ts';
 import { findMissingTools } from '../src/scenarios/files/missing-tools.ts';
 import { readScenarioFiles } from '../src/scenarios/files/read.ts';
+import { builtInTools } from '../src/tools/registry/builtin.ts';
 import { readToolsFile } from '../src/tools/registry/tools-file.ts';
 import { openOperatorDatabase, reportFailure } from './operator-database.ts';
 
@@ -63,11 +65,16 @@ async function importFiles(names: readonly string[]): Promise<void> {
   const groups = Map.groupBy(files, (file) => chooseTenant(file, tenant));
   await using operator = await openOperatorDatabase();
   const host = { ...operator, ...readProviderRules(operator.env) };
-  const given = await readToolsFile(operator.env.toolsFile);
+  const { httpTools, mcpServers } = await readToolsFile(operator.env.toolsFile);
+  const fixedNames = [
+    ...builtInTools.map(({ name }) => name),
+    ...contributedToolNames,
+    ...httpTools.map(({ name }) => name),
+  ];
   for (const [tenantId, group] of groups) {
     const reports = await importScenarios(host, tenantId, group, { dryRun });
     for (const report of reports) printReport(tenantId, report, dryRun);
-    for (const tool of await findMissingTools(tenantId, operator.db, group, given)) {
+    for (const tool of await findMissingTools(tenantId, operator.db, group, { fixedNames, mcpServers })) {
       console.error(`  warning: there is no tool ${tool} yet; its agents go without it until there is`);
     }
   }

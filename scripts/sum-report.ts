@@ -19,7 +19,8 @@ const reportShape = z.object({
         z.object({
           status: z.string(),
           fullName: z.string().default(''),
-          failureMessages: z.array(z.string()).nullish(),
+          // null for what is thrown and is no error.
+          failureMessages: z.array(z.string().nullable()).nullish(),
         }),
       ),
     }),
@@ -42,7 +43,9 @@ try {
     const file = relative(process.cwd(), name);
     if (ran === 0) failures.push(`${file}: ran no test\n${beginning(message)}`);
     for (const test of assertionResults.filter(({ status }) => status === 'failed')) {
-      failures.push(`${file}: ${test.fullName}\n${beginning((test.failureMessages ?? []).join('\n'))}`);
+      failures.push(
+        `${file}: ${test.fullName}\n${beginning((test.failureMessages ?? []).map((message) => message ?? 'What was thrown is no error.').join('\n'))}`,
+      );
     }
     return {
       file,

@@ -63,12 +63,17 @@ function describeFailure(error: unknown): string {
 process.umask(0o077);
 try {
   const env = loadEnv();
+  let app: App | null = null;
+  const failWithDatabase = (error: Error): never => {
+    app?.logger.fatal({ err: error }, 'the embedded database ended');
+    return fail(error);
+  };
   // The database is a separate process: it opens while this one loads the rest, which takes as long.
-  const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, fail) : undefined;
+  const embedded = env.databaseUrl === null ? openEmbeddedPostgres(env.dataDir, failWithDatabase) : undefined;
   // Its failure is reported when it is awaited.
   embedded?.catch(() => {});
   const { startApp } = await import('./boot/app.ts');
-  const app = await startApp(env, { onDatabaseFailure: fail, ...(embedded ? { embedded } : {}) });
+  app = await startApp(env, embedded ? { embedded } : {});
   closeOnSignal(app);
   if (!env.production) welcome(app);
 } catch (error) {

@@ -51,6 +51,7 @@ const honestUsers = 6;
 const usualLimits = {
   RATE_LIMIT_TURNS: '',
   RATE_LIMIT_MUTATIONS: '',
+  RATE_LIMIT_ANSWER_BYTES: '',
   MAX_TURNS_PER_USER: '',
   MAX_TURNS_PER_TENANT: '',
 };

@@ -6,14 +6,21 @@ import type { Prisma } from '../generated/prisma/client.ts';
 import type { Guardrail } from '../guardrails/config.ts';
 import { listClassifiers, renameClassifiers } from '../guardrails/input.ts';
 import { lockAgentsInUse } from './require.ts';
-import { explainMissingAgent } from './visible.ts';
+import { explainMissingAgent, isInProject } from './visible.ts';
+
+/** Whose guardrails or scenario an agent classifies for. */
+interface ClassifierUser {
+  /** Whether it belongs to the tenant or a project: then the classifiers must be shared as well. */
+  readonly isShared: boolean;
+  /** The row id of its project, of which the classifiers may be; null: it belongs to none. */
+  readonly projectId: string | null;
+}
 
 /**
  * Checks the agents that classify for guardrails: they are active, and whoever has the guardrails can use them. Locks their
  * rows, so that none of them is deleted before the transaction ends. No statement if there are none, else one.
  * @param guardrails their classifiers are named by public ids
  * @param owner.path where the list stood in the arguments
- * @param owner.isShared whether they belong to the tenant: then the classifiers must be shared as well
  * @returns the guardrails with row ids
  * @throws {BadUserInputError} naming the field; {@link NotFoundError}; {@link ForbiddenError} if one is another user's
  */
@@ -21,7 +28,7 @@ export async function checkClassifiers(
   viewer: Viewer,
   tx: Prisma.TransactionClient,
   guardrails: readonly Guardrail[],
-  owner: { readonly path: InputPath; readonly isShared: boolean },
+  owner: ClassifierUser & { readonly path: InputPath },
 ): Promise<readonly Guardrail[]> {
   const named = listClassifiers(guardrails, owner.path).map(({ agentId, path }) => ({
     agentId: parseId('Agent', agentId, path),
@@ -41,7 +48,7 @@ export async function lockClassifiers(
   viewer: Viewer,
   tx: Prisma.TransactionClient,
   named: readonly { readonly agentId: string; readonly path: InputPath }[],
-  { isShared }: { readonly isShared: boolean },
+  { isShared, projectId }: ClassifierUser,
 ): Promise<void> {
   const agents = await lockAgentsInUse(viewer, tx, [...new Set(named.map(({ agentId }) => agentId))]);
   for (const { agentId, path } of named) {
@@ -51,6 +58,7 @@ export async function lockClassifiers(
     if (agent.isDeleted) throw badInput(path, `names an agent that was deleted: ${name}`);
     if (agent.ownerId !== null && isShared)
       throw badInput(path, `names an agent of your own, which must be shared: ${name}`);
+    if (!isInProject(agent, projectId)) throw badInput(path, `names an agent of another project: ${name}`);
     if (!agent.isActive) throw badInput(path, `names an agent that is not active: ${name}`);
   }
 }

@@ -29,8 +29,10 @@ export async function setDefaultAgent(
   return changeConfiguration(viewer, deps, async (tx) => {
     // The owner of an agent never changes, so it can be read before anything is locked.
     const where = { ...visibleAgents(viewer), id: agentId };
-    const agent = await tx.agent.findUnique({ where, select: { ownerId: true } });
+    const agent = await tx.agent.findUnique({ where, select: { ownerId: true, projectId: true } });
     if (agent === null) throw await explainMissingAgent(viewer, tx, agentId);
+    if (agent.projectId !== null)
+      throw badInput(['id'], 'names an agent of a project, which cannot be a default agent');
     if (agent.ownerId === null) {
       requireAdmin(viewer, 'choose the tenant’s default agent; for yourself, make an agent of your own the default');
     }

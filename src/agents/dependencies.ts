@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { InputPath } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
 import type { ConfigurationCache } from '../database/configuration-cache.ts';
@@ -6,6 +7,7 @@ import type { ModelPort } from '../engine/ports.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { GuardrailProviders } from '../guardrails/ask.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
+import type { TokenBudget } from '../limits/token-budget.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import type { ProviderRules } from './providers/defaults.ts';
 
@@ -32,6 +34,8 @@ export interface AgentDependencies extends ProviderRules {
   readonly model: ModelPort;
   /** Whom guardrails ask. */
   readonly guardrails: GuardrailProviders;
+  /** How many tokens users and tenants may use in a day: checked before a model is called for somebody. */
+  readonly tokenBudget: TokenBudget;
   /** How long a classifier may take to choose the agent that answers, in milliseconds. */
   readonly orchestration: { readonly timeoutMs: number };
   readonly logger: Logger;
@@ -48,4 +52,11 @@ export interface AgentDependencies extends ProviderRules {
   /** The names of the tenant's tools: agents may have these and no others. */
   readonly toolNames: (viewer: Viewer) => Promise<ReadonlySet<string>>;
   readonly references: AgentReferences;
+  /**
+   * The row ids of knowledge bases that the viewer may read.
+   * @param ids public ids
+   * @param path of the list in the arguments, for errors
+   * @throws {BadUserInputError} if an id is malformed; {@link NotFoundError}; {@link ForbiddenError}
+   */
+  readonly findKnowledgeBases: (viewer: Viewer, ids: readonly string[], path: InputPath) => Promise<readonly string[]>;
 }

@@ -117,7 +117,7 @@ async function createAgent(
   providers: EnvironmentProviders,
 ): Promise<void> {
   const shared = await tx.agent.findMany({
-    where: { tenantId, ownerId: null, deletedAt: null, name: { startsWith: defaultName } },
+    where: { tenantId, ownerId: null, projectId: null, deletedAt: null, name: { startsWith: defaultName } },
     select: { name: true },
   });
   const taken = new Set(shared.map(({ name }) => name));

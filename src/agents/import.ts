@@ -43,10 +43,10 @@ export async function importAgents(
   agents: readonly WrittenAgent[],
 ): Promise<{ readonly ids: ReadonlyMap<string, string>; readonly changes: readonly AgentImport[] }> {
   const names = agents.map(({ name }) => name);
-  const where = { tenantId, ownerId: null, deletedAt: null, name: { in: names } };
+  const where = { tenantId, ownerId: null, projectId: null, deletedAt: null, name: { in: names } };
   // Locked until the transaction ends, so that none of them is deleted meanwhile.
   await tx.$queryRaw`
-    SELECT 1 FROM agents WHERE tenant_id = ${tenantId} AND owner_id IS NULL AND deleted_at IS NULL
+    SELECT 1 FROM agents WHERE tenant_id = ${tenantId} AND owner_id IS NULL AND project_id IS NULL AND deleted_at IS NULL
       AND name = ANY(${names}::text[]) ORDER BY id FOR NO KEY UPDATE`;
   const include = { secrets: { where: { name: 'llm' } } };
   const present = new Map((await tx.agent.findMany({ where, include })).map((row) => [row.name, row]));
@@ -139,7 +139,7 @@ export async function listSharedAgents(
   tenantId: string,
 ): Promise<{ readonly ids: ReadonlyMap<string, string>; readonly hasDefault: boolean }> {
   const rows = await db.agent.findMany({
-    where: { tenantId, ownerId: null, deletedAt: null },
+    where: { tenantId, ownerId: null, projectId: null, deletedAt: null },
     select: { id: true, name: true, isDefault: true },
   });
   return { ids: new Map(rows.map(({ name, id }) => [name, id])), hasDefault: rows.some(({ isDefault }) => isDefault) };

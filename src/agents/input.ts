@@ -3,11 +3,16 @@ import { badInput, list, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Guardrail } from '../guardrails/config.ts';
 import { guardrailInputs } from '../guardrails/input.ts';
+import { projectName } from '../projects/input.ts';
 import type { AgentDependencies } from './dependencies.ts';
+import { outputSchemaInput } from './output-schema.ts';
 import { checkProviders, type ProviderDrafts, providerInputs } from './providers/input.ts';
 import { visibleAgents } from './visible.ts';
 
 const boolean = z.boolean({ error: 'must be true or false' });
+
+/** Knowledge bases of one agent, at most. */
+const maxKnowledgeBases = 50;
 
 const fields = {
   name: text(1, 255),
@@ -15,6 +20,8 @@ const fields = {
   instructions: text(1, 100_000),
   tools: list(z.string({ error: 'must be the name of a tool' }), 100).nullish(),
   guardrails: guardrailInputs.nullish(),
+  outputSchema: outputSchemaInput.nullish(),
+  knowledgeBaseIds: list(z.string({ error: 'must be a string' }), maxKnowledgeBases).nullish(),
   ...providerInputs,
 };
 
@@ -23,6 +30,7 @@ const createInput = z.strictObject({
   isDefault: boolean.nullish(),
   isActive: boolean.nullish(),
   isShared: boolean.nullish(),
+  projectId: projectName.nullish(),
 });
 
 const updateInput = z.strictObject({
@@ -31,6 +39,8 @@ const updateInput = z.strictObject({
   instructions: fields.instructions.optional(),
   isActive: boolean.optional(),
 });
+
+const basesPath = ['input', 'knowledgeBaseIds'] as const;
 
 /** A checked CreateAgentInput. */
 export interface NewAgent {
@@ -41,8 +51,14 @@ export interface NewAgent {
   readonly isDefault: boolean;
   readonly isActive: boolean;
   readonly isShared: boolean;
+  /** The id or the key of its project; null: none. */
+  readonly project: string | null;
   /** Their classifiers are named by public ids. */
   readonly guardrails: readonly Guardrail[];
+  /** JSON Schema of its answers; null: any text. */
+  readonly outputSchema: Readonly<Record<string, unknown>> | null;
+  /** The row ids of the bases that it searches. */
+  readonly knowledgeBaseIds: readonly string[];
   readonly providers: ProviderDrafts;
 }
 
@@ -55,6 +71,10 @@ export interface AgentChange {
   readonly isActive: boolean | undefined;
   /** Their classifiers are named by public ids. */
   readonly guardrails: readonly Guardrail[] | undefined;
+  /** JSON Schema of its answers; null: any text from now on. */
+  readonly outputSchema: Readonly<Record<string, unknown>> | null | undefined;
+  /** The row ids of the bases that it searches. */
+  readonly knowledgeBaseIds: readonly string[] | undefined;
   /** Kinds that stay are absent; null: the provider is removed. */
   readonly providers: ProviderDrafts;
 }
@@ -68,14 +88,24 @@ export async function parseNewAgent(viewer: Viewer, deps: AgentDependencies, inp
   const isDefault = parsed.isDefault ?? false;
   const isActive = parsed.isActive ?? true;
   if (isDefault && !isActive) throw badInput(['input', 'isDefault'], 'cannot be true of an agent that is not active');
+  const project = parsed.projectId ?? null;
+  if (project !== null && isDefault) throw badInput(['input', 'isDefault'], 'cannot be true of an agent of a project');
+  if (project !== null && parsed.isShared === true)
+    throw badInput(
+      ['input', 'isShared'],
+      'cannot be true with a projectId: the agent is for the members of the project',
+    );
   return {
     name: parsed.name,
     description: parsed.description ?? null,
+    project,
     instructions: parsed.instructions,
     isDefault,
     isActive,
     isShared: parsed.isShared ?? false,
     guardrails: parsed.guardrails ?? [],
+    outputSchema: parsed.outputSchema ?? null,
+    knowledgeBaseIds: await deps.findKnowledgeBases(viewer, parsed.knowledgeBaseIds ?? [], basesPath),
     providers: checkProviders(deps, parsed),
     toolNames: await checkTools(viewer, deps, parsed.tools ?? [], async () => []),
   };
@@ -103,7 +133,12 @@ export async function parseAgentChange(
     description: parsed.description,
     instructions: parsed.instructions,
     isActive: parsed.isActive,
+    knowledgeBaseIds:
+      parsed.knowledgeBaseIds === undefined
+        ? undefined
+        : await deps.findKnowledgeBases(viewer, parsed.knowledgeBaseIds ?? [], basesPath),
     guardrails: parsed.guardrails === undefined ? undefined : (parsed.guardrails ?? []),
+    outputSchema: parsed.outputSchema,
     providers: checkProviders(deps, parsed),
     toolNames: parsed.tools === undefined ? undefined : await checkTools(viewer, deps, parsed.tools ?? [], readPresent),
   };

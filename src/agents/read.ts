@@ -14,6 +14,8 @@ import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
 import { fitPage } from '../limits/fit-page.ts';
+import { isReadable } from '../projects/access.ts';
+import { hideForeign } from './hide-foreign.ts';
 import { defaultAgentFirst, explainMissingAgent, visibleAgents } from './visible.ts';
 
 /** What to load with the row: the selection of a GraphQL document. */
@@ -42,16 +44,18 @@ export async function readAgent(viewer: Viewer, db: Db, id: string, query: Agent
 const smallBytes = 1024 * 1024;
 
 /**
- * Reads agents of the tenant that rows refer to, deleted ones included. One statement if they are small, else three.
+ * Reads agents of the tenant that rows refer to, deleted ones included. One statement if they are small, else three; one more if they
+ * belong to projects: of those that the viewer has left, only the names are returned.
  * @param ids row ids
  * @returns in the order of the ids; null: it does not exist. An error if the answer cannot hold it as well
  * @throws {RateLimitedError} if too many large answers are under way
  */
 export async function readAgentsById(
-  { tenantId }: Viewer,
+  viewer: Viewer,
   { db, answer }: SizedReads,
   ids: readonly string[],
 ): Promise<(Agent | Error | null)[]> {
+  const { tenantId } = viewer;
   const maxBytes = Math.floor(Math.min(smallBytes, answer.remaining) / ids.length);
   const small = await db.agent.findMany({ where: { tenantId, id: { in: [...ids] }, bytes: { lte: maxBytes } } });
   await answer.take(small.reduce((sum, { bytes }) => sum + bytes, 0));
@@ -75,6 +79,8 @@ export async function readAgentsById(
     for (const agent of await db.agent.findMany({ where: { tenantId, id: { in: fitting } } }))
       found.set(agent.id, agent);
   }
+  const loaded = [...found.values()].flatMap((agent) => (agent instanceof Error ? [] : [agent]));
+  for (const agent of await hideForeign(viewer, db, loaded)) found.set(agent.id, agent);
   return ids.map((id) => found.get(id) ?? null);
 }
 
@@ -124,7 +130,7 @@ export async function listAgents(
   const page = parsePage(options, rules);
   const { tenantId, userId } = viewer;
   const where = Prisma.sql`tenant_id = ${tenantId} AND deleted_at IS NULL AND (owner_id IS NULL OR owner_id = ${userId})
-    AND (is_active OR ${options.includeInactive === true})`;
+    AND ${isReadable(viewer, Prisma.sql`project_id`)} AND (is_active OR ${options.includeInactive === true})`;
   const list = { table: Prisma.sql`agents`, where, sort: byAge, descending: false, bytes: Prisma.sql`bytes` };
   const found = await fitPage(page, await readKeyPage(db, list, page), answer);
   const ids = found.rows.map(({ key }) => key[1]);

@@ -2,14 +2,26 @@ import { formatId } from '../api/ids.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
+import { explainUnreadable, readableRows } from '../projects/access.ts';
 
-/** The condition for agents that the viewer may see: the tenant's shared ones and the viewer's own, without deleted ones. */
+/**
+ * The condition for agents that the viewer may see: the tenant's shared ones, those of the viewer's projects and the viewer's
+ * own, without deleted ones.
+ */
 export function visibleAgents(viewer: Viewer) {
   return {
     tenantId: viewer.tenantId,
     deletedAt: null,
-    OR: [{ ownerId: null }, { ownerId: viewer.userId }],
+    AND: [{ OR: [{ ownerId: null }, { ownerId: viewer.userId }] }, readableRows(viewer)],
   };
+}
+
+/**
+ * Whether an agent can be used in a project: it belongs to that project, or to none.
+ * @param projectId the row id; null: in no project
+ */
+export function isInProject(agent: { readonly projectId: string | null }, projectId: string | null): boolean {
+  return agent.projectId === null || agent.projectId === projectId;
 }
 
 /**
@@ -30,7 +42,11 @@ export function defaultAgentFirst(viewer: Viewer) {
  * @returns the error; the caller throws it. Takes one statement
  */
 export async function explainMissingAgent(viewer: Viewer, db: Db, agentId: string, named = '') {
-  const agent = await db.agent.findUnique({ where: { id: agentId }, select: { tenantId: true, ownerId: true } });
-  const owner = agent && { tenantId: agent.tenantId, userId: agent.ownerId };
-  return notFoundOrForbidden(viewer, `agent ${formatId('Agent', agentId)}${named}`, owner);
+  const agent = await db.agent.findUnique({
+    where: { id: agentId },
+    select: { tenantId: true, ownerId: true, projectId: true, deletedAt: true },
+  });
+  const what = `agent ${formatId('Agent', agentId)}${named}`;
+  if (agent?.deletedAt === null && agent.ownerId === null) return explainUnreadable(viewer, what, agent);
+  return notFoundOrForbidden(viewer, what, agent && { tenantId: agent.tenantId, userId: agent.ownerId });
 }

@@ -2,20 +2,24 @@ import { parseId } from '../api/ids.ts';
 import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { changeConfiguration } from '../database/change-configuration.ts';
+import { cleanJson } from '../engine/tool-result.ts';
 import { type Agent, Prisma } from '../generated/prisma/client.ts';
+import { type ProjectAccess, requireProject, requireProjectOf } from '../projects/access.ts';
 import { assertNoClassifier, checkClassifiers } from './classifiers.ts';
 import { lockDefault, unsetDefault } from './default.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { parseAgentChange, parseNewAgent } from './input.ts';
+import { writeKnowledgeBases } from './knowledge-bases.ts';
 import { writeProviders } from './providers/write.ts';
 import type { AgentQuery } from './read.ts';
 import { explainMissingAgent, visibleAgents } from './visible.ts';
 
 /**
- * Creates an agent: the viewer's own, or a shared one of the tenant (admins only).
+ * Creates an agent: the viewer's own, one of a project (its editors), or a shared one of the tenant (admins only).
  * @param input CreateAgentInput
  * @throws {RateLimitedError}; {@link BadUserInputError} naming the field; {@link ForbiddenError} for a shared agent if
- *   the viewer is not an admin; {@link ConflictError} if a shared agent has the same name
+ *   the viewer is not an admin, and as `requireProject` does; {@link ConflictError} if a shared agent, or one of the
+ *   project, has the same name
  */
 export async function createAgent(
   viewer: Viewer,
@@ -24,22 +28,37 @@ export async function createAgent(
   query: AgentQuery = {},
 ): Promise<Agent> {
   await deps.operationLimit.take(viewer);
-  const { providers, isShared, guardrails, ...columns } = await parseNewAgent(viewer, deps, input);
+  const {
+    providers,
+    isShared,
+    project: name,
+    guardrails,
+    knowledgeBaseIds,
+    outputSchema,
+    ...columns
+  } = await parseNewAgent(viewer, deps, input);
   if (isShared) requireAdmin(viewer, 'create shared agents');
   const { tenantId } = viewer;
-  const ownerId = isShared ? null : viewer.userId;
+  const project = name === null ? null : await requireProject(viewer, deps.db, name, 'EDITOR', ['input', 'projectId']);
+  const projectId = project?.id ?? null;
+  const ownerId = isShared || projectId !== null ? null : viewer.userId;
   const create = async (tx: Prisma.TransactionClient) => {
     if (columns.isDefault) {
       await lockDefault(tx, tenantId, ownerId);
       await unsetDefault(tx, tenantId, ownerId);
     }
-    const checked = await checkClassifiers(viewer, tx, guardrails, { path: guardrailsPath, isShared });
-    const created = { ...columns, guardrails: [...checked], tenantId, ownerId };
+    const owner = { path: guardrailsPath, isShared: ownerId === null, projectId };
+    const checked = await checkClassifiers(viewer, tx, guardrails, owner);
+    const created = {
+      ...{ ...columns, guardrails: [...checked], tenantId, ownerId, projectId },
+      ...(outputSchema && { outputSchema: toColumn(outputSchema) }),
+    };
     const { id } = await tx.agent.create({ data: created, select: { id: true } });
     const data = await writeProviders(tx, deps.keys, { tenantId, agentId: id }, providers, null);
+    await writeKnowledgeBases(tx, { tenantId, agentId: id }, knowledgeBaseIds);
     return tx.agent.update({ where: { id }, data, ...query });
   };
-  return changeConfiguration(viewer, deps, create, { taken: describeTakenName(columns.name) });
+  return changeConfiguration(viewer, deps, create, { taken: describeTakenName(columns.name, project) });
 }
 
 /**
@@ -60,18 +79,18 @@ export async function updateAgent(
   await deps.operationLimit.take(viewer);
   const agentId = parseId('Agent', id, ['id']);
   const { providers, ...change } = await parseAgentChange(viewer, deps, agentId, input);
-  const { name, description, instructions, toolNames, isActive, guardrails } = change;
+  const { name, description, instructions, toolNames, isActive, guardrails, knowledgeBaseIds, outputSchema } = change;
   const update = async (tx: Prisma.TransactionClient) => {
-    const { ownerId } = await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR NO KEY UPDATE`);
-    const given =
-      guardrails &&
-      (await checkClassifiers(viewer, tx, guardrails, { path: guardrailsPath, isShared: ownerId === null }));
+    const { ownerId, projectId } = await lockChangeable(viewer, tx, agentId, Prisma.sql`FOR NO KEY UPDATE`);
+    const owner = { path: guardrailsPath, isShared: ownerId === null, projectId };
+    const given = guardrails && (await checkClassifiers(viewer, tx, guardrails, owner));
     const { secrets, ...columns } = await tx.agent.findUniqueOrThrow({
       where: { id: agentId },
       select: providersOfAgent,
     });
-    const owner = { tenantId: viewer.tenantId, agentId };
-    const providerColumns = await writeProviders(tx, deps.keys, owner, providers, { columns, secrets });
+    const keyOwner = { tenantId: viewer.tenantId, agentId };
+    const providerColumns = await writeProviders(tx, deps.keys, keyOwner, providers, { columns, secrets });
+    if (knowledgeBaseIds) await writeKnowledgeBases(tx, keyOwner, knowledgeBaseIds);
     return tx.agent.update({
       where: { id: agentId },
       data: {
@@ -81,13 +100,16 @@ export async function updateAgent(
         ...(instructions !== undefined && { instructions }),
         ...(toolNames !== undefined && { toolNames }),
         ...(given !== undefined && { guardrails: [...given] }),
+        ...(outputSchema !== undefined && {
+          outputSchema: outputSchema === null ? Prisma.DbNull : toColumn(outputSchema),
+        }),
         ...(isActive !== undefined && { isActive }),
         ...(isActive === false && { isDefault: false }),
       },
       ...query,
     });
   };
-  return changeConfiguration(viewer, deps, update, name === undefined ? {} : { taken: describeTakenName(name) });
+  return changeConfiguration(viewer, deps, update, name === undefined ? {} : { taken: describeTakenName(name, null) });
 }
 
 /**
@@ -117,6 +139,11 @@ export async function deleteAgent(viewer: Viewer, deps: AgentDependencies, id: s
   return id;
 }
 
+/** As JSON columns take it: without what PostgreSQL cannot store. */
+function toColumn(schema: Readonly<Record<string, unknown>>): Prisma.InputJsonObject {
+  return JSON.parse(JSON.stringify(cleanJson(JSON.stringify(schema))));
+}
+
 const guardrailsPath = ['input', 'guardrails'] as const;
 
 const providersOfAgent = {
@@ -126,14 +153,16 @@ const providersOfAgent = {
   secrets: { select: { name: true, origin: true } },
 } as const;
 
-function describeTakenName(name: string): string {
-  return `Your tenant already has a shared agent named ${JSON.stringify(name)}.`;
+function describeTakenName(name: string, project: Pick<ProjectAccess, 'key'> | null): string {
+  return project === null
+    ? `There is already an agent named ${JSON.stringify(name)} among the shared agents of your tenant or of the project.`
+    : `The project ${JSON.stringify(project.key)} already has an agent named ${JSON.stringify(name)}.`;
 }
 
 /**
  * Locks the row of an agent that the viewer may change until the transaction ends.
  * @param strength the lock: FOR UPDATE if it is to be deleted
- * @returns its owner; null: it is shared
+ * @returns its owner and its project
  * @throws {NotFoundError} if it does not exist; {@link ForbiddenError} if the viewer may not change it
  */
 async function lockChangeable(
@@ -141,11 +170,12 @@ async function lockChangeable(
   tx: Prisma.TransactionClient,
   agentId: string,
   strength: Prisma.Sql,
-): Promise<{ readonly ownerId: string | null }> {
+): Promise<{ readonly ownerId: string | null; readonly projectId: string | null }> {
   await tx.$queryRaw`SELECT id FROM agents WHERE id = ${agentId}::uuid AND tenant_id = ${viewer.tenantId} ${strength}`;
   const where = { ...visibleAgents(viewer), id: agentId };
-  const agent = await tx.agent.findUnique({ where, select: { ownerId: true } });
+  const agent = await tx.agent.findUnique({ where, select: { ownerId: true, projectId: true } });
   if (agent === null) throw await explainMissingAgent(viewer, tx, agentId);
-  if (agent.ownerId === null) requireAdmin(viewer, 'change shared agents');
+  if (agent.projectId !== null) await requireProjectOf(viewer, tx, agent.projectId, 'EDITOR');
+  else if (agent.ownerId === null) requireAdmin(viewer, 'change shared agents');
   return agent;
 }

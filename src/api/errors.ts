@@ -80,19 +80,20 @@ export class BadUserInputError extends SwitchboardError {
   }
 }
 
-/** It would contradict what is there; `runId` names the active run where one is in the way. */
+/** It would contradict what is there; `details` names what is in the way, if it is the active run or another contact. */
 export class ConflictError extends SwitchboardError {
   override readonly name = 'ConflictError';
   readonly code = 'CONFLICT';
-  readonly runId: string | undefined;
+  readonly #inTheWay: { readonly runId?: string; readonly contactId?: string };
 
-  constructor(message: string, runId?: string) {
+  /** @param inTheWay the id of the active run, or of a contact */
+  constructor(message: string, inTheWay: string | { readonly contactId?: string } = {}) {
     super(message);
-    this.runId = runId;
+    this.#inTheWay = typeof inTheWay === 'string' ? { runId: inTheWay } : inTheWay;
   }
 
   override get details() {
-    return this.runId === undefined ? {} : { runId: this.runId };
+    return { ...this.#inTheWay };
   }
 }
 
@@ -102,10 +103,14 @@ export class EventsExpiredError extends SwitchboardError {
   readonly code = 'EVENTS_EXPIRED';
   readonly lastEventSeq: number;
 
-  /** @param lastEventSeq the seq of the last event so far */
-  constructor(lastEventSeq: number) {
+  /**
+   * @param lastEventSeq the seq of the last event so far
+   * @param message what is gone, and what to do instead; absent: events of conversations
+   */
+  constructor(lastEventSeq: number, message?: string) {
     super(
-      'Events after this position are not kept any more. Read the conversations again, with lastEventSeq, and subscribe after it.',
+      message ??
+        'Events after this position are not kept any more. Read the conversations again, with lastEventSeq, and subscribe after it.',
     );
     this.lastEventSeq = lastEventSeq;
   }
@@ -120,14 +125,18 @@ export class RateLimitedError extends SwitchboardError {
   override readonly name = 'RateLimitedError';
   readonly code = 'RATE_LIMITED';
   readonly retryAfterMs: number;
+  /** When a budget of a day begins anew; null: the limit is another one. */
+  readonly resetAt: Date | null;
 
-  constructor(message: string, retryAfterMs: number) {
+  constructor(message: string, retryAfterMs: number, resetAt: Date | null = null) {
     super(message);
     this.retryAfterMs = retryAfterMs;
+    this.resetAt = resetAt;
   }
 
   override get details() {
-    return { retryAfterMs: this.retryAfterMs };
+    const reset = this.resetAt === null ? {} : { resetAt: this.resetAt.toISOString() };
+    return { retryAfterMs: this.retryAfterMs, ...reset };
   }
 }
 

@@ -14,6 +14,17 @@ const idPrefixes = {
   Handoff: 'hdf',
   ContextSnapshot: 'ctx',
   RealtimeSession: 'rts',
+  Contact: 'con',
+  Draft: 'drf',
+  Project: 'prj',
+  KnowledgeBase: 'kb',
+  KnowledgeDocument: 'doc',
+  Ticket: 'tkt',
+  TicketComment: 'cmt',
+  Webhook: 'wh',
+  WebhookDelivery: 'whd',
+  Feedback: 'fb',
+  Schedule: 'sch',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;
@@ -31,12 +42,22 @@ export function formatId(kind: IdKind, id: string): string {
  * @throws {BadUserInputError} when it is malformed, or an id of another kind
  */
 export function parseId(kind: IdKind, id: string, path: readonly (string | number)[]): string {
-  const prefix = `${idPrefixes[kind]}_`;
-  const row = id.slice(prefix.length);
-  if (!id.startsWith(prefix) || !uuid.test(row)) {
+  const row = readId(kind, id);
+  if (row === null) {
+    const prefix = `${idPrefixes[kind]}_`;
     throw new BadUserInputError(`${path.join('.')} is not an id of type ${kind}: it must be ${prefix}<uuid>.`, path);
   }
   return row;
+}
+
+/**
+ * The row id in a public id of a kind, for fields that take something else as well.
+ * @returns null: it is no id of that kind
+ */
+export function readId(kind: IdKind, id: string): string | null {
+  const prefix = `${idPrefixes[kind]}_`;
+  const row = id.slice(prefix.length);
+  return id.startsWith(prefix) && uuid.test(row) ? row : null;
 }
 
 /**

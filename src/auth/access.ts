@@ -23,11 +23,16 @@ export function notFoundOrForbidden(viewer: Viewer, what: string, owner: Owner |
   return new NotFoundError(`There is no ${what}.`);
 }
 
+/** Whether the viewer is an admin of the tenant. */
+export function isAdmin({ roles }: Viewer): boolean {
+  return roles.includes('admin');
+}
+
 /**
  * Refuses viewers who are not admins of their tenant.
  * @param what only admins may do: `change shared agents`
  * @throws {ForbiddenError} if the viewer is not an admin
  */
 export function requireAdmin(viewer: Viewer, what: string): void {
-  if (!viewer.roles.includes('admin')) throw new ForbiddenError(`Only an admin of your tenant may ${what}.`);
+  if (!isAdmin(viewer)) throw new ForbiddenError(`Only an admin of your tenant may ${what}.`);
 }

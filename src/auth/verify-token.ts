@@ -32,7 +32,8 @@ const maxTokenBytes = 8192;
 const clockToleranceSeconds = 5;
 /** How many keys are tried for a token that names none. */
 const maxKeysTried = 10;
-const claimPattern = /^\P{Cc}{1,255}$/u;
+/** What the id of a user, of a tenant and a role may be. */
+export const claimPattern = /^\P{Cc}{1,255}$/u;
 const identifier = z.string().refine((value) => value.isWellFormed() && claimPattern.test(value));
 const maxRoles = 100;
 /** A list, or a string of roles with spaces between them. */

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { GraphQLSchema } from 'graphql';
 import type { DestinationStream, Logger } from 'pino';
 import { StartError } from '../api/errors.ts';
@@ -6,15 +7,16 @@ import { mintDevelopmentToken, readDevelopmentRules } from '../auth/development.
 import { rememberTokens } from '../auth/remember-tokens.ts';
 import { createTokenVerifier, type VerifierConfig } from '../auth/verify-token.ts';
 import type { Env } from '../config/env.ts';
-import type { ContextRuntime } from '../context/runtime.ts';
-import type { Database } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import type { Runtimes } from '../graphql/context.ts';
 import { AnswerBytes } from '../limits/answer-bytes.ts';
+import { AnswerPace } from '../limits/answer-pace.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
-import type { RealtimeRuntime } from '../realtime/runtime.ts';
+import { SharedConcurrencyLimit } from '../limits/shared-limit.ts';
 import type { RunScheduler } from '../runs/scheduler/scheduler.ts';
-import { createClipRoute, isClipPath } from '../server/http/clips.ts';
+import { closeServer } from '../server/http/close-server.ts';
+import { createFileRoute, isFilePath } from '../server/http/files.ts';
 import { createGraphiqlPage } from '../server/http/graphiql.ts';
 import { createReadinessCheck } from '../server/http/health.ts';
 import { createHttpServer } from '../server/http/http.ts';
@@ -27,7 +29,6 @@ import { createOriginCheck } from '../server/requests/origins.ts';
 import { PersistedDocuments } from '../server/requests/persisted-documents.ts';
 import { readTrustedDocuments } from '../server/requests/trusted-documents.ts';
 import { serveSockets } from '../server/sockets/sockets.ts';
-import type { SpeechRuntime } from '../speech/dependencies.ts';
 import { compose } from './compose.ts';
 import { connectStores, type EmbeddedOptions } from './connect-stores.ts';
 import { createLogger } from './logger.ts';
@@ -36,17 +37,13 @@ import { preparePlayground } from './playground.ts';
 import { schema } from './schema.ts';
 
 /** A running server. */
-export interface App extends AsyncDisposable {
+export interface App extends Runtimes, AsyncDisposable {
   /** `http://host:port`, as it is reached from this machine. */
   readonly url: string;
   readonly port: number;
   /** The port at which the metrics are served; null: they have none of their own. */
   readonly metricsPort: number | null;
-  readonly db: Database;
   readonly runs: RunScheduler;
-  readonly speech: SpeechRuntime;
-  readonly snapshots: ContextRuntime;
-  readonly realtime: RealtimeRuntime;
   readonly logger: Logger;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -62,11 +59,14 @@ export interface AppOverrides extends EmbeddedOptions {
   readonly logDestination?: DestinationStream;
 }
 
+/** How often strangers may read shared conversations: those of one address, and all of them. */
+const sharedRates = { user: { points: 60, seconds: 60 }, tenant: { points: 3_000, seconds: 60 } } as const;
+
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
 /** How long a user with too many sockets is told to wait. */
 const socketRetryAfterMs = 5_000;
-/** How long responses may take to be written when the server stops, in milliseconds. */
-const lastAnswersMs = 3_000;
+/** The part of DRAIN_SECONDS in which load balancers notice that an instance stops: no socket is sent elsewhere before. */
+const noticePart = 0.4;
 const developmentTokenSeconds = 7 * 24 * 3600;
 /** The token in the page of GraphiQL; a reload brings a new one. */
 const pageTokenSeconds = 3600;
@@ -82,12 +82,15 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   // First of all, so that it is closed last: what closes before it has spans to export.
   await exportTraces(env, opening);
   const stores = await connectStores(env, logger, opening, overrides);
-  const answers = new AnswerBytes(env.connections.answers, (load) =>
-    logger.warn(load, 'large answers wait for others to be read, or are refused'),
+  const answers = new AnswerBytes(
+    env.connections.answers,
+    (load) => logger.warn(load, 'large answers wait for others to be read, or are refused'),
+    new AnswerPace(env.rateLimits.answerBytes),
   );
   const parts = await compose(env, stores, { logger, answers }, opening);
-  const { db, databaseUrl, redis } = stores;
-  const { runs, feed, speech, snapshots, realtime, viewers, modelDescription } = parts;
+  const { databaseUrl, redis, counts, sharedLog } = stores;
+  const { runtimes, viewers, modelDescription } = parts;
+  const { db, runs, feed } = runtimes;
 
   const verifyToken = rememberTokens(createTokenVerifier(await readVerifierConfig(env)));
   const isDevelopment = env.tokens.kind === 'development';
@@ -96,16 +99,19 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const mintToken = isDevelopment ? () => mint(pageTokenSeconds) : null;
   const onMasked = ({ viewer }: Operation) => viewer && viewers.forget(viewer);
   const { sockets: socketBounds, operations: operationBounds, unauthenticatedSockets } = env.connections;
+  const { eventStreams: streamBounds } = env.connections;
   const openOperations = new ConcurrencyLimit('open operations', operationBounds);
   const served = overrides.schema ?? schema;
   const documents = await openDocuments(env, served, logger);
   const yoga = createGraphql({
     schema: served,
     documents,
-    dependencies: { db, runs, feed, speech, snapshots, realtime, answers },
+    dependencies: { ...runtimes, answers },
     verifyToken,
     ensureProvisioned: (viewer) => viewers.ensureProvisioned(viewer),
     openOperations,
+    openStreams: new SharedConcurrencyLimit('event streams', { ...streamBounds, process: null }, { counts }),
+    sharedLimit: createRateLimit('readings of shared conversations', sharedRates, redis),
     mutationLimit: createRateLimit('changes', env.rateLimits.mutations, redis),
   });
   const allowsOrigin = createOriginCheck({ allowed: env.allowedOrigins, production: env.production, logger });
@@ -113,18 +119,20 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const shared = { yoga, documents, allowsOrigin, answers, trustedProxies, logger, onMasked };
   let draining = false;
   const isDraining = () => draining;
+  const readiness = createReadinessCheck({
+    queryDatabase: () => db.$queryRaw`SELECT 1`,
+    listPendingMigrations: () => pendingMigrations(databaseUrl),
+    isDraining,
+    isRenewing: () => runs.isRenewing,
+    checkRedis: sharedLog && (() => sharedLog.probe()),
+  });
   const server = createHttpServer({
     ...shared,
     keepAliveMs: env.keepAliveSeconds * 1000,
     isDraining,
-    clips: { isPath: isClipPath, serve: createClipRoute({ db, verifyToken, openOperations }) },
+    files: { isPath: isFilePath, serve: createFileRoute({ db, verifyToken, openOperations }) },
     serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,
-    checkReadiness: createReadinessCheck({
-      queryDatabase: () => db.$queryRaw`SELECT 1`,
-      listPendingMigrations: () => pendingMigrations(databaseUrl),
-      isDraining,
-      isRenewing: () => runs.isRenewing,
-    }),
+    checkReadiness: () => readiness.check(),
     serveGraphiql: env.graphiql
       ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, feed, viewers }))
       : null,
@@ -136,12 +144,19 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     openOperations,
     tokenPerOperation: env.graphiql,
     limits: {
-      open: new ConcurrencyLimit('sockets', socketBounds, socketRetryAfterMs),
+      open: new SharedConcurrencyLimit('sockets', socketBounds, { counts, retryAfterMs: socketRetryAfterMs }),
       rate: createRateLimit('new sockets', env.rateLimits.sockets, redis),
     },
     unauthenticated: unauthenticatedSockets,
   });
-  const observed = { runs, feed, sockets, responses, pools: { main: stores.pool, upkeep: stores.upkeep } };
+  const observed = {
+    runs,
+    feed,
+    sharedLog,
+    sockets,
+    responses,
+    pools: { main: stores.pool, upkeep: stores.upkeep },
+  };
   const metricsPort = await serveMetrics(env, observed, { logger, opening });
   const listening = await listen(server, env);
   const { port } = listening;
@@ -152,8 +167,15 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     closing ??= (async () => {
       // Readiness fails first. Who still connects gets an answer, and no reset, until the turns are over.
       draining = true;
-      const turns = runs.close();
-      sockets.drain(env.drainSeconds * 1000);
+      const graceMs = env.drainSeconds * 1000;
+      // Until a load balancer has noticed, it sends turns and sockets here, and nobody may hear of that. With the embedded
+      // database, there is no other instance that it could send them to.
+      const isBalanced = readiness.isWatched && !stores.exclusive;
+      runs.sendAway();
+      sockets.drain(graceMs, isBalanced ? graceMs * noticePart : 0);
+      if (isBalanced) await sleep(graceMs);
+      sockets.refuse();
+      const turns = Promise.all([runs.close(isBalanced ? 0 : graceMs), parts.jobs.close()]);
       await parts.endCalls();
       await turns;
       await sockets.close();
@@ -166,14 +188,10 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   logger.info({ url, model: modelDescription }, 'listening');
   return {
+    ...runtimes,
     url,
     port,
     metricsPort,
-    db,
-    runs,
-    speech,
-    snapshots,
-    realtime,
     logger,
     modelDescription,
     developmentToken,
@@ -193,14 +211,6 @@ async function openDocuments(env: Env, served: GraphQLSchema, logger: Logger): P
   if (invalid.length > 0) logger.warn({ invalid }, 'trusted documents are not valid with this schema');
   logger.info({ documents: trusted.size, only }, 'read trusted documents');
   return new PersistedDocuments({ trusted, trustedOnly: only });
-}
-
-/** Stops listening; responses that are being written are written to their end, within limits. */
-async function closeServer(server: Server, listening: Listening, responses: OpenResponses): Promise<void> {
-  const closed = listening.close();
-  await responses.settle(lastAnswersMs);
-  server.closeAllConnections();
-  await closed;
 }
 
 async function readVerifierConfig({ tokens, dataDir }: Env): Promise<VerifierConfig> {

@@ -6,41 +6,56 @@ import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
 import type { Env } from '../config/env.ts';
+import type { ContactDependencies } from '../contacts/dependencies.ts';
 import { ContextRuntime } from '../context/runtime.ts';
 import { KnownConversations } from '../conversations/known-conversations.ts';
-import { readConversation } from '../conversations/read.ts';
+import { readActiveConversation, readProjectOf } from '../conversations/read.ts';
+import { keepMessagesIndexed } from '../conversations/search/index-job.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
 import { demoModelName } from '../demo/demo.ts';
-import type { ConversationFeed } from '../feed/conversation-feed.ts';
+import { ExportRuntime } from '../exports/runtime.ts';
+import type { Runtimes } from '../graphql/context.ts';
+import { JobQueue } from '../jobs/job-queue.ts';
+import { reindexBasesOfModel } from '../knowledge/reindex.ts';
+import type { CompleteGeneration } from '../knowledge/runtime.ts';
+import { findReadableBases } from '../knowledge/search/find-bases.ts';
+import type { SearchRuntime } from '../knowledge/search/search.ts';
+import { indexVectors } from '../knowledge/vectors/index-vectors.ts';
+import { VectorRuntime } from '../knowledge/vectors/runtime.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
-import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
+import { SharedConcurrencyLimit } from '../limits/shared-limit.ts';
+import { TokenBudget } from '../limits/token-budget.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
 import { RealtimeRuntime } from '../realtime/runtime.ts';
 import { findRealtimeCaller } from '../realtime/tool-caller.ts';
+import { keepRetention } from '../retention/retention-job.ts';
 import { ReplayRoom } from '../runs/replay-room.ts';
 import { RunScheduler } from '../runs/scheduler/scheduler.ts';
 import { ScenarioFolder } from '../scenarios/files/folder.ts';
 import { ScenarioFileError } from '../scenarios/files/format.ts';
+import type { CommonToolNames } from '../scenarios/files/missing-tools.ts';
 import { assertAgentUnused } from '../scenarios/members.ts';
+import { pollSchedules } from '../schedules/poll.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';
 import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 import { readSeed } from '../tenants/seed-file.ts';
+import type { TicketRuntime } from '../tickets/runtime.ts';
 import type { ToolConsumers } from '../tools/registry/deps.ts';
 import { ToolRegistry } from '../tools/registry/registry.ts';
 import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.ts';
 import type { Stores } from './connect-stores.ts';
+import { contributeTools } from './contribute-tools.ts';
 import { openModel } from './default-model.ts';
+import { openKnowledge } from './open-knowledge.ts';
+import { openWebhooks } from './open-webhooks.ts';
 
 /** The parts that carry out the operations of the graph. */
 export interface Parts {
+  readonly runtimes: Runtimes & { readonly runs: RunScheduler };
   readonly agents: AgentDependencies;
-  readonly runs: RunScheduler;
-  readonly feed: ConversationFeed;
-  readonly speech: SpeechRuntime;
-  readonly snapshots: ContextRuntime;
-  readonly realtime: RealtimeRuntime;
+  readonly jobs: JobQueue;
   readonly viewers: ProvisionedViewers;
   /** Names the default model. */
   readonly modelDescription: string;
@@ -67,14 +82,16 @@ export async function compose(
   { logger, answers }: { readonly logger: Logger; readonly answers: AnswerBytes },
   opening: AsyncDisposableStack,
 ): Promise<Parts> {
-  const { db, upkeep, availability, keys, config, feed, exclusive, redis } = stores;
+  const { db, upkeep, availability, keys, config, feed, ticketFeed, exclusive, redis, counts } = stores;
   const refuseSeed = (cause: unknown): never => {
     throw new StartError(`The seed of SEED_FILE (${env.seedFile}) cannot be used.`, { cause });
   };
+  const jobs = new JobQueue({ database: stores.pool, logger });
   const seed = await readSeed(env.seedFile).catch(refuseSeed);
   const operator = await readOperatorTools(env);
   const guard = new AddressGuard(env.modelAllowedHosts);
-  const { model, moderations, defaults, description: modelDescription } = await openModel(env, guard, opening);
+  const { model, moderations, defaults, ...opened } = await openModel(env, guard, opening);
+  const { embeddings, embeddingDefault, description: modelDescription } = opened;
   const allowedModels = readAllowedModels(env.modelsAllowed, defaults);
   try {
     checkSeededAgents({ defaults, guard, allowedModels }, seed.agents);
@@ -85,18 +102,36 @@ export async function compose(
     logger.warn('neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: using the demo model');
 
   const limitOf = (what: string, rates: Env['rateLimits']['turns']) => createRateLimit(what, rates, redis);
-  const operationLimit = limitOf('changes of agents, scenarios and tools', env.rateLimits.agentOperations);
+  const operationLimit = limitOf('changes of agents, scenarios, tools and projects', env.rateLimits.agentOperations);
   const callLimit = limitOf('tool calls', env.rateLimits.tools);
   const ending = new AbortController();
   const { signal: closing } = ending;
   const limits = { callLimit, changeLimit: operationLimit };
   const consumers: ToolConsumers = {
     listAgentsWithTools,
-    findConversation: async (viewer, conversations, id) => (await readConversation(viewer, conversations, id)).id,
+    findConversation: async (viewer, id) => (await readActiveConversation(viewer, { db, config }, id)).id,
+    findProject: readProjectOf,
     findRealtimeCaller: (viewer, id, path) => findRealtimeCaller(viewer, realtime, id, path),
   };
+  const vectors = await VectorRuntime.open({ db, keys, port: embeddings, logger, fallback: embeddingDefault });
+  const search: SearchRuntime = { db, vectors, logger, limit: callLimit };
+  const contacts: ContactDependencies = { db, defaultCountry: env.contactCountry };
+  const webhooks = openWebhooks(env, { db, keys, guard, logger }, opening);
+  const tickets: TicketRuntime = { db, feed: ticketFeed, sender: webhooks.sender };
   const tools = opening.use(
-    new ToolRegistry({ db, keys, config, guard, logger, ...limits, operator, consumers, closing, calls: new Set() }),
+    new ToolRegistry({
+      db,
+      keys,
+      config,
+      guard,
+      logger,
+      ...limits,
+      operator,
+      contributed: contributeTools({ db, contacts, feed, search, tickets }),
+      consumers,
+      closing,
+      calls: new Set(),
+    }),
   );
 
   const agents: AgentDependencies = {
@@ -108,6 +143,7 @@ export async function compose(
     allowedModels,
     model,
     guardrails: { model, moderations, timeoutMs: guardrailTimeoutMs },
+    tokenBudget: new TokenBudget({ db, budgets: env.tokenBudgets }),
     orchestration: { timeoutMs: env.orchestrationTimeoutSeconds * 1000 },
     logger,
     operationLimit,
@@ -116,16 +152,29 @@ export async function compose(
     closing,
     tests: new Set(),
     references: { assertUnused: assertAgentUnused, release: removeAgentFromSettings },
+    findKnowledgeBases: (viewer, ids, path) => findReadableBases(viewer, db, ids, path),
     toolNames: async (viewer) => new Set((await tools.listTools(viewer)).map((tool) => tool.name)),
   };
 
+  const changeLimit = limitOf('changes of knowledge', env.rateLimits.knowledge);
+  const embed: CompleteGeneration = (written, signal, onProgress) =>
+    indexVectors(vectors, written, { signal, onProgress });
+  const knowledge = openKnowledge(
+    env,
+    stores,
+    { jobs, guard, changeLimit, logger, embeddingDefault, completeGeneration: embed },
+    opening,
+  );
+  vectors.versions.onChange = (tx, tenantId, key) => reindexBasesOfModel(tx, knowledge, tenantId, key);
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const runs = new RunScheduler({
     db,
     upkeep,
     availability,
     feed,
+    knowledge,
     exclusive,
+    sharedLog: stores.sharedLog,
     model,
     logger,
     agents,
@@ -133,8 +182,9 @@ export async function compose(
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
     sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes, maxLiveBytes: env.maxLiveRunBytes },
     historyTokens,
+    storesReasoning: env.storesReasoning,
     turnLimit: limitOf('turns', env.rateLimits.turns),
-    openTurns: new ConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }),
+    openTurns: new SharedConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }, { counts }),
     startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
     knownConversations: new KnownConversations(),
     startsByTenant: new FairQueue('turns of your organisation', {
@@ -148,12 +198,17 @@ export async function compose(
   });
   await runs.start();
   opening.defer(() => runs.close());
+  opening.use(pollSchedules(runs));
 
   const speechLimit = limitOf('speech requests', env.rateLimits.speech);
   const speech = new SpeechRuntime({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
   speech.start();
   opening.defer(() => speech.close());
 
+  const exports = opening.use(
+    new ExportRuntime({ db, ttlSeconds: env.exportTtlSeconds, maxImportBytes: env.importMaxBytes, logger }),
+  );
+  exports.start();
   const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
   snapshots.start();
   const realtime = new RealtimeRuntime({
@@ -166,9 +221,16 @@ export async function compose(
   realtime.start();
   opening.defer(() => realtime.close());
 
+  opening.use(keepRetention({ db, jobs, retention: env.retention, logger }));
+  opening.use(keepMessagesIndexed({ db, jobs, logger }));
+
+  // What has registered its jobs is there by now.
+  await jobs.start();
+  opening.defer(() => jobs.close());
   const providers = readEnvironmentProviders(env);
-  const scenarioFiles = await loadScenarioFiles(env, agents, operator);
-  const viewers = new ProvisionedViewers(db, seed, async (tenantId) => {
+  const { mcpServers } = operator;
+  const scenarioFiles = await loadScenarioFiles(env, agents, { fixedNames: tools.fixedNames, mcpServers });
+  const viewers = new ProvisionedViewers({ db, knowledge }, seed, async (tenantId) => {
     await addDevelopmentAgent(agents, tenantId, providers);
     await scenarioFiles.load(tenantId);
   });
@@ -177,7 +239,22 @@ export async function compose(
     await Promise.allSettled([...agents.tests, ...tools.deps.calls]);
   };
   tools.connectOperatorServers();
-  return { agents, runs, feed, speech, snapshots, realtime, viewers, modelDescription, endCalls };
+  const runtimes = {
+    db,
+    runs,
+    feed,
+    speech,
+    contacts,
+    search,
+    exports,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    tickets,
+    publicUrl: env.publicUrl,
+  };
+  return { runtimes, agents, jobs, viewers, modelDescription, endCalls };
 }
 
 /** The tools that the operator provides to every tenant. */
@@ -191,10 +268,10 @@ function readOperatorTools({ toolsFile }: Env): Promise<OperatorTools> {
 async function loadScenarioFiles(
   env: Env,
   agents: AgentDependencies,
-  operatorTools: OperatorTools,
+  commonTools: CommonToolNames,
 ): Promise<ScenarioFolder> {
   try {
-    const files = await ScenarioFolder.open({ ...agents, operatorTools }, env.scenariosDir);
+    const files = await ScenarioFolder.open({ ...agents, commonTools }, env.scenariosDir);
     await files.loadAll();
     return files;
   } catch (cause) {

@@ -10,17 +10,22 @@ import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedde
 import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
 import { shareSessions } from '../database/sessions.ts';
 import { ConversationFeed, feedChannel } from '../feed/conversation-feed.ts';
+import { KnowledgeChanges, knowledgeChannel } from '../knowledge/changes.ts';
 import { openRedis } from '../limits/redis.ts';
+import { SharedCounts } from '../limits/shared-counts.ts';
+import { prefixOfLog } from '../log/redis/entry.ts';
+import { RedisLog } from '../log/redis/redis-log.ts';
 import type { KeyRing } from '../secrets/key-ring.ts';
 import { openKeyRing } from '../secrets/open-key-ring.ts';
 import { outsideScope } from '../telemetry/scope.ts';
+import { TicketFeed, ticketChannel } from '../tickets/feed.ts';
 
 /** The stores: the database, the cache of its configuration, the key ring, and Redis if there is one. */
 export interface Stores {
   readonly db: Database;
   readonly upkeep: Pick<OpenDatabase, 'db' | 'load'>;
   /** How the connections of `db` stand. */
-  readonly pool: Pick<OpenDatabase, 'load'>;
+  readonly pool: Pick<OpenDatabase, 'load' | 'query'>;
   readonly availability: Pick<DatabaseAvailability, 'assertAvailable' | 'destroyConnections'>;
   readonly databaseUrl: string;
   /** Whether the database is the embedded one, which no other instance can use. */
@@ -29,16 +34,20 @@ export interface Stores {
   readonly poolSize: number;
   readonly config: ConfigurationCache;
   readonly feed: ConversationFeed;
+  readonly changes: KnowledgeChanges;
+  readonly ticketFeed: TicketFeed;
   readonly keys: KeyRing;
   readonly redis: Redis | null;
+  /** What users and tenants have open on all instances; null: there is no Redis. */
+  readonly counts: SharedCounts | null;
+  /** The events of live runs in Redis; null: there is none. */
+  readonly sharedLog: RedisLog | null;
 }
 
 /** Options of the embedded database. */
 export interface EmbeddedOptions {
   /** The embedded database of the data folder, if the caller is opening it already. It is closed with the app. */
   readonly embedded?: Promise<EmbeddedPostgres>;
-  /** Called when the embedded database ends by itself: nothing works any more. */
-  readonly onDatabaseFailure?: (error: Error) => void;
 }
 
 /** Connections for renewing leases and for asking whether the database is there. */
@@ -77,6 +86,8 @@ export async function connectStores(
 
   const config = opening.use(new ConfigurationCache());
   const feed = opening.use(new ConversationFeed({ db, logger, alone: exclusive }));
+  const changes = opening.use(new KnowledgeChanges({ db, logger, alone: exclusive }));
+  const ticketFeed = opening.use(new TicketFeed({ db, logger, alone: exclusive }));
   if (!exclusive) {
     if (!isPooled) {
       await assertNoPooler(db);
@@ -87,7 +98,11 @@ export async function connectStores(
       }
     }
     // Through a pooler in transaction mode, LISTEN is accepted and no notice ever arrives.
-    const listening = listenToInstances(env.databaseDirectUrl ?? databaseUrl, { config, feed }, logger);
+    const listening = listenToInstances(
+      env.databaseDirectUrl ?? databaseUrl,
+      { config, feed, changes, ticketFeed },
+      logger,
+    );
     opening.use(
       await listening.catch((cause: unknown) => {
         const name = isPooled ? 'DATABASE_DIRECT_URL' : 'DATABASE_URL';
@@ -99,21 +114,31 @@ export async function connectStores(
   const onOutage = (error: Error) =>
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
-  return { db, pool: database, upkeep, availability, databaseUrl, exclusive, poolSize, config, feed, keys, redis };
+  const counts = redis === null ? null : opening.use(new SharedCounts({ redis, logger }));
+  const sharedLog =
+    env.redisUrl === null
+      ? null
+      : opening.use(
+          new RedisLog({
+            url: env.redisUrl,
+            prefix: prefixOfLog(env.redisPrefix),
+            logger,
+            maxEvents: env.maxRunEvents,
+          }),
+        );
+  const common = { db, pool: database, upkeep, availability, databaseUrl, exclusive, poolSize };
+  return { ...common, config, feed, changes, ticketFeed, keys, redis, counts, sharedLog };
 }
 
 async function openEmbedded(
   env: Env,
   logger: Logger,
   opening: AsyncDisposableStack,
-  { embedded, onDatabaseFailure }: EmbeddedOptions,
+  { embedded }: EmbeddedOptions,
 ): Promise<string> {
   const postgres = opening.use(
     await (embedded ??
-      openEmbeddedPostgres(env.dataDir, (error) => {
-        logger.fatal({ err: error }, 'the embedded database ended');
-        onDatabaseFailure?.(error);
-      })),
+      openEmbeddedPostgres(env.dataDir, (error) => logger.fatal({ err: error }, 'the embedded database ended'))),
   );
   const applied = await applyMigrations(postgres.url);
   if (applied.length > 0) logger.info({ migrations: applied }, 'migrations were applied');
@@ -152,17 +177,21 @@ async function hasSessions(db: Database): Promise<boolean> {
 /** Drops the cached configuration of a tenant, and wakes the readers of a user's feed, when the database says so. */
 function listenToInstances(
   url: string,
-  { config, feed }: Pick<Stores, 'config' | 'feed'>,
+  { config, feed, changes, ticketFeed }: Pick<Stores, 'config' | 'feed' | 'changes' | 'ticketFeed'>,
   logger: Logger,
 ): Promise<ChangeListener> {
   return listenForChanges(url, {
     notices: {
       [configurationChannel]: (tenantId) => config.drop(tenantId),
       [feedChannel]: (payload) => feed.hear(payload),
+      [knowledgeChannel]: (payload) => changes.hear(payload),
+      [ticketChannel]: (payload) => ticketFeed.hear(payload),
     },
     gap: () => {
       config.clear();
       feed.check();
+      changes.check();
+      ticketFeed.check();
     },
     error: (error) => logger.warn({ err: error }, 'the connection that listens for changes was lost'),
   });

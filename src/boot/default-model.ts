@@ -4,8 +4,12 @@ import { type ModelOrigin, readSttDefault, readTtsDefault } from '../agents/prov
 import { nameLlmProvider } from '../agents/providers/validate.ts';
 import type { Env } from '../config/env.ts';
 import { demoModelName, startDemoModel } from '../demo/demo.ts';
+import { demoEmbeddingModel } from '../demo/embeddings.ts';
 import type { ModelEndpoint, ModelPort } from '../engine/ports.ts';
+import { demoName, type EmbeddingDefault } from '../knowledge/vectors/embedding-config.ts';
 import type { AddressGuard } from '../outbound/address-guard.ts';
+import { createOpenAiEmbeddings, type EmbeddingPort } from '../providers/embeddings/embed.ts';
+import { type EmbeddingEndpoint, locateEmbedding } from '../providers/embeddings/presets.ts';
 import { findContextTokens } from '../providers/llm/context-windows.ts';
 import { createOpenAiModerations, type ModerationPort } from '../providers/llm/moderation.ts';
 import { createOpenAiModel } from '../providers/llm/openai.ts';
@@ -15,6 +19,10 @@ export interface DefaultModel {
   readonly model: ModelPort;
   /** The Moderations API of its provider, and of those of agents. */
   readonly moderations: ModerationPort;
+  /** The embeddings endpoint of its provider, and of those of knowledge bases. */
+  readonly embeddings: EmbeddingPort;
+  /** The model of knowledge bases that have none of their own; null: none. */
+  readonly embeddingDefault: EmbeddingDefault | null;
   /** Its endpoint. The graph shows it without its address, which is for the operator only. */
   readonly defaults: ProviderDefaults;
   readonly description: string;
@@ -28,6 +36,7 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
     firstByteTimeoutMs: env.firstByteTimeoutSeconds * 1_000,
   });
   const moderations = createOpenAiModerations({ guard, timeoutMs: 30_000 });
+  const embeddings = createOpenAiEmbeddings({ guard, timeoutMs: 60_000 });
   if (env.openai) {
     const { baseUrl, apiKey } = env.openai;
     const { host } = new URL(baseUrl);
@@ -41,7 +50,9 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
     };
     const speech = readSpeechDefaults(env, { apiUrl: baseUrl, apiKey: apiKey ?? '', isDemo: false });
     const defaults = { llm: { endpoint, config: describeEndpoint(nameLlmProvider(baseUrl), endpoint) }, ...speech };
-    return { model, moderations, defaults, description: `${env.model} at ${host}` };
+    const embeddingDefault = openEmbedding(baseUrl, { ...env.embedding, apiKey: apiKey ?? '' });
+    const description = `${env.model} at ${host}`;
+    return { model, moderations, embeddings, embeddingDefault, defaults, description };
   }
   const demo = await startDemoModel();
   opening.defer(() => demo.close());
@@ -49,7 +60,21 @@ export async function openModel(env: Env, guard: AddressGuard, opening: AsyncDis
   const description = 'scripted demo model (set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)';
   const speech = readSpeechDefaults(env, { apiUrl: demo.url, apiKey: '', isDemo: true });
   const defaults = { llm: { endpoint, config: describeEndpoint('demo', endpoint) }, ...speech };
-  return { model, moderations, defaults, description };
+  const { model: embeddingModel, dimensions } = env.embedding;
+  const embedding = { model: embeddingModel ?? demoEmbeddingModel, dimensions, apiKey: '' };
+  const embeddingDefault = openEmbedding(demo.url, embedding, demoName);
+  return { model, moderations, embeddings, embeddingDefault, defaults, description };
+}
+
+/** @param name what it is called while its vectors are kept, if its address changes */
+function openEmbedding(
+  apiUrl: string,
+  { model, dimensions, apiKey }: Env['embedding'] & Pick<EmbeddingEndpoint, 'apiKey'>,
+  name = apiUrl,
+): EmbeddingDefault | null {
+  if (model === null) return null;
+  const located = locateEmbedding({ provider: 'custom', apiUrl, model, dimensions });
+  return located && { name, endpoint: { ...located, apiKey, guarded: false } };
 }
 
 function readSpeechDefaults(env: Env, model: ModelOrigin) {

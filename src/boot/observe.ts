@@ -18,8 +18,9 @@ export async function exportTraces({ tracing }: Env, opening: AsyncDisposableSta
 
 /** What is asked when the metrics are read. */
 export interface Observed {
-  readonly runs: Pick<RunScheduler, 'running' | 'log' | 'cursors' | 'isRenewing'>;
+  readonly runs: Pick<RunScheduler, 'running' | 'log' | 'cursors' | 'isRenewing' | 'remote'>;
   readonly feed: { readonly size: number };
+  readonly sharedLog: { readonly isReachable: boolean; readonly lagSeconds: number } | null;
   readonly sockets: { readonly size: number };
   readonly responses: { readonly eventStreams: number };
   readonly pools: Readonly<Record<'main' | 'upkeep', { readonly load: PoolLoad }>>;
@@ -59,7 +60,7 @@ export async function serveMetrics(
   return bound;
 }
 
-function readStanding({ runs, feed, sockets, responses, pools }: Observed): Standing {
+function readStanding({ runs, feed, sharedLog, sockets, responses, pools }: Observed): Standing {
   const lags = [...runs.cursors].map(({ lag }) => lag);
   const buffers = runs.log.runIds().flatMap((id) => runs.log.find(id) ?? []);
   return {
@@ -77,6 +78,12 @@ function readStanding({ runs, feed, sockets, responses, pools }: Observed): Stan
       events: buffers.reduce((sum, { events }) => sum + events.length, 0),
       bytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0),
       lagSeconds: readLagSeconds(runs),
+    },
+    sharedLog: {
+      isReachable: sharedLog?.isReachable ?? true,
+      followed: runs.remote.size,
+      followedInDatabase: runs.remote.readInDatabase,
+      lagSeconds: sharedLog?.lagSeconds ?? 0,
     },
     pools: { main: pools.main.load, upkeep: pools.upkeep.load },
     isRenewing: runs.isRenewing,

@@ -2,7 +2,7 @@ import { BadUserInputError, NotFoundError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
 import type { VerifyToken } from '../auth/verify-token.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import { createConversation } from '../conversations/write.ts';
+import { createConversation } from '../conversations/create.ts';
 import type { Database } from '../database/client.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Conversation } from '../generated/prisma/client.ts';

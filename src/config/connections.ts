@@ -7,11 +7,14 @@ interface OpenBounds {
   readonly process: number;
 }
 
-/** How much may be open at the same time, in this process. */
+/** How much may be open at the same time: in this process, and where it says so on all instances together. */
 export interface ConnectionBounds {
+  /** Those of a user and of a tenant hold for all instances together if there is a Redis. */
   readonly sockets: OpenBounds;
   /** Operations over HTTP and sockets, streams included. */
   readonly operations: OpenBounds;
+  /** Event streams over HTTP, of one user and of one tenant, on all instances together if there is a Redis. */
+  readonly eventStreams: Omit<OpenBounds, 'process'>;
   /** Bytes of answers that are under way, and of one operation. */
   readonly answers: OpenBounds & { readonly operation: number };
   /** Sockets on which no valid token was presented yet. */
@@ -31,6 +34,7 @@ export function readConnectionBounds(variables: Variables): ConnectionBounds {
       tenant: variables.OPERATIONS_PER_TENANT,
       process: variables.OPERATIONS_PER_PROCESS,
     },
+    eventStreams: { user: variables.EVENT_STREAMS_PER_USER, tenant: variables.EVENT_STREAMS_PER_TENANT },
     answers: {
       operation: variables.MAX_ANSWER_BYTES,
       user: variables.ANSWER_BYTES_PER_USER,

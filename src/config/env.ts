@@ -1,8 +1,13 @@
 import { existsSync } from 'node:fs';
 import { type ConnectionBounds, readConnectionBounds } from './connections.ts';
+import { type ContextEnv, readContext } from './context.ts';
 import { findContradictions } from './contradictions.ts';
+import { type KnowledgeEnv, readKnowledge } from './knowledge.ts';
 import type { Limits } from './limits.ts';
 import { type MetricsEnv, readMetrics } from './metrics.ts';
+import { type RetentionEnv, readRetention } from './retention.ts';
+import { readSpeech, readTranscription, type SpeechEnv, type TranscriptionEnv } from './speech.ts';
+import { readTokenBudgets, type TokenBudgets } from './token-budgets.ts';
 import { readTracing, type TracingEnv } from './tracing.ts';
 import { type LogLevel, openaiUrl, type Variables, variables } from './variables.ts';
 
@@ -17,26 +22,6 @@ interface TokenClaims {
   readonly audience: string;
   readonly tenantClaim: string;
   readonly rolesClaim: string;
-}
-
-/** The speech provider of agents that have none of their own. */
-export interface SpeechEnv {
-  readonly provider: string;
-  readonly apiUrl: string | null;
-  readonly apiKey: string | null;
-  readonly model: string | null;
-  readonly voice: string | null;
-  readonly sampleRate: number | null;
-}
-
-/** The transcription provider of agents that have none of their own. */
-export interface TranscriptionEnv {
-  readonly provider: string;
-  readonly apiUrl: string | null;
-  readonly apiKey: string | null;
-  readonly model: string | null;
-  readonly path: string | null;
-  readonly language: string | null;
 }
 
 /** What the process was told by its environment, checked. Null: not given. */
@@ -62,6 +47,8 @@ export interface Env {
   /** Hosts that agents' own model providers may be on although they are private. */
   readonly modelAllowedHosts: readonly string[];
   /** The model provider of agents that have none of their own. Null: the demo model. */
+  /** The model that embeds knowledge bases without a provider of their own; null: none, or the demo's. */
+  readonly embedding: { readonly model: string | null; readonly dimensions: number | null };
   readonly openai: { readonly apiKey: string | null; readonly baseUrl: string } | null;
   /** The model of agents that name none. */
   readonly model: string;
@@ -80,7 +67,15 @@ export interface Env {
     readonly realtime: Limits | null;
     readonly tools: Limits | null;
     readonly sockets: Limits | null;
+    readonly knowledge: Limits | null;
+    /** Bytes of large answers, in each process. */
+    readonly answerBytes: Limits | null;
   };
+  /** How many tokens users and tenants may use in a day. */
+  readonly tokenBudgets: TokenBudgets;
+  /** Whether the reasoning of models is stored with the messages of a tenant. */
+  readonly storesReasoning: (tenantId: string) => boolean;
+  readonly retention: RetentionEnv;
   readonly tts: SpeechEnv | null;
   readonly stt: TranscriptionEnv | null;
   /** What realtime sessions are minted with. */
@@ -93,14 +88,18 @@ export interface Env {
   };
   /** How long the result of synthesizeSpeech can be fetched. */
   readonly speechTtlSeconds: number;
+  /** The country of telephone numbers that are written without one. Null: such numbers are refused. */
+  readonly contactCountry: NonNullable<Variables['CONTACT_COUNTRY']> | null;
+  /** How long an export can be fetched. */
+  readonly exportTtlSeconds: number;
+  /** The largest file of conversations that can be imported, in bytes. */
+  readonly importMaxBytes: number;
+  /** The address of the front end, with which the links of shared conversations begin; without a slash at its end. */
+  readonly publicUrl: string;
   /** How context snapshots are made, and how long they can be used. */
-  readonly context: {
-    readonly ttlSeconds: number;
-    /** The tools that read records, and the argument that takes the id of one. */
-    readonly recordTools: readonly { readonly kind: string; readonly tool: string; readonly argument: string }[];
-    /** Whether models are shown references such as `ref_1` in place of the ids of databases. */
-    readonly references: boolean;
-  };
+  readonly context: ContextEnv;
+  /** How long the receiver of a webhook may take to answer, and how many webhooks this process sends to at the same time. */
+  readonly webhooks: { readonly timeoutSeconds: number; readonly atOnce: number };
   /** How long a run waits for an approval before it is cancelled. */
   readonly approvalTtlSeconds: number;
   /** How long running turns may take to end when the server stops; then their leases are given back. */
@@ -117,7 +116,7 @@ export interface Env {
   readonly seedFile: string;
   /** The most model steps of one turn. */
   readonly maxSteps: number;
-  /** Turns that run at the same time in this process, of one user and of one tenant; null: no limit. */
+  /** Turns that run at the same time, of one user and of one tenant; null: no limit. */
   readonly turnsAtOnce: { readonly user: number | null; readonly tenant: number | null };
   /** Events of one run, and bytes of text in them. */
   readonly maxRunEvents: number;
@@ -130,6 +129,7 @@ export interface Env {
   readonly agentTestTimeoutSeconds: number;
   /** How long a classifier may take to choose the agent that answers. */
   readonly orchestrationTimeoutSeconds: number;
+  readonly knowledge: KnowledgeEnv;
   /** How long a model provider may take to begin its answer. */
   readonly firstByteTimeoutSeconds: number;
   readonly connections: ConnectionBounds;
@@ -187,6 +187,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     encryptionKeys: read.ENCRYPTION_KEYS ?? null,
     allowedOrigins: read.ALLOWED_ORIGINS,
     modelAllowedHosts: read.MODEL_ALLOWED_HOSTS,
+    embedding: { model: read.EMBEDDING_MODEL ?? null, dimensions: read.EMBEDDING_DIMENSIONS || null },
     openai,
     model: read.MODEL ?? (openai ? defaultModel : 'demo'),
     modelsAllowed: read.MODELS_ALLOWED,
@@ -199,9 +200,14 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       agentTests: read.RATE_LIMIT_AGENT_TESTS ?? null,
       speech: read.RATE_LIMIT_SPEECH ?? null,
       realtime: read.RATE_LIMIT_REALTIME ?? null,
+      knowledge: read.RATE_LIMIT_KNOWLEDGE ?? null,
       tools: read.RATE_LIMIT_TOOLS ?? null,
       sockets: read.RATE_LIMIT_SOCKETS ?? null,
+      answerBytes: read.RATE_LIMIT_ANSWER_BYTES ?? null,
     },
+    storesReasoning: read.STORE_REASONING,
+    tokenBudgets: readTokenBudgets(read.TOKEN_BUDGET_PER_USER_DAILY, read.TOKEN_BUDGET_PER_TENANT_DAILY),
+    retention: readRetention(read),
     tts: readSpeech(read),
     stt: readTranscription(read),
     realtime: {
@@ -210,11 +216,12 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       transcriptionModel: read.REALTIME_TRANSCRIPTION_MODEL ?? 'gpt-4o-mini-transcribe',
     },
     speechTtlSeconds: read.SPEECH_TTL_SECONDS,
-    context: {
-      ttlSeconds: read.CONTEXT_TTL_SECONDS,
-      recordTools: read.CONTEXT_RECORD_TOOLS,
-      references: read.CONTEXT_REFERENCES === 'true',
-    },
+    contactCountry: read.CONTACT_COUNTRY ?? null,
+    publicUrl: (read.PUBLIC_URL ?? `http://localhost:${read.PORT}`).replace(/\/+$/, ''),
+    exportTtlSeconds: read.EXPORT_TTL_SECONDS,
+    importMaxBytes: read.IMPORT_MAX_MB * 1_000_000,
+    context: readContext(read),
+    webhooks: { timeoutSeconds: read.WEBHOOK_TIMEOUT_SECONDS, atOnce: read.WEBHOOKS_AT_ONCE },
     approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,
     outageSeconds: read.OUTAGE_SECONDS,
     drainSeconds: read.DRAIN_SECONDS,
@@ -229,6 +236,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     maxLiveRunBytes: read.LIVE_RUN_BYTES_PER_PROCESS,
     runTimeoutSeconds: read.RUN_TIMEOUT_SECONDS,
     agentTestTimeoutSeconds: read.AGENT_TEST_TIMEOUT_SECONDS,
+    knowledge: readKnowledge(read),
     orchestrationTimeoutSeconds: read.ORCHESTRATION_TIMEOUT_SECONDS,
     firstByteTimeoutSeconds: read.FIRST_BYTE_TIMEOUT_SECONDS,
     connections: readConnectionBounds(read),
@@ -250,36 +258,6 @@ const defaultModel = 'gpt-5-mini';
 export function loadEnv(): Env {
   if (existsSync('.env')) process.loadEnvFile('.env');
   return readEnv(process.env);
-}
-
-/** Any of the TTS_ variables makes a provider; the key alone means OpenAI. */
-function readSpeech(read: Variables): SpeechEnv | null {
-  const { TTS_PROVIDER: provider, TTS_API_URL: apiUrl, TTS_API_KEY: apiKey, TTS_MODEL: model } = read;
-  const { TTS_VOICE: voice, TTS_SAMPLE_RATE: sampleRate } = read;
-  if ([provider, apiUrl, apiKey, model, voice, sampleRate].every((value) => value === undefined)) return null;
-  return {
-    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
-    apiUrl: apiUrl ?? null,
-    apiKey: apiKey ?? null,
-    model: model ?? null,
-    voice: voice ?? null,
-    sampleRate: sampleRate ?? null,
-  };
-}
-
-/** Any of the STT_ variables makes a provider; the key alone means OpenAI. */
-function readTranscription(read: Variables): TranscriptionEnv | null {
-  const { STT_PROVIDER: provider, STT_API_URL: apiUrl, STT_API_KEY: apiKey, STT_MODEL: model } = read;
-  const { STT_PATH: path, STT_LANGUAGE: language } = read;
-  if ([provider, apiUrl, apiKey, model, path, language].every((value) => value === undefined)) return null;
-  return {
-    provider: provider ?? (apiUrl === undefined ? 'openai' : 'custom'),
-    apiUrl: apiUrl ?? null,
-    apiKey: apiKey ?? null,
-    model: model ?? null,
-    path: path ?? null,
-    language: language ?? null,
-  };
 }
 
 function readTokenRules(read: Variables): TokenRules {

@@ -1,7 +1,11 @@
 import { join } from 'node:path';
+import { isSupportedCountry } from 'libphonenumber-js/max';
 import { z } from 'zod';
-import type { Limits, Rate } from './limits.ts';
+import { keyRing } from './key-ring.ts';
+import { rate } from './limits.ts';
 import { otlpProtocols, pairs, samplers } from './otlp.ts';
+import { storedReasoning } from './stored-reasoning.ts';
+import { tenantBudgets } from './token-budgets.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -104,38 +108,13 @@ const recordTools = list
   );
 const recordTool = /^(?<kind>\*|[A-Za-z][\w-]{0,63})=(?<tool>[\w-]{1,64})\.(?<argument>[\w-]{1,64})$/;
 
-const ratePattern = /^(0|[1-9]\d{0,8}\/[1-9]\d{0,5})(,[1-9]\d{0,8}\/[1-9]\d{0,5})?$/;
-
-/** `points/seconds` for each user, and after a comma for the whole tenant; 0 for no limit. */
-const rate = z
+/** Two letters of a country that has telephone numbers. */
+const country = z
   .string()
-  .regex(
-    ratePattern,
-    'must be points/seconds, like 20/60, or 20/60,500/60 with a limit for the tenant, or 0 for no limit',
-  )
-  .transform((value): Limits | null => {
-    const [user, tenant] = value.split(',').map(readRate);
-    return user || tenant ? { user: user ?? null, tenant: tenant ?? null } : null;
-  })
-  .optional();
-
-function readRate(written: string): Rate | null {
-  const [points, seconds] = written.split('/').map(Number);
-  return points && seconds ? { points, seconds } : null;
-}
-
-/** `kid:base64,…`, each key of 32 bytes for A256GCM; the first is the current one. */
-const keyRing = z
-  .string()
-  .refine(
-    (value) => value.split(',').every((entry) => /^[\w-]{1,64}:[A-Za-z0-9+/_-]{43}=?$/.test(entry.trim())),
-    'must be kid:base64,… with keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)',
-  )
-  .superRefine((value, context) => {
-    const kids = value.split(',').map((entry) => entry.trim().split(':')[0]);
-    if (new Set(kids).size < kids.length) {
-      context.addIssue({ code: 'custom', message: 'has two keys with the same kid: each needs one of its own' });
-    }
+  .transform((code, context) => {
+    if (isSupportedCountry(code)) return code;
+    context.addIssue({ code: 'custom', message: 'must be a country as two capital letters, like DE' });
+    return z.NEVER;
   })
   .optional();
 
@@ -166,6 +145,8 @@ export const variables = z.object({
   OPENAI_BASE_URL: providerUrl('https', 'http'),
   MODEL: z.string().max(200, 'must be at most 200 characters').optional(),
   MODELS_ALLOWED: list,
+  EMBEDDING_MODEL: name,
+  EMBEDDING_DIMENSIONS: wholeNumber(0, 4_000, 0),
   MODEL_API: z.enum(['responses', 'chat_completions'], 'must be responses or chat_completions').optional(),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
   RATE_LIMIT_TURNS: rate.prefault('60/60,600/60'),
@@ -174,8 +155,16 @@ export const variables = z.object({
   RATE_LIMIT_AGENT_TESTS: rate,
   RATE_LIMIT_SPEECH: rate,
   RATE_LIMIT_REALTIME: rate.prefault('120/60,1200/60'),
+  RATE_LIMIT_KNOWLEDGE: rate.prefault('120/60,1200/60'),
   RATE_LIMIT_TOOLS: rate,
   RATE_LIMIT_SOCKETS: rate,
+  RATE_LIMIT_ANSWER_BYTES: rate.prefault('8000000/2,24000000/2'),
+  TOKEN_BUDGET_PER_USER_DAILY: z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be a whole number from 0 to 999999999999999')
+    .transform(Number)
+    .default(0),
+  TOKEN_BUDGET_PER_TENANT_DAILY: tenantBudgets,
   TTS_PROVIDER: name,
   TTS_API_URL: providerUrl('https', 'http'),
   TTS_API_KEY: text,
@@ -196,10 +185,29 @@ export const variables = z.object({
   REALTIME_MODEL: name,
   REALTIME_VOICE: name,
   REALTIME_TRANSCRIPTION_MODEL: name,
+  RETENTION_ARCHIVE_DAYS: wholeNumber(0, 36_500, 0),
+  RETENTION_CONVERSATION_DAYS: wholeNumber(0, 36_500, 0),
+  RETENTION_GUARDRAIL_DAYS: wholeNumber(0, 36_500, 0),
+  RETENTION_LEDGER_DAYS: wholeNumber(0, 36_500, 0).refine(
+    (days) => days !== 1,
+    'must be 0 or at least 2: budgets count the current day',
+  ),
   SPEECH_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  CONTACT_COUNTRY: country,
+  PUBLIC_URL: urlOf('https', 'http'),
+  EXPORT_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
+  IMPORT_MAX_MB: wholeNumber(1, 500, 100),
   CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
   CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
+  STORE_REASONING: storedReasoning,
   CONTEXT_REFERENCES: z.enum(['true', 'false'], 'must be true or false').optional(),
+  KNOWLEDGE_MAX_CHUNKS: wholeNumber(1, 100_000_000, 1_000_000),
+  KNOWLEDGE_MAX_SOURCE_MB: wholeNumber(1, 100_000_000, 10_000),
+  KNOWLEDGE_MAX_BASE_SOURCE_MB: wholeNumber(1, 100_000_000, 2_000),
+  KNOWLEDGE_PARSE_MEMORY_MB: wholeNumber(256, 16_000, 512),
+  KNOWLEDGE_PARSE_SECONDS: wholeNumber(1, 1_800, 120),
+  WEBHOOK_TIMEOUT_SECONDS: wholeNumber(1, 30, 15),
+  WEBHOOKS_AT_ONCE: wholeNumber(1, 1_000, 32),
   DRAIN_SECONDS: wholeNumber(0, 20, 10),
   KEEP_ALIVE_SECONDS: wholeNumber(5, 3600, 75),
   OUTAGE_SECONDS: wholeNumber(15, 3600, 120),
@@ -225,6 +233,8 @@ export const variables = z.object({
   OPERATIONS_PER_USER: wholeNumber(1, 100_000, 300),
   OPERATIONS_PER_TENANT: wholeNumber(1, 1_000_000, 3_000),
   OPERATIONS_PER_PROCESS: wholeNumber(1, 1_000_000, 20_000),
+  EVENT_STREAMS_PER_USER: wholeNumber(1, 100_000, 300),
+  EVENT_STREAMS_PER_TENANT: wholeNumber(1, 1_000_000, 3_000),
   MAX_ANSWER_BYTES: wholeNumber(100_000, 1_000_000_000, 8_000_000),
   ANSWER_BYTES_PER_USER: wholeNumber(100_000, 9_000_000_000, 16_000_000),
   ANSWER_BYTES_PER_TENANT: wholeNumber(100_000, 9_000_000_000, 32_000_000),

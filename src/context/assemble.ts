@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatId } from '../api/ids.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { type RecentMessage, readRecentTurns } from '../conversations/recent-turns.ts';
+import { listNewest } from '../drafts/read.ts';
+import { requireProject } from '../projects/access.ts';
 import { BlockWriter, margin } from './block.ts';
 import type { SnapshotInput } from './input.ts';
 import { type ContextRecord, readRecords } from './records.ts';
@@ -14,9 +16,12 @@ const maxCharacters = {
   data: 8_000,
   record: 4_000,
   records: 14_000,
+  drafts: 3_000,
   turns: 5_000,
 } as const;
 const maxMessageCharacters = 600;
+/** Drafts that are named. */
+const maxDrafts = 20;
 const recentTurns = { maxConversations: 3, maxMessages: 6, maxCharacters: maxMessageCharacters + margin } as const;
 
 /** The text of a snapshot, and what became of it. */
@@ -24,18 +29,21 @@ export type AssembledSnapshot = ReturnType<BlockWriter['finish']>;
 
 /**
  * Assembles what the viewer has at hand: what the user may do, the page, the project, what the application gives, records,
- * and the latest turns of the viewer's own conversations.
- * @throws {UnavailableError} if the client disconnected
+ * the drafts of the project or the viewer's own, and the latest turns of the viewer's own conversations.
+ * @throws {UnavailableError} if the client disconnected; for the project, as `requireProject` does
  */
 export async function assembleSnapshot(
   viewer: Viewer,
   context: ContextRuntime,
-  { page, projectId, data, recordIds, redactPii }: SnapshotInput,
+  { page, project: named, data, recordIds, redactPii }: SnapshotInput,
   clientGone: AbortSignal | null,
 ): Promise<AssembledSnapshot> {
-  const [records, turns] = await Promise.all([
+  const project =
+    named === null ? null : await requireProject(viewer, context.db, named, 'VIEWER', ['input', 'projectId']);
+  const [records, drafts, turns] = await Promise.all([
     readRecords(viewer, context, recordIds, clientGone),
-    readRecentTurns(viewer, context.db, { projectId, ...recentTurns }),
+    listNewest(viewer, context.db, { conversationId: null, projectId: project?.id ?? null }, maxDrafts),
+    readRecentTurns(viewer, context.db, { projectId: project?.id ?? null, ...recentTurns }),
   ]);
   const writer = new BlockWriter({ redactPii, references: context.references });
   // The ids that were asked for are known before any text is read.
@@ -45,10 +53,16 @@ export async function assembleSnapshot(
   writer.add('What the user may do', describeRights(viewer), maxCharacters.rights);
   if (page !== null) writer.add('The page that the user sees', page, maxCharacters.page);
   await nextTurn();
-  if (projectId !== null) writer.add('Project', projectId, maxCharacters.rights);
+  if (project !== null) writer.add('Project', `${project.name}\nKey: ${project.key}`, maxCharacters.rights);
   if (data !== null) writer.addJson('What the application says of it, as JSON', data, maxCharacters.data);
   await addRecords(writer, records, names);
   await nextTurn();
+  if (drafts.length > 0) {
+    const heads = drafts.map(({ key, title, version, updatedAt }) => {
+      return { key, title, version, updatedAt: updatedAt.toISOString() };
+    });
+    writer.addJson(`The ${project === null ? 'user’s' : 'project’s'} drafts, as JSON`, heads, maxCharacters.drafts);
+  }
   if (turns.length > 0)
     writer.addJson(
       'The latest turns of the user’s conversations, as JSON',

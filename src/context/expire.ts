@@ -17,10 +17,10 @@ export async function deleteExpiredSnapshots(db: Database): Promise<number> {
   for (let total = 0; ; ) {
     // A little later than they expire: a turn that has just read one may be on its way into the queue.
     const deleted = await db.$executeRaw`
-      DELETE FROM context_snapshots WHERE id IN (
+      DELETE FROM context_snapshots WHERE id = ANY(ARRAY(
         SELECT id FROM context_snapshots WHERE expires_at < now() - interval '1 minute' AND ${isUnused}
         ORDER BY expires_at LIMIT ${sweepBatch} FOR UPDATE SKIP LOCKED
-      )`;
+      ))`;
     total += deleted;
     if (deleted < sweepBatch) return total;
   }

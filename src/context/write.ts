@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Viewer } from '../auth/viewer.ts';
+import { snapshotSeconds } from '../telemetry/metrics.ts';
 import { type AssembledSnapshot, assembleSnapshot } from './assemble.ts';
 import { createNonce } from './delimit.ts';
 import { isUnused } from './expire.ts';
@@ -24,10 +25,12 @@ export async function createContextSnapshot(
   clientGone: AbortSignal | null,
 ): Promise<Snapshot> {
   using _slot = context.making.enter(viewer);
+  const begunAt = performance.now();
   const input = parseSnapshotInput(rawInput);
   const assembled = await assembleSnapshot(viewer, context, input, clientGone);
   const snapshot = await storeSnapshot(viewer, context, assembled);
   const { id, truncated, redactions } = snapshot;
+  snapshotSeconds.observe({ truncated: String(truncated) }, (performance.now() - begunAt) / 1_000);
   context.logger.debug({ snapshotId: id, truncated, redactions }, 'created a context snapshot');
   return snapshot;
 }

@@ -20,19 +20,21 @@ export interface ActiveAgentColumns {
  * the tenant's, else the development agent, else nobody.
  * @param agentId the public id
  * @param path of the id in the arguments, for errors
- * @throws {BadUserInputError} if the id is malformed or the agent is not active; {@link NotFoundError};
- *   {@link ForbiddenError} if it is another user's
+ * @param projectId the row id of the project of the conversation; null: it is in none
+ * @throws {BadUserInputError} if the id is malformed, or the agent is not active or belongs to another project;
+ *   {@link NotFoundError}; {@link ForbiddenError} if it is another user's, or of a project of which the viewer is no member
  */
 export async function chooseWithoutScenario(
   viewer: Viewer,
   db: Db,
   agentId: string | null,
   path: InputPath,
+  projectId: string | null,
 ): Promise<ActiveAgentColumns> {
   if (agentId === null) {
     return { scenarioId: null, activeAgentId: await readDefaultAgentId(viewer, db), followsDefault: true };
   }
-  const activeAgentId = await requireUsableAgent(viewer, db, agentId, path);
+  const activeAgentId = await requireUsableAgent(viewer, db, agentId, path, { projectId });
   return { scenarioId: null, activeAgentId, followsDefault: false };
 }
 

@@ -14,8 +14,12 @@ const ofConversations: Columns<Conversation> = {
   scenarioId: 'scenario_id',
   activeAgentId: 'active_agent_id',
   followsDefault: 'follows_default',
+  contactId: 'contact_id',
+  branchChanges: 'branch_changes',
   messageCount: 'message_count',
   runCount: 'run_count',
+  isArchived: 'is_archived',
+  isPinned: 'is_pinned',
   createdAt: 'created_at',
   creationKey: 'creation_key',
   creationHash: 'creation_hash',
@@ -27,6 +31,9 @@ const ofMessages: Columns<Message> = {
   tenantId: 'tenant_id',
   conversationId: 'conversation_id',
   position: 'position',
+  parentId: 'parent_id',
+  number: 'number',
+  isActive: 'is_active',
   role: 'role',
   status: 'status',
   content: 'content',
@@ -42,10 +49,20 @@ const ofMessages: Columns<Message> = {
   creationKey: 'creation_key',
   creationHash: 'creation_hash',
   transfers: 'transfers',
+  isIndexed: 'is_indexed',
 };
 
 /** What the row of a conversation shows by itself. */
-const shownOfConversations = ['id', 'userId', 'title', 'messageCount', 'createdAt', 'updatedAt'] as const;
+const shownOfConversations = [
+  'id',
+  'userId',
+  'title',
+  'messageCount',
+  'isArchived',
+  'isPinned',
+  'createdAt',
+  'updatedAt',
+] as const;
 /** A conversation with the columns that it shows by itself. */
 export type ShownConversation = Pick<Conversation, (typeof shownOfConversations)[number]>;
 

@@ -15,8 +15,12 @@ export interface CreationColumns {
  */
 export function makeCreationColumns(key: string | null | undefined, input: object): CreationColumns | null {
   if (key == null) return null;
-  const creationHash = createHash('sha256').update(JSON.stringify(input)).digest('hex');
-  return { creationKey: key, creationHash };
+  return { creationKey: key, creationHash: hashCreation(input) };
+}
+
+/** SHA-256 of an input, in hexadecimal. */
+export function hashCreation(input: object): string {
+  return createHash('sha256').update(JSON.stringify(input)).digest('hex');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { badInput, decimal, integer, json, list, modelName, text } from '../api/input.ts';
 import type { Message } from '../generated/prisma/client.ts';
+import { projectName } from '../projects/input.ts';
 import type { ToolCallDraft } from './append.ts';
 import { attachmentsInput } from './attachment.ts';
 
@@ -20,10 +21,11 @@ const idempotencyKey = text(1, 255);
 
 /** CreateConversationInput. */
 export const createConversationInput = z.strictObject({
+  id: z.string().nullish(),
   title: title.nullish(),
   scenarioKey: key.nullish(),
   agentId: z.string().nullish(),
-  projectId: key.nullish(),
+  projectId: projectName.nullish(),
   idempotencyKey: idempotencyKey.nullish(),
 });
 
@@ -32,6 +34,9 @@ export const updateConversationInput = z.strictObject({
   title: title.nullish(),
   scenarioKey: key.nullish(),
   agentId: z.string().nullish(),
+  contactId: z.string().nullish(),
+  isArchived: z.boolean().nullish(),
+  isPinned: z.boolean().nullish(),
 });
 
 const toolCallInput = z.strictObject({

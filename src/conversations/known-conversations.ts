@@ -6,7 +6,7 @@ import type { Conversation } from '../generated/prisma/client.ts';
 const maxConversations = 10_000;
 
 /** What a turn of a plain conversation is compiled from: one without a scenario, whose user has changed no settings. */
-export type PlainConversation = Pick<Conversation, 'activeAgentId' | 'followsDefault'>;
+export type PlainConversation = Pick<Conversation, 'activeAgentId' | 'followsDefault' | 'projectId'>;
 
 /**
  * Remembers plain conversations that this process has just written, so that their next turn need not read them. What it
@@ -26,10 +26,10 @@ export class KnownConversations {
   remember(
     viewer: Viewer,
     id: string,
-    { activeAgentId, followsDefault }: PlainConversation,
+    { activeAgentId, followsDefault, projectId }: PlainConversation,
     lastTurn: string | null = null,
   ): void {
-    this.#conversations.set(keyOf(viewer, id), { plain: { activeAgentId, followsDefault }, lastTurn });
+    this.#conversations.set(keyOf(viewer, id), { plain: { activeAgentId, followsDefault, projectId }, lastTurn });
   }
 
   /**

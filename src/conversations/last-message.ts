@@ -17,7 +17,8 @@ export type LastMessageColumns = {
 /** Reads them from `last`: of what may have any size, only the beginning of the content. */
 export const lastMessageColumns = Prisma.sql`
   last.id AS "last_id", last.tenant_id AS "last_tenantId", last.conversation_id AS "last_conversationId",
-  last.position AS "last_position", last.role AS "last_role", last.status AS "last_status",
+  last.position AS "last_position", last.parent_id AS "last_parentId", last.number AS "last_number",
+  last.is_active AS "last_isActive", last.role AS "last_role", last.status AS "last_status",
   left(last.content, ${Prisma.raw(String(previewLength))}) AS "last_content", last.agent_id AS "last_agentId",
   last.run_id AS "last_runId", last.step AS "last_step", last.source AS "last_source",
   last.finish_reason AS "last_finishReason", last.created_at AS "last_createdAt", last.bytes AS "last_bytes",
@@ -83,6 +84,9 @@ function toMessage(row: LastMessageColumns): Message | null {
     tenantId,
     conversationId,
     position: row.last_position,
+    parentId: row.last_parentId,
+    number: row.last_number,
+    isActive: row.last_isActive ?? true,
     role,
     status,
     content,
@@ -98,5 +102,7 @@ function toMessage(row: LastMessageColumns): Message | null {
     bytes,
     creationKey: row.last_creationKey,
     creationHash: row.last_creationHash,
+    // Only whoever indexes messages reads it.
+    isIndexed: true,
   };
 }

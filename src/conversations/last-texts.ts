@@ -22,6 +22,7 @@ export async function readLastTexts(
     SELECT m.role::text AS role, m.status::text AS status, left(m.content, ${max.characters}::integer) AS content
     FROM messages AS m
     LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
+      AND started.is_current
     LEFT JOIN runs AS wrote ON wrote.id = m.run_id
     WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid AND m.position IS NOT NULL
       AND m.status IN ('COMPLETE', 'PARTIAL', 'REDACTED')

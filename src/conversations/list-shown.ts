@@ -45,10 +45,10 @@ export async function listShown(
   options: ListOptions,
   parts: ListedParts,
 ): Promise<Connection<ListedConversation> | null> {
-  const { list, page, isSearch, count } = planList(viewer, reads.db, options);
-  const readsTotal = parts.total && !isSearch;
+  const { list, page, isPart, count } = await planList(viewer, reads.db, options);
+  const readsTotal = parts.total && !isPart;
   const columns = [
-    ...(readsTotal ? [totalColumn(viewer)] : []),
+    ...(readsTotal ? [totalColumn(viewer, options.isArchived)] : []),
     ...(parts.lastMessage ? [shownLastMessageColumns] : []),
   ];
   const tables = parts.lastMessage ? joinLastMessage(viewer.tenantId) : Prisma.empty;

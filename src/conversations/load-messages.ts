@@ -9,15 +9,22 @@ import { fittingMessageColumns } from './columns.ts';
 export interface SizedMessage {
   readonly id: string;
   readonly conversationId: string;
-  readonly position: number;
+  /** Where it stands in its list: its position in the active branch, or its number among the messages of all branches. */
+  readonly place: number;
   /** Bytes of the contents and, if they are selected, of its tool calls. */
   readonly bytes: number;
 }
 
-/** Which messages: by their row ids, or by ranges of positions in conversations, both ends inclusive. */
+/** By what messages are listed: their position in the active branch, or their number among those of all branches. */
+export type PlaceColumn = 'position' | 'number';
+
+/** Which messages: by their row ids, or by ranges of places in conversations, both ends inclusive. */
 export type MessageChoice =
   | { readonly ids: readonly string[] }
-  | { readonly ranges: readonly { readonly conversationId: string; readonly first: number; readonly last: number }[] };
+  | {
+      readonly ranges: readonly { readonly conversationId: string; readonly first: number; readonly last: number }[];
+      readonly by: PlaceColumn;
+    };
 
 /** How much of what the answer may still hold a list of messages may take: other fields need some as well. */
 export const maxShare = 0.75;
@@ -50,7 +57,7 @@ export async function loadSmallMessages(
           },
           OR: choice.ranges.map(({ conversationId, first, last }) => ({
             conversationId,
-            position: first === last ? first : { gte: first, lte: last },
+            [choice.by]: first === last ? first : { gte: first, lte: last },
           })),
         };
   const messages = await db.message.findMany({
@@ -61,7 +68,7 @@ export async function loadSmallMessages(
   return messages;
 }
 
-/** A part of a conversation: positions, both inclusive, of which the contents are read from `start` on. */
+/** A part of a conversation: places, both inclusive, of which the contents are read from `start` on. */
 export interface MessageRange {
   readonly conversationId: string;
   readonly first: number;
@@ -86,15 +93,17 @@ export async function loadRanges(
   { tenantId, userId }: Viewer,
   { db, answer }: SizedReads,
   ranges: readonly MessageRange[],
+  by: PlaceColumn,
 ): Promise<SizedRanges> {
+  const column = Prisma.raw(by);
   const available = Math.min(freeBytes, answer.remaining);
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   // Several pages share what one answer may hold, with each other and with other lists that are read at the same time.
   const [budget, maxEach] = ranges.length === 1 ? [available * maxShare, available] : [available, available / wanted];
-  const rows = await db.$queryRaw<(Message & { readonly position: number; readonly fits: boolean })[]>`
+  const rows = await db.$queryRaw<(Message & { readonly fits: boolean })[]>`
     SELECT ${fittingMessageColumns}, m.fits FROM (
       SELECT m.*, m.bytes <= ${Math.floor(maxEach)}::integer AND sum(m.bytes + ${rowBytes}::integer) OVER (
-        ORDER BY range.place, CASE WHEN range.from_lowest THEN m.position ELSE -m.position END
+        ORDER BY range.place, CASE WHEN range.from_lowest THEN m.${column} ELSE -m.${column} END
       ) <= ${Math.floor(budget)}::integer AS fits
       FROM unnest(
         ${ranges.map(({ conversationId }) => conversationId)}::uuid[],
@@ -103,16 +112,22 @@ export async function loadRanges(
         ${ranges.map(({ fromLowest }) => fromLowest)}::boolean[]
       ) WITH ORDINALITY AS range (conversation_id, first, last, from_lowest, place)
       JOIN conversations AS c ON c.id = range.conversation_id AND c.tenant_id = ${tenantId} AND c.user_id = ${userId}
-      -- Ordered and limited, so that it walks the index of positions and reads nothing else of a conversation.
+      -- Ordered and limited, so that it walks the index of places and reads nothing else of a conversation.
       CROSS JOIN LATERAL (
         SELECT * FROM messages WHERE tenant_id = ${tenantId} AND conversation_id = range.conversation_id
-          AND position BETWEEN range.first AND range.last
-        ORDER BY position LIMIT range.last - range.first + 1
+          AND ${column} BETWEEN range.first AND range.last
+        ORDER BY ${column} LIMIT range.last - range.first + 1
       ) AS m
     ) AS m`;
   const loaded = rows.filter(({ fits }) => fits);
   await answer.take(loaded.reduce((sum, { bytes }) => sum + bytes + rowBytes, 0));
-  return { measured: rows, loaded };
+  const measured = rows.map(({ id, conversationId, bytes, [by]: place }) => ({
+    id,
+    conversationId,
+    bytes,
+    place: place ?? 0,
+  }));
+  return { measured, loaded };
 }
 
 /** The sizes of messages, in one statement that reads no contents. */
@@ -122,6 +137,7 @@ export async function measureMessages(
   choice: MessageChoice,
   query: MessageQuery,
 ): Promise<SizedMessage[]> {
+  const place = Prisma.raw('ids' in choice ? 'position' : choice.by);
   const wanted =
     'ids' in choice
       ? Prisma.sql`messages AS m WHERE m.id = ANY(${[...choice.ids]}::uuid[])`
@@ -130,10 +146,10 @@ export async function measureMessages(
           ${choice.ranges.map(({ first }) => first)}::integer[],
           ${choice.ranges.map(({ last }) => last)}::integer[]
         ) AS range (conversation_id, first, last)
-        JOIN messages AS m ON m.conversation_id = range.conversation_id AND m.position BETWEEN range.first AND range.last
+        JOIN messages AS m ON m.conversation_id = range.conversation_id AND m.${place} BETWEEN range.first AND range.last
         WHERE true`;
   return db.$queryRaw<SizedMessage[]>`
-    SELECT m.id, m.conversation_id AS "conversationId", m.position, (m.bytes + ${sumCalls(query)})::integer AS bytes
+    SELECT m.id, m.conversation_id AS "conversationId", m.${place} AS place, (m.bytes + ${sumCalls(query)})::integer AS bytes
     FROM ${wanted} AND m.tenant_id = ${viewer.tenantId} AND EXISTS (
       SELECT FROM conversations AS c WHERE c.id = m.conversation_id AND c.user_id = ${viewer.userId}
     )`;

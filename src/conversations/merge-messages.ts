@@ -114,6 +114,18 @@ export async function mergeMessages(
     createdAt: createdAt.toISOString(),
     routingDecision,
   }));
+  // What has moved follows another message now, which may be a new one.
+  const follow =
+    moved.length === 0
+      ? Prisma.sql`SELECT 1`
+      : Prisma.sql`UPDATE messages AS m SET parent_id = before.id FROM (
+          SELECT id, position FROM added
+          UNION ALL
+          SELECT id, position FROM messages WHERE conversation_id = ${conversationId}::uuid
+            AND position >= ${Math.min(...moved.map(({ position }) => position)) - 1}::integer
+        ) AS before
+        WHERE m.tenant_id = ${tenantId} AND m.id = ANY(${moved.map(({ id }) => id)}::uuid[])
+          AND before.position = m.position - 1`;
   await tx.$executeRaw`
     WITH merged AS (
       UPDATE conversations SET message_count = message_count + ${added.length}::integer,
@@ -122,13 +134,16 @@ export async function mergeMessages(
         auto_title = auto_title AND NOT ${hasTitle} ${switched}
       WHERE tenant_id = ${tenantId} AND id = ${conversationId}::uuid
       RETURNING id
-    )
-    INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content, agent_id, source,
+    ), added AS (
+      INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content, agent_id, source,
       routing_decision, created_at)
     SELECT m.id, ${tenantId}, merged.id, m.position, m.role::"MessageRole", m.status::"MessageStatus", m.content,
       m."agentId", 'REALTIME', m."routingDecision", m."createdAt"
     FROM merged, json_to_recordset(${JSON.stringify(rows)}::json) AS m (id uuid, position integer, role text, status text,
-      content text, "agentId" uuid, "routingDecision" jsonb, "createdAt" timestamptz)`;
+      content text, "agentId" uuid, "routingDecision" jsonb, "createdAt" timestamptz)
+      RETURNING id, position
+    )
+    ${follow}`;
   const results = added.flatMap(({ id: messageId, guardrailResults }) =>
     guardrailResults.map(({ decision, ...result }) => {
       const { categories, ...rest } = decision;

@@ -18,15 +18,20 @@ import {
   type MessageRange,
   maxShare,
   measureMessages,
+  type PlaceColumn,
   type SizedMessage,
   type SizedRanges,
 } from './load-messages.ts';
 
-/** The list of a conversation's messages, by position. */
+/** The list of the messages of a conversation's active branch, by position. */
 export const messageList: NumberedList = { name: 'messages', defaultSize: 100, maxSize: 500 };
+/** The list of the messages of all branches, in the order in which they were added. */
+const treeList: NumberedList = { ...messageList, name: 'messagesOfAllBranches' };
 
 /** What arranging the messages of pages takes of each. */
-export type PagedMessage = Pick<Message, 'id' | 'position' | 'bytes'>;
+export type PagedMessage = Pick<Message, 'id' | 'position' | 'bytes'> & Partial<Pick<Message, 'number'>>;
+
+export type MessageListArgs = PlaceArgs & { readonly allBranches?: boolean | null | undefined };
 
 /** The conversation of a page. */
 export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
@@ -42,18 +47,24 @@ export type PagedConversation = Pick<Conversation, 'id' | 'messageCount'>;
 export async function readMessagePages(
   viewer: Viewer,
   reads: SizedReads,
-  args: PlaceArgs,
+  { allBranches, ...args }: MessageListArgs,
   conversations: readonly PagedConversation[],
   query: MessageQuery,
 ): Promise<Connection<Message>[]> {
-  const pages = conversations.map(({ id, messageCount }) => planPlaces(messageList, args, { id, count: messageCount }));
+  const by = allBranches ? 'number' : 'position';
+  const counts = allBranches ? await countAllBranches(viewer, reads, conversations) : null;
+  const pages = conversations.map(({ id, messageCount }) =>
+    counts
+      ? planPlaces(treeList, args, { id, count: counts.get(id) ?? 0 })
+      : planPlaces(messageList, args, { id, count: messageCount }),
+  );
   const ranges = pages
     .filter(({ first, last }) => first <= last)
     .map(({ parent, first, last, fromLowest }) => ({ conversationId: parent.id, first, last, fromLowest }));
   if (ranges.length === 0) return pages.map((page) => build(page, [], false));
 
   const { isUntouched } = reads.answer;
-  const load = () => loadFirst(viewer, reads, ranges, query);
+  const load = () => loadFirst(viewer, reads, ranges, by, query);
   // The newest messages of a list of conversations come before the pages that take what is left.
   const hasOneEach = ranges.every(({ first, last }) => first === last);
   const first = await (hasOneEach ? reads.answer.readSmall(load) : load());
@@ -89,7 +100,7 @@ export async function fillPages<Row extends PagedMessage>(
 ): Promise<Connection<Row>[]> {
   const wanted = pages.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
   const ofPage = (page: PlacePage, rows: readonly Row[]) =>
-    pages.length === 1 ? rows : rows.filter((row) => isOnPage(page, conversationOf(row), row.position ?? 0));
+    pages.length === 1 ? rows : rows.filter((row) => isOnPage(page, conversationOf(row), placeOf(page, row)));
   if (small.length === wanted) return pages.map((page) => build(page, ofPage(page, small), false));
 
   const hasOneEach = pages.every(({ first, last }) => first >= last);
@@ -114,13 +125,14 @@ async function loadFirst(
   viewer: Viewer,
   reads: SizedReads,
   ranges: readonly MessageRange[],
+  by: PlaceColumn,
   query: MessageQuery,
 ): Promise<SizedRanges> {
-  if (!query.include) return loadRanges(viewer, reads, ranges);
-  const loaded = (await loadSmallMessages(viewer, reads, { ranges }, query)) ?? [];
+  if (!query.include) return loadRanges(viewer, reads, ranges, by);
+  const loaded = (await loadSmallMessages(viewer, reads, { ranges, by }, query)) ?? [];
   const wanted = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   if (loaded.length === wanted) return { loaded, measured: [] };
-  return { loaded, measured: await measureMessages(viewer, reads.db, { ranges }, query) };
+  return { loaded, measured: await measureMessages(viewer, reads.db, { ranges, by }, query) };
 }
 
 /** The newest message of each conversation, in the order of the conversations; null: it has none. */
@@ -152,8 +164,8 @@ function listLines(
 ): readonly PageLine[] {
   return pages.map((page) => {
     const messages = measured
-      .filter(({ conversationId, position }) => isOnPage(page, conversationId, position))
-      .toSorted((one, other) => (page.fromLowest ? one.position - other.position : other.position - one.position))
+      .filter(({ conversationId, place }) => isOnPage(page, conversationId, place))
+      .toSorted((one, other) => (page.fromLowest ? one.place - other.place : other.place - one.place))
       .map((message) => ({ ...message, isLoaded: loaded.has(message.id) }));
     return { page, messages };
   });
@@ -189,11 +201,28 @@ function sumRows(messages: readonly { readonly bytes: number }[]): number {
 }
 
 function build<Row extends PagedMessage>(page: PlacePage, messages: readonly Row[], isCut: boolean): Connection<Row> {
-  return buildPlaces(page, messages, (message) => message.position ?? 0, isCut);
+  return buildPlaces(page, messages, (message) => placeOf(page, message), isCut);
 }
 
-function isOnPage({ parent, first, last }: PlacePage, conversationId: string, position: number): boolean {
-  return conversationId === parent.id && position >= first && position <= last;
+function isOnPage({ parent, first, last }: PlacePage, conversationId: string, place: number): boolean {
+  return conversationId === parent.id && place >= first && place <= last;
+}
+
+function placeOf({ list }: PlacePage, { position, number }: PagedMessage): number {
+  return (list === treeList ? number : position) ?? 0;
+}
+
+/** How many messages conversations have in all branches: the last number. One statement. */
+async function countAllBranches(
+  { tenantId, userId }: Viewer,
+  { db }: SizedReads,
+  conversations: readonly PagedConversation[],
+): Promise<Map<string, number>> {
+  const rows = await db.$queryRaw<{ id: string; count: number }[]>`
+    SELECT c.id::text, (SELECT coalesce(max(number), 0) FROM messages WHERE conversation_id = c.id) AS count
+    FROM conversations AS c
+    WHERE c.id = ANY(${conversations.map(({ id }) => id)}::uuid[]) AND c.tenant_id = ${tenantId} AND c.user_id = ${userId}`;
+  return new Map(rows.map(({ id, count }) => [id, count]));
 }
 
 /** A message as an edge of `Conversation.messages`, in ascending order. */

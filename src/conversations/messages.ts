@@ -11,8 +11,16 @@ import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message } from '../generated/prisma/client.ts';
 import type { MessageTexts } from '../guardrails/message-texts.ts';
 import { checkPastMessage, findGuardrails } from '../guardrails/moderate/check-texts.ts';
+import {
+  type AttachingRuntime,
+  addAttachedDocuments,
+  checkAttachedDocuments,
+  namesKnowledgeBase,
+  wakeAttachedBases,
+} from '../knowledge/attached-documents.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
+import { requireProjectCached } from '../projects/access.ts';
 import { loadScenarioGraph } from '../scenarios/load.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
@@ -24,6 +32,7 @@ import { parseRoutingDecision } from './routing-decision.ts';
 /**
  * Reads one message of the viewer's conversations.
  * @param id the public id
+ * @param path where the id stood in the arguments
  * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError};
  *   {@link QueryTooComplexError} if it does not fit into the answer
  */
@@ -32,8 +41,9 @@ export async function readMessage(
   reads: SizedReads,
   id: string,
   query: MessageQuery = {},
+  path: InputPath = ['id'],
 ): Promise<Message> {
-  const messageId = parseId('Message', id, ['id']);
+  const messageId = parseId('Message', id, path);
   const [message] = await readMessagesById(viewer, reads, [messageId], query);
   if (message instanceof Error) throw message;
   if (message) return message;
@@ -50,6 +60,8 @@ export interface MessageDependencies {
   readonly feed: ConversationFeed;
   /** With what guardrails check the message. */
   readonly agents: AgentDependencies;
+  /** Adds attachments to the knowledge bases that they name. */
+  readonly knowledge: AttachingRuntime;
   /** How often a message may be checked by guardrails that ask a provider. */
   readonly turnLimit: RateLimit;
   /** Aborts when the client disconnects. */
@@ -71,11 +83,13 @@ export interface MessageDependencies {
 /**
  * Adds a message to a conversation of the viewer without starting a turn. Its source is CHAT if its role is USER or it
  * belongs to a run, else IMPORT. The guardrails of the active agent and of the scenario check it as a text of the user,
- * whatever its role: later turns give it to a model. With an idempotencyKey that was used before in the conversation, it returns the message
+ * whatever its role: later turns give it to a model. Attachments that name a knowledge base become documents of it, unless
+ * the message is blocked. With an idempotencyKey that was used before in the conversation, it returns the message
  * that was created then.
  * @param input CreateMessageInput
  * @throws {BadUserInputError} naming the field; {@link NotFoundError} and {@link ForbiddenError} for the conversation, the
- *   run and the agents of the routing decision; {@link ConflictError} if the key came with another input before;
+ *   run and the agents of the routing decision, and for the project of the conversation if the viewer is no EDITOR in it;
+ *   {@link ConflictError} if the key came with another input before, or the project is archived;
  *   {@link RateLimitedError} if a guardrail would ask a provider too often
  */
 export async function createMessage(
@@ -96,6 +110,7 @@ export async function createMessage(
     parsed.routingDecision == null
       ? null
       : await parseRoutingDecision(viewer, db, parsed.routingDecision, ['input', 'routingDecision']);
+  const bases = await checkAttachments(viewer, deps, conversationId, parsed.attachments ?? []);
   const texts = { content: parsed.content, attachments: parsed.attachments ?? [], toolCalls };
   const checked = await checkNewMessage(viewer, deps, conversationId, texts);
   const draft = {
@@ -109,10 +124,16 @@ export async function createMessage(
     guardrailResults: checked?.results ?? [],
   };
   try {
-    const message = await db.$transaction((tx) =>
-      appendMessage(tx, viewer.tenantId, conversationId, draft, { userId: viewer.userId, query }),
-    );
+    const message = await db.$transaction(async (tx) => {
+      const appended = await appendMessage(tx, viewer.tenantId, conversationId, draft, {
+        userId: viewer.userId,
+        query,
+      });
+      if (appended.status !== 'BLOCKED') await addAttachedDocuments(tx, deps.knowledge, bases, draft.attachments);
+      return appended;
+    });
     feed.wake(viewer);
+    wakeAttachedBases(deps.knowledge, bases);
     return message;
   } catch (error) {
     // A concurrent request with the same key was faster.
@@ -127,7 +148,7 @@ export async function createMessage(
 }
 
 /**
- * Checks a message before it is stored.
+ * Checks a message before it is stored, and whether the viewer may write in the project of its conversation.
  * @returns null: nothing guards the conversation
  */
 async function checkNewMessage<Texts extends MessageTexts>(
@@ -139,7 +160,8 @@ async function checkNewMessage<Texts extends MessageTexts>(
   const { tenantId, userId } = viewer;
   const conversation = await db.conversation.findUnique({ where: { id: conversationId, tenantId, userId } });
   if (conversation === null) throw await explainMissingConversation(viewer, db, conversationId);
-  const { scenarioId, activeAgentId, followsDefault } = conversation;
+  const { projectId, scenarioId, activeAgentId, followsDefault } = conversation;
+  if (projectId !== null) await requireProjectCached(viewer, agents, projectId, 'EDITOR');
   const scenario = scenarioId === null ? null : await loadScenarioGraph(viewer, db, agents.config, scenarioId);
   const chosen = followsDefault ? await findDefaultAgent(viewer, agents) : activeAgentId;
   const agentId = chosen ?? scenario?.rootAgentId ?? null;
@@ -148,6 +170,7 @@ async function checkNewMessage<Texts extends MessageTexts>(
   if (agentId === null || checking.length === 0) return null;
   if (checking.some(({ check }) => check.type === 'MODERATION' || check.type === 'CLASSIFIER'))
     await turnLimit.take(viewer);
+  if (checking.some(({ check }) => check.type === 'CLASSIFIER')) await agents.tokenBudget.assertLeft(viewer);
   const signal = clientGone ?? new AbortController().signal;
   const guardedBy = { agentId, guardrails: checking, conversationId };
   const { value, isRedacted, blockedBy, results } = await checkPastMessage(
@@ -190,4 +213,19 @@ async function requireRun(
   const run = await findRun(viewer, db, id, path);
   if (run.conversationId === conversationId) return run.id;
   throw badInput(path, `names a run of another conversation than ${formatId('Conversation', conversationId)}`);
+}
+
+/** Checks the attachments that name knowledge bases; the conversation is read only if one does. */
+async function checkAttachments(
+  viewer: Viewer,
+  { db, knowledge }: MessageDependencies,
+  conversationId: string,
+  attachments: Parameters<typeof checkAttachedDocuments>[2],
+) {
+  const where = { id: conversationId, tenantId: viewer.tenantId, userId: viewer.userId };
+  const conversation = namesKnowledgeBase(attachments)
+    ? await db.conversation.findUnique({ where, select: { projectId: true } })
+    : null;
+  const at = { projectId: conversation?.projectId ?? null, path: ['input', 'attachments'] };
+  return checkAttachedDocuments(viewer, knowledge, attachments, at);
 }

@@ -71,7 +71,8 @@ export async function readWithMessages(
     }
     await answer.take(bytes);
     const page = planPlaces(messageList, args, { id: conversationId, count: conversation.messageCount });
-    const measure = () => rows.flatMap((row) => (row.id === null ? [] : [{ ...row, conversationId }]));
+    const measure = () =>
+      rows.flatMap((row) => (row.id === null ? [] : [{ ...row, conversationId, place: row.position }]));
     const first = { loaded, measure, isUntouched, conversationOf: () => conversationId };
     const loadMore = (ids: readonly string[]) => loadMeasured(viewer, db, ids, {});
     const [connection] = await fillPages<ShownMessage>(reads, [page], first, loadMore);
@@ -89,6 +90,8 @@ function findConversation(rows: readonly Row[]): ShownConversation | null {
       userId: row.of_userId,
       title: row.of_title,
       messageCount: row.of_messageCount,
+      isArchived: row.of_isArchived,
+      isPinned: row.of_isPinned,
       createdAt: row.of_createdAt,
       updatedAt: row.of_updatedAt,
     };

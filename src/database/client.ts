@@ -51,6 +51,11 @@ export interface OpenDatabase extends AsyncDisposable {
    * connection a session of its own: neither a pooler nor an embedded database does.
    */
   prepareStatements(): void;
+  /**
+   * Sends SQL of a library as it is: without values it may be several statements. Its rows are as pg reads them.
+   * Whatever is not a library uses `db`.
+   */
+  query(sql: string, values: readonly unknown[]): Promise<{ rows: unknown[] }>;
   /** How its connections stand. */
   readonly load: PoolLoad;
   /** Ends all connections without waiting for anything: what waits on them fails. New ones are made as they are needed. */
@@ -107,7 +112,14 @@ export function openDatabase(options: {
   const prepareStatements = () => {
     isPrepared = true;
   };
-  const db = sendDirectly(prisma, pool, nameOf, countAndShare(share, options.onQuery));
+  const inTurn = countAndShare(share, options.onQuery);
+  const db = sendDirectly(prisma, pool, nameOf, inTurn);
+  const query = (sql: string, values: readonly unknown[]) =>
+    inTurn({ sql, args: values }, async (): Promise<{ rows: unknown[] }> => {
+      // Several statements have an answer each.
+      const answers = [await pool.query(sql, values.length === 0 ? undefined : [...values])].flat();
+      return { rows: answers.flatMap(({ rows }) => rows ?? []) };
+    });
   const destroyConnections = () => {
     for (const socket of sockets) socket.destroy(new Error('Connection terminated: the database does not answer.'));
   };
@@ -127,6 +139,7 @@ export function openDatabase(options: {
   return {
     db,
     prepareStatements,
+    query,
     get load() {
       return { open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
     },

@@ -60,6 +60,11 @@ export interface KeyList {
   readonly where: Prisma.Sql;
   readonly sort: SortColumn;
   readonly descending: boolean;
+  /**
+   * Conditions of which one holds for each row: the index begins with their columns as well, so that each part is walked by
+   * itself, and the parts are merged. Absent: the list is one part.
+   */
+  readonly parts?: readonly Prisma.Sql[];
 }
 
 /**
@@ -75,19 +80,24 @@ export async function readRowPage<Row extends { readonly id: string }>(
   },
   page: Page<RowKey>,
 ): Promise<PageRows<{ readonly key: RowKey; readonly node: Row }>> {
-  const { table, where, sort, descending, columns, joined } = list;
+  const { table, where, sort, descending, columns, joined, parts = [] } = list;
   const forwards = descending ? less : greater;
   const backwards = descending ? greater : less;
   const compare = (operator: Prisma.Sql, key: RowKey, orEqual = Prisma.empty) =>
     Prisma.sql`(${sort.column}, id) ${operator}${orEqual} (${key[0]}::${sort.type}, ${key[1]}::uuid)`;
+  const eachPart = (condition: Prisma.Sql) =>
+    parts.length === 0 ? [condition] : parts.map((part) => Prisma.sql`${condition} AND ${part}`);
   // No EXISTS: the planner throws its ORDER BY away and may read the whole table to find the one row.
   const reachesBeyond = (operator: Prisma.Sql, key: RowKey | null) => {
     if (key === null) return Prisma.sql`false`;
     const nearest = operator === greater ? Prisma.sql`ASC` : Prisma.sql`DESC`;
-    return Prisma.sql`(
-      SELECT true FROM ${table} WHERE ${where} AND ${compare(operator, key, Prisma.sql`=`)}
+    const inParts = eachPart(where).map(
+      (condition) => Prisma.sql`(
+      SELECT true FROM ${table} WHERE ${condition} AND ${compare(operator, key, Prisma.sql`=`)}
       ORDER BY ${sort.column} ${nearest}, id ${nearest} LIMIT 1
-    ) IS NOT NULL`;
+    ) IS NOT NULL`,
+    );
+    return Prisma.sql`(${Prisma.join(inParts, ' OR ')})`;
   };
   const range = [
     where,
@@ -97,14 +107,20 @@ export async function readRowPage<Row extends { readonly id: string }>(
   const direction = descending === page.backward ? Prisma.sql`ASC` : Prisma.sql`DESC`;
   // The inner limit is for the planner: if it knows that there are few rows at most, it keeps one plan for all pages. Otherwise
   // it takes a parameter for a tenth of the table, and plans anew each time, which takes longer than to read the page.
+  const walks = eachPart(Prisma.join(range, ' AND ')).map(
+    (condition) => Prisma.sql`
+        SELECT ${columns}, ${sort.column} AS "sortValue" FROM ${table} WHERE ${condition}
+        ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${Prisma.raw(String(page.maxSize + 1))}`,
+  );
+  const merged = Prisma.sql`SELECT * FROM (${Prisma.join(
+    walks.map((walk) => Prisma.sql`(${walk})`),
+    ' UNION ALL ',
+  )}) AS parts ORDER BY "sortValue" ${direction}, id ${direction}`;
   const rows = await db.$queryRaw<(Ends & (Row | { readonly id: null }))[]>`
     SELECT ends.*, page.* ${joined ? Prisma.sql`, ${joined.columns}` : Prisma.empty}
     FROM (SELECT ${reachesBeyond(backwards, page.after)} AS "moreBefore", ${reachesBeyond(forwards, page.before)} AS "moreAfter") AS ends
     LEFT JOIN (
-      SELECT * FROM (
-        SELECT ${columns}, ${sort.column} AS "sortValue" FROM ${table} WHERE ${Prisma.join(range, ' AND ')}
-        ORDER BY ${sort.column} ${direction}, id ${direction} LIMIT ${Prisma.raw(String(page.maxSize + 1))}
-      ) AS rows LIMIT ${page.size + 1}
+      SELECT * FROM (${parts.length === 0 ? walks[0] : merged}) AS rows LIMIT ${page.size + 1}
     ) AS page ON true ${joined?.tables ?? Prisma.empty}
     ORDER BY page."sortValue" ${direction}, page.id ${direction}`;
   const keyed: { readonly key: RowKey; readonly node: Row }[] = [];

@@ -91,12 +91,62 @@ export function chooseTools(request: ReceivedRequest, text: string): ScriptedCal
     offer('lookup_order', {}, number);
     if (/\brefund\w*|\bmoney back\b/iu.test(text)) offer('refund_order', {}, number);
   }
+  const contact = readContact(text);
+  if (/\b(save|remember|store|note)\b/iu.test(text) && Object.keys(contact).length > 0)
+    offer('save_contact', contact, '');
+  const draft = /\bdraft\b[^:]*:\s*(?<content>.+)/isu.exec(text)?.groups?.content;
+  if (draft !== undefined) offer('save_draft', { key: 'reply', content: draft.trim() }, '');
+  const ticket = readTicket(text);
+  if (ticket !== undefined) offer('create_ticket', ticket.values, '');
   if (/\b(time|date|day|clock)\b/iu.test(text)) {
     const zone = /\b[A-Z]\w+\/[A-Z]\w+/u.exec(text)?.[0] ?? 'UTC';
     offer('current_time', { timeZone: zone, timezone: zone, zone }, zone);
   }
   if (/\b(echo|context)\b/iu.test(text)) offer('echo_context', {}, text);
+  const question = calls.length === 0 ? text : ticket && calls.length === 1 ? ticket.rest : '';
+  if (isQuestion(question)) offer('search_knowledge', { query: question.slice(0, 1_000) }, question);
   return calls;
+}
+
+/** Whether a text asks for something that a document may say. */
+function isQuestion(text: string): boolean {
+  return /\?|^\s*(?:who|what|when|where|why|which|how|can|do|does|is|are|may|tell|explain|search|find)\b/iu.test(text);
+}
+
+/**
+ * The ticket that a text asks for: what stands after a colon is its subject, else all of the text.
+ * @returns `rest`: what the text says besides, if it says something
+ */
+function readTicket(
+  text: string,
+): { readonly values: Readonly<Record<string, string>>; readonly rest: string } | undefined {
+  const asked = /\b(?:open|create|file|raise|write)\b[^.:?!]*\btickets?\b[^.:?!]*(?::\s*(?<subject>[^\n]+))?/isu.exec(
+    text,
+  );
+  if (asked === null) return undefined;
+  const cut = (value: string, length: number) => value.trim().slice(0, length).toWellFormed();
+  const rest = text.replace(asked[0], ' ').trim();
+  return {
+    values: {
+      subject: cut(asked.groups?.subject ?? text, 300),
+      body: cut(text, 20_000),
+      ...(/\burgent(?:ly)?\b/iu.test(text) && { priority: 'URGENT' }),
+    },
+    rest: stemsOf(rest).size > 0 ? rest : '',
+  };
+}
+
+/** The name, e-mail address and telephone number that a text gives. */
+function readContact(text: string): Readonly<Record<string, string>> {
+  const email = /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/u.exec(text)?.[0];
+  const phone = /\+\d[\d ()/-]{6,20}\d/u.exec(text)?.[0];
+  const name = /\b(?:my name is|I am|contact) (?<name>\p{Lu}\p{L}+(?: \p{Lu}\p{L}+)*)/u.exec(text)?.groups?.name;
+  if (email === undefined && phone === undefined) return {};
+  return {
+    ...(name !== undefined && { name }),
+    ...(email !== undefined && { email }),
+    ...(phone !== undefined && { phone }),
+  };
 }
 
 /** The order number in the text, or, where it speaks of an order without one, the last one that was named. */

@@ -2,7 +2,9 @@ import type { HistoryItem, RequestedCall } from '../engine/ports.ts';
 import { describeContext } from './context.ts';
 import { chooseHandoff, chooseTools, findOrderNumber, type Topic, topicsOf } from './intents.ts';
 import { judge } from './judge.ts';
+import { describePassages, isCited } from './passages.ts';
 import { routeTo } from './router.ts';
+import { sampleOf } from './sample.ts';
 import type { ReceivedRequest, ScriptedStep } from './steps.ts';
 
 const signature = "I am Switchboard's demo model, a script that stands in for a real one.";
@@ -39,8 +41,12 @@ export function replyTo(request: ReceivedRequest): ScriptedStep {
     const calls = chooseTools(request, text);
     if (calls.length > 0) return { calls };
   }
-  const parts = [signature, ...results.map(describeResult), ...describeTopics(request, text, results)];
-  return { text: parts.join(' ') };
+  const found = results.flatMap((result) => describePassages(result, text) ?? []);
+  const others = results.filter((result) => describePassages(result, text) === undefined);
+  const topics = found.some(isCited) ? [] : describeTopics(request, text, results);
+  const parts = [signature, ...found, ...others.map(describeResult), ...topics];
+  const sample = sampleOf(request, parts.join(' '));
+  return { text: sample === undefined ? parts.join(' ') : JSON.stringify(sample) };
 }
 
 function isHandoff(entry: AnsweredCall): boolean {
@@ -73,6 +79,15 @@ function describeResult({ call, output }: AnsweredCall): string {
     const { number, total, error } = fields;
     if (error !== undefined) return `The refund did not happen: ${error}`;
     return `Order ${number} is refunded${total === undefined ? '' : `: ${total}`}.`;
+  }
+  if (call.name === 'save_contact' && fields?.contactId !== undefined) {
+    return `I saved the contact ${fields.name ?? fields.email ?? fields.phone} (${fields.contactId}).`;
+  }
+  if (call.name === 'save_draft' && fields?.version !== undefined) {
+    return `I saved the draft ${fields.key}, version ${fields.version}.`;
+  }
+  if (call.name === 'create_ticket' && fields?.number !== undefined) {
+    return `I opened ticket ${fields.number}: ${fields.subject} (${fields.id}).`;
   }
   const flat = output.replaceAll(/\s+/gu, ' ').trim();
   const shown = flat.length > 300 ? `${flat.slice(0, 300).toWellFormed()}…` : flat;

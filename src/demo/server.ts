@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { frameChatCompletion, writeChatCompletion } from './chat-completions.ts';
+import { answerEmbeddings } from './embeddings.ts';
 import { createListener } from './listening.ts';
 import { answerModeration } from './moderation.ts';
 import { errorBody, type ModelAnswer, playAnswer, sendJson } from './playback.ts';
@@ -27,6 +28,8 @@ export interface ModelServerOptions<Step extends ScriptedStep = ScriptedStep> {
   readonly play?: (answer: ModelAnswer<Step>) => Promise<void>;
   /** Answers POST /v1/moderations; by default, by words. */
   readonly moderate?: typeof answerModeration;
+  /** Answers POST /v1/embeddings; by default, with vectors of the words of a text. */
+  readonly embed?: typeof answerEmbeddings;
   /** Answers POST /v1/realtime/client_secrets; by default, with a secret that says that it is the demo's. */
   readonly mint?: typeof answerClientSecret;
   /** 0, the default, takes a free one. */
@@ -46,7 +49,8 @@ export interface ModelServer {
 
 /**
  * Starts an OpenAI-compatible server whose answers are scripted: POST /v1/chat/completions and POST /v1/responses,
- * streamed or not, and GET /v1/models. Beside these it moderates (POST /v1/moderations), mints secrets of realtime sessions
+ * streamed or not, and GET /v1/models. Beside these it moderates (POST /v1/moderations), embeds
+ * (POST /v1/embeddings), mints secrets of realtime sessions
  * (POST /v1/realtime/client_secrets), and speaks and listens, POST /v1/audio/speech and /v1/audio/transcriptions, and a
  * WebSocket at /v1/audio/stream. It is strict where the real ones are: every tool call must have its output.
  * @throws when the port is taken
@@ -60,6 +64,7 @@ export async function startModelServer<Step extends ScriptedStep>(
   const routes: typeof speechRoutes = {
     ...speechRoutes,
     '/v1/moderations': options.moderate ?? answerModeration,
+    '/v1/embeddings': options.embed ?? answerEmbeddings,
     '/v1/realtime/client_secrets': options.mint ?? answerClientSecret,
     '/v1/realtime/calls': refuseCall,
   };

@@ -14,4 +14,6 @@ export interface ResumedTurn {
 export interface RetriedStep extends Pick<PausedTurn, 'agentId' | 'step' | 'usedCallIds' | 'elapsedMs'> {
   /** Whether its message is open already, its text withdrawn. */
   readonly isReopened: boolean;
+  /** Characters that are known of the answer to the attempt that was under way; null: no model was asked. */
+  readonly lostLength: number | null;
 }

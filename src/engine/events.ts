@@ -48,12 +48,14 @@ export interface TurnToolCall {
 }
 
 /** How many tokens a model call took, for the ledger. */
-interface TurnModelCall {
+export interface TurnModelCall {
   readonly step: number;
   readonly agentId: string;
   readonly model: string;
   /** Null: the model reported none. */
   readonly usage: TokenUsage | null;
+  /** About how many it took, for budgets: nobody is to evade them by stopping the call before it reports any. */
+  readonly estimatedTokens?: number;
   readonly durationMs: number;
   readonly timeToFirstTokenMs: number | null;
 }
@@ -85,6 +87,8 @@ export type TurnEvent =
       readonly finishReason: FinishReason;
       /** Whether the turn is complete with it: turnCompleted is the next event. */
       readonly isFinal: boolean;
+      /** The answer as its agent’s output schema has it, as JSON columns hold it; unset: the agent has none, or the text is no answer. */
+      readonly data?: unknown;
     }
   /**
    * What a step asks for, before its message is completed and before any of it begins: `toolCalls` without handoffs,
@@ -113,6 +117,8 @@ export type TurnEvent =
   | { readonly type: 'guardrailChecked'; readonly result: GuardResult; readonly step: number }
   /** A guardrail has replaced something of the user's text, which is as `content` says from now on. */
   | { readonly type: 'inputRedacted'; readonly content: string }
+  /** A message of the user has joined the turn, before the model of a step is called. It is stored. */
+  | { readonly type: 'messageSteered'; readonly messageId: string }
   /** The agent with which the turn begins was chosen. */
   | { readonly type: 'agentRouted'; readonly routed: Routed }
   /** A guardrail has blocked the user's text: no model is given it. */

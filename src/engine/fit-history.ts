@@ -25,7 +25,7 @@ export function windowOf({ contextTokens }: Pick<ModelEndpoint, 'contextTokens'>
  * @param contextTokens the window; unset: the agent's
  */
 export function planHistoryTokens(
-  agent: Pick<PlannedAgent, 'instructions' | 'context' | 'tools' | 'maxTokens' | 'endpoint'>,
+  agent: Pick<PlannedAgent, 'instructions' | 'outputSchema' | 'context' | 'tools' | 'maxTokens' | 'endpoint'>,
   contextTokens: number = windowOf(agent.endpoint),
 ): number {
   const { tools, maxTokens } = agent;

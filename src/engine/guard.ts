@@ -84,6 +84,8 @@ export interface TurnGuard {
     calls: readonly RequestedCall[],
     signal: AbortSignal,
   ): Promise<Guarded<readonly RequestedCall[]>> | null;
+  /** Checks the values of an answer that is JSON: in its text, escapes may have hidden them. */
+  checkData(agentId: string, data: unknown, signal: AbortSignal): Promise<Guarded<unknown>> | null;
   /** Checks what a tool returned, before it is written anywhere. */
   checkOutcome(agentId: string, outcome: ToolOutcome, signal: AbortSignal): Promise<Guarded<ToolOutcome>> | null;
 }

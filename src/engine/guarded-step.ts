@@ -99,7 +99,7 @@ interface InputCheck {
   readonly guard: TurnGuard;
   readonly agentId: string;
   readonly step: number;
-  /** Its last user message is what is checked, and replaced if something of it is redacted. */
+  /** The last user message that began a turn is what is checked, and replaced if something of it is redacted. */
   readonly history: HistoryItem[];
   readonly watch: InputWatch;
 }
@@ -111,7 +111,7 @@ interface InputCheck {
  */
 export async function* checkInput(check: InputCheck, signal: AbortSignal): AsyncGenerator<TurnEvent, void, void> {
   const { guard, agentId, step, history, watch } = check;
-  const index = history.findLastIndex(({ role }) => role === 'user');
+  const index = history.findLastIndex((entry) => entry.role === 'user' && entry.isSteered !== true);
   const item = history[index];
   // A text that was blocked before it was stored is not part of the history.
   let content = item?.role === 'user' ? item.content : '';

@@ -8,7 +8,7 @@ import { deniedNote, transferredOutput, unknownNote } from './tool-step.ts';
 export interface PastMessage {
   readonly role: 'USER' | 'ASSISTANT' | 'SYSTEM';
   readonly content: string;
-  /** The model step of its run that wrote it; null: no model wrote it. */
+  /** The model step of its run that wrote it or, for a message that joined the run, that it came before; null: none. */
   readonly step: number | null;
 }
 
@@ -72,8 +72,11 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
   const written = turn.messages.filter((message) => message.step !== null);
   const steps = new Set([...written, ...turn.calls, ...turn.handoffs].map((entry) => entry.step ?? 0));
   for (const step of [...steps].sort((a, b) => a - b)) {
-    const content = written
-      .filter((message) => message.step === step)
+    const ofStep = written.filter((message) => message.step === step);
+    for (const message of ofStep)
+      if (message.role === 'USER') items.push({ role: 'user', content: message.content, isSteered: true });
+    const content = ofStep
+      .filter(({ role }) => role !== 'USER')
       .map((message) => message.content)
       .join('');
     const calls: RequestedCall[] = [];

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TurnAborted } from './abort.ts';
 import { nameEndpoint } from './endpoint-name.ts';
-import type { FinishReason, TurnEvent, TurnToolCall } from './events.ts';
+import type { FinishReason, TurnEvent, TurnModelCall, TurnToolCall } from './events.ts';
 import { fitHistory, planHistoryTokens } from './fit-history.ts';
 import { listFunctions } from './functions.ts';
 import type { TurnGuard } from './guard.ts';
 import { GuardedAnswer, type InputWatch, type OpenMessage, reportGuards } from './guarded-step.ts';
+import { checkOutput, UnfitOutput } from './output-step.ts';
 import { type PlannedAgent, type TurnLimits, writeInstructions } from './plan.ts';
 import {
   type HistoryItem,
@@ -16,7 +17,7 @@ import {
   type TurnPorts,
 } from './ports.ts';
 import { describeCalls, listTransfers } from './requested-calls.ts';
-import { estimateHistory } from './tokens.ts';
+import { estimateCall, estimateHistory } from './tokens.ts';
 
 /** The input of a model step. */
 export interface ModelStepInput {
@@ -30,6 +31,8 @@ export interface ModelStepInput {
   readonly knownWindows: Map<string, number>;
   /** Whether its message is open already, its text withdrawn: the process of an earlier attempt has died. */
   readonly isReopened: boolean;
+  /** Characters that are known of the answer to an attempt that was under way elsewhere; null: there was none. */
+  readonly lostLength: number | null;
   /** The guardrails of the turn; null: it has none. */
   readonly guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null;
 }
@@ -64,26 +67,45 @@ export async function* runModelStep(
   const endpoint = nameEndpoint(agent.endpoint);
   let budget = planHistoryTokens(agent, input.knownWindows.get(endpoint));
   let wasTooLong = false;
+  let correction: readonly HistoryItem[] = [];
 
   const opened = { id: ports.messageId(step), started: input.isReopened };
   const message: OpenMessage = { ...opened, content: '', reasoningLength: 0 };
   for (let attempt = 0; ; attempt++) {
-    const request = writeRequest(input, endpoint, budget);
+    const request = writeRequest(input, endpoint, budget, correction);
     let calls: readonly RequestedCall[] = [];
     const answer = guarded && GuardedAnswer.open(guarded.guard, { agentId: agent.id, step, message });
     let state: ProviderState | null = null;
     let isCut = false;
     const begunAt = ports.now().getTime();
     let firstTokenAt: number | null = null;
+    let hasAnswered = false;
+    let answerLength = 0;
     let finished = false;
     message.reasoningLength = 0;
-    const modelCalled = (usage: Parameters<typeof ledgerEvent>[2]) =>
-      ledgerEvent(input, ports.now().getTime() - begunAt, usage, firstTokenAt === null ? null : firstTokenAt - begunAt);
+    const modelCalled = (usage: TurnModelCall['usage']) => {
+      const estimated = usage === null ? { estimatedTokens: estimateCall(request, answerLength) } : {};
+      const timeToFirstTokenMs = firstTokenAt === null ? null : firstTokenAt - begunAt;
+      const durationMs = ports.now().getTime() - begunAt;
+      return ledgerEvent(input, { usage, ...estimated, durationMs, timeToFirstTokenMs });
+    };
+
+    // Whoever made the earlier attempt could not write what it has taken.
+    if (attempt === 0 && input.lostLength !== null) {
+      const estimatedTokens = estimateCall(request, input.lostLength);
+      yield ledgerEvent(input, { usage: null, estimatedTokens, durationMs: 0, timeToFirstTokenMs: null });
+    }
+    let wasSent = false;
 
     try {
       signal.throwIfAborted();
+      wasSent = true;
       for await (const event of ports.model.stream(request, signal)) {
-        if (event.type === 'text' || event.type === 'reasoning') firstTokenAt ??= ports.now().getTime();
+        hasAnswered = true;
+        if (event.type === 'text' || event.type === 'reasoning') {
+          firstTokenAt ??= ports.now().getTime();
+          answerLength += event.delta.length;
+        }
         if (answer && event.type === 'text') yield* answer.pushText(event.delta, signal);
         else if (answer && event.type === 'reasoning') yield* answer.pushReasoning(event.delta, signal);
         else if (event.type === 'text') {
@@ -99,6 +121,7 @@ export async function* runModelStep(
           message.reasoningLength += event.delta.length;
           yield { type: 'reasoningDelta', messageId: message.id, offset, delta: event.delta };
         } else if (event.type === 'call') {
+          answerLength += event.call.arguments.length;
           calls = [...calls, withUniqueId(event.call, input.usedCallIds, ports)];
         } else {
           finished = true;
@@ -122,16 +145,20 @@ export async function* runModelStep(
       // What the user wrote may still be flagged beside the model: nothing is final before.
       await guarded?.watch.settle(signal);
       if (guarded) yield* guarded.watch.report();
+      const written = { agent, step, message, isCut, guard: guarded?.guard ?? null };
+      const output = calls.length === 0 ? yield* checkOutput(written, ports, signal) : null;
       const messageId = message.started ? message.id : null;
       const toolCalls = describeCalls(calls, { agent, step, messageId }, ports);
       // Before the message is completed: whoever reads the completed message reads its calls.
       if (calls.length > 0) yield { type: 'callsRequested', toolCalls, transfers: listTransfers(calls, agent), state };
-      const status = answer?.isTextRedacted ? 'REDACTED' : 'COMPLETE';
-      if (message.started) yield closeMessage(message, status, isCut ? 'LENGTH' : 'STOP', calls.length === 0);
+      const status = answer?.isTextRedacted || output?.isRedacted ? 'REDACTED' : 'COMPLETE';
+      const end = closeMessage(message, status, isCut ? 'LENGTH' : 'STOP', calls.length === 0);
+      if (message.started) yield output ? { ...end, data: output.data } : end;
       return { content: message.content, calls, toolCalls, state };
     } catch (error) {
-      // A failed call has cost tokens too; the ledger records that their number is unknown.
-      if (!finished && firstTokenAt !== null) yield modelCalled(null);
+      // A call that failed in the middle of its answer, or that was stopped, has cost tokens too; the ledger records that
+      // their number is unknown.
+      if (!finished && (hasAnswered || (wasSent && signal.aborted))) yield modelCalled(null);
 
       const isTooLong = error instanceof ModelError && error.failure.code === 'CONTEXT_TOO_LONG';
       const isShortened = isTooLong && !wasTooLong && !signal.aborted;
@@ -140,8 +167,11 @@ export async function* runModelStep(
         if (error.contextTokens !== null) input.knownWindows.set(endpoint, error.contextTokens);
         budget = planShorterHistory(input, request, error.contextTokens);
       }
+      const isCorrected = error instanceof UnfitOutput && error.failure.retryable && correction.length === 0;
+      if (isCorrected) correction = error.correction;
       const mayRetry = !signal.aborted && attempt < limits.maxRetries;
-      const delayMs = isShortened ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
+      const delayMs =
+        isShortened || (isCorrected && !signal.aborted) ? 0 : mayRetry ? retryDelayOf(error, attempt) : null;
       if (delayMs === null) {
         await guarded?.watch.finish(signal);
         const isTripped = guarded !== null && guarded.watch.tripped !== null;
@@ -174,7 +204,12 @@ function retryDelayOf(error: unknown, attempt: number): number | null {
 }
 
 /** What the step sends: only what belongs to its agent and endpoint, and no more than fits. */
-function writeRequest({ agent, history }: ModelStepInput, endpoint: string, budgetTokens: number): ModelRequest {
+function writeRequest(
+  { agent, history }: ModelStepInput,
+  endpoint: string,
+  budgetTokens: number,
+  correction: readonly HistoryItem[],
+): ModelRequest {
   const own = history.map((item) => {
     if (item.role !== 'assistant' || item.state === undefined) return item;
     if (item.state.agentId === agent.id && item.state.endpoint === endpoint) return item;
@@ -184,10 +219,12 @@ function writeRequest({ agent, history }: ModelStepInput, endpoint: string, budg
   return {
     endpoint: agent.endpoint,
     instructions: writeInstructions(agent),
-    history: fitHistory(own, budgetTokens),
+    // The user's last message stays, which is not the one that asks for a correction.
+    history: [...fitHistory(own, budgetTokens - estimateHistory(correction)), ...correction],
     tools: listFunctions(agent),
     temperature: agent.temperature,
     maxTokens: agent.maxTokens,
+    ...(agent.outputSchema && { outputSchema: agent.outputSchema }),
   };
 }
 
@@ -211,7 +248,7 @@ function closeMessage(
   status: 'COMPLETE' | 'PARTIAL' | 'REDACTED',
   finishReason: FinishReason,
   isFinal = false,
-): TurnEvent {
+): Extract<TurnEvent, { type: 'messageCompleted' }> {
   const { id: messageId, content } = message;
   return { type: 'messageCompleted', messageId, content, status, finishReason, isFinal };
 }
@@ -243,12 +280,7 @@ function truncated(): ModelError {
 
 function ledgerEvent(
   { agent, step }: ModelStepInput,
-  durationMs: number,
-  usage: (TurnEvent & { type: 'modelCalled' })['call']['usage'],
-  timeToFirstTokenMs: number | null,
+  call: Omit<TurnModelCall, 'step' | 'agentId' | 'model'>,
 ): TurnEvent {
-  return {
-    type: 'modelCalled',
-    call: { step, agentId: agent.id, model: agent.endpoint.model, usage, durationMs, timeToFirstTokenMs },
-  };
+  return { type: 'modelCalled', call: { step, agentId: agent.id, model: agent.endpoint.model, ...call } };
 }

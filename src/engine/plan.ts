@@ -34,11 +34,24 @@ export interface PlannedAgent {
   readonly maxTokens: number | null;
   readonly tools: readonly PlannedTool[];
   readonly handoffs: readonly PlannedHandoff[];
+  /** JSON Schema of its answers, an object schema; unset: its answers are any text. */
+  readonly outputSchema?: Readonly<Record<string, unknown>>;
 }
 
-/** What the model of an agent is told: its instructions, and what the turn gives it. */
-export function writeInstructions({ instructions, context }: Pick<PlannedAgent, 'instructions' | 'context'>): string {
-  return context === undefined ? instructions : `${instructions}\n\n${context}`;
+/** What the model of an agent is told: its instructions, the form of its answers, and what the turn gives it. */
+export function writeInstructions({
+  instructions,
+  outputSchema,
+  context,
+}: Pick<PlannedAgent, 'instructions' | 'outputSchema' | 'context'>): string {
+  const parts = [instructions];
+  // Models without structured output are told it in this way alone.
+  if (outputSchema !== undefined)
+    parts.push(
+      `Answer the user with one JSON object that fits this JSON Schema, and write nothing beside it:\n${JSON.stringify(outputSchema)}`,
+    );
+  if (context !== undefined) parts.push(context);
+  return parts.join('\n\n');
 }
 
 /** The limits of a run. */

@@ -92,7 +92,12 @@ export interface ProviderState {
 
 /** One entry of the history that a model is given. Valid for every provider: each call is followed by its result. */
 export type HistoryItem =
-  | { readonly role: 'user'; readonly content: string }
+  | {
+      readonly role: 'user';
+      readonly content: string;
+      /** Whether it joined its turn while that was under way; unset: it began one. */
+      readonly isSteered?: true;
+    }
   | { readonly role: 'system'; readonly content: string }
   | {
       readonly role: 'assistant';
@@ -143,17 +148,21 @@ export interface ModelRequest {
   readonly temperature: number | null;
   /** Tokens of the answer, at most; null: nobody set a limit, and none is sent. */
   readonly maxTokens: number | null;
+  /** JSON Schema of the answer, an object schema; unset: any text. */
+  readonly outputSchema?: Readonly<Record<string, unknown>>;
   /** What it is made for, as metrics and traces tell it; unset: a turn. */
   readonly purpose?: 'guardrail' | 'test';
 }
 
-/** Tokens of one model call. The last three are parts of the totals. */
+/** Tokens of one model call, as its provider reports them. The three after the totals are parts of them. */
 export interface TokenUsage {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cachedInputTokens: number;
   readonly cacheWriteInputTokens: number;
   readonly reasoningTokens: number;
+  /** What counts towards budgets, if less than the totals can be true; unset: the totals. */
+  readonly budgetTokens?: number;
 }
 
 /** What one model step returns, in order; `finished` comes exactly once and last. Text never splits a surrogate pair. */
@@ -204,6 +213,12 @@ export interface ToolPort {
   check?(call: { readonly name: string; readonly arguments: unknown }): string | null;
 }
 
+/** An answer that an agent with an output schema has written, checked. */
+export type CheckedOutput =
+  | { readonly ok: true /** As JSON columns hold it. */; readonly data: unknown }
+  /** The model is told the problem, so that it can correct its answer. */
+  | { readonly ok: false; readonly problem: string };
+
 /** Everything the engine needs from outside; tests pass stand-ins. */
 export interface TurnPorts {
   readonly model: ModelPort;
@@ -213,6 +228,13 @@ export interface TurnPorts {
   /** The row id of the message that a step writes: the same each time the step is tried, in whichever process. */
   readonly messageId: (step: number) => string;
   readonly now: () => Date;
+  /**
+   * Called before the model of a step is called, unless the step has its answer already.
+   * @throws {ModelError} if it may not be: the turn fails
+   */
+  readonly mayCallModel?: (step: number) => Promise<void>;
+  /** Checks an answer against the output schema of its agent; unset: no agent has one. */
+  readonly checkOutput?: (schema: Readonly<Record<string, unknown>>, text: string) => CheckedOutput;
   /** Called when a step begins, before its model is called. */
   readonly onStep?: (step: number, agent: { readonly id: string; readonly name: string }) => void;
 }

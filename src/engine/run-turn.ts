@@ -7,6 +7,7 @@ import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
 import { type Failure, type HistoryItem, ModelError, type TurnPorts } from './ports.ts';
 import { routeTurn } from './route-step.ts';
+import type { SteeringPort } from './steering.ts';
 import { runToolStep } from './tool-step.ts';
 
 /** What comes after a model step. The union is closed: a new kind of step is a new member here. */
@@ -28,7 +29,7 @@ type NextStep =
  */
 export async function* runTurn(
   plan: RunPlan,
-  ports: TurnPorts,
+  ports: TurnPorts & SteeringPort,
   signal: AbortSignal,
   guard: TurnGuard | null = null,
 ): AsyncGenerator<TurnEvent, void, void> {
@@ -67,7 +68,7 @@ export async function* runTurn(
 
 async function* runSteps(
   plan: RunPlan,
-  ports: TurnPorts,
+  ports: TurnPorts & SteeringPort,
   signal: AbortSignal,
   guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null,
 ): AsyncGenerator<TurnEvent, Exclude<NextStep, { kind: 'step' }>, void> {
@@ -87,12 +88,16 @@ async function* runSteps(
     ports.onStep?.(step, agent);
     // The step that was paused has its answer already; only its calls are left.
     const since = resumed && step === firstStep ? resumed : null;
+    const retried = step === firstStep ? plan.retried : undefined;
+    const isReopened = retried?.isReopened === true;
+    const lostLength = retried?.lostLength ?? null;
+    if (!since) await ports.mayCallModel?.(step);
+    if (!since && !isReopened) yield* takeSteering(ports, step, history, signal);
     if (guarded && !since) yield* checkInput({ ...guarded, agentId: agent.id, step, history }, signal);
-    const isReopened = step === firstStep && plan.retried?.isReopened === true;
     const answer = since
       ? { ...since.paused, toolCalls: since.toolCalls }
       : yield* runModelStep(
-          { agent, step, history, limits, usedCallIds, knownWindows, isReopened, guarded },
+          { agent, step, history, limits, usedCallIds, knownWindows, isReopened, lostLength, guarded },
           ports,
           signal,
         );
@@ -122,6 +127,21 @@ async function* runSteps(
     message: `The turn was still calling tools after its limit of ${limits.maxSteps} model steps.`,
     retryable: false,
   });
+}
+
+/** Lets the messages that have come since the last step join the turn. Guardrails have checked them before they were stored. */
+async function* takeSteering(
+  { takeSteering: take }: SteeringPort,
+  step: number,
+  history: HistoryItem[],
+  signal: AbortSignal,
+): AsyncGenerator<TurnEvent, void, void> {
+  if (!take || signal.aborted) return;
+  for (const { messageId, content, results } of await take(step)) {
+    history.push({ role: 'user', content, isSteered: true });
+    yield { type: 'messageSteered', messageId };
+    for (const result of results) yield { type: 'guardrailChecked', result, step };
+  }
 }
 
 function agentOf(plan: RunPlan, id: string): PlannedAgent {

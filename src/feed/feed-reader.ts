@@ -1,17 +1,18 @@
-import type { FeedEvent } from './feed-event.ts';
+const done: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-const done: IteratorResult<FeedEvent, undefined> = { done: true, value: undefined };
+/** What a reader does with an event; `last`: it delivers it, and ends. */
+export type Selection = 'deliver' | 'skip' | 'last';
 
 /**
- * One reader of a user's feed: a position in it. Events wait in their rows, not here, so a reader that stops reading costs
+ * One reader of a feed: a position in it. Events wait in their rows, not here, so a reader that stops reading costs
  * nothing. If the feed was cut off behind a slow reader, it fails with EVENTS_EXPIRED.
  */
-export class FeedReader implements AsyncIterableIterator<FeedEvent, undefined> {
-  readonly #conversationId: string | null;
-  readonly #load: (after: number) => Promise<readonly FeedEvent[]>;
+export class FeedReader<Event extends { readonly seq: number }> implements AsyncIterableIterator<Event, undefined> {
+  readonly #select: (event: Event) => Selection;
+  readonly #load: (after: number) => Promise<readonly Event[]>;
   readonly #onClose: () => void;
   /** Events that were read and not delivered: those of one statement. */
-  #batch: readonly FeedEvent[] = [];
+  #batch: readonly Event[] = [];
   #next = 0;
   #position: number;
   #wakes = 0;
@@ -21,19 +22,19 @@ export class FeedReader implements AsyncIterableIterator<FeedEvent, undefined> {
 
   /**
    * @param options.after a seq, exclusive
-   * @param options.conversationId deliver only its events, and end with its deletion; null: all of the user
+   * @param options.select which events to deliver
    * @param options.first the events after `after`, if they were read already
    * @param options.load reads the next events after a seq; none: there are no more yet
    */
   constructor(options: {
     readonly after: number;
-    readonly conversationId: string | null;
-    readonly first: readonly FeedEvent[];
-    readonly load: (after: number) => Promise<readonly FeedEvent[]>;
+    readonly select: (event: Event) => Selection;
+    readonly first: readonly Event[];
+    readonly load: (after: number) => Promise<readonly Event[]>;
     readonly onClose: () => void;
   }) {
     this.#position = options.after;
-    this.#conversationId = options.conversationId;
+    this.#select = options.select;
     this.#batch = options.first;
     this.#load = options.load;
     this.#onClose = options.onClose;
@@ -56,14 +57,14 @@ export class FeedReader implements AsyncIterableIterator<FeedEvent, undefined> {
   }
 
   /** @throws {EventsExpiredError} if the next event is not kept any more */
-  next(): Promise<IteratorResult<FeedEvent, undefined>> {
+  next(): Promise<IteratorResult<Event, undefined>> {
     // One after another, whoever asks.
     const step = this.#last.then(() => this.#read());
     this.#last = step.catch(() => {});
     return step;
   }
 
-  return(): Promise<IteratorResult<FeedEvent, undefined>> {
+  return(): Promise<IteratorResult<Event, undefined>> {
     this.close();
     return Promise.resolve(done);
   }
@@ -76,13 +77,13 @@ export class FeedReader implements AsyncIterableIterator<FeedEvent, undefined> {
     this.#onClose();
   }
 
-  async #read(): Promise<IteratorResult<FeedEvent, undefined>> {
+  async #read(): Promise<IteratorResult<Event, undefined>> {
     while (!this.#closed) {
       for (let event = this.#batch[this.#next]; event; event = this.#batch[this.#next]) {
         this.#next += 1;
-        if (this.#conversationId === null) return { done: false, value: event };
-        if (event.conversationId !== this.#conversationId) continue;
-        if (event.type === 'ConversationDeleted') this.close();
+        const selection = this.#select(event);
+        if (selection === 'skip') continue;
+        if (selection === 'last') this.close();
         return { done: false, value: event };
       }
       const wakes = this.#wakes;
@@ -97,7 +98,7 @@ export class FeedReader implements AsyncIterableIterator<FeedEvent, undefined> {
     return done;
   }
 
-  async #loadOrClose(): Promise<readonly FeedEvent[]> {
+  async #loadOrClose(): Promise<readonly Event[]> {
     try {
       return await this.#load(this.#position);
     } catch (error) {

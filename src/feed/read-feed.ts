@@ -91,11 +91,13 @@ export async function deleteExpiredEvents(db: Db, now = new Date()): Promise<num
   const before = new Date(now.getTime() - keptMs);
   for (let deleted = 0; ; ) {
     const [{ count } = { count: 0 }] = await db.$queryRaw<{ count: number }[]>`
-      WITH expired AS (
-        DELETE FROM feed_events WHERE (tenant_id, user_id, seq) IN (
-          SELECT tenant_id, user_id, seq FROM feed_events WHERE at < ${before} ORDER BY at LIMIT ${pruneBatch}
-          FOR UPDATE SKIP LOCKED)
-        RETURNING tenant_id, user_id, seq
+      WITH old AS MATERIALIZED (
+        SELECT tenant_id, user_id, seq FROM feed_events WHERE at < ${before} ORDER BY at LIMIT ${pruneBatch}
+        FOR UPDATE SKIP LOCKED
+      ), expired AS (
+        DELETE FROM feed_events AS e USING old
+        WHERE e.tenant_id = old.tenant_id AND e.user_id = old.user_id AND e.seq = old.seq
+        RETURNING e.tenant_id, e.user_id, e.seq
       ), counted AS (
         -- If the last one of a user is among them, the numbers still go on after it.
         UPDATE users SET expired_event_seq = greatest(expired_event_seq, seq)

@@ -26,11 +26,19 @@ import { maxCost } from './max-cost.ts';
 /** In place of the type of an id that is malformed, or of no node. */
 const badId = '';
 
+/** The queries of objects that have an id and are no Node. */
+const queriesOfOthers: { readonly [Kind in IdKind]?: string } = {
+  ChatSettings: 'chatSettings',
+  ContextSnapshot: 'contextSnapshot',
+  RealtimeSession: 'realtimeSession',
+  TicketComment: 'ticket',
+};
+
 function readNodeId(globalId: string): { typename: string; id: string } | BadUserInputError {
   try {
     const { kind, row } = parseAnyId(globalId, ['id']);
-    const query = kind === 'ChatSettings' ? 'chatSettings' : kind === 'ContextSnapshot' ? 'contextSnapshot' : null;
-    if (query === null) return { typename: kind, id: row };
+    const query = queriesOfOthers[kind];
+    if (query === undefined) return { typename: kind, id: row };
     return new BadUserInputError(`${kind} is not a Node; read it with \`${query}\`.`, ['id']);
   } catch (error) {
     if (error instanceof BadUserInputError) return error;

@@ -10,6 +10,18 @@ import { builder } from './builder.ts';
 /** Agents in the graph. */
 export const AgentRef = builder.prismaObject('Agent', {});
 
+/** Scenarios in the graph. */
+export const ScenarioRef = builder.prismaObject('Scenario', {});
+
+/** Projects in the graph. */
+export const ProjectRef = builder.prismaObject('Project', {});
+
+/** Knowledge bases in the graph. */
+export const KnowledgeBaseRef = builder.prismaObject('KnowledgeBase', {});
+
+/** Documents of knowledge bases in the graph. */
+export const KnowledgeDocumentRef = builder.prismaObject('KnowledgeDocument', {});
+
 /** Viewers in the graph. */
 export const ViewerRef = builder.objectRef<Viewer>('Viewer');
 

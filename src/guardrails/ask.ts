@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type ModelEndpoint, ModelError, type ModelPort, type TokenUsage } from '../engine/ports.ts';
 import type { ModerationPort } from '../providers/llm/moderation.ts';
 import { parseAnswer, withAnswerFormat } from '../providers/llm/structured-output.ts';
+import { measureRequest } from '../telemetry/provider-request.ts';
 import type { GuardrailCheck } from './config.ts';
 import { type AskProvider, CheckFailed, type Judgement } from './planned.ts';
 
@@ -30,7 +31,7 @@ export function askModeration(
   const wanted = new Set(check.categories);
   return async (text, signal): Promise<Judgement> => {
     const { flagged, categories } = await orFail(
-      moderations.moderate(endpoint, { model: check.model, text }, signal),
+      measureRequest('moderation', signal, () => moderations.moderate(endpoint, { model: check.model, text }, signal)),
       signal,
     );
     const { threshold } = check;

@@ -129,6 +129,15 @@ class Guards implements TurnGuard {
     });
   }
 
+  checkData(agentId: string, data: unknown, signal: AbortSignal): Promise<Guarded<unknown>> | null {
+    const guards = this.#find(agentId, 'OUTPUT');
+    if (guards.length === 0) return null;
+    return checkJson(guards, data, this.#options('OUTPUT', agentId, signal)).then((checked) => {
+      // Its text has passed them already: that is not told twice.
+      return { ...checked, results: checked.results.filter(({ tripwireTriggered }) => tripwireTriggered) };
+    });
+  }
+
   checkOutcome(agentId: string, outcome: ToolOutcome, signal: AbortSignal): Promise<Guarded<ToolOutcome>> | null {
     const guards = this.#find(agentId, 'TOOL_OUTPUT');
     if (guards.length === 0) return null;
@@ -209,18 +218,31 @@ export function isCheckedBeforeStoring(guard: PlannedGuardrail): boolean {
 }
 
 /**
+ * The guardrails that check a text before it joins a turn that is under way: those of all agents, because the one that answers
+ * may have changed by then, each once.
+ */
+export function listSteeringGuards(guards: GuardsByAgent): PlannedGuardrail[] {
+  const checking = [...guards.values()].flat().filter(({ config }) => config.stages.includes('INPUT'));
+  return [...new Map(checking.map((guard) => [fingerprintOf(guard.config), guard])).values()];
+}
+
+/** Whether all of these guardrails have checked a text. @param fingerprints those that have */
+export function haveChecked(guards: readonly PlannedGuardrail[], fingerprints: readonly string[]): boolean {
+  return guards.every(({ config }) => fingerprints.includes(fingerprintOf(config)));
+}
+
+/**
  * Checks the message of a user before it is stored. So a text that waits in a queue, or whose turn is cancelled, has been
  * checked as well.
- * @param guards those of the agent that the turn begins with
+ * @param checking which guardrails do
  * @returns also the fingerprints of the guardrails that did
  * @throws the signal's reason if it is aborted
  */
 export async function checkBeforeStoring<Message extends MessageTexts>(
-  guards: readonly PlannedGuardrail[],
+  checking: readonly PlannedGuardrail[],
   message: Message,
   options: Omit<CheckOptions, 'stage'>,
 ): Promise<Guarded<Message> & Pick<EarlierChecks, 'fingerprints'>> {
-  const checking = guards.filter(isCheckedBeforeStoring);
   const checked = await checkMessage(checking, message, { ...options, stage: 'INPUT' });
   return { ...checked, fingerprints: checking.map(({ config }) => fingerprintOf(config)) };
 }

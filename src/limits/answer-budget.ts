@@ -62,8 +62,15 @@ export class AnswerBudget implements Disposable {
     this.#taken += bytes;
     if (this.#taken <= freeBytes || this.#ended) return;
     this.#waits ??= new AbortController();
-    this.#reservation ??= this.#answers.reserve(this.#owner, Math.max(this.#max, this.#taken), this.#waits.signal);
+    if (this.#reservation === null) this.#reservation = this.#reserve(this.#waits.signal);
+    // It goes on: nobody waits with a reservation in its hands.
+    else await this.#answers.pace.count(this.#owner, bytes);
     await this.#reservation;
+  }
+
+  async #reserve(signal: AbortSignal): Promise<HeldBytes> {
+    await this.#answers.pace.take(this.#owner, this.#taken, signal);
+    return this.#answers.reserve(this.#owner, Math.max(this.#max, this.#taken), signal);
   }
 
   /** Gives back bytes that were taken for what is not returned. */
@@ -126,6 +133,14 @@ export class AnswerBudget implements Disposable {
    */
   waitForRoom(signal: AbortSignal): Promise<void> | null {
     return this.#answers.isFull(this.#owner) ? this.#answers.waitForRoom(this.#owner, signal) : null;
+  }
+
+  /**
+   * The wait until the viewer may read an event of so many bytes, if it has read much in a short time; null: now.
+   * @param signal ends the wait
+   */
+  waitForPace(bytes: number, signal: AbortSignal): Promise<void> | null {
+    return bytes > freeBytes ? this.#answers.pace.wait(this.#owner, bytes, signal) : null;
   }
 
   /** The error for contents that do not fit. */

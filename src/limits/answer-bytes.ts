@@ -1,5 +1,6 @@
 import { RateLimitedError } from '../api/errors.ts';
 import { refusals } from '../telemetry/metrics.ts';
+import { AnswerPace } from './answer-pace.ts';
 import { ByteCounts, noBytes, type Owner, userKey } from './byte-counts.ts';
 
 /** Bytes of answers: of one operation, and of all that are under way at the same time in this process. */
@@ -67,6 +68,8 @@ const firstOfUser = 2;
  */
 export class AnswerBytes {
   readonly bounds: AnswerBounds;
+  /** How fast large answers may follow one another. */
+  readonly pace: AnswerPace;
   readonly #report: (load: AnswerLoad) => void;
   readonly #held = new ByteCounts();
   /** The part of it for which streams do not wait: it is there to be streamed. */
@@ -80,8 +83,9 @@ export class AnswerBytes {
   #reportedAt = Number.NEGATIVE_INFINITY;
 
   /** @param report called when answers wait or are refused, at most once a minute */
-  constructor(bounds: AnswerBounds, report: (load: AnswerLoad) => void = () => {}) {
+  constructor(bounds: AnswerBounds, report: (load: AnswerLoad) => void = () => {}, pace = new AnswerPace(null)) {
     this.bounds = bounds;
+    this.pace = pace;
     this.#report = report;
   }
 

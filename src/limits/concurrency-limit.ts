@@ -70,13 +70,15 @@ export class ConcurrencyLimit {
     };
   }
 
-  #assertBelow(bound: number | null, count = 0, scope: keyof ConcurrencyBounds): void {
-    if (bound === null || count < bound) return;
+  /** Counts a refusal. @returns the error for the caller */
+  refuse(scope: keyof ConcurrencyBounds): RateLimitedError {
     refusals.inc({ limit: this.#what.replaceAll(' ', '-'), scope });
-    throw new RateLimitedError(
-      `Too many ${this.#what} at once: at most ${bound} ${scopes[scope]}.`,
-      this.#retryAfterMs,
-    );
+    const message = `Too many ${this.#what} at once: at most ${this.#bounds[scope]} ${scopes[scope]}.`;
+    return new RateLimitedError(message, this.#retryAfterMs);
+  }
+
+  #assertBelow(bound: number | null, count = 0, scope: keyof ConcurrencyBounds): void {
+    if (bound !== null && count >= bound) throw this.refuse(scope);
   }
 }
 

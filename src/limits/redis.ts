@@ -23,6 +23,8 @@ export function openRedis(url: string, prefix: string, onOutage: (error: Error) 
     socketTimeout: answerMs,
     // Who asked has counted by itself since: to count again would be twice.
     autoResendUnfulfilledCommands: false,
+    // It is a replica now: its address leads to the new primary, over a new connection.
+    reconnectOnError: ({ message }) => message.startsWith('READONLY'),
   });
   let out = false;
   redis.on('ready', () => {

@@ -105,6 +105,7 @@ const entry = z.discriminatedUnion('type', [
     happenedSeq: z.int().nullable().default(null),
   }),
   z.strictObject({ ...base, type: z.literal('GuardrailTripped'), result: guardResult }),
+  z.strictObject({ ...base, type: z.literal('MessageSteered'), messageId: z.string() }),
   z.strictObject({ ...base, type: z.literal('MessageCompleted'), messageId: z.string() }),
   z.strictObject({ ...base, type: z.literal('RunCompleted') }),
   z.strictObject({ ...base, type: z.literal('RunFailed'), failure }),
@@ -150,7 +151,8 @@ function findLineEnd(events: readonly RunEvent[], from: number): number {
   return end;
 }
 
-function packLine(events: readonly RunEvent[]): string {
+/** Packs some events of a run as one line. */
+export function packLine(events: readonly RunEvent[]): string {
   const packed: unknown[] = [];
   let open: OpenDeltas | null = null;
   for (const event of events) {
@@ -213,7 +215,7 @@ export async function unpackEvents(
     const end = newline === -1 ? archive.length : newline;
     for (const piece of cutLine(archive.slice(from, end))) {
       if (events.length > 0) await nextLoopTurn();
-      for (const event of unpackPiece(runId, piece)) {
+      for (const event of unpackLine(runId, piece)) {
         events.push(event);
         // One entry of an older archive can hold any number of deltas.
         if (events.length % maxEventsAtOnce === 0) await nextLoopTurn();
@@ -224,7 +226,11 @@ export async function unpackEvents(
   return completeEvents(events, readIds);
 }
 
-function* unpackPiece(runId: string, piece: string): Generator<ArchivedEvent, void, undefined> {
+/**
+ * Unpacks a line, or a piece of one.
+ * @throws {z.ZodError} {@link SyntaxError} when it is none
+ */
+export function* unpackLine(runId: string, piece: string): Generator<ArchivedEvent, void, undefined> {
   for (const packed of entries.parse(JSON.parse(piece))) {
     if (packed.type !== 'TextDelta' && packed.type !== 'ReasoningDelta') {
       yield { ...packed, runId };

@@ -69,7 +69,8 @@ export async function completeEvents(
   return events;
 }
 
-function isComplete(event: ArchivedEvent): event is RunEvent {
+/** Whether an event lacks nothing: those of today do not. */
+export function isComplete(event: ArchivedEvent): event is RunEvent {
   return !lacksId(event) && (event.type !== 'ReasoningDelta' || event.messageId !== null);
 }
 

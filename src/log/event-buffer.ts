@@ -22,6 +22,7 @@ export class RunEventBuffer {
   readonly #waiting = new Set<() => void>();
   readonly #readers = new Set<BufferReader>();
   #closed = false;
+  #isCancelled = false;
   #bytes = 0;
   #shownSeq = Number.POSITIVE_INFINITY;
   #passedSeq = 0;
@@ -50,7 +51,7 @@ export class RunEventBuffer {
 
   /** Whether each reader has read all of it. */
   get isRead(): boolean {
-    for (const { position } of this.#readers) if (position < this.#lastEventSeq) return false;
+    for (const { position } of this.#readers) if (position < this.lastEventSeq) return false;
     return true;
   }
 
@@ -61,10 +62,11 @@ export class RunEventBuffer {
 
   /** The seq of the last event, or the one that was passed; 0 before the first. */
   get lastSeq(): number {
-    return Math.max(this.#lastEventSeq, this.#passedSeq);
+    return Math.max(this.lastEventSeq, this.#passedSeq);
   }
 
-  get #lastEventSeq(): number {
+  /** The seq of the last event that is here, or was released. */
+  get lastEventSeq(): number {
     return this.#events.at(-1)?.seq ?? this.#releasedSeq;
   }
 
@@ -110,8 +112,8 @@ export class RunEventBuffer {
    * Adds an event. Its seq must be higher than that of the last; nothing follows a terminal event.
    */
   append(event: RunEvent): void {
-    if (this.#closed || event.seq <= this.#lastEventSeq) {
-      throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.#lastEventSeq}.`);
+    if (this.#closed || event.seq <= this.lastEventSeq) {
+      throw new Error(`Event ${event.seq} of run ${this.runId} does not follow ${this.lastEventSeq}.`);
     }
     this.#events.push(event);
     this.#bytes += sizeOfEvent(event);
@@ -121,7 +123,7 @@ export class RunEventBuffer {
 
   /** Adds the events of a run that was carried out elsewhere; events that are here already, or were, are skipped. */
   fill(events: readonly RunEvent[]): void {
-    for (const event of events) if (!this.#closed && event.seq > this.#lastEventSeq) this.append(event);
+    for (const event of events) if (!this.#closed && event.seq > this.lastEventSeq) this.append(event);
   }
 
   /** Makes it whole again, for a run that goes on here. @param events those of the archive, from the first one on */
@@ -141,7 +143,27 @@ export class RunEventBuffer {
 
   /** Notes that all of its events are in the archive: `release` may let go of them, unless the run goes on here. */
   markArchived(): void {
-    this.#archivedSeq = this.#lastEventSeq;
+    this.#archivedSeq = this.lastEventSeq;
+  }
+
+  /** Forgets its events, and passes their seqs: whoever goes on with the run tells its readers all of it again. */
+  forget(): void {
+    this.pass(this.lastSeq);
+    this.#events = [];
+    this.#bytes = this.#archivedSeq = this.#releasedSeq = 0;
+  }
+
+  /** Lets go of the events up to a seq, which can be read elsewhere. */
+  releaseStored(seq: number): void {
+    this.#archivedSeq = Math.max(this.#archivedSeq, Math.min(seq, this.lastEventSeq));
+    this.release();
+  }
+
+  /** The seq up to which all of its readers have read. */
+  get readSeq(): number {
+    let read = this.lastEventSeq;
+    for (const { position } of this.#readers) read = Math.min(read, position);
+    return read;
   }
 
   /** Lets go of the events that are in the archive. */
@@ -157,19 +179,31 @@ export class RunEventBuffer {
    * Notes that the archive holds the events up to a seq, which another process has written. They are not here; readers are
    * woken to read them there.
    * @param isEnd whether the last of them is the terminal one
+   * @param isCancelled whether that says that the run was cancelled
    */
-  releaseUpTo(seq: number, isEnd: boolean): void {
-    if (this.#closed || (seq <= this.#lastEventSeq && !isEnd)) return;
-    this.#archivedSeq = this.#releasedSeq = Math.max(seq, this.#lastEventSeq);
+  releaseUpTo(seq: number, isEnd: boolean, isCancelled = false): void {
+    if (this.#closed || (seq <= this.lastEventSeq && !isEnd)) return;
+    this.#archivedSeq = this.#releasedSeq = Math.max(seq, this.lastEventSeq);
     this.#events = [];
     this.#bytes = 0;
     this.#closed = isEnd;
+    this.#isCancelled = isCancelled;
     this.#wake();
   }
 
   /** Whether the event after a seq was released: it is read from the archive. */
   lacksAfter(seq: number): boolean {
     return seq < this.#releasedSeq;
+  }
+
+  /** Whether the terminal event is among those that were released. */
+  get isEndReleased(): boolean {
+    return this.#closed && this.#events.length === 0;
+  }
+
+  /** Whether the terminal event was released, and is known to be RunCancelled. */
+  get isCancelled(): boolean {
+    return this.isEndReleased && this.#isCancelled;
   }
 
   /** The seq of the last event that was released. */

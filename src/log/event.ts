@@ -37,6 +37,8 @@ export type RunEventPayload =
       readonly happenedSeq: number;
     }
   | { readonly type: 'GuardrailTripped'; readonly result: GuardResult }
+  /** A message of the user joined the run. */
+  | { readonly type: 'MessageSteered'; readonly messageId: string }
   | { readonly type: 'MessageCompleted'; readonly messageId: string }
   | { readonly type: 'RunCompleted' }
   | { readonly type: 'RunFailed'; readonly failure: Failure }

@@ -47,6 +47,7 @@ export interface SessionPlan {
  * Compiles the agents of a session, as a turn compiles them: with the viewer's enabled tools and agents, and nothing that is
  * switched off. One statement, and one for each part of the configuration that is not cached.
  * @param from.rootAgentId the row id of the agent that begins; if it cannot, the root of the scenario does
+ * @throws {ForbiddenError} if the scenario is of a project in which the viewer may not write
  * @throws {ConflictError} if no agent of the scenario can begin, or the provider of the root agent cannot be used
  */
 export async function planSession(
@@ -69,7 +70,9 @@ export async function planSession(
   const agentId = [from.rootAgentId, scenario.rootAgentId].find(isUsable) ?? null;
   if (agentId === null) throw new ConflictError('The root agent of the scenario is switched off. Choose another one.');
   // The agent is given, so that nothing is read of the conversation: a new one does not exist yet.
-  const conversation = { id: '', scenarioId, activeAgentId: agentId, followsDefault: false, user: { settings } };
+  const { projectId } = scenario;
+  const active = { activeAgentId: agentId, followsDefault: false };
+  const conversation = { id: '', projectId, scenarioId, ...active, user: { settings } };
   const turn = await compileTurn(viewer, runs, conversation, { ...emptyTurn(viewer), agentId });
   const root = resolved.get(turn.startAgentId);
   const plannedRoot = turn.agents.get(turn.startAgentId);

@@ -5,10 +5,11 @@ import { badInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { MessageQuery } from '../conversations/append.ts';
 import { readMessagesById } from '../conversations/load-messages.ts';
-import { readConversation } from '../conversations/read.ts';
+import { readActiveConversation } from '../conversations/read.ts';
 import type { Message, RealtimeSession } from '../generated/prisma/client.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
 import { loadScenarioGraph, type ScenarioGraph } from '../scenarios/load.ts';
+import { realtimeItems } from '../telemetry/metrics.ts';
 import { type AttributedItem, checkFurther, checkItems } from './check-items.ts';
 import { parseItems, type TranscriptItem } from './input.ts';
 import { findKnownItems } from './known-items.ts';
@@ -30,7 +31,7 @@ import { storeItems } from './store-items.ts';
  * @param clientGone aborts when the client disconnects: nothing is written then
  * @returns the messages of the items, in the order of the arguments
  * @throws {RateLimitedError}; {@link BadUserInputError} naming the item and its field; {@link NotFoundError} and
- *   {@link ForbiddenError} for the session
+ *   {@link ForbiddenError} for the session, and for the project of its conversation if the viewer is no EDITOR in it
  * @throws {ConflictError} if the session has ended or is full, or an item was recorded before with another text, with another
  *   role or in another session
  */
@@ -51,6 +52,8 @@ export async function recordRealtimeItems(
     fresh.length === 0
       ? known
       : await runtime.work(clientGone, (signal) => checkAndStore(viewer, runtime, session, fresh, signal));
+  realtimeItems.inc({ result: 'stored' }, fresh.length);
+  realtimeItems.inc({ result: 'known' }, items.length - fresh.length);
   const ids = items
     .toSorted((a, b) => a.index - b.index)
     .flatMap(({ itemId }) => stored.get(itemId) ?? known.get(itemId) ?? []);
@@ -74,8 +77,8 @@ async function checkAndStore(
   const { conversationId, scenarioId } = session;
   const scenario = await loadScenarioGraph(viewer, runs.db, runs.agents.config, scenarioId);
   if (scenario === null) throw new ConflictError('The scenario of the session was deleted. Start another session.');
+  const conversation = await readActiveConversation(viewer, runs.agents, formatId('Conversation', conversationId));
   const spoken = await attributeItems(viewer, runtime, scenario, session, fresh);
-  const conversation = await readConversation(viewer, runs.db, formatId('Conversation', conversationId));
   const currentAgentId = spoken.isHandedOver ? spoken.lastAgentId : findCurrentAgent(scenario, conversation, session);
   const batch = { conversationId, scenario, currentAgentId };
   const isNewest = isNewestOf(session);

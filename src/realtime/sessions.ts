@@ -97,9 +97,9 @@ export async function deleteOldSessions(db: Database): Promise<void> {
   let deleted: number;
   do {
     deleted = await db.$executeRaw`
-      DELETE FROM realtime_sessions WHERE id IN (
+      DELETE FROM realtime_sessions WHERE id = ANY(ARRAY(
         SELECT id FROM realtime_sessions WHERE ends_at < now() - make_interval(secs => ${keptSeconds}::double precision)
         ORDER BY ends_at LIMIT ${sweepBatch}
-      )`;
+      ))`;
   } while (deleted === sweepBatch);
 }

@@ -1,18 +1,21 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { ConflictError, RateLimitedError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { readContextBlock } from '../context/read.ts';
 import { chooseInScenario } from '../conversations/choose-agent.ts';
+import { insertConversation, noCreation } from '../conversations/create.ts';
 import { switchAgent } from '../conversations/merge-messages.ts';
-import { readConversation } from '../conversations/read.ts';
+import { readActiveConversation } from '../conversations/read.ts';
 import { untitled } from '../conversations/text.ts';
-import { insertConversation, noCreation } from '../conversations/write.ts';
 import type { Db } from '../database/client.ts';
 import { isForeignKeyViolation } from '../database/errors.ts';
 import { writeInstructions } from '../engine/plan.ts';
 import type { Conversation, Prisma, RealtimeSession } from '../generated/prisma/client.ts';
 import { mintClientSecret } from '../providers/speech/client-secret.ts';
+import { realtimeSessions } from '../telemetry/metrics.ts';
+import { measureRequest } from '../telemetry/provider-request.ts';
 import { parseStartInput } from './input.ts';
 import { realtimeLimits } from './limits.ts';
 import { planSession, type SessionPlan } from './plan-session.ts';
@@ -46,9 +49,13 @@ export async function startRealtimeSession(
   clientGone: AbortSignal | null,
 ): Promise<StartedSession> {
   await runtime.limit.take(viewer);
+  await runtime.runs.agents.tokenBudget.assertLeft(viewer);
   const parsed = parseStartInput(input);
   const { db, feed } = runtime.runs;
-  const joined = parsed.conversationId == null ? null : await readConversation(viewer, db, parsed.conversationId);
+  const joined =
+    parsed.conversationId == null
+      ? null
+      : await readActiveConversation(viewer, runtime.runs.agents, parsed.conversationId);
   const name = { key: parsed.scenarioKey, projectId: joined?.projectId ?? null };
   const chosen = await chooseInScenario(viewer, db, name, parsed.rootAgentId ?? null, ['input'], 'rootAgentId');
   const { scenarioId } = chosen;
@@ -78,13 +85,16 @@ export async function startRealtimeSession(
   const ttlSeconds = parsed.ttlSeconds ?? usualTtlSeconds;
   const ttlMs = ttlSeconds * 1_000;
   const secret = await runtime.work(clientGone, (signal) =>
-    mintClientSecret(plan.endpoint, spec, {
-      ttlSeconds,
-      dial: runtime.dialFor(plan.endpoint),
-      timeoutMs: runtime.mintTimeoutMs,
-      signal,
-    }),
+    measureRequest('realtime_key', signal, () =>
+      mintClientSecret(plan.endpoint, spec, {
+        ttlSeconds,
+        dial: runtime.dialFor(plan.endpoint),
+        timeoutMs: runtime.mintTimeoutMs,
+        signal,
+      }),
+    ),
   );
+  realtimeSessions.inc();
   const session = await db
     .$transaction((tx) => storeSession(tx, viewer, { scenarioId, plan, joined, expiresAt: secret.expiresAt, ttlMs }))
     .catch((error: unknown) => {
@@ -135,7 +145,7 @@ async function storeSession(
   let conversationId: string;
   if (joined === null) {
     const active = { scenarioId, activeAgentId: rootAgentId, followsDefault: false };
-    const row = { ...noCreation, ...active, projectId: null, title: untitled, autoTitle: true };
+    const row = { ...noCreation, ...active, id: randomUUIDv7(), projectId: null, title: untitled, autoTitle: true };
     conversationId = (await insertConversation(viewer, tx, row)).id;
   } else {
     conversationId = joined.id;

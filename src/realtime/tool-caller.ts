@@ -1,8 +1,10 @@
 import { planGuards } from '../agents/plan-guards.ts';
 import { resolveAgents } from '../agents/resolve.ts';
 import { ConflictError } from '../api/errors.ts';
+import { formatId } from '../api/ids.ts';
 import type { InputPath } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { readActiveConversation } from '../conversations/read.ts';
 import type { Guarded, GuardReport } from '../engine/guard.ts';
 import { findGuardrails, storeGuardUsage } from '../guardrails/moderate/check-texts.ts';
 import { nothingChecked, openTurnGuard } from '../guardrails/turn-guard.ts';
@@ -18,7 +20,8 @@ import { requireOpenSession } from './sessions.ts';
  * their results are stored with the session, and what they use in the ledger.
  * @param id the public id
  * @param path of the id in the arguments, for errors
- * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError} if it is another user's;
+ * @throws {BadUserInputError} if the id is malformed; {@link NotFoundError}; {@link ForbiddenError} if it is another user's,
+ *   or the viewer is no EDITOR in the project of its conversation;
  *   {@link ConflictError} if the session has ended
  */
 export async function findRealtimeCaller(
@@ -29,6 +32,7 @@ export async function findRealtimeCaller(
 ): Promise<RealtimeCaller> {
   const session = await requireOpenSession(viewer, runs.db, id, path);
   const { conversationId, scenarioId, activeAgentId: agentId } = session;
+  await readActiveConversation(viewer, runs.agents, formatId('Conversation', conversationId));
   const scenario = await loadScenarioGraph(viewer, runs.db, runs.agents.config, scenarioId);
   if (scenario === null) throw new ConflictError('The scenario of the session was deleted. Start another session.');
   const resolved = await resolveAgents(viewer, runs.agents, [...scenario.members.keys(), agentId]);
@@ -54,6 +58,7 @@ export async function findRealtimeCaller(
   return {
     conversationId,
     agentName: resolved.get(agentId)?.agent.name ?? null,
+    agentId: resolved.has(agentId) ? agentId : null,
     toolNames: new Set(members.flatMap(({ agent }) => (agent.isActive ? agent.toolNames : []))),
     async checkArguments(name, args, signal) {
       const call = { id: '', name, arguments: JSON.stringify(args) };

@@ -32,6 +32,8 @@ const agent = z.object({
   /** By name; in states of earlier versions, the whole tool. */
   tools: z.array(z.union([z.string(), tool])).readonly(),
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
+  /** Not set in states of earlier versions. */
+  outputSchema: z.exactOptional(record),
 });
 
 /** What the turn gives its agents beside their instructions, once for all of them. Not set: nothing. */
@@ -42,7 +44,7 @@ const context = z.exactOptional(
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
 const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
 const historyItem = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('user'), content: z.string() }),
+  z.object({ role: z.literal('user'), content: z.string(), isSteered: z.exactOptional(z.literal(true)) }),
   z.object({ role: z.literal('system'), content: z.string() }),
   z.object({
     role: z.literal('assistant'),

@@ -1,36 +1,54 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { parseId } from '../api/ids.ts';
-import { integer, parseInput, text } from '../api/input.ts';
+import { badInput, integer, parseInput, text } from '../api/input.ts';
+import type { Viewer } from '../auth/viewer.ts';
 import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
-import { messageContent, modelSettings } from '../conversations/input.ts';
+import { createConversationInput, messageContent, modelSettings } from '../conversations/input.ts';
 import { guardDecision, guardrailStages } from '../guardrails/config.ts';
+import { storeTrace } from '../telemetry/scope.ts';
 
 const turnInput = z.strictObject({
   conversationId: z.string(),
-  content: messageContent.refine((content) => content.trim() !== '', 'must not be blank'),
+  newConversation: createConversationInput.nullish(),
+  content: messageContent.refine((content) => content.trim() !== '', 'must not be blank').nullish(),
+  editMessageId: z.string().nullish(),
+  regenerateMessageId: z.string().nullish(),
   idempotencyKey: text(1, 255),
   after: integer(0, 2_147_483_647).nullish(),
   agentId: z.string().nullish(),
   contextSnapshotId: z.string().nullish(),
   attachments: attachmentsInput.nullish(),
-  ifBusy: z.enum(['REJECT', 'ENQUEUE', 'INTERRUPT']).nullish(),
+  ifBusy: z.enum(['REJECT', 'ENQUEUE', 'STEER', 'INTERRUPT']).nullish(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
   model: modelSettings.model.nullish(),
   temperature: modelSettings.temperature.nullish(),
   maxTokens: modelSettings.maxTokens.nullish(),
 });
 
+/** Where the branch of a turn begins: beside a user message, or beside the answer to one. */
+const turnBranch = z.strictObject({
+  kind: z.enum(['EDIT', 'REGENERATE']),
+  /** The row id of the message that was named: of an answer, for REGENERATE, or of a user message. */
+  messageId: z.string(),
+});
+export type TurnBranch = z.output<typeof turnBranch>;
+
 /** The input of a turn, checked. Ids are row ids. */
 export interface TurnInput {
   readonly conversationId: string;
+  /** What the conversation is created as, if it does not exist; null: it exists. */
+  readonly newConversation: z.output<typeof createConversationInput> | null;
+  /** Of a turn that makes an answer again: that of the message that it answers, as soon as it was read. */
   readonly content: string;
+  /** Null: the turn goes on with the active branch. */
+  readonly branch: TurnBranch | null;
   readonly idempotencyKey: string;
   readonly after: number;
   readonly agentId: string | null;
   readonly contextSnapshotId: string | null;
   readonly attachments: readonly Attachment[];
-  readonly ifBusy: 'REJECT' | 'ENQUEUE' | 'INTERRUPT';
+  readonly ifBusy: 'REJECT' | 'ENQUEUE' | 'STEER' | 'INTERRUPT';
   readonly onDisconnect: 'CONTINUE' | 'CANCEL';
   readonly model: string | null;
   readonly temperature: number | null;
@@ -48,9 +66,14 @@ export interface TurnInput {
  */
 export function parseTurnInput(value: unknown): TurnInput {
   const input = parseInput(turnInput, value, ['input']);
+  const newConversation = input.newConversation ?? null;
+  if (newConversation?.id != null && newConversation.id !== input.conversationId)
+    throw badInput(['input', 'newConversation', 'id'], 'must be omitted, or be the same as input.conversationId');
   const checked = {
     conversationId: parseId('Conversation', input.conversationId, ['input', 'conversationId']),
-    content: input.content,
+    newConversation,
+    content: chooseContent(input),
+    branch: chooseBranch(input),
     idempotencyKey: input.idempotencyKey,
     after: input.after ?? 0,
     agentId: input.agentId == null ? null : parseId('Agent', input.agentId, ['input', 'agentId']),
@@ -68,15 +91,45 @@ export function parseTurnInput(value: unknown): TurnInput {
   return { ...checked, payloadHash: hashPayload(checked) };
 }
 
+type RawTurn = z.output<typeof turnInput>;
+
+function chooseBranch({ editMessageId, regenerateMessageId, ifBusy }: RawTurn): TurnBranch | null {
+  if (ifBusy === 'STEER' && (editMessageId != null || regenerateMessageId != null))
+    throw badInput(
+      ['input', 'ifBusy'],
+      'must not be STEER if editMessageId or regenerateMessageId is given: a branch is a turn of its own',
+    );
+  if (editMessageId != null && regenerateMessageId != null)
+    throw badInput(['input', 'regenerateMessageId'], 'must be left out if editMessageId is given');
+  if (editMessageId != null)
+    return { kind: 'EDIT', messageId: parseId('Message', editMessageId, ['input', 'editMessageId']) };
+  if (regenerateMessageId == null) return null;
+  return { kind: 'REGENERATE', messageId: parseId('Message', regenerateMessageId, ['input', 'regenerateMessageId']) };
+}
+
+/** The text of the message; empty for a turn that writes none. */
+function chooseContent({ content, attachments, regenerateMessageId }: RawTurn): string {
+  if (regenerateMessageId == null) {
+    if (content == null) throw badInput(['input', 'content'], 'is required unless regenerateMessageId is given');
+    return content;
+  }
+  const problem = 'must be left out if regenerateMessageId is given: the message stays as it is';
+  if (content != null) throw badInput(['input', 'content'], problem);
+  if (attachments != null && attachments.length > 0) throw badInput(['input', 'attachments'], problem);
+  return '';
+}
+
 /**
- * Hashes what a turn says. Not in it, because it may differ between tries: how a client reads the stream (`after`), and
+ * Hashes what a turn says. Not in it, because it may differ between tries: how a client reads the stream (`after`), how the
+ * conversation is created if it does not exist, and
  * what it wants of a busy conversation or a dropped socket.
  */
 function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
-  const { content, agentId, contextSnapshotId, attachments, model, temperature, maxTokens } = input;
-  const payload = [content, agentId, attachments, model, temperature, maxTokens];
+  const { content, branch, agentId, contextSnapshotId, attachments, model, temperature, maxTokens } = input;
+  const payload: unknown[] = [content, agentId, attachments, model, temperature, maxTokens];
   // Only if there is one: keys that earlier versions have stored stay valid.
   if (contextSnapshotId !== null) payload.push(contextSnapshotId);
+  if (branch !== null) payload.push(branch.kind, branch.messageId);
   return createHash('sha256').update(JSON.stringify(payload)).digest('hex');
 }
 
@@ -95,6 +148,10 @@ export const storedTurn = z.strictObject({
   agentId: z.string().nullable(),
   /** The context snapshot that the turn names; unset: none. */
   contextSnapshotId: z.exactOptional(z.string()),
+  /** Where its branch begins; unset: it goes on with the active one. */
+  branch: z.exactOptional(turnBranch),
+  /** Whether the message joins the run that is under way if it can; unset: it does not. */
+  steers: z.exactOptional(z.literal(true)),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']),
   model: z.string().nullable(),
   temperature: z.number().nullable(),
@@ -110,3 +167,12 @@ export const storedTurn = z.strictObject({
   guardrailFingerprints: z.exactOptional(z.array(z.string())),
 });
 export type StoredTurn = z.output<typeof storedTurn>;
+
+/** What the row of a new run keeps of its input. */
+export function storedTurnOf(viewer: Viewer, input: TurnInput): StoredTurn {
+  const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
+  const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
+  const steers = input.ifBusy === 'STEER' ? ({ steers: true } as const) : {};
+  const settings = { agentId, ...snapshot, ...steers, onDisconnect, model, temperature, maxTokens };
+  return { ...settings, roles: [...viewer.roles], ...storeTrace() };
+}

@@ -27,4 +27,6 @@ export interface PlannedTurn {
 export interface CompiledTurn extends PlannedTurn {
   /** If the turn is orchestrated, it is not decided yet: this is what holds without a decision. */
   readonly routing: StoredRoutingDecision;
+  /** The scenario of its conversation, and its version; null: none. */
+  readonly scenario: { readonly id: string; readonly version: number } | null;
 }

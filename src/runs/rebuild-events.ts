@@ -24,7 +24,7 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
   const where = { runId: run.id };
   const messages = await tx.message.findMany({
     where: { ...where, step: { not: null } },
-    orderBy: { position: 'asc' },
+    orderBy: { number: 'asc' },
   });
   const calls = await tx.toolCall.findMany({ where, orderBy: [{ step: 'asc' }, { index: 'asc' }] });
   const handoffs = await tx.handoff.findMany({ where, orderBy: { step: 'asc' } });
@@ -32,7 +32,12 @@ export async function rebuildEvents(tx: Prisma.TransactionClient, run: Run, firs
   const payloads: { readonly step: number; readonly payload: RunEventPayload }[] = [];
   const add = (step: number, ...list: RunEventPayload[]) =>
     payloads.push(...list.map((payload) => ({ step, payload })));
-  for (const { id: messageId, step, agentId, content, status } of messages) {
+  for (const { id: messageId, step, agentId, content, status, role } of messages) {
+    // It came before the answer of its step, also in the order of the messages.
+    if (role === 'USER') {
+      add(step ?? 0, { type: 'MessageSteered', messageId });
+      continue;
+    }
     if (agentId !== null) add(step ?? 0, { type: 'MessageStarted', messageId, agentId });
     if (status === 'STREAMING') {
       add(step ?? 0, { type: 'TextRetracted', messageId, length: 0 });

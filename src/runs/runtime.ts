@@ -11,19 +11,23 @@ import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelPort } from '../engine/ports.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
-import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
+import type { AttachingRuntime } from '../knowledge/attached-documents.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
+import type { SharedConcurrencyLimit } from '../limits/shared-limit.ts';
 import type { RunCursor } from '../log/cursor.ts';
+import type { RunEventBuffer } from '../log/event-buffer.ts';
 import type { LiveRunLogs } from '../log/live-logs.ts';
 import type { RunReplays } from '../log/run-replays.ts';
+import type { Notice, SharedLog } from '../log/shared-log.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import type { PauseState } from './frozen-turn.ts';
 import type { StoredTurn } from './input.ts';
+import type { JoiningMessages } from './joining.ts';
 import type { LaunchingRuns } from './launching.ts';
 import type { LeaseLost, Moment, RunLease } from './lease.ts';
 import type { CompiledTurn } from './planned-turn.ts';
-import type { ReplayRoom } from './replay-room.ts';
+import type { ReplayRoom, ReserveBytes } from './replay-room.ts';
 
 /** How large runs may become: beyond it the step ends with MODEL_ERROR, and what there is stays. */
 export interface RunSizeLimits {
@@ -51,12 +55,18 @@ export interface RunDependencies {
   readonly sizeLimits: RunSizeLimits;
   /** How many tokens of the past a model is given at most. */
   readonly historyTokens: number;
+  /** Whether the reasoning of models is stored with the messages of a tenant. */
+  readonly storesReasoning: (tenantId: string) => boolean;
   /** Wakes the readers of a user's conversations, on every instance. */
   readonly feed: ConversationFeed;
+  /** Adds attachments of turns to the knowledge bases that they name. */
+  readonly knowledge: AttachingRuntime;
+  /** Carries the events of live runs between instances; null: they are read in the database. */
+  readonly sharedLog: SharedLog | null;
   /** How often a user may start a turn. */
   readonly turnLimit: RateLimit;
-  /** How many turns of a user and of a tenant may run at the same time. */
-  readonly openTurns: ConcurrencyLimit;
+  /** How many turns of a user and of a tenant may run at the same time, on all instances together. */
+  readonly openTurns: SharedConcurrencyLimit;
   /** Starts of turns, by conversation: one at a time, before a connection to the database is taken. */
   readonly startsByConversation: FairQueue;
   /** Starts of turns, by tenant: no tenant takes all connections to the database. */
@@ -75,6 +85,23 @@ export interface RunDependencies {
   readonly exclusive: boolean;
 }
 
+/** The runs that other instances carry out and that have readers here. */
+export interface RemoteReaders {
+  /** Whether the events of a run are read from another instance. */
+  isFollowed(runId: string): boolean;
+  /** Fills the buffer of a run with what another instance publishes of it, until it ends or nobody reads it here. */
+  follow(runId: string): void;
+  unfollow(runId: string): void;
+  /**
+   * The events of a run that goes on elsewhere, from the first one up to a seq at least.
+   * @param reserve waited for with about as many bytes as they have, before they are read
+   * @returns null if they cannot be read yet: ask again
+   */
+  readLive(runId: string, until: number, reserve: ReserveBytes): Promise<RunEventBuffer | null>;
+  /** Tells the other instances something, at once; it may be lost. */
+  announce(notice: Notice): void;
+}
+
 /** What every function of runs/ works with. The scheduler implements it; only boot knows the scheduler. */
 export interface RunRuntime extends RunDependencies {
   /** Names this process in the leases of its runs. */
@@ -82,14 +109,19 @@ export interface RunRuntime extends RunDependencies {
   readonly log: LiveRunLogs;
   /** The runs that have ended and are read. */
   readonly replays: RunReplays;
+  readonly remote: RemoteReaders;
   /** The runs that this process carries out, by row id. */
   readonly running: ReadonlyMap<string, ActiveRun>;
   /** The runs whose lease this process is just asking for. */
   readonly launching: LaunchingRuns;
+  /** Those who wait in this process until messages have joined a run. */
+  readonly joining: JoiningMessages;
   /** The readers of runs in this process. */
   readonly cursors: Pick<Set<RunCursor>, 'add' | 'delete'>;
   /** Whether the server is stopping: no more runs are taken. */
   readonly closing: boolean;
+  /** Whether the server is stopping, or sends its readers elsewhere first: whoever leaves has not gone away. */
+  readonly sendingAway: boolean;
   /** Carries out a run whose row is RUNNING with the lease of this process, detached from its caller. */
   launch(request: LaunchRequest): ActiveRun;
 }
@@ -171,6 +203,8 @@ export interface RunProgress {
   takeUnstored(): UnstoredText | null;
   /** Notes that a row is written for a message; the run writes nothing meanwhile. @param writing the ids that were stored */
   noteStoring(text: UnsavedText, writing: Promise<ReadonlySet<string>>): void;
+  /** Is told that a message waits to join the run, before its next model step. */
+  readonly steering: { note(isSteered: boolean): void };
   /** Notes that a text of the open message is in its row. */
   noteSaved(text: UnsavedText): void;
   /** Notes that everything up to a seq is in the rows now. */

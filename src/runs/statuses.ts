@@ -16,3 +16,9 @@ const terminalStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'] as const satisfies
 export function hasEnded({ status }: { readonly status: RunStatus }): boolean {
   return terminalStatuses.some((terminal) => terminal === status);
 }
+
+/**
+ * A message that waits to join a run is a queued run with a number from here on: it is in no list, and behind all turns that
+ * wait. When it becomes a turn of its own, it gets the next number of its conversation.
+ */
+export const provisionalNumbers = 1_000_000_000;

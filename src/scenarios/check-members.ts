@@ -1,5 +1,5 @@
 import { lockAgentsInUse } from '../agents/require.ts';
-import { explainMissingAgent } from '../agents/visible.ts';
+import { explainMissingAgent, isInProject } from '../agents/visible.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
@@ -11,6 +11,7 @@ import type { StoredGraph } from './write-graph.ts';
 /**
  * Checks the graph of an input, and that its members are active shared agents. Locks the rows of the agents, so that none
  * of them is deleted before the transaction ends. One statement.
+ * @param projectId the row id of the scenario's project, of which members may be; null: it belongs to none
  * @returns the graph with row ids
  * @throws {BadUserInputError} naming the field; {@link NotFoundError} if a member does not exist; {@link ForbiddenError}
  *   if it is another user's
@@ -19,6 +20,7 @@ export async function checkMembers(
   viewer: Viewer,
   tx: Prisma.TransactionClient,
   input: ScenarioInput,
+  projectId: string | null,
 ): Promise<StoredGraph> {
   const at = {
     root: ['input', 'rootAgentId'],
@@ -54,6 +56,7 @@ export async function checkMembers(
     if (agent.ownerId !== null) {
       throw badInput(path, `names an agent of your own, ${name}: the agents of a scenario must be shared`);
     }
+    if (!isInProject(agent, projectId)) throw badInput(path, `names an agent of another project: ${name}`);
     if (!agent.isActive) throw badInput(path, `names an agent that is not active: ${name}`);
   }
   return { rootAgentId, members };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { list, text } from '../api/input.ts';
 import { guardrailInputs } from '../guardrails/input.ts';
+import { projectName } from '../projects/input.ts';
 import { orchestrationInput } from './orchestration.ts';
 
 /** The maximum length of a scenario key, in characters. */
@@ -17,7 +18,8 @@ export const scenarioParts = {
   ),
   name: text(1, 255),
   description: text(1, 2_000),
-  projectId: text(1, 255),
+  /** The id or the key of a project. */
+  projectId: projectName,
   members: <Member extends z.ZodType>(member: Member) => list(member, maxAgents),
   handoffs: <Handoff extends z.ZodType>(handoff: Handoff) => list(handoff, maxHandoffs),
 };

@@ -8,6 +8,8 @@ import { type Orchestration, readOrchestration } from './orchestration.ts';
 export interface ScenarioGraph {
   readonly id: string;
   readonly version: number;
+  /** The row id of its project; null: all projects can use it. */
+  readonly projectId: string | null;
   readonly rootAgentId: string | null;
   /** The guardrails of all members. */
   readonly guardrails: readonly Guardrail[];
@@ -48,6 +50,7 @@ export function loadScenarioGraph(
     return {
       id: row.id,
       version: row.version,
+      projectId: row.projectId,
       guardrails: readGuardrails(row.guardrails),
       orchestration: readOrchestration(row),
       rootAgentId: row.agents.find((member) => member.isRoot)?.agentId ?? null,

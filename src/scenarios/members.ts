@@ -31,7 +31,7 @@ export async function assertAgentUnused(db: Db, tenantId: string, agentId: strin
   );
 }
 
-/** How a conversation names a scenario: by its row id, or by its key and the conversation's project. */
+/** How a conversation names a scenario: by its row id, or by its key and the row id of the conversation's project. */
 export type ScenarioName =
   | { readonly id: string }
   | { readonly key: string /** Null: the conversation has no project. */; readonly projectId: string | null };

@@ -16,7 +16,8 @@ import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/
 import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import type { SizedReads } from '../limits/answer-budget.ts';
 import { fitPage } from '../limits/fit-page.ts';
-import { maxScenarioKeyLength, scenarioParts } from './input.ts';
+import { isReadable, requireProject, requireProjectOf } from '../projects/access.ts';
+import { maxScenarioKeyLength } from './input.ts';
 import { inProject, projectFirst } from './members.ts';
 
 /** What to load with the row: the selection of a GraphQL document. */
@@ -35,8 +36,8 @@ const rules: PageRules<RowKey> = { list: 'scenarios', key: byAge.key, ...pageSiz
  * Reads one scenario of the viewer's tenant, by its id or by its key.
  * @param by.projectId with a key: the project's scenario of that key takes precedence over the tenant's
  * @throws {BadUserInputError} if neither or both are given, or the id is not a scenario id
- * @throws {NotFoundError} if it does not exist
- * @throws {ForbiddenError} if it is another tenant's
+ * @throws {NotFoundError} if it, or the project, does not exist
+ * @throws {ForbiddenError} if it is another tenant's, or of a project of which the viewer is no member
  */
 export async function readScenario(
   viewer: Viewer,
@@ -54,14 +55,17 @@ export async function readScenario(
     if (projectId !== null) throw badInput(['projectId'], 'must not be given with an id: it is for a key');
     const scenarioId = parseId('Scenario', id, ['id']);
     const scenario = await db.scenario.findUnique({ where: { id: scenarioId, tenantId }, ...query });
-    if (scenario !== null) return scenario;
+    if (scenario !== null) {
+      if (scenario.projectId !== null) await requireProjectOf(viewer, db, scenario.projectId, 'VIEWER');
+      return scenario;
+    }
     throw await explainMissingScenario(viewer, db, scenarioId);
   }
   if (key !== null && id === null) {
     parseInput(text(1, maxScenarioKeyLength), key, ['key']);
-    parseInput(scenarioParts.projectId.nullable(), projectId, ['projectId']);
+    const project = projectId === null ? null : await requireProject(viewer, db, projectId, 'VIEWER', ['projectId']);
     const scenario = await db.scenario.findFirst({
-      where: { tenantId, key, OR: inProject(projectId) },
+      where: { tenantId, key, OR: inProject(project?.id ?? null) },
       orderBy: projectFirst,
       ...query,
     });
@@ -85,8 +89,8 @@ export async function explainMissingScenario(viewer: Viewer, db: Db, scenarioId:
 /**
  * A page of the tenant's scenarios, oldest first.
  * @param options.projectId only scenarios that conversations of this project can use: its own, and those of the tenant
- *   whose keys it does not have itself. Absent: all, including those of projects
- * @throws {BadUserInputError} if an argument is invalid
+ *   whose keys it does not have itself. Absent: all, including those of the viewer's projects
+ * @throws {BadUserInputError} if an argument is invalid; as `requireProject` does
  */
 export async function listScenarios(
   viewer: Viewer,
@@ -96,24 +100,24 @@ export async function listScenarios(
 ): Promise<Connection<Scenario>> {
   const { tenantId } = viewer;
   const page = parsePage(options, rules);
-  const projectId = parseInput(scenarioParts.projectId.nullish(), options.projectId, ['projectId']) ?? null;
-  const where = Prisma.sql`tenant_id = ${tenantId} AND ${usableIn(tenantId, projectId)}`;
+  const project =
+    options.projectId == null ? null : await requireProject(viewer, db, options.projectId, 'VIEWER', ['projectId']);
+  const where = Prisma.sql`tenant_id = ${tenantId} AND ${usableIn(viewer, project?.id ?? null)}`;
   const list = { table: Prisma.sql`scenarios`, where, sort: byAge, descending: false, bytes };
   const found = await fitPage(page, await readKeyPage(db, list, page), answer);
   const ids = found.rows.map(({ key }) => key[1]);
   const rows = ids.length === 0 ? [] : await db.scenario.findMany({ where: { tenantId, id: { in: ids } }, ...query });
   return buildConnection(page, arrangeByKey(found, rows), async () => {
-    if (projectId === null) return db.scenario.count({ where: { tenantId } });
     const [counted] = await db.$queryRaw<{ count: number }[]>`
       SELECT count(*)::integer AS count FROM scenarios WHERE ${where}`;
     return counted?.count ?? 0;
   });
 }
 
-/** The condition for scenarios that conversations of a project can use. */
-function usableIn(tenantId: string, projectId: string | null): Prisma.Sql {
-  if (projectId === null) return Prisma.sql`true`;
-  return Prisma.sql`(project_id = ${projectId} OR project_id IS NULL AND NOT EXISTS (
+/** The condition for scenarios that conversations of a project can use; without a project, for all that the viewer may read. */
+function usableIn(viewer: Viewer, projectId: string | null): Prisma.Sql {
+  if (projectId === null) return isReadable(viewer, Prisma.sql`project_id`);
+  return Prisma.sql`(project_id = ${projectId}::uuid OR project_id IS NULL AND NOT EXISTS (
     SELECT 1 FROM scenarios AS own
-    WHERE own.tenant_id = ${tenantId} AND own.project_id = ${projectId} AND own.key = scenarios.key))`;
+    WHERE own.tenant_id = ${viewer.tenantId} AND own.project_id = ${projectId}::uuid AND own.key = scenarios.key))`;
 }

@@ -7,6 +7,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { type ConfigurationStore, changeConfiguration } from '../database/change-configuration.ts';
 import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
+import { requireProject } from '../projects/access.ts';
 import { checkMembers } from './check-members.ts';
 import { type ScenarioInput, scenarioInput } from './input.ts';
 import { defaultThreshold, writeOrchestration } from './orchestration.ts';
@@ -23,7 +24,7 @@ export interface ScenarioDependencies extends ConfigurationStore {
  * @param input ScenarioInput
  * @throws {RateLimitedError}; {@link BadUserInputError} naming the field, and the handoff if the graph is invalid;
  *   {@link ForbiddenError} if the viewer is not an admin, or an agent is another user's; {@link NotFoundError} for an
- *   agent; {@link ConflictError} if the tenant, or its project, already has a scenario of that key
+ *   agent and the project; {@link ConflictError} if the tenant, or its project, already has a scenario of that key
  */
 export async function createScenario(
   viewer: Viewer,
@@ -36,10 +37,11 @@ export async function createScenario(
   requireAdmin(viewer, 'change scenarios');
   const { tenantId } = viewer;
   const create = async (tx: Prisma.TransactionClient) => {
-    const graph = await checkMembers(viewer, tx, parsed);
-    const guardrails = await checkGuardrails(viewer, tx, parsed);
-    const orchestration = await checkOrchestration(viewer, tx, parsed);
-    const data = { ...columnsOf(parsed), ...orchestration, guardrails, tenantId };
+    const projectId = await findProjectId(viewer, tx, parsed);
+    const graph = await checkMembers(viewer, tx, parsed, projectId);
+    const guardrails = await checkGuardrails(viewer, tx, parsed, projectId);
+    const orchestration = await checkOrchestration(viewer, tx, parsed, projectId);
+    const data = { ...columnsOf(parsed), ...orchestration, guardrails, tenantId, projectId };
     const { id } = await tx.scenario.create({ data, select: { id: true } });
     await replaceGraph(tx, tenantId, id, graph);
     return tx.scenario.findUniqueOrThrow({ where: { id, tenantId }, ...query });
@@ -69,9 +71,10 @@ export async function updateScenario(
   const { tenantId } = viewer;
   const update = async (tx: Prisma.TransactionClient) => {
     await lockScenario(viewer, tx, scenarioId);
-    const graph = await checkMembers(viewer, tx, parsed);
-    const guardrails = await checkGuardrails(viewer, tx, parsed);
-    const orchestration = await checkOrchestration(viewer, tx, parsed);
+    const projectId = await findProjectId(viewer, tx, parsed);
+    const graph = await checkMembers(viewer, tx, parsed, projectId);
+    const guardrails = await checkGuardrails(viewer, tx, parsed, projectId);
+    const orchestration = await checkOrchestration(viewer, tx, parsed, projectId);
     await replaceGraph(tx, tenantId, scenarioId, graph);
     return tx.scenario.update({
       where: { id: scenarioId, tenantId },
@@ -79,6 +82,7 @@ export async function updateScenario(
         ...columnsOf(parsed),
         ...orchestration,
         guardrails,
+        projectId,
         unreadGuardrails: Prisma.DbNull,
         version: { increment: 1 },
       },
@@ -134,22 +138,38 @@ function describeTakenKey({ key, projectId = null }: ScenarioInput): string {
 }
 
 function columnsOf(input: ScenarioInput) {
-  const { key, name, description = null, projectId = null } = input;
-  return { key, name, description, projectId, isActive: input.isActive ?? true };
+  const { key, name, description = null } = input;
+  return { key, name, description, isActive: input.isActive ?? true };
 }
 
-async function checkGuardrails(viewer: Viewer, tx: Prisma.TransactionClient, { guardrails }: ScenarioInput) {
-  const owner = { path: ['input', 'guardrails'], isShared: true };
+/** The row id of the project of a scenario; null: it is for all projects. */
+async function findProjectId(viewer: Viewer, tx: Prisma.TransactionClient, input: ScenarioInput) {
+  if (input.projectId == null) return null;
+  return (await requireProject(viewer, tx, input.projectId, 'EDITOR', ['input', 'projectId'])).id;
+}
+
+async function checkGuardrails(
+  viewer: Viewer,
+  tx: Prisma.TransactionClient,
+  { guardrails }: ScenarioInput,
+  projectId: string | null,
+) {
+  const owner = { path: ['input', 'guardrails'], isShared: true, projectId };
   return [...(await checkClassifiers(viewer, tx, guardrails ?? [], owner))];
 }
 
 /** The columns of an orchestration. One statement if it names a classifier, whose row it locks. */
-async function checkOrchestration(viewer: Viewer, tx: Prisma.TransactionClient, { orchestration }: ScenarioInput) {
+async function checkOrchestration(
+  viewer: Viewer,
+  tx: Prisma.TransactionClient,
+  { orchestration }: ScenarioInput,
+  projectId: string | null,
+) {
   const { mode = 'OFF', classifierAgentId: named = null, threshold, instructions = null } = orchestration ?? {};
   const path = ['input', 'orchestration', 'classifierAgentId'];
   const classifierAgentId = named === null ? null : parseId('Agent', named, path);
   if (classifierAgentId !== null)
-    await lockClassifiers(viewer, tx, [{ agentId: classifierAgentId, path }], { isShared: true });
+    await lockClassifiers(viewer, tx, [{ agentId: classifierAgentId, path }], { isShared: true, projectId });
   return writeOrchestration({ mode, classifierAgentId, threshold: threshold ?? defaultThreshold, instructions });
 }
 

@@ -104,7 +104,17 @@ function readBatch(db: Database, kid: string | { readonly not: string }, after: 
     where: { id: { gt: after }, kid },
     orderBy: { id: 'asc' },
     take: batchSize,
-    select: { id: true, agentId: true, toolId: true, mcpServerId: true, name: true, origin: true, sealed: true },
+    select: {
+      id: true,
+      agentId: true,
+      toolId: true,
+      mcpServerId: true,
+      knowledgeBaseId: true,
+      webhookId: true,
+      name: true,
+      origin: true,
+      sealed: true,
+    },
   });
 }
 

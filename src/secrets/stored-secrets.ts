@@ -1,14 +1,21 @@
 import type { Db } from '../database/client.ts';
 import type { KeyRing, SecretBinding } from './key-ring.ts';
 
-/** Whose a secret is: an agent's, an HTTP tool's or an MCP server's, by row id. */
-export type SecretOwner = { readonly agentId: string } | { readonly toolId: string } | { readonly mcpServerId: string };
+/** Whose a secret is: an agent's, an HTTP tool's, an MCP server's, a knowledge base's or a webhook's, by row id. */
+export type SecretOwner =
+  | { readonly agentId: string }
+  | { readonly toolId: string }
+  | { readonly mcpServerId: string }
+  | { readonly knowledgeBaseId: string }
+  | { readonly webhookId: string };
 
 /** The columns of a secret that it takes to open it. */
 export interface StoredSecret {
   readonly agentId: string | null;
   readonly toolId: string | null;
   readonly mcpServerId: string | null;
+  readonly knowledgeBaseId: string | null;
+  readonly webhookId: string | null;
   readonly name: string;
   readonly origin: string;
   readonly sealed: string;
@@ -25,7 +32,8 @@ export function suggestFix(secret: string): string {
 /**
  * Stores a secret in the place of the one that its owner had under this name. Give a transaction where the owner
  * changes as well.
- * @param secret.name what it is for: llm, tts or stt of an agent; a header's name in lower case
+ * @param secret.name what it is for: llm, tts or stt of an agent; embedding of a base; current or previous of a webhook; a
+ *   header's name in lower case
  * @param secret.origin the only origin (scheme, host and port) that it may be sent to
  * @param secret.value the secret itself
  */
@@ -55,21 +63,41 @@ export function openSecret(keys: KeyRing, row: StoredSecret): Promise<string> {
   return keys.open(row.sealed, bindingOf(row));
 }
 
+/**
+ * Opens a signing secret of a webhook.
+ * @param webhookId the row id
+ * @throws {SecretUnreadableError} as `openSecret`
+ */
+export function openWebhookSecret(
+  keys: KeyRing,
+  webhookId: string,
+  { name, sealed }: { readonly name: string; readonly sealed: string },
+): Promise<string> {
+  return keys.open(sealed, { owner: describeOwner({ webhookId }), name, origin: '' });
+}
+
 /** What a stored secret is bound to. */
 export function bindingOf(row: StoredSecret): SecretBinding {
   const { name, origin } = row;
   if (row.agentId !== null) return { owner: describeOwner({ agentId: row.agentId }), name, origin };
   if (row.toolId !== null) return { owner: describeOwner({ toolId: row.toolId }), name, origin };
   if (row.mcpServerId !== null) return { owner: describeOwner({ mcpServerId: row.mcpServerId }), name, origin };
+  const { knowledgeBaseId } = row;
+  if (knowledgeBaseId !== null) return { owner: describeOwner({ knowledgeBaseId }), name, origin };
+  if (row.webhookId !== null) return { owner: describeOwner({ webhookId: row.webhookId }), name, origin };
   throw new Error('A secret belongs to nobody.');
 }
 
 function describeOwner(owner: SecretOwner): string {
   if ('agentId' in owner) return `agent:${owner.agentId}`;
-  return 'toolId' in owner ? `tool:${owner.toolId}` : `mcpServer:${owner.mcpServerId}`;
+  if ('knowledgeBaseId' in owner) return `knowledgeBase:${owner.knowledgeBaseId}`;
+  if ('toolId' in owner) return `tool:${owner.toolId}`;
+  return 'mcpServerId' in owner ? `mcpServer:${owner.mcpServerId}` : `webhook:${owner.webhookId}`;
 }
 
 function ownerColumns(owner: SecretOwner): SecretOwner {
   if ('agentId' in owner) return { agentId: owner.agentId };
-  return 'toolId' in owner ? { toolId: owner.toolId } : { mcpServerId: owner.mcpServerId };
+  if ('knowledgeBaseId' in owner) return { knowledgeBaseId: owner.knowledgeBaseId };
+  if ('toolId' in owner) return { toolId: owner.toolId };
+  return 'mcpServerId' in owner ? { mcpServerId: owner.mcpServerId } : { webhookId: owner.webhookId };
 }

@@ -6,6 +6,7 @@ import { parseId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import { belongsTo } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { requireProjectCached } from '../projects/access.ts';
 
 /**
  * Chooses the agent that speaks or listens: the given agent, else the viewer's default agent. From the cache.
@@ -24,6 +25,7 @@ export async function chooseAgent(
   if (!chosen || !belongsTo(viewer, { tenantId: chosen.agent.tenantId, userId: chosen.agent.ownerId })) {
     throw await explainMissingAgent(viewer, deps.db, row);
   }
+  if (chosen.agent.projectId !== null) await requireProjectCached(viewer, deps, chosen.agent.projectId, 'VIEWER');
   if (!chosen.agent.isActive) throw badInput(['agentId'], 'names an agent that is not active');
   return chosen;
 }

@@ -139,12 +139,7 @@ export async function readClip(viewer: Viewer, db: Database, id: string): Promis
  * @param to the last byte, inclusive
  * @throws {NotFoundError} if the clip expires meanwhile
  */
-export async function* readClipBytes(
-  db: Database,
-  { id }: SpeechClip,
-  from: number,
-  to: number,
-): AsyncGenerator<Uint8Array> {
+export async function* readClipBytes(db: Database, id: string, from: number, to: number): AsyncGenerator<Uint8Array> {
   const last = Math.floor(to / pieceBytes);
   for (let position = Math.floor(from / pieceBytes); position <= last; position += 1) {
     const begin = position * pieceBytes;

@@ -2,6 +2,7 @@ import { requireTts } from '../agents/resolve.ts';
 import { parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { openSpeech } from '../providers/speech/synthesis.ts';
+import { measureRequest } from '../telemetry/provider-request.ts';
 import { chooseAgent } from './choose-agent.ts';
 import { createClip, formatClipId } from './clips.ts';
 import type { SpeechRuntime } from './dependencies.ts';
@@ -42,15 +43,17 @@ export async function synthesizeSpeech(
   const tts = requireTts(await chooseAgent(viewer, deps.agents, args.agentId));
   const { speech: limits } = deps.limits;
   const clip = await deps.work(clientGone, (signal) =>
-    createClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, async (write) => {
-      const speech = await openSpeech(tts, spoken, { dial: deps.dialFor(tts), limits, signal });
-      try {
-        const { type, chunks, readHead } = speech;
-        return await write({ mediaType: type.mediaType, chunks, readHead });
-      } finally {
-        await speech.close();
-      }
-    }),
+    createClip(viewer, deps.db, { maxBytes: limits.maxBytes, ttlMs: deps.ttlMs }, (write) =>
+      measureRequest('speech', signal, async () => {
+        const speech = await openSpeech(tts, spoken, { dial: deps.dialFor(tts), limits, signal });
+        try {
+          const { type, chunks, readHead } = speech;
+          return await write({ mediaType: type.mediaType, chunks, readHead });
+        } finally {
+          await speech.close();
+        }
+      }),
+    ),
   );
   return { url: clipPath + formatClipId(clip.id), mediaType: clip.mediaType, size: clip.size };
 }

@@ -7,6 +7,7 @@ import { type AudioType, audioFormats, findAudioType } from '../providers/speech
 import { type Transcription, transcribeByHttp } from '../providers/speech/transcription.ts';
 import { transcribeBySocket } from '../providers/speech/transcription-socket.ts';
 import { readWav, UnreadableWavError, type Wav } from '../providers/speech/wav.ts';
+import { measureRequest } from '../telemetry/provider-request.ts';
 import { chooseAgent } from './choose-agent.ts';
 import type { SpeechRuntime } from './dependencies.ts';
 
@@ -44,7 +45,9 @@ export async function transcribeAudio(
   if (type === null) throw badInput(path, `must be audio (${audioFormats}), and its content is not`);
   const stt = requireStt(await chooseAgent(viewer, deps.agents, args.agentId));
   const wav = type.extension === 'wav' ? readSound(data, stt) : null;
-  const transcription = await deps.work(clientGone, (signal) => transcribe(deps, stt, { data, type, wav }, signal));
+  const transcription = await deps.work(clientGone, (signal) =>
+    measureRequest('transcription', signal, () => transcribe(deps, stt, { data, type, wav }, signal)),
+  );
   return {
     ...transcription,
     language: transcription.language ?? stt.language,

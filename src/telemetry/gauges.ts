@@ -28,6 +28,16 @@ interface LogLoad {
   readonly lagSeconds: number;
 }
 
+/** How the log stands that instances share. */
+interface SharedLogLoad {
+  readonly isReachable: boolean;
+  /** Runs of other instances that are read here, and those of them that are read in the database. */
+  readonly followed: number;
+  readonly followedInDatabase: number;
+  /** The age of the oldest event that was not sent, in seconds. */
+  readonly lagSeconds: number;
+}
+
 /** How one app stands at this moment: it is asked when the metrics are read. */
 export interface Standing {
   readonly turns: number;
@@ -36,6 +46,7 @@ export interface Standing {
   readonly feedReaders: number;
   readonly cursors: CursorLoad;
   readonly log: LogLoad;
+  readonly sharedLog: SharedLogLoad;
   readonly pools: Readonly<Record<'main' | 'upkeep', PoolLoad>>;
   /** Whether the leases of turns are renewed in time. */
   readonly isRenewing: boolean;
@@ -95,6 +106,28 @@ gauge(
   'switchboard_log_lag_seconds',
   'Age of the oldest event of a running turn that is not in the database yet.',
   ({ log }) => log.lagSeconds,
+  max,
+);
+gauge(
+  'switchboard_shared_log_reachable',
+  '1 if Redis can be reached, or if there is none; else 0.',
+  ({ sharedLog }) => (sharedLog.isReachable ? 1 : 0),
+  (values) => Math.min(1, ...values),
+);
+gauge(
+  'switchboard_shared_log_followed',
+  'Runs of other instances whose events are read here.',
+  ({ sharedLog }) => sharedLog.followed,
+);
+gauge(
+  'switchboard_shared_log_followed_in_database',
+  'Runs of other instances whose events are read here in the database.',
+  ({ sharedLog }) => sharedLog.followedInDatabase,
+);
+gauge(
+  'switchboard_shared_log_lag_seconds',
+  'Age of the oldest event of a running turn that was not sent to Redis yet.',
+  ({ sharedLog }) => sharedLog.lagSeconds,
   max,
 );
 gauge(

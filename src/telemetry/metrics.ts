@@ -42,8 +42,8 @@ export const firstTextSeconds = new Histogram({
 
 export const takeovers = new Counter({
   name: 'switchboard_takeovers_total',
-  help: 'Turns that this process found left behind by another one. result: continued, ended.',
-  labelNames: ['result'],
+  help: 'Turns that this process found left behind by another one. reason: died, handed_over (it stopped in order). result: continued, ended.',
+  labelNames: ['reason', 'result'],
   registers,
 });
 
@@ -99,6 +99,20 @@ export const guardrailChecks = new Counter({
   registers,
 });
 
+export const webhookDeliveries = new Counter({
+  name: 'switchboard_webhook_attempts_total',
+  help: 'Attempts to send a webhook delivery. outcome: delivered, retried (failed, and sent again later), given_up.',
+  labelNames: ['outcome'],
+  registers,
+});
+
+export const webhookSeconds = new Histogram({
+  name: 'switchboard_webhook_attempt_duration_seconds',
+  help: 'Time of an attempt to send a webhook delivery.',
+  buckets: [...fast, 30],
+  registers,
+});
+
 export const operations = new Counter({
   name: 'switchboard_operations_total',
   help: 'GraphQL operations that ended. transport: http, ws. type: query, mutation, subscription, none (not parsed). code: of the first error, else OK.',
@@ -116,7 +130,7 @@ export const operationSeconds = new Histogram({
 
 export const refusals = new Counter({
   name: 'switchboard_limit_refusals_total',
-  help: 'Requests that a limit refused with RATE_LIMITED. limit: what was limited. scope: user, tenant, process.',
+  help: 'Requests that a limit refused with RATE_LIMITED. limit: what was limited. scope: user, tenant, process; waiting: too many wait for the same; pace: large answers are read too fast.',
   labelNames: ['limit', 'scope'],
   registers,
 });
@@ -147,3 +161,97 @@ export function collectProcessMetrics(version: string): void {
   collectDefaultMetrics({ register: registry });
   build.set({ version, node: process.versions.node }, 1);
 }
+
+export const providerSeconds = new Histogram({
+  name: 'switchboard_provider_request_duration_seconds',
+  help: 'Time of a request to a provider that is no model call, to the end of its answer. purpose: moderation, speech, transcription, realtime_key. outcome: OK, CANCELLED or what is wrong with the provider.',
+  labelNames: ['purpose', 'outcome'],
+  buckets: slow,
+  registers,
+});
+
+export const snapshotSeconds = new Histogram({
+  name: 'switchboard_context_snapshot_duration_seconds',
+  help: 'Time until a context snapshot was made, with the records that tools have read for it. truncated: whether something was left out.',
+  labelNames: ['truncated'],
+  buckets: fast,
+  registers,
+});
+
+export const realtimeSessions = new Counter({
+  name: 'switchboard_realtime_sessions_total',
+  help: 'Calls by voice for which this process has minted a key.',
+  registers,
+});
+
+export const realtimeItems = new Counter({
+  name: 'switchboard_realtime_items_total',
+  help: 'Items of transcripts that clients have sent. result: stored, known (sent again).',
+  labelNames: ['result'],
+  registers,
+});
+
+export const rowsPurged = new Counter({
+  name: 'switchboard_purged_rows_total',
+  help: 'Rows that were deleted because they are kept no longer. kind: archives, conversations, guardrailResults, ledger.',
+  labelNames: ['kind'],
+  registers,
+});
+
+export const documentsIndexed = new Counter({
+  name: 'switchboard_knowledge_documents_total',
+  help: 'Documents that this process has indexed. outcome: ready, unreadable (the document is to blame), failed (given up).',
+  labelNames: ['outcome'],
+  registers,
+});
+
+export const indexedChunks = new Counter({
+  name: 'switchboard_knowledge_chunks_total',
+  help: 'Chunks of documents that this process has indexed.',
+  registers,
+});
+
+export const jobsEnded = new Counter({
+  name: 'switchboard_jobs_total',
+  help: 'Attempts at background jobs. outcome: completed, retried (failed, to be tried again), failed (for the last time), handed_over (this process stops).',
+  labelNames: ['job', 'outcome'],
+  registers,
+});
+
+export const jobSeconds = new Histogram({
+  name: 'switchboard_job_duration_seconds',
+  help: 'Time of an attempt at a background job.',
+  labelNames: ['job'],
+  buckets: slow,
+  registers,
+});
+
+export const embeddingSeconds = new Histogram({
+  name: 'switchboard_embedding_duration_seconds',
+  help: 'Time of embedding texts, with all attempts. purpose: index, query. outcome: ok, failed.',
+  labelNames: ['purpose', 'outcome'],
+  buckets: slow,
+  registers,
+});
+
+export const embeddedTexts = new Counter({
+  name: 'switchboard_embedded_texts_total',
+  help: 'Texts that providers have embedded. purpose: index, query. Those whose vectors are known are not counted.',
+  labelNames: ['purpose'],
+  registers,
+});
+
+export const knowledgeSearches = new Counter({
+  name: 'switchboard_knowledge_searches_total',
+  help: 'Searches in knowledge bases. mode: hybrid, full_text (no vectors), fallback (full text, because the embedding provider failed). found: yes, no.',
+  labelNames: ['mode', 'found'],
+  registers,
+});
+
+export const searchSeconds = new Histogram({
+  name: 'switchboard_knowledge_search_duration_seconds',
+  help: 'Time of a search in knowledge bases, with the embedding of its text.',
+  labelNames: ['mode'],
+  buckets: fast,
+  registers,
+});

@@ -1,7 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Viewer } from '../auth/viewer.ts';
-import type { Database } from '../database/client.ts';
-import { seedTenant } from './seed.ts';
+import { type SeedDependencies, seedTenant } from './seed.ts';
 import type { Seed } from './seed-file.ts';
 
 const maxCachedViewers = 20_000;
@@ -12,15 +11,15 @@ const cachedForMs = 10 * 60_000;
  * tenant gets the seed and whatever else `prepare` creates. Viewers of the last ten minutes cost no statement.
  */
 export class ProvisionedViewers {
-  readonly #db: Database;
+  readonly #dependencies: SeedDependencies;
   readonly #seed: Seed;
   readonly #prepare: (tenantId: string) => Promise<unknown>;
   /** The promise of each viewer's rows, by viewer. */
   readonly #rows = new LRUCache<string, Promise<void>>({ max: maxCachedViewers, ttl: cachedForMs });
 
   /** @param prepare creates what a tenant has besides the seed, once; it can be called concurrently */
-  constructor(db: Database, seed: Seed, prepare: (tenantId: string) => Promise<unknown>) {
-    this.#db = db;
+  constructor(dependencies: SeedDependencies, seed: Seed, prepare: (tenantId: string) => Promise<unknown>) {
+    this.#dependencies = dependencies;
     this.#seed = seed;
     this.#prepare = prepare;
   }
@@ -46,14 +45,15 @@ export class ProvisionedViewers {
   }
 
   async #createRows({ tenantId, userId }: Viewer): Promise<void> {
-    const user = await this.#db.user.findUnique({
+    const { db } = this.#dependencies;
+    const user = await db.user.findUnique({
       where: { tenantId_id: { tenantId, id: userId } },
       select: { tenant: { select: { seededWith: true, agents: developmentAgents } } },
     });
     if (user?.tenant.seededWith === this.#seed.checksum && user.tenant.agents.length > 0) return;
-    await seedTenant(this.#db, tenantId, this.#seed);
+    await seedTenant(this.#dependencies, tenantId, this.#seed);
     await this.#prepare(tenantId);
-    await this.#db.user.createMany({ data: [{ tenantId, id: userId }], skipDuplicates: true });
+    await db.user.createMany({ data: [{ tenantId, id: userId }], skipDuplicates: true });
   }
 }
 

@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { list, text } from '../api/input.ts';
 import { guardrailsInFile, listClassifiers } from '../guardrails/input.ts';
+import type { SeededBase } from '../knowledge/seed-bases.ts';
 import { findGraphProblems, type GraphProblem } from '../scenarios/check-graph.ts';
 import { orchestrationInFile } from '../scenarios/orchestration.ts';
+import { baseInFile, readSeededBases } from './seed-knowledge.ts';
 
 const toolName = z
   .string()
@@ -58,27 +60,35 @@ const seedFile = z
     agents: list(agent, 1_000),
     scenarios: list(scenario, 1_000).default([]),
     orders: list(order, 10_000).default([]),
+    knowledgeBases: list(baseInFile, 100).default([]),
   })
   .superRefine((seed, context) => {
     for (const { path, message } of findProblems(seed)) context.addIssue({ code: 'custom', path: [...path], message });
   });
 
-/** What every new tenant gets: shared agents, scenarios, and orders for the tool lookup_order. */
-export interface Seed extends z.output<typeof seedFile> {
-  /** SHA-256 of the file, in hexadecimal. */
+type SeedFile = z.output<typeof seedFile>;
+
+/** What every new tenant gets: shared agents, scenarios, knowledge bases, and orders for the tool lookup_order. */
+export interface Seed extends Omit<SeedFile, 'knowledgeBases'> {
+  readonly knowledgeBases: readonly SeededBase[];
+  /** SHA-256 of the file and of its documents, in hexadecimal. */
   readonly checksum: string;
 }
 
 /**
  * Reads and checks a seed file.
  * @throws {Error} naming the file and the invalid entry: not JSON, an unknown field, a duplicate name, a handoff to an
- *   agent that is not in the scenario
+ *   agent that is not in the scenario, a document that cannot be read
  */
 export async function readSeed(file: string): Promise<Seed> {
   const content = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new Error(`The seed file ${file} cannot be read.`, { cause });
   });
-  return { ...parseSeed(content, file), checksum: createHash('sha256').update(content).digest('hex') };
+  const parsed = parseSeed(content, file);
+  const knowledgeBases = await readSeededBases(file, parsed.knowledgeBases);
+  const hash = createHash('sha256').update(content);
+  for (const { documents } of knowledgeBases) for (const { data } of documents) hash.update(data);
+  return { ...parsed, knowledgeBases, checksum: hash.digest('hex') };
 }
 
 function parseSeed(content: string, file: string) {
@@ -94,7 +104,7 @@ function parseSeed(content: string, file: string) {
   throw new Error(`The seed file ${file} is invalid:\n${problems.join('\n')}`);
 }
 
-function findProblems(seed: Omit<Seed, 'checksum'>): GraphProblem[] {
+function findProblems(seed: SeedFile): GraphProblem[] {
   const agents = seed.agents.map((entry) => entry.name);
   const defaults = seed.agents.flatMap((entry, index) => (entry.isDefault ? [index] : []));
   return [
@@ -110,6 +120,10 @@ function findProblems(seed: Omit<Seed, 'checksum'>): GraphProblem[] {
     ...findRepeats(
       seed.orders.map((entry) => entry.number),
       (index) => ['orders', index, 'number'],
+    ),
+    ...findRepeats(
+      seed.knowledgeBases.map((entry) => entry.name),
+      (index) => ['knowledgeBases', index, 'name'],
     ),
     ...seed.agents.flatMap((entry, index) => findUnknownClassifiers(entry, ['agents', index], new Set(agents))),
     ...seed.scenarios.flatMap((entry, index) => findScenarioProblems(entry, ['scenarios', index], new Set(agents))),

@@ -2,17 +2,26 @@ import { addSharedAgents, importGuardrails, listSharedAgents } from '../agents/i
 import type { Database } from '../database/client.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import { renameClassifiers } from '../guardrails/input.ts';
+import type { KnowledgeRuntime } from '../knowledge/runtime.ts';
+import { addMissingBases } from '../knowledge/seed-bases.ts';
 import { nameOrchestration } from '../scenarios/orchestration.ts';
 import { addMissingScenarios } from '../scenarios/write-graph.ts';
 import type { Seed } from './seed-file.ts';
 
+/** What seeding a tenant takes. */
+export interface SeedDependencies {
+  readonly db: Database;
+  /** Has the documents of the seed indexed. */
+  readonly knowledge: Pick<KnowledgeRuntime, 'jobs' | 'bounds'>;
+}
+
 /**
- * Adds to a tenant what the seed has and the tenant lacks: shared agents by name, scenarios by key, orders by number.
- * Nothing that exists is changed, so later edits stay, and a new seed file only adds. One transaction, which locks the
+ * Adds to a tenant what the seed has and the tenant lacks: shared agents by name, scenarios by key, orders by number,
+ * knowledge bases with their documents by name. Nothing that exists is changed, so later edits stay, and a new seed file only adds. One transaction, which locks the
  * tenant's row: two instances that start at the same time seed it once.
  * @returns false: this seed was loaded before
  */
-export async function seedTenant(db: Database, tenantId: string, seed: Seed): Promise<boolean> {
+export async function seedTenant({ db, knowledge }: SeedDependencies, tenantId: string, seed: Seed): Promise<boolean> {
   return db.$transaction(async (tx) => {
     await tx.tenant.createMany({ data: [{ id: tenantId }], skipDuplicates: true });
     const [tenant] = await tx.$queryRaw<{ seeded_with: string | null }[]>`
@@ -24,6 +33,7 @@ export async function seedTenant(db: Database, tenantId: string, seed: Seed): Pr
       data: seed.orders.map(({ eta = null, ...order }) => ({ ...order, eta, tenantId })),
       skipDuplicates: true,
     });
+    await addMissingBases(tx, knowledge, tenantId, seed.knowledgeBases);
     await tx.tenant.update({ where: { id: tenantId }, data: { seededWith: seed.checksum } });
     return true;
   });

@@ -92,7 +92,7 @@ test('A tenant that existed before gets a development agent too; edits stay, and
   {
     await using app = await startTestApp({ databaseUrl: database.url });
     // As an earlier version left it; one of its agents has the name already.
-    await seedTenant(app.app.db, 'acme', await readSeed('prisma/seed.json'));
+    await seedTenant(app.app, 'acme', await readSeed('prisma/seed.json'));
     await app.app.db.user.create({ data: { tenantId: 'acme', id: 'root' } });
     await app.app.db.agent.create({ data: { tenantId: 'acme', name: 'development', instructions: 'Older.' } });
     const token = await app.token(claims);

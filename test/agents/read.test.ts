@@ -253,7 +253,7 @@ describe('the seed', () => {
 
   test('The seed is loaded once, however many do it at the same time', async () => {
     const seed = await readSeed('prisma/seed.json');
-    const done = await Promise.all(Array.from({ length: 6 }, () => seedTenant(graph.db, 'busy', seed)));
+    const done = await Promise.all(Array.from({ length: 6 }, () => seedTenant(graph.app.app, 'busy', seed)));
     expect(done.filter(Boolean)).toHaveLength(1);
     const where = { tenantId: 'busy' };
     expect(
@@ -261,8 +261,10 @@ describe('the seed', () => {
         graph.db.agent.count({ where }),
         graph.db.scenario.count({ where }),
         graph.db.order.count({ where }),
+        graph.db.knowledgeBase.count({ where }),
+        graph.db.knowledgeDocument.count({ where }),
       ]),
-    ).toEqual([5, 4, 8]);
+    ).toEqual([5, 4, 8, 1, 4]);
     expect(
       await graph.db.order.findUnique({ where: { tenantId_number: { tenantId: 'busy', number: '1042' } } }),
     ).toMatchObject({
@@ -272,7 +274,7 @@ describe('the seed', () => {
 
   test('A seed that was replaced adds what is new and changes nothing that exists', async () => {
     const first = await readSeed('prisma/seed.json');
-    await seedTenant(graph.db, 'edited', first);
+    await seedTenant(graph.app.app, 'edited', first);
     await graph.db.agent.updateMany({
       where: { tenantId: 'edited', name: 'billing' },
       data: { instructions: 'Edited.' },
@@ -292,8 +294,8 @@ describe('the seed', () => {
       ],
     };
     const second = await withFile(replaced, readSeed);
-    expect(await seedTenant(graph.db, 'edited', second)).toBe(true);
-    expect(await seedTenant(graph.db, 'edited', second)).toBe(false);
+    expect(await seedTenant(graph.app.app, 'edited', second)).toBe(true);
+    expect(await seedTenant(graph.app.app, 'edited', second)).toBe(false);
     const agents = await graph.db.agent.findMany({ where: { tenantId: 'edited' } });
     expect(agents).toHaveLength(6);
     expect(agents.find((agent) => agent.name === 'billing')?.instructions).toBe('Edited.');
@@ -315,6 +317,16 @@ describe('the seed', () => {
   };
   test.each<[string, unknown, RegExp]>([
     ['no JSON', '{', /not JSON/],
+    [
+      'a document that does not exist',
+      { agents, knowledgeBases: [{ name: 'k', documents: [{ title: 't', file: 'absent.md' }] }] },
+      /knowledgeBases\.0\.documents\.0\.file: absent\.md cannot be read/,
+    ],
+    [
+      'a base twice',
+      { agents, knowledgeBases: [{ name: 'k' }, { name: 'k' }] },
+      /knowledgeBases\.1\.name: "k" is duplicated/,
+    ],
     ['an unknown field', { agents, scenario: [] }, /scenario/],
     ['an unknown field of an agent', { agents: [{ ...agents[0], model: 'x' }] }, /agents\.0.*model/],
     ['an agent without instructions', { agents: [{ name: 'a' }] }, /agents\.0\.instructions/],

@@ -74,7 +74,7 @@ test('A second visit of GraphiQL has a conversation of its own, and its turn run
   expect(troubles).toEqual([]);
 });
 
-test('The tabs of guardrails, context, orchestration and calls run without a key', async () => {
+test('The tabs of guardrails, context, orchestration, calls, knowledge, tickets and contacts run without a key', async () => {
   await using resources = new AsyncDisposableStack();
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-browser-')), (path) =>
     rm(path, { recursive: true, force: true }),
@@ -87,6 +87,13 @@ test('The tabs of guardrails, context, orchestration and calls run without a key
     { name: 'CreateContextSnapshot', operation: null, shows: /"block"[\s\S]*1042/ },
     { name: 'Orchestrate', operation: 'Orchestrate', shows: /"rootAgent"[\s\S]*"confidence"/ },
     { name: 'StartRealtimeSession', operation: 'StartRealtimeSession', shows: /ek_switchboard_demo_/ },
+    {
+      name: 'SearchKnowledge',
+      operation: 'SearchKnowledge',
+      shows: /"title": "Returns and refunds"[\s\S]*"Help centre"/,
+    },
+    { name: 'CreateTicket', operation: 'CreateTicket', shows: /"number": \d+,[\s\S]*"OPEN"/ },
+    { name: 'CreateContact', operation: 'CreateContact', shows: /"ada@example\.com"/ },
   ];
   for (const { name, operation, shows } of tabs) {
     const tab = page.locator('.graphiql-tab-button', { hasText: name });

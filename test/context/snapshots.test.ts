@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { openGraph, shareApp } from '../support/app.ts';
 import { openChat, openNewUser } from '../support/chat.ts';
+import { addProject } from '../support/projects.ts';
 import { createDocument, createSnapshot } from './support.ts';
 
 const app = shareApp();
 
 describe('a snapshot', () => {
   test('It holds the page, the project, what the application says, records, turns and rights, each once', async () => {
-    const chat = await openChat(app, { scenarioKey: 'assistant', projectId: 'shop' }, { roles: ['clerk'] });
+    await addProject(app.app.db, 'shop', { clerk: 'EDITOR' });
+    const claims = { sub: 'clerk', roles: ['clerk'] };
+    const chat = await openChat(app, { scenarioKey: 'assistant', projectId: 'shop' }, claims);
     app.model.add({ text: 'We ship on Mondays.' });
     await chat.readToEnd('When do you ship?');
     const snapshot = await createSnapshot(chat, {
@@ -20,13 +23,54 @@ describe('a snapshot', () => {
     const { block } = snapshot;
     expect(block).toContain('  Roles: clerk\n  The user may not change shared agents');
     expect(block).toContain('The page that the user sees\n  https://shop.example/orders/1042\n');
-    expect(block).toContain('Project\n  shop\n');
+    expect(block).toContain('Project\n  The project shop\n  Key: shop\n');
     expect(block).toContain('  {"selected":"cups"}\n');
     expect(block.split('Record order:1042, as JSON\n  {"number":"1042"')).toHaveLength(2);
     expect(block).toContain('When do you ship?');
     expect(block).toContain('We ship on Mondays.');
     const seconds = (Date.parse(snapshot.expiresAt) - Date.parse(snapshot.createdAt)) / 1000;
     expect(seconds).toBe(3600);
+  });
+
+  test('It holds no turns of a project that its user has left, also not the user’s own', async () => {
+    const { db } = app.app;
+    const project = await addProject(db, 'left', { leaver: 'EDITOR' });
+    const chat = await openChat(app, { projectId: 'left' }, { sub: 'leaver' });
+    app.model.add({ text: 'The plan is green.' });
+    await chat.readToEnd('What is the plan?');
+    const snapshot = () => createSnapshot(chat, { page: 'here' });
+    expect((await snapshot()).block).toContain('The plan is green.');
+    await db.projectMember.deleteMany({ where: { projectId: project.slice('prj_'.length), userId: 'leaver' } });
+    const { block } = await snapshot();
+    expect(block).not.toContain('plan');
+  });
+
+  test('It names the drafts of the project or, without one, those of the viewer alone, and no contents', async () => {
+    await addProject(app.app.db, 'desk', { drafter: 'EDITOR', reader: 'VIEWER' });
+    const chat = await openChat(app, {}, { sub: 'drafter' });
+    const save = 'mutation ($input: SaveDraftInput!) { saveDraft(input: $input) { id } }';
+    for (const [key, scope] of [
+      ['of-project', { projectId: 'desk' }],
+      ['of-viewer', {}],
+      ['of-conversation', { conversationId: chat.conversationId }],
+    ] as const)
+      await chat.ask(save, { input: { key, title: `Title ${key}`, content: 'The content', ...scope } });
+    const reader = await openChat(app, {}, { sub: 'reader' });
+    const blocks = await Promise.all([
+      createSnapshot(chat, { projectId: 'desk' }),
+      createSnapshot(chat, { page: 'here' }),
+      createSnapshot(reader, { projectId: 'desk' }),
+      createSnapshot(reader, { page: 'here' }),
+    ]);
+    const keysOf = ({ block }: { block: string }) => block.match(/of-(project|viewer|conversation)(?=",)/g) ?? [];
+    expect(blocks.map((snapshot) => [...new Set(keysOf(snapshot))])).toEqual([
+      ['of-project'],
+      ['of-viewer'],
+      ['of-project'],
+      [],
+    ]);
+    expect(blocks[0].block).toContain('The project’s drafts, as JSON');
+    expect(JSON.stringify(blocks)).not.toContain('The content');
   });
 
   test('A turn that names it gives it to its model after the instructions, between lines with a code', async () => {
@@ -55,7 +99,7 @@ test('A snapshot takes the same number of statements, however many conversations
     return statements;
   };
   const few = await count();
-  expect(few).toBe(2);
+  expect(few).toBe(3);
   const create = 'mutation { createConversation { id } }';
   for (let n = 0; n < 12; n++) {
     const { id: conversationId } = (await graph.query(alice, create)).data.createConversation;

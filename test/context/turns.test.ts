@@ -3,6 +3,7 @@ import { deleteExpiredSnapshots } from '../../src/context/expire.ts';
 import { createBillingConversation, decide, refund, startWaitingTurn } from '../approvals/decide.ts';
 import { shareApp, startTestApp } from '../support/app.ts';
 import { documents, openChat, openNewUser, type SocketClient } from '../support/chat.ts';
+import { addProject } from '../support/projects.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 import { createSnapshot, type ReturnedSnapshot, readDelimited, rowIdOf } from './support.ts';
 
@@ -220,6 +221,7 @@ describe('stored snapshots', () => {
     expect(block).toContain('A fine question');
     expect(block).toContain('A fine answer.');
     expect(block).not.toMatch(/hunter2|private|Nobody/);
+    await addProject(app.app.db, 'another', { [claims.sub]: 'VIEWER' });
     const ofProject = await createSnapshot(guarded, { projectId: 'another' });
     expect(ofProject.block).not.toContain('A fine');
   });

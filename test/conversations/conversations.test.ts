@@ -361,6 +361,25 @@ describe('conversations', () => {
         after = data.conversations.pageInfo.endCursor;
       }
     }
+    const shelves = `query ($orderBy: ConversationOrder, $isArchived: Boolean, $isPinned: Boolean) {
+      conversations(first: 50, orderBy: $orderBy, isArchived: $isArchived, isPinned: $isPinned) {
+        pageInfo { endCursor } edges { node { isArchived isPinned } } } }`;
+    await graph.db.$executeRaw`
+      UPDATE conversations SET is_archived = true, is_pinned = title < 'Conversation 15'
+      WHERE user_id = 'many' AND title < 'Conversation 2' AND extract(hour FROM created_at) = 7`;
+    await graph.db.$executeRawUnsafe('ANALYZE conversations');
+    for (const shelf of [{ isArchived: true }, { isArchived: true, isPinned: true }, { isArchived: null }]) {
+      for (const field of ['UPDATED_AT', 'CREATED_AT', 'TITLE']) {
+        const [statement, ...others] = await recorder.record(many, shelves, {
+          ...shelf,
+          orderBy: { field, direction: 'DESC' },
+        });
+        expect(others).toEqual([]);
+        if (!statement) throw new Error('Nothing was read.');
+        for (const scan of await explain(recorder.client, statement))
+          expect(scan.rows, `${JSON.stringify(shelf)}, ${scan.name}: ${statement.sql}`).toBeLessThanOrEqual(60);
+      }
+    }
   });
 });
 
@@ -377,15 +396,23 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const { runs, speech, snapshots, realtime } = graph.app.app;
+      const { runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
+        graph.app.app;
       const contextValue = createContext({
         viewer,
         db,
         runs,
         feed: runs.feed,
         speech,
+        contacts,
+        search,
+        exports,
         snapshots,
+        knowledge,
         realtime,
+        webhooks,
+        publicUrl,
+        tickets,
         answers: openAnswers(),
         requestId: 'test',
       });

@@ -76,6 +76,32 @@ test('A message and a rename that happen while a client is offline reach it when
   expect(await reader.next()).toMatchObject({ edge: { node: { content: 'now' } } });
 });
 
+test('The readers of a conversation and of a list are told once that it was pinned, archived, and both with a new title', async () => {
+  const user = await openNewUser(app);
+  const id = await user.createConversation();
+  const after = await readSeq(user);
+  const change = (input: Record<string, unknown>) =>
+    user.ask(
+      'mutation ($id: ID!, $input: UpdateConversationInput!) { updateConversation(id: $id, input: $input) { id } }',
+      { id, input },
+    );
+  await change({ isPinned: true });
+  await change({ isPinned: true });
+  await change({ isArchived: true, title: 'Done' });
+  const last = await readSeq(user);
+  const shelf = '__typename seq ... on ConversationUpdated { conversation { isPinned isArchived title } }';
+  const document = (field: string) => `subscription ($id: ID!, $after: Int) { ${field} { ${shelf} } }`;
+  for (const query of [
+    document('conversationEvents(conversationId: $id, after: $after)'),
+    document('viewerEvents(after: $after)').replace('$id: ID!, ', ''),
+  ]) {
+    await using reader = new EventStream(app, user.token, query, { id, after });
+    const seen = await reader.until(({ seq }) => seq === last);
+    expect(seen.map(({ __typename }) => __typename)).toEqual(['ConversationUpdated', 'ConversationUpdated']);
+    expect(seen.at(-1)?.conversation).toEqual({ isPinned: true, isArchived: true, title: 'Done' });
+  }
+});
+
 test('A socket that is cut after any event of the feed misses and repeats nothing when it attaches again', async () => {
   const user = await openNewUser(app);
   const [id, other] = [await user.createConversation('support'), await user.createConversation()];

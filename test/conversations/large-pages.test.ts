@@ -317,3 +317,36 @@ describe('tool calls', () => {
     });
   });
 });
+
+test('Whoever reads large pages faster than the limit is RATE_LIMITED, and small ones and other users are not', async () => {
+  await using limited = await openGraph({ RATE_LIMIT_ANSWER_BYTES: '1000000/60' });
+  const [fast, other] = [await limited.viewer('fast'), await limited.viewer('other')];
+  const large = async (viewer: TestViewer) => {
+    const { data } = await limited.query(viewer, 'mutation { createConversation { id } }');
+    const id: string = data.createConversation.id;
+    await limited.db.message.createMany({
+      data: Array.from({ length: 12 }, (_none, index) => ({
+        tenantId: 'acme',
+        conversationId: id.slice('conv_'.length),
+        position: index + 1,
+        role: 'USER' as const,
+        content: 'x'.repeat(90_000),
+      })),
+    });
+    await limited.db.conversation.update({ where: { id: id.slice('conv_'.length) }, data: { messageCount: 12 } });
+    return id;
+  };
+  const [mine, others] = [await large(fast), await large(other)];
+  const page = `query ($id: ID!, $first: Int) {
+    conversation(id: $id) { messages(first: $first) { edges { node { content } } } }
+  }`;
+  const ask = async (viewer: TestViewer, id: string, first: number) => {
+    const { errors } = await limited.query(viewer, page, { id, first });
+    return errors.map(({ code }) => code);
+  };
+  expect(await ask(fast, mine, 12)).toEqual([]);
+  const { errors } = await limited.query(fast, page, { id: mine, first: 12 });
+  expect(errors).toMatchObject([{ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) }]);
+  expect(await ask(fast, mine, 1)).toEqual([]);
+  expect(await ask(other, others, 12)).toEqual([]);
+});

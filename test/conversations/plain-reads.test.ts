@@ -66,9 +66,27 @@ afterAll(async () => graph[Symbol.asyncDispose]());
 type Variables = Readonly<Record<string, unknown>>;
 
 function makeContext(userId: string | null = 'alice', answers = openAnswers()) {
-  const { db, runs, speech, snapshots, realtime } = graph.app.app;
+  const { db, runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
+    graph.app.app;
   const viewer = userId === null ? null : { userId, tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  return createContext({ viewer, db, runs, feed: runs.feed, speech, snapshots, realtime, answers, requestId: 'test' });
+  return createContext({
+    viewer,
+    db,
+    runs,
+    feed: runs.feed,
+    speech,
+    contacts,
+    search,
+    exports,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    publicUrl,
+    tickets,
+    answers,
+    requestId: 'test',
+  });
 }
 
 /** What the plain way makes of a document, as JSON; null: it leaves it to the executor. */
@@ -92,7 +110,7 @@ function toText(result: ExecutionResult | null): string {
   return JSON.stringify({ data: result?.data, errors: result?.errors });
 }
 
-const ofConversation = '__typename id userId title messageCount createdAt updatedAt';
+const ofConversation = '__typename id userId title messageCount isArchived isPinned createdAt updatedAt';
 const ofLast = '__typename id role status finishReason preview source position createdAt';
 const connectionOf = (node: string) =>
   `__typename totalCount pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor } edges { __typename cursor node { ${node} } }`;
@@ -113,6 +131,12 @@ describe('documents of what rows hold', () => {
       { s: 'CONV' },
     ],
     ['a search that finds nothing', '{ conversations(search: "zzz") { totalCount edges { node { id } } } }'],
+    ['archived ones, of which there are none', `{ conversations(isArchived: true) { ${connectionOf('id')} } }`],
+    [
+      'all that are not pinned',
+      `query ($a: Boolean) { conversations(isArchived: $a, isPinned: false) { ${connectionOf('id')} } }`,
+      { a: null },
+    ],
     ['an empty page', `{ conversations(first: 0) { ${connectionOf('id')} } }`],
     [
       'an order and the end of a list',

@@ -66,6 +66,16 @@ describe.each<Api>(['RESPONSES', 'CHAT_COMPLETIONS'])('the demo model over %s', 
     expect(final.finished).toMatchObject({ usage: { outputTokens: Math.ceil(final.text.length / 4) } });
   });
 
+  test('The demo writes JSON of the form that an agent asks for', async () => {
+    const demo = await startDemoModel(pace);
+    onTestFinished(demo.close);
+    const properties = { city: { type: 'string' }, degrees: { type: 'number' }, sky: { enum: ['clear', 'grey'] } };
+    const outputSchema = { type: 'object', properties, required: ['city'], additionalProperties: false };
+    const request = requestFor(api, demo.url, { outputSchema });
+    const { text } = await collect(createOpenAiModel().stream(request, new AbortController().signal));
+    expect(JSON.parse(text)).toEqual({ city: expect.stringContaining('demo model'), degrees: 1, sky: 'clear' });
+  });
+
   test.each([
     ['I want my money back, where is the invoice?', 'transfer_to_billing'],
     ['My parcel has not arrived', 'transfer_to_orders'],

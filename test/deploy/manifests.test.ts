@@ -59,7 +59,11 @@ const deployment = z
               lifecycle: z.object({
                 preStop: z.object({ exec: z.object({ command: z.tuple([z.literal('sleep'), z.string()]) }) }),
               }),
-              readinessProbe: z.object({ httpGet: z.object({ path: z.string() }) }),
+              readinessProbe: z.object({
+                httpGet: z.object({ path: z.string() }),
+                periodSeconds: z.number(),
+                failureThreshold: z.number(),
+              }),
               livenessProbe: z.object({ httpGet: z.object({ path: z.string() }) }),
             }),
           ]),
@@ -127,6 +131,9 @@ describe('deploy/kubernetes', () => {
     expect(read('README.md').replace(/\s+/g, ' ')).toContain('The process exits within 28 seconds.');
     expect(deployment.terminationGracePeriodSeconds).toBeGreaterThan(wait + 28);
     expect(container.readinessProbe.httpGet.path).toBe('/ready');
+    // The service takes it out within 40 % of the time in which it still serves.
+    const { periodSeconds, failureThreshold } = container.readinessProbe;
+    expect(periodSeconds * failureThreshold).toBeLessThanOrEqual(0.4 * readEnv({}).drainSeconds);
     expect(container.livenessProbe.httpGet.path).toBe('/health');
   });
 });

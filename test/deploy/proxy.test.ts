@@ -10,8 +10,8 @@ import { z } from 'zod';
 import { readEnv } from '../../src/config/env.ts';
 import { startTestApp, testAudience, testIssuer } from '../support/app.ts';
 import { createTestDatabase } from '../support/database/database.ts';
-import { findProgram } from '../support/proxies/find-program.ts';
-import { startHaproxy } from '../support/proxies/haproxy.ts';
+import { findPort, findProgram } from '../support/proxies/find-program.ts';
+import { startHaproxy, startTcpBalancer } from '../support/proxies/haproxy.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -114,6 +114,49 @@ test.runIf(hasProxy && process.env.TEST_DATABASE_URL)(
     expect(texts).toEqual(['A b']);
     expect(seen.filter((type) => type === 'RunCompleted')).toHaveLength(1);
     expect((await fetch(`${proxy.url}/ready`)).status).toBe(200);
+  },
+);
+
+test.runIf(hasProxy)(
+  'A proxy that is restarted in the middle of a turn costs its readers a connection, and no event',
+  async () => {
+    await using app = await startTestApp({ env });
+    const port = await findPort();
+    const first = await startTcpBalancer([app.url], port);
+    const conversationId = await createConversation(first.url);
+    const gate = createGate();
+    app.model.add({ text: ['A', ' b', ' c'], afterTokens: 2, gate });
+    await using socket = openSocket(first.url);
+    let connections = 0;
+    socket.client.on('connected', () => {
+      connections += 1;
+    });
+    const query = `subscription ($input: ChatTurnInput!) { chatTurn(input: $input) {
+      __typename seq ... on TextDelta { offset delta } } }`;
+    const input = { conversationId, content: 'Count.', idempotencyKey: 'k' };
+    let text = '';
+    const seen: string[] = [];
+    await using later = new AsyncDisposableStack();
+    let restarting: Promise<void> | undefined;
+    for await (const { data } of socket.client.iterate<{
+      chatTurn: { __typename: string; offset?: number; delta?: string };
+    }>({ query, variables: { input } })) {
+      const { __typename = '', offset = 0, delta } = data?.chatTurn ?? {};
+      seen.push(__typename);
+      if (delta !== undefined) text = text.slice(0, offset) + delta;
+      if (restarting !== undefined || text !== 'A b') continue;
+      const restart = async () => {
+        await first[Symbol.asyncDispose]();
+        later.use(await startTcpBalancer([app.url], port));
+        // What follows is read through the new one.
+        gate.open();
+      };
+      restarting = restart();
+    }
+    await restarting;
+    expect(connections).toBe(2);
+    expect(text).toBe('A b c');
+    expect(seen.filter((type) => type === 'RunCompleted')).toHaveLength(1);
   },
 );
 

@@ -110,10 +110,38 @@ test(
       reads += 1;
       return 'drop';
     };
-    const { db, runs, speech, snapshots, realtime } = app.app;
+    const {
+      db,
+      runs,
+      speech,
+      contacts,
+      search,
+      exports,
+      snapshots,
+      knowledge,
+      realtime,
+      webhooks,
+      tickets,
+      publicUrl,
+    } = app.app;
     const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
     const answers = openAnswers();
-    const parts = { db, runs, feed: runs.feed, speech, snapshots, realtime, answers };
+    const parts = {
+      db,
+      runs,
+      feed: runs.feed,
+      speech,
+      contacts,
+      search,
+      exports,
+      snapshots,
+      knowledge,
+      realtime,
+      webhooks,
+      publicUrl,
+      tickets,
+      answers,
+    };
     const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
     const document = parse(
       'subscription ($id: ID!) { runEvents(runId: $id) { ... on RunStarted { userMessage { id } } } }',

@@ -328,11 +328,14 @@ describe('a turn that is stopped', () => {
 
   test('A turn that is stopped while a tool hangs closes its calls as CANCELLED', async () => {
     const controller = new AbortController();
-    const setting = setUp([ask(['1', 'work'], ['2', 'work'])], () => new Promise<ToolOutcome>(() => {}));
-    const events = await drain(setting, controller.signal, (event) => {
-      if (event.type === 'toolCallStarted' && event.toolCall.index === 1)
-        setTimeout(() => controller.abort(new TurnAborted()), 5);
+    let begun = 0;
+    const setting = setUp([ask(['1', 'work'], ['2', 'work'])], () => {
+      begun += 1;
+      // Not by a timer: on a busy machine the timeout of the calls would be first.
+      if (begun === 2) queueMicrotask(() => controller.abort(new TurnAborted()));
+      return new Promise<ToolOutcome>(() => {});
     });
+    const events = await drain(setting, controller.signal);
     expectClosed(events);
     expect(events.flatMap((event) => (event.type === 'toolCallCompleted' ? [event.toolCall.status] : []))).toEqual([
       'CANCELLED',

@@ -3,8 +3,13 @@ import { join, matchesGlob } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import browser from '../../vitest.browser.config.ts';
-import config from '../../vitest.config.ts';
+import { projects } from '../../vitest.config.ts';
 import durability from '../../vitest.durability.config.ts';
+
+/** The part of a configuration that says which suites it runs. */
+interface SuiteConfig {
+  readonly test?: { readonly include?: readonly string[]; readonly exclude?: readonly string[] };
+}
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const section = /^## Promises and the suites that try to break them\n(.*?)^## /ms;
@@ -27,8 +32,8 @@ test('Every promise of the table names a suite', () => {
 
 test('Every suite of the table exists, is run by one of the configurations, and skips nothing', () => {
   const isRun = (path: string) =>
-    [config, browser, durability].some(
-      ({ test: { include = [], exclude = [] } = {} }) =>
+    [...projects, browser, durability].some(
+      ({ test: { include = [], exclude = [] } = {} }: SuiteConfig) =>
         include.some((pattern) => matchesGlob(path, pattern)) && !exclude.some((pattern) => matchesGlob(path, pattern)),
     );
   expect(suites.filter((path) => !existsSync(join(root, path)))).toEqual([]);

@@ -45,3 +45,44 @@ test('Runs that hold too much together are stopped: those of the user whose runs
       message: expect.stringContaining('later'),
     });
 });
+
+test('The runs that are stopped are of the tenant whose runs hold most, however many users share them', {
+  timeout: 240_000,
+}, async () => {
+  await using app = await startTestApp({ env: { LIVE_RUN_BYTES_PER_PROCESS: '420000' } });
+  const honestUser = await openNewUser(app, { tenant: 'honest' });
+  const floodingUsers = await Promise.all(Array.from({ length: 5 }, () => openNewUser(app, { tenant: 'flooding' })));
+  const gate = createGate();
+  const start = async (user: typeof honestUser, pieces: number) => {
+    app.model.add({
+      text: Array.from({ length: pieces + 1 }, () => 'x'.repeat(10_000)),
+      gate,
+      afterTokens: pieces,
+    });
+    const conversationId = await createBillingConversation(user);
+    const reader = user.chatTurn('ws', { conversationId, content: 'Go' });
+    await reader.until('TextDelta');
+    return reader;
+  };
+  // Of all users, the honest one holds most.
+  const honest = await start(honestUser, 15);
+  const floods: (typeof honest)[] = [];
+  for (const user of floodingUsers) floods.push(await start(user, 8));
+  const statusOf = async (user: typeof honestUser, { events }: typeof honest) =>
+    (await user.ask(documents.run, { id: events[0]?.runId ?? '' })).run.status;
+  const countFailed = async () => {
+    const statuses = await Promise.all(
+      floodingUsers.map((user, index) => {
+        const flood = floods[index];
+        if (!flood) throw new Error('A turn is missing.');
+        return statusOf(user, flood);
+      }),
+    );
+    return statuses.filter((status) => status === 'FAILED').length;
+  };
+  await expect.poll(countFailed, drainTimeout).toBeGreaterThan(0);
+  expect(await statusOf(honestUser, honest)).toBe('RUNNING');
+  gate.open();
+  expect((await honest.rest()).at(-1)?.__typename).toBe('RunCompleted');
+  await Promise.all(floods.map((reader) => reader.rest()));
+});

@@ -7,6 +7,7 @@ import type { ModelServer } from '../../src/demo/server.ts';
 import { shareApp } from '../support/app.ts';
 import { openNewUser, type SocketClient } from '../support/chat.ts';
 import { assembleTexts, openStream, type TurnEvent } from '../support/clients/turn-reader.ts';
+import { addProject } from '../support/projects.ts';
 
 // Every document of docs/migrating.md runs here as it is printed, with the variables below it, against a started server with
 // the demo model. A test is named after the endpoint whose place the document takes.
@@ -109,6 +110,12 @@ function testEndpoint(endpoint: Endpoint, use: (page: ReturnType<typeof play>, u
   tested.add(endpoint);
   test(`The endpoint "${endpoint}" has its place in the graph: the documents of docs/migrating.md work as printed`, async () => {
     const user = await openNewUser(app);
+    const { viewer } = await user.ask('{ viewer { userId } }');
+    const project = await app.app.db.project.findFirst({ where: { tenantId: 'acme', key: 'p1' } });
+    const projectId = project?.id ?? (await addProject(app.app.db, 'p1')).slice('prj_'.length);
+    await app.app.db.projectMember.create({
+      data: { tenantId: 'acme', projectId, userId: viewer.userId, role: 'EDITOR' },
+    });
     const page = play(endpoint, user);
     await use(page, user);
     expect(page.left).toEqual([]);

@@ -100,6 +100,15 @@ describe('Items out of order', () => {
       const { texts, messages } = await read(session);
       expect(texts).toEqual(spoken.map(({ content }) => content));
       expect(messages.map(({ position }) => position)).toEqual(spoken.map((_, index) => index + 1));
+      // Each follows the one before it, also after it has moved.
+      const ids = messages.map(({ id }) => id);
+      const { data } = await graph.query(
+        alice,
+        'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { parent { id } } } }',
+        { ids },
+      );
+      const parents = data.nodes.map(({ parent }: { parent: { id: string } | null }) => parent?.id);
+      expect(parents).toEqual([undefined, ...ids.slice(0, -1)]);
     }
   });
 

@@ -10,6 +10,7 @@ import { formatScenarioFile, parseScenarioFile, type WrittenScenario } from '../
 import { importScenarios } from '../../src/scenarios/files/import.ts';
 import { type Graph, openGraph } from '../support/app.ts';
 import { createTestDataFolder } from '../support/database/database.ts';
+import { addProject } from '../support/projects.ts';
 
 const root = join(import.meta.dirname, '../..');
 let graph: Graph;
@@ -273,6 +274,9 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     const path = await write(
       written('imp', [{ tools: ['lookup_order'], guardrails: ofAgent }], { guardrails, projectId: 'p' }),
     );
+    const refused = await scenarios(['import', path, '--tenant', 'acme']);
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('no project "p" in the tenant "acme"') });
+    const projectId = (await addProject(graph.db, 'p')).slice('prj_'.length);
     const first = await scenarios(['import', path, '--tenant', 'acme']);
     expect(first).toMatchObject({ code: 0, err: '' });
     expect(first.out).toContain('scenario imp of the project p: created, version 1');
@@ -281,7 +285,7 @@ describe('npm run scenarios', { timeout: 240_000 }, () => {
     const scenario = made[2].find(({ key }) => key === 'imp');
     expect(scenario).toMatchObject({
       tenantId: 'acme',
-      projectId: 'p',
+      projectId,
       guardrails: [
         { name: 'mail', check: { type: 'PII' }, window: null },
         { name: 'judged', check: { type: 'CLASSIFIER' } },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Graph, openGraph, startTestApp, type TestViewer } from '../support/app.ts';
+import { addProject } from '../support/projects.ts';
 
 let graph: Graph;
 let admin: TestViewer;
@@ -21,6 +22,7 @@ beforeAll(async () => {
     ],
   });
   ids = await agentIds('acme');
+  for (const key of ['p', 'north', 'south']) await addProject(graph.db, key, { alice: 'EDITOR' });
 });
 afterAll(async () => graph[Symbol.asyncDispose]());
 

@@ -6,7 +6,7 @@ import { edgeSchema, ticks } from './edge-schema.ts';
 
 let edge: TestApp;
 beforeAll(async () => {
-  edge = await startTestApp({ schema: edgeSchema, env: { ALLOWED_ORIGINS: 'https://app.test' } });
+  edge = await startTestApp({ schema: edgeSchema, env: { ALLOWED_ORIGINS: 'https://app.test', DRAIN_SECONDS: '0' } });
 });
 afterAll(() => edge[Symbol.asyncDispose]());
 

@@ -156,7 +156,7 @@ describe('the closing of a socket', () => {
     { how: 'of the connection', byMessage: false },
     { how: 'of an operation', byMessage: true },
   ])('A socket is closed when the token $how expires', async ({ byMessage }) => {
-    const headers = await authorize('alice', 1);
+    const headers = await authorize('alice', 3);
     await using socket = await openRawSocket(edge.wsUrl, byMessage ? {} : headers);
     socket.send(subscribe('subscription { tick }', '1', byMessage ? { extensions: { headers } } : {}));
     expect(await socket.next()).toMatchObject({ payload: { data: { tick: 0 } } });

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 import { decodeForWhisper, readWav } from '../../src/providers/speech/wav.ts';
-import { createClipRoute } from '../../src/server/http/clips.ts';
+import { createFileRoute } from '../../src/server/http/files.ts';
 import { deleteExpiredClips, pieceBytes } from '../../src/speech/clips.ts';
 import { shareApp, startTestApp, type TestApp } from '../support/app.ts';
 
@@ -185,7 +185,7 @@ describe('a clip', () => {
     const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
     const openOperations = new ConcurrencyLimit('open operations', { user: 1, tenant: null, process: null });
     const route = { db: app.app.db, verifyToken: async () => viewer, openOperations, maxStallMs: 300 };
-    const serve = createClipRoute(route);
+    const serve = createFileRoute(route);
     const server = createServer((request, response) => void serve(request, response));
     await once(server.listen(0, '127.0.0.1'), 'listening');
     onTestFinished(() => {

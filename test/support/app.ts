@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { GraphQLSchema } from 'graphql';
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 import { SignJWT } from 'jose';
-import { afterAll, afterEach, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll, inject } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { type App, startApp } from '../../src/boot/app.ts';
@@ -97,9 +97,11 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     MODEL: 'test-model',
     MODELS_ALLOWED: '*',
     ENCRYPTION_KEYS: testKeys,
+    SEED_FILE: inject('plainSeedFile'),
     // Off, unless a test is about them.
     RATE_LIMIT_TURNS: '0',
     RATE_LIMIT_MUTATIONS: '0',
+    RATE_LIMIT_ANSWER_BYTES: '0',
     MAX_TURNS_PER_USER: '0',
     MAX_TURNS_PER_TENANT: '0',
     ...options.env,
@@ -222,7 +224,7 @@ interface Answer {
   // biome-ignore lint/suspicious/noExplicitAny: documents in tests are not generated; what they answer is asserted.
   readonly data: any;
   /** `path` is extensions.path, the argument; `at` is where in the answer the error stands. */
-  readonly errors: { code: string; message: string; path?: unknown; at?: unknown }[];
+  readonly errors: { code: string; message: string; path?: unknown; at?: unknown; contactId?: unknown }[];
   /** How many SQL statements the operation took, as its log line says. */
   readonly statements: number;
 }
@@ -232,7 +234,7 @@ export interface Graph extends AsyncDisposable {
   readonly app: TestApp;
   readonly databaseUrl: string;
   readonly db: Database;
-  viewer(userId: string, tenantId?: string): Promise<TestViewer>;
+  viewer(userId: string, tenantId?: string, roles?: readonly string[]): Promise<TestViewer>;
   /** Sends a document over HTTP; null: without a token. */
   query(viewer: TestViewer | null, document: string, variables?: Record<string, unknown>): Promise<Answer>;
 }
@@ -261,9 +263,9 @@ export async function openGraph(env: Record<string, string> = {}): Promise<Graph
     databaseUrl: database.url,
     db: app.app.db,
     query,
-    async viewer(userId, tenantId = 'acme') {
-      const token = await app.token({ sub: userId, tenant: tenantId });
-      const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY, token };
+    async viewer(userId, tenantId = 'acme', roles = []) {
+      const token = await app.token({ sub: userId, tenant: tenantId, roles });
+      const viewer = { userId, tenantId, roles, expiresAt: Number.POSITIVE_INFINITY, token };
       // Users and their tenants appear when they are seen first.
       await query(viewer, '{ viewer { userId } }');
       return viewer;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createClient } from 'graphql-ws';
+import { inject } from 'vitest';
 import { WebSocket } from 'ws';
 import { mintDevelopmentToken } from '../../src/auth/development.ts';
 import { readAnswer, type TestApp } from './app.ts';
@@ -12,6 +13,10 @@ const main = join(import.meta.dirname, '../../src/main.ts');
 /** A server in a process of its own. */
 export interface Server extends Pick<TestApp, 'url' | 'ws' | 'query' | 'token'>, AsyncDisposable {
   readonly pid: number | undefined;
+  /** What it has written to standard output and standard error. */
+  said(): string;
+  /** The exit code when it has ended; null where a signal ended it. */
+  readonly exited: Promise<number | null>;
   /** Sends a signal and waits for the end. @returns the exit code; null where the signal ended it */
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -26,6 +31,7 @@ export interface SpawnedServer {
 const noLimits = {
   RATE_LIMIT_TURNS: '0',
   RATE_LIMIT_MUTATIONS: '0',
+  RATE_LIMIT_ANSWER_BYTES: '0',
   MAX_TURNS_PER_USER: '0',
   MAX_TURNS_PER_TENANT: '0',
 };
@@ -35,7 +41,14 @@ export function spawnServer(folder: string, env: Record<string, string>): Spawne
   const child = spawn(process.execPath, [main], {
     // Not the working folder of the tests: there may be a .env.
     cwd: folder,
-    env: { PATH: process.env.PATH, DATA_DIR: folder, PORT: '0', ...noLimits, ...env },
+    env: {
+      PATH: process.env.PATH,
+      DATA_DIR: folder,
+      PORT: '0',
+      SEED_FILE: inject('plainSeedFile'),
+      ...noLimits,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   // What nobody reads stops the writer in the end.
@@ -66,6 +79,8 @@ export async function startServer(folder: string, env: Record<string, string>): 
   return {
     url,
     pid: child.pid,
+    said: () => said,
+    exited: exited.then(() => child.exitCode),
     token: ({ sub = 'alice', tenant = 'acme', roles = [], ttl = 3600 } = {}) =>
       mintDevelopmentToken(folder, { sub, tenant, roles, ttlSeconds: ttl }),
     ws: (bearer, options = {}) =>

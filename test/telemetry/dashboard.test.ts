@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import '../../src/telemetry/gauges.ts';
+import '../../src/telemetry/shared-log.ts';
 import { collectProcessMetrics, registry } from '../../src/telemetry/metrics.ts';
 
 const docs = join(import.meta.dirname, '../../docs');

@@ -178,7 +178,7 @@ describe('They are not handed on to addresses of others', () => {
     const viewer = { userId: 'u', tenantId: 't', roles: [], expiresAt: Number.POSITIVE_INFINITY };
     const context = { viewer, db: app.app.db, conversationId: null, runId: null, callId: null, epoch: null };
     const { signal } = new AbortController();
-    await inScope(scope(), () => tool.call({}, { ...context, agentName: null, signal }));
+    await inScope(scope(), () => tool.call({}, { ...context, agentId: null, agentName: null, signal }));
     expect(sent.get('x-own')).toBe('1');
     expect(sent.get('traceparent')).toBe(isShared ? traceparent : null);
     expect(sent.get('x-request-id')).toBe(isShared ? 'a-request' : null);

@@ -7,6 +7,8 @@ import {
   type HydrateQuery,
   NewConversationDocument,
   type NewConversationMutation,
+  SendDocument,
+  type SendMutation,
 } from '../generated/graphql.ts';
 import { shareApp } from '../support/app.ts';
 import {
@@ -100,16 +102,62 @@ describe.each(transports)('a client over %s that is cut off after any event', (_
   );
 });
 
+test.each(['edited', 'answered again'] as const)(
+  'A client that is cut off after each event ends with exactly the stored turn if its message is %s',
+  { timeout },
+  async (how) => {
+    const turn = await prepareBranch(how);
+    const transcript = new Transcript();
+    for (let way = 0; transcript.last?.__typename !== 'RunCompleted'; way += 1) {
+      const back = waysBack[way % waysBack.length]?.[1];
+      const stream = transcript.last && back ? back(turn.input, transcript) : askForTurn({ input: turn.input });
+      expect(await readUntilCut(openWsTransport, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
+      expectNoRepeats(transcript);
+    }
+    await expectWholeTurn(turn, transcript);
+  },
+);
+
+/** As {@link prepareTurn}, beside a turn that was there before. */
+async function prepareBranch(how: 'edited' | 'answered again'): Promise<PreparedTurn> {
+  const turn = await prepareTurn(null);
+  const { conversationId, content, idempotencyKey } = turn.input;
+  const first = how === 'edited' ? `Before: ${content}` : (content ?? '');
+  app.model.add({ text: 'It was another answer.', match: says(first) });
+  const input = { conversationId, content: first, idempotencyKey: randomUUID() };
+  const { data, errors } = await app.query(print(SendDocument), { input }, { token: turn.token });
+  expect(errors).toEqual([]);
+  const { sendMessage }: SendMutation = data;
+  app.model.add(...scriptTurn(content ?? '', 5));
+  const answerId = sendMessage.messages[0]?.id ?? '';
+  if (how === 'answered again') {
+    return { ...turn, earlierCalls: 1, input: { conversationId, idempotencyKey, regenerateMessageId: answerId } };
+  }
+  const hydrated = await app.query(print(HydrateDocument), { id: conversationId }, { token: turn.token });
+  const { conversation }: HydrateQuery = hydrated.data;
+  return { ...turn, input: { ...turn.input, editMessageId: conversation?.messages.edges[0]?.node.id ?? '' } };
+}
+
+const says =
+  (content: string) =>
+  ({ messages }: { readonly messages: readonly object[] }) =>
+    messages.some((message) => 'content' in message && message.content === content);
+
 interface PreparedTurn {
   readonly token: string;
   readonly conversationId: string;
   readonly input: ChatTurnInput;
+  /** What the user says in it. */
+  readonly content: string;
+  /** How often the model was asked about the same text before. */
+  readonly earlierCalls: number;
 }
 
 /** A turn that is in the model's script and that nobody has asked for yet, in a conversation of its own. */
-async function prepareTurn(delayMs?: number): Promise<PreparedTurn> {
+async function prepareTurn(delayMs?: number | null): Promise<PreparedTurn> {
   const content = `Where is order 1042? (${randomUUID()})`;
-  app.model.add(...scriptTurn(content, delayMs));
+  // Null: its script comes later.
+  if (delayMs !== null) app.model.add(...scriptTurn(content, delayMs));
   const token = await app.token({ sub: `user-${randomUUID()}` });
   const { data, errors } = await app.query(
     print(NewConversationDocument),
@@ -119,7 +167,8 @@ async function prepareTurn(delayMs?: number): Promise<PreparedTurn> {
   expect(errors).toEqual([]);
   const created: NewConversationMutation = data;
   const conversationId = created.createConversation.id;
-  return { token, conversationId, input: { conversationId, content, idempotencyKey: randomUUID() } };
+  const input = { conversationId, content, idempotencyKey: randomUUID() };
+  return { token, conversationId, input, content, earlierCalls: 0 };
 }
 
 /**
@@ -176,13 +225,13 @@ async function expectWholeTurn(turn: PreparedTurn, transcript: Transcript): Prom
     expect(transcript.types).toContain(type);
   }
   expect(conversation?.activeRun).toBeNull();
-  expect(conversation?.runs.edges.map(({ node }) => [node.id, node.status, node.lastSeq])).toEqual([
+  expect(conversation?.runs.edges.slice(-1).map(({ node }) => [node.id, node.status, node.lastSeq])).toEqual([
     [transcript.last?.runId, 'COMPLETED', transcript.lastSeq],
   ]);
   const asked = app.model.requests.filter(({ messages: history }) =>
-    history.some((message) => message.role === 'user' && message.content === turn.input.content),
+    history.some((message) => message.role === 'user' && message.content === turn.content),
   );
-  expect(asked).toHaveLength(modelCalls);
+  expect(asked).toHaveLength(modelCalls + turn.earlierCalls);
 }
 
 function expectNoRepeats({ events }: Transcript): void {

@@ -48,10 +48,26 @@ const answers = new AnswerBytes(
 
 /** Subscribes with everything selected, past the limits of documents, which are for clients. */
 async function follow(runId: string, { db = app.app.db, document = everything } = {}) {
-  const { runs, speech, snapshots, realtime } = app.app;
+  const { runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
+    app.app;
   const { tenantId, userId } = await db.run.findUniqueOrThrow({ where: { id: rowOf(runId) } });
   const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const parts = { db, runs, feed: runs.feed, speech, snapshots, realtime, answers };
+  const parts = {
+    db,
+    runs,
+    feed: runs.feed,
+    speech,
+    contacts,
+    search,
+    exports,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    publicUrl,
+    tickets,
+    answers,
+  };
   const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
   const stream = await subscribe({ schema, document, variableValues: { id: runId }, contextValue });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));

@@ -15,9 +15,25 @@ beforeAll(async () => {
 });
 
 function makeContext() {
-  const { db, runs, speech, snapshots, realtime } = app.app;
+  const { db, runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
+    app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const parts = { db, runs, feed: runs.feed, speech, snapshots, realtime, answers: openAnswers() };
+  const parts = {
+    db,
+    runs,
+    feed: runs.feed,
+    speech,
+    contacts,
+    search,
+    exports,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    publicUrl,
+    tickets,
+    answers: openAnswers(),
+  };
   return createContext({ viewer, ...parts, requestId: 'test' });
 }
 

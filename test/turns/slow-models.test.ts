@@ -4,14 +4,14 @@ import { openSocketClient, type SocketClient } from '../support/chat.ts';
 import { createScriptedModel, type ScriptedModel } from '../support/scripted-model/script.ts';
 
 let model: ScriptedModel;
-/** An app that waits a second for the first byte, and one that waits as long as usual. */
+/** An app that waits two seconds for the first byte, and one that waits as long as usual. */
 const apps: TestApp[] = [];
 const clients: SocketClient[] = [];
 
 beforeAll(async () => {
   model = await createScriptedModel();
   const allowed = { MODEL_ALLOWED_HOSTS: new URL(model.url).host };
-  for (const env of [{ ...allowed, FIRST_BYTE_TIMEOUT_SECONDS: '1' }, allowed]) {
+  for (const env of [{ ...allowed, FIRST_BYTE_TIMEOUT_SECONDS: '2' }, allowed]) {
     const app = await startTestApp({ env });
     apps.push(app);
     clients.push(await openSocketClient(app, 'alice'));
@@ -48,7 +48,7 @@ describe.each(['CHAT_COMPLETIONS', 'RESPONSES'])('P38 A model that is loaded for
     error: {
       code: 'MODEL_TIMEOUT',
       retryable: true,
-      message: expect.stringMatching(/did not begin to answer within 1 seconds.*FIRST_BYTE_TIMEOUT_SECONDS/),
+      message: expect.stringMatching(/did not begin to answer within [12] seconds.*FIRST_BYTE_TIMEOUT_SECONDS/),
     },
   };
 
@@ -73,7 +73,7 @@ describe.each(['CHAT_COMPLETIONS', 'RESPONSES'])('P38 A model that is loaded for
   });
 
   test('The option of an agent extends the time of the deployment, and is not sent', async () => {
-    model.add({ raw: [1_800, ...(answers[api] ?? [])] });
+    model.add({ raw: [3_000, ...(answers[api] ?? [])] });
     const { end, requests } = await takeTurn('short', api, { firstByteTimeoutSeconds: 60 });
     expect(end).toMatchObject({ __typename: 'RunCompleted' });
     expect(requests).toBe(1);
@@ -81,7 +81,7 @@ describe.each(['CHAT_COMPLETIONS', 'RESPONSES'])('P38 A model that is loaded for
   });
 
   test('A provider that sends comments while it loads is waited for', async () => {
-    const comments = Array.from({ length: 8 }, () => [': still loading\n\n', 300]).flat();
+    const comments = Array.from({ length: 12 }, () => [': still loading\n\n', 300]).flat();
     model.add({ raw: [...comments, ...(answers[api] ?? [])] });
     const { end, requests } = await takeTurn('short', api);
     expect(end).toMatchObject({ __typename: 'RunCompleted' });

@@ -30,7 +30,7 @@ test.each([
   ['SSE', openSseTransport],
 ])('A finished run is replayed after every seq that it had, over %s', async (_name, open) => {
   const { token, input } = await prepareTurn();
-  app.model.add(...scriptTurn(input.content));
+  app.model.add(...scriptTurn(input.content ?? ''));
   await using reader = open(`${app.url}/graphql`, token, 0);
   const live = await followTurn(reader, input);
   const runId = live.last?.runId ?? '';

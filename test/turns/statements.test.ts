@@ -172,7 +172,7 @@ test('No transaction is open, and no connection is held, while the model is aske
   expect(statements.length).toBe(startStatements);
   expect({ open: open(), busy: await busy() }).toEqual({ open: 0, busy: 0 });
   // Whoever wants the conversation's row gets it.
-  await app.app.db.conversation.updateMany({ where: { id: conversationId.slice(5) }, data: { projectId: 'free' } });
+  await app.app.db.conversation.updateMany({ where: { id: conversationId.slice(5) }, data: { updatedAt: new Date() } });
   head.open();
   for await (const _ of first);
 

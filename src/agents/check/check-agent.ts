@@ -74,6 +74,7 @@ export async function testAgent(
   parseId('Agent', id, ['id']);
   const content = parseInput(text(1, 10_000), prompt, ['prompt']);
   const { id: agentId } = await readAgent(viewer, deps.db, id);
+  await deps.tokenBudget.assertLeft(viewer);
   const resolved = (await resolveAgents(viewer, deps, [agentId])).get(agentId);
   if (resolved === undefined) throw new NotFoundError(`There is no agent ${id}.`);
 

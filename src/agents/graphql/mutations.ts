@@ -121,10 +121,19 @@ const CreateAgentInput = builder.inputType('CreateAgentInput', {
       description:
         'The names of the tools that the agent may use, at most 100. Example: `["current_time", "lookup_order"]`. If omitted, none.',
     }),
+    knowledgeBaseIds: t.idList({
+      description:
+        'The knowledge bases that the agent searches with its tool `search_knowledge`, at most 50. If omitted, those of the conversation’s project, otherwise those of the tenant that belong to no project.',
+    }),
     guardrails: t.field({
       type: [GuardrailInputRef],
       description:
         'The guardrails of the agent, at most 20, with names that differ. They run beside those of the scenario. If omitted, none.',
+    }),
+    outputSchema: t.field({
+      type: 'JSON',
+      description:
+        'The JSON Schema (2020-12) of the agent’s answers, with "type": "object" at its root, at most 65,536 characters and 40 levels deep. Each answer is checked against it, corrected once by the model, and stored as `Message.data` beside its text; one that still does not fit makes the run fail. If omitted, the answers of the agent are any text.',
     }),
     isDefault: t.boolean({
       description: 'Whether the agent also becomes the default agent, as with `setDefaultAgent`. Default: false.',
@@ -133,6 +142,10 @@ const CreateAgentInput = builder.inputType('CreateAgentInput', {
     isShared: t.boolean({
       description:
         'Whether the agent is shared: it belongs to the tenant and all its users can use it. Only admins may create shared agents. Default: false.',
+    }),
+    projectId: t.id({
+      description:
+        'The id or the key of a project, such as `web-shop`: the agent belongs to its members and answers only in its conversations. The viewer needs the role EDITOR in it. If omitted, the agent belongs to no project. It never changes.',
     }),
   }),
 });
@@ -159,9 +172,18 @@ const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
       description:
         'The names of all tools that the agent may use, at most 100. Names from `toolNames` are accepted even if the tool is unavailable at the moment. Null removes all tools.',
     }),
+    knowledgeBaseIds: t.idList({
+      description:
+        'All knowledge bases that the agent searches, at most 50. Null or an empty list: those of the conversation’s project, otherwise those of the tenant that belong to no project.',
+    }),
     guardrails: t.field({
       type: [GuardrailInputRef],
       description: 'All guardrails of the agent, at most 20, with names that differ. Null removes all of them.',
+    }),
+    outputSchema: t.field({
+      type: 'JSON',
+      description:
+        'The JSON Schema (2020-12) of the agent’s answers, as in `createAgent`. Null: its answers are any text from now on.',
     }),
     isActive: t.boolean({
       description:
@@ -174,7 +196,7 @@ builder.mutationFields((t) => ({
   createAgent: t.prismaField({
     type: AgentRef,
     description:
-      'Creates an agent of the viewer, or of the tenant if `isShared` is true (admins only). Limited by RATE_LIMIT_AGENT_OPERATIONS.',
+      'Creates an agent of the viewer, of a project if `projectId` is given, or of the tenant if `isShared` is true (admins only). Limited by RATE_LIMIT_AGENT_OPERATIONS.',
     args: { input: t.arg({ type: CreateAgentInput, required: true, description: 'The properties of the agent.' }) },
     resolve: (query, _root, args, context) => createAgent(context.viewer, context.agentDeps, args.input, query),
   }),

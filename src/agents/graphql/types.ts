@@ -2,7 +2,8 @@ import type { z } from 'zod';
 import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
-import { AgentRef, GuardrailRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
+import { isForeign, loadProject } from '../../graphql/load-project.ts';
+import { AgentRef, GuardrailRef, ProjectRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import type { AgentTest } from '../check/check-agent.ts';
@@ -130,7 +131,10 @@ const SttProviderConfig = builder.objectRef<SttConfig>('SttProviderConfig').impl
   }),
 });
 
-/** What is read of an agent's keys: alike for all its providers, so that it comes in one statement with the agent. */
+/**
+ * What is read of an agent's keys: alike for all its providers, so that it comes in one statement with the agent. That reads
+ * the agent again: what was hidden of an agent of another project is not hidden there, so that each provider asks itself.
+ */
 const withHints = { secrets: { select: { name: true, hint: true } } } as const;
 
 function hintFor(kind: string, secrets: readonly { readonly name: string; readonly hint: string }[]) {
@@ -152,15 +156,22 @@ builder.prismaObjectFields(AgentRef, (t) => ({
   isActive: t.exposeBoolean('isActive', {}),
   isShared: t.boolean({
     description:
-      'Whether the agent is shared: it belongs to the tenant and all its users can use it. False if it belongs to the viewer alone.',
+      'Whether the agent is shared: it belongs to the tenant and all its users can use it or, with `project`, to the project and its members. False if it belongs to the viewer alone.',
     resolve: (agent) => agent.ownerId === null,
+  }),
+  project: t.field({
+    type: ProjectRef,
+    nullable: true,
+    description:
+      'The project to whose members the agent belongs: only they see it, and it answers only in conversations of the project. Null if it belongs to none, or to one of which the viewer is not a member.',
+    resolve: (agent, _args, context) => loadProject(context, agent),
   }),
   llm: t.field({
     type: LlmProviderConfig,
     description: 'The language model: the agent’s own, or the model of the server’s environment.',
     select: withHints,
-    resolve: ({ llm, secrets }, _args, context) =>
-      llm === null
+    resolve: async ({ llm, secrets, ...agent }, _args, context) =>
+      llm === null || (await isForeign(context, agent))
         ? context.agentDeps.defaults.llm.config
         : // It cannot be null, and an error would take all agents of a list with it.
           { ...(llmConfig.safeParse(llm).data ?? unreadableLlm), ...hintFor('llm', secrets) },
@@ -171,8 +182,8 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     description:
       'The text-to-speech provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
-    resolve: ({ tts, secrets }, _args, context) =>
-      tts === null
+    resolve: async ({ tts, secrets, ...agent }, _args, context) =>
+      tts === null || (await isForeign(context, agent))
         ? (context.agentDeps.defaults.tts?.config ?? null)
         : { ...readStored(ttsConfig, tts, 'tts'), ...hintFor('tts', secrets) },
   }),
@@ -182,8 +193,8 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     description:
       'The speech-to-text provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
-    resolve: ({ stt, secrets }, _args, context) =>
-      stt === null
+    resolve: async ({ stt, secrets, ...agent }, _args, context) =>
+      stt === null || (await isForeign(context, agent))
         ? (context.agentDeps.defaults.stt?.config ?? null)
         : { ...readStored(sttConfig, stt, 'stt'), ...hintFor('stt', secrets) },
   }),
@@ -191,6 +202,13 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     type: [GuardrailRef],
     description: 'The guardrails of the agent, in their order. Those of its scenario come before them.',
     resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
+  }),
+  outputSchema: t.field({
+    type: 'JSON',
+    nullable: true,
+    description:
+      'The JSON Schema (2020-12) of the agent’s answers, which are then stored as `Message.data` as well. Null: its answers are any text.',
+    resolve: ({ outputSchema }) => outputSchema,
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the agent was created.' }),
   updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the agent was last changed.' }),

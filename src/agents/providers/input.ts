@@ -38,7 +38,8 @@ const maxKeyLength = 4_096;
 /** Samples per second of the demo voice, at most: so its longest speech fits into a clip. */
 const maxDemoSampleRate = 24_000;
 
-const apiKey = z
+/** The key of a provider. */
+export const apiKey = z
   .string({ error: 'must be a string' })
   .regex(/^[\x21-\x7e]*$/, 'must hold visible ASCII characters only, as headers can carry them')
   .max(maxKeyLength, `must be at most ${maxKeyLength.toLocaleString('en-US')} characters long`);

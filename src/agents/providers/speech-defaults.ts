@@ -1,4 +1,5 @@
-import { EnvironmentError, type SpeechEnv, type TranscriptionEnv } from '../../config/env.ts';
+import { EnvironmentError } from '../../config/env.ts';
+import type { SpeechEnv, TranscriptionEnv } from '../../config/speech.ts';
 import { sttPresets, ttsPresets } from '../../providers/speech/presets.ts';
 import { sttConfig, ttsConfig } from './config.ts';
 import type { ProviderDefaults } from './defaults.ts';

@@ -12,7 +12,7 @@ const ContextSnapshotInput = builder.inputType('ContextSnapshotInput', {
     }),
     projectId: t.id({
       description:
-        'The project in which the user works, 1 to 255 characters, as `createConversation` takes it. Only turns of its conversations are part of the snapshot. If omitted, of all conversations of the user.',
+        'The id or the key of the project in which the user works, such as `web-shop`. Only turns of its conversations are part of the snapshot. If omitted, of all conversations of the user.',
     }),
     recordIds: t.stringList({
       description:

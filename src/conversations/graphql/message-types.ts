@@ -6,6 +6,7 @@ import { builder } from '../../graphql/builder.ts';
 import { AgentRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { type Attachment as AttachmentShape, storedAttachments } from '../attachment.ts';
+import { readBranches, readParents } from '../branches.ts';
 import { isBeginning, usualPreviewLength } from '../last-message.ts';
 import { readMessagesById } from '../load-messages.ts';
 import { readMessage } from '../messages.ts';
@@ -45,8 +46,9 @@ const MessageSource = builder.enumType('MessageSource', {
   } as const,
 });
 
-const Attachment = builder.objectRef<AttachmentShape>('Attachment').implement({
-  description: 'A file that belongs to a message. The server stores a reference to it, not the file itself.',
+/** Attachments in the graph. */
+export const Attachment = builder.objectRef<AttachmentShape>('Attachment').implement({
+  description: 'A file that belongs to a message. The message holds a reference to it, not the file itself.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The file name to show to people. Example: `invoice.pdf`.' }),
     type: t.exposeString('type', { description: 'The media type. Example: `image/png`.' }),
@@ -54,14 +56,16 @@ const Attachment = builder.objectRef<AttachmentShape>('Attachment').implement({
     size: t.exposeInt('size', { description: 'The size in bytes.' }),
     knowledgeBaseId: t.exposeID('knowledgeBaseId', {
       nullable: true,
-      description: 'The knowledge base that contains the file. Null if there is none.',
+      description:
+        'The knowledge base that the file was to become a document of. Null if there is none, and none was made of a message that guardrails have blocked.',
     }),
   }),
 });
 
 /** Attachments as clients give them; turns take them too. */
 export const AttachmentInput = builder.inputType('AttachmentInput', {
-  description: 'A reference to a file that belongs to a message. The server does not store the file itself.',
+  description:
+    'A reference to a file that belongs to a message. The file itself is stored only as a document of a knowledge base, if one is named.',
   fields: (t) => ({
     name: t.string({
       required: true,
@@ -74,7 +78,10 @@ export const AttachmentInput = builder.inputType('AttachmentInput', {
         'The http or https URL of the file, at most 2,048 characters. Example: `https://files.example.com/invoice.pdf`.',
     }),
     size: t.int({ required: true, description: 'The size in bytes.' }),
-    knowledgeBaseId: t.id({ description: 'The knowledge base that contains the file. Null if there is none.' }),
+    knowledgeBaseId: t.id({
+      description:
+        'A knowledge base that the viewer may change: when the message is stored, the file becomes a document of it, once, and is read from its URL as those of `addKnowledgeDocument` are. `name` is its title; `type` must be one that documents can have, or `application/octet-stream`. The file is read later: `KnowledgeDocument.status` says how far it is. Null: it is added to none.',
+    }),
   }),
 });
 
@@ -177,11 +184,34 @@ export const MessageRef = builder.prismaObject('Message', {
     position: t.exposeInt('position', {
       nullable: true,
       description:
-        'The position in the conversation, from 1 without gaps. Null for the user message of a turn that waits in the queue.',
+        'The position in the active branch of the conversation, from 1 without gaps. Null for messages of branches that are not the active one, and for the user message of a turn that waits in the queue.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the message was created.' }),
   }),
 });
+
+const idOf = ({ id }: Pick<Message, 'id'>) => id;
+
+builder.prismaObjectFields(MessageRef, (t) => ({
+  parent: t.field({
+    type: MessageRef,
+    nullable: true,
+    description: 'The message before it in its branch. Null for the first one, and while it waits in the queue.',
+    resolve: batchField(idOf, (messages: readonly Message[], _args: object, context, info) =>
+      readParents(context.viewer, context, messages, includeUnder(context, info, 'Message')),
+    ),
+  }),
+  branches: t.field({
+    type: [MessageRef],
+    // Nearly every message has no branch but itself.
+    complexity: { field: 2, multiplier: 2 },
+    description:
+      'The branches that begin here: the message itself and the other messages that follow the same message, the oldest first. Choose one with `selectBranch`; `chatTurn` makes one with `editMessageId` or `regenerateMessageId`.',
+    resolve: batchField(idOf, (messages: readonly Message[], _args: object, context, info) =>
+      readBranches(context.viewer, context, messages, includeUnder(context, info, 'Message')),
+    ),
+  }),
+}));
 
 builder.nodeRef(MessageRef, {
   id: { resolve: (message: typeof MessageRef.$inferType) => message.id },

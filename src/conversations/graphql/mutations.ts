@@ -1,14 +1,20 @@
 import { builder } from '../../graphql/builder.ts';
 import { findRun } from '../../runs/read/read.ts';
+import { createConversation } from '../create.ts';
 import { createMessage } from '../messages.ts';
 import { updateChatSettings } from '../settings.ts';
-import { createConversation, updateConversation } from '../write.ts';
+import { updateConversation } from '../write.ts';
 import { AttachmentInput, MessageRef, MessageRole, ToolCallStatus } from './message-types.ts';
 import { ChatSettingsRef, ConversationRef } from './types.ts';
 
-const CreateConversationInput = builder.inputType('CreateConversationInput', {
+/** CreateConversationInput: turns take it too. */
+export const CreateConversationInput = builder.inputType('CreateConversationInput', {
   description: 'The properties of a new conversation. All of them are optional.',
   fields: (t) => ({
+    id: t.id({
+      description:
+        'An id of the client’s choice: `conv_` and a new UUID in lower case, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. A second request with the same id and the same input returns the conversation that the first one created; with another input it is CONFLICT, and FORBIDDEN if the conversation is somebody else’s. If omitted, the server chooses the id.',
+    }),
     title: t.string({
       description: 'The title, 1 to 200 characters. If omitted, the title is taken from the first user message.',
     }),
@@ -22,7 +28,7 @@ const CreateConversationInput = builder.inputType('CreateConversationInput', {
     }),
     projectId: t.id({
       description:
-        'A key of your own that groups conversations, 1 to 255 characters. Example: `web-shop`. Scenarios of the same project take precedence.',
+        'The id or the key of a project in which the viewer has the role EDITOR, such as `web-shop`. Its scenarios take precedence over the tenant’s of the same key, and its agents can be used. It never changes.',
     }),
     idempotencyKey: t.string({
       description:
@@ -44,6 +50,18 @@ const UpdateConversationInput = builder.inputType('UpdateConversationInput', {
     agentId: t.id({
       description:
         'The new active agent, which answers next. If null, the root agent of the scenario or, without a scenario, the default agent.',
+    }),
+    contactId: t.id({
+      description:
+        'The person with whom the conversation is: a contact of the tenant, such as `con_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. Null: nobody who is known.',
+    }),
+    isArchived: t.boolean({
+      description:
+        'Whether the conversation is archived: it is then left out of lists that do not ask for archived ones. Null: it is not. `updatedAt` stays.',
+    }),
+    isPinned: t.boolean({
+      description:
+        'Whether the conversation is pinned. Null: it is not. `updatedAt` stays, and so does the order of lists: `conversations(isPinned: true)` lists the pinned ones.',
     }),
   }),
 });
@@ -141,7 +159,7 @@ builder.mutationFields((t) => ({
   updateConversation: t.prismaField({
     type: ConversationRef,
     description:
-      'Changes the title, the scenario or the active agent of a conversation. Running turns keep the scenario and the agents with which they started.',
+      'Changes what the input names of a conversation: title, scenario, active agent, contact, isPinned, isArchived. Running turns keep the scenario and the agents with which they started.',
     args: {
       id: t.arg.id({
         required: true,
@@ -164,6 +182,7 @@ builder.mutationFields((t) => ({
           db: context.db,
           feed: context.feed,
           agents: context.agentDeps,
+          knowledge: context.knowledge,
           turnLimit: context.runs.turnLimit,
           clientGone: context.signal,
           findRun,

@@ -31,9 +31,15 @@ const pageArgs = z.object({
   before: z.string().nullish(),
 });
 const direction = z.enum(['ASC', 'DESC']);
-const messagesArgs = pageArgs.extend({ order: direction.nullish() });
+const messagesArgs = pageArgs.extend({ order: direction.nullish(), allBranches: z.boolean().nullish() });
 const orderBy = z.object({ field: z.enum(['CREATED_AT', 'UPDATED_AT', 'TITLE']), direction });
-const conversationsArgs = pageArgs.extend({ orderBy: orderBy.nullish(), search: z.string().nullish() });
+const conversationsArgs = pageArgs.extend({
+  orderBy: orderBy.nullish(),
+  search: z.string().nullish(),
+  projectId: z.string().nullish(),
+  isArchived: z.boolean().nullish(),
+  isPinned: z.boolean().nullish(),
+});
 const conversationArgs = z.object({ id: z.string() });
 
 function fieldsOfConversation<Row>(of: (row: Row) => ShownConversation): PlainType<Row>['fields'] {
@@ -42,6 +48,8 @@ function fieldsOfConversation<Row>(of: (row: Row) => ShownConversation): PlainTy
     userId: text((row) => of(row).userId),
     title: text((row) => of(row).title),
     messageCount: value((row) => of(row).messageCount),
+    isArchived: value((row) => of(row).isArchived),
+    isPinned: value((row) => of(row).isPinned),
     createdAt: value((row) => of(row).createdAt.toISOString()),
     updatedAt: value((row) => of(row).updatedAt.toISOString()),
   };
@@ -147,6 +155,7 @@ addPlainRoot('conversation', (field) => {
       return (count) => project({ row, messages: null }, count);
     }
     const args = await checkMessagesArgs(execution, id, [field, messages]);
+    if (args === null) return null;
     const { conversation: row, readPage } = await readWithMessages(context.viewer, context, id, args);
     const { edges, pageInfo, totalCount } = await readPage().catch((error: unknown) => {
       throw new FailedFieldError([field, messages], error);
@@ -156,14 +165,18 @@ addPlainRoot('conversation', (field) => {
   };
 });
 
-/** The arguments of a page of messages. They are wrong only if the conversation exists: otherwise nobody reads them. */
+/**
+ * The arguments of a page of messages. They are wrong only if the conversation exists: otherwise nobody reads them.
+ * @returns null if the messages of all branches are to be listed: the executor does it
+ */
 async function checkMessagesArgs(
   { context, argumentsOf }: PlainExecution,
   id: string,
   path: readonly [conversation: SelectedField, messages: SelectedField],
-): Promise<PlaceArgs> {
+): Promise<PlaceArgs | null> {
   try {
-    const args = messagesArgs.parse(argumentsOf('Conversation', path[1]));
+    const { allBranches, ...args } = messagesArgs.parse(argumentsOf('Conversation', path[1]));
+    if (allBranches) return null;
     selectRange(messageList, args, parseId('Conversation', id, ['id']));
     return args;
   } catch (error) {

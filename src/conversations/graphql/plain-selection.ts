@@ -9,6 +9,8 @@ const conversationFields: ReadonlySet<string> = new Set([
   'title',
   'userId',
   'messageCount',
+  'isArchived',
+  'isPinned',
   'createdAt',
   'updatedAt',
   'lastMessage',

@@ -7,7 +7,7 @@ import { readConversation } from '../read.ts';
 import { readChatSettings } from '../settings.ts';
 import { MessageRef } from './message-types.ts';
 import { selectPlain } from './plain-selection.ts';
-import { ChatSettingsRef, ConversationEdge, ConversationRef, OrderDirection } from './types.ts';
+import { ChatSettingsRef, ConversationConnection, ConversationEdge, ConversationRef, OrderDirection } from './types.ts';
 
 const ConversationOrderField = builder.enumType('ConversationOrderField', {
   description: 'The fields by which conversations can be ordered.',
@@ -30,12 +30,26 @@ builder.queryFields((t) => ({
   conversations: t.connection(
     {
       type: ConversationRef,
-      description: 'The viewer’s conversations. 50 per page by default, at most 100.',
+      description:
+        'The viewer’s conversations, without the archived ones unless they are asked for. 50 per page by default, at most 100.',
       args: {
         orderBy: t.arg({
           type: ConversationOrder,
           description:
             'The order of the list. If omitted, the most recently active conversation comes first (UPDATED_AT, DESC).',
+        }),
+        projectId: t.arg.id({
+          description:
+            'Return only conversations of this project: its id, such as `prj_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`, or its key.',
+        }),
+        isArchived: t.arg.boolean({
+          defaultValue: false,
+          description:
+            'Return only conversations that are archived (true), or only those that are not (false). If null, both.',
+        }),
+        isPinned: t.arg.boolean({
+          description:
+            'Return only pinned conversations (true), or only those that are not pinned (false). If null, both.',
         }),
         search: t.arg.string({
           description:
@@ -51,7 +65,7 @@ builder.queryFields((t) => ({
           selectPlain(info) ?? includeUnder(context, info, 'Conversation', toNodes),
         ),
     },
-    { name: 'ConversationConnection', description: 'One page of a list of conversations.' },
+    ConversationConnection,
     ConversationEdge,
   ),
   conversation: t.prismaField({

@@ -2,7 +2,8 @@ import { formatId } from '../../api/ids.ts';
 import { estimatePageCost } from '../../api/paging.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
-import { AgentRef } from '../../graphql/refs.ts';
+import { isForeign, loadProject } from '../../graphql/load-project.ts';
+import { AgentRef, ProjectRef, ScenarioRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
 import { findLastMessage } from '../last-message.ts';
 import { messageList, type PagedConversation, readLastMessages, readMessagePages } from '../message-page.ts';
@@ -36,16 +37,27 @@ export const ConversationRef = builder.prismaObject('Conversation', {
   fields: (t) => ({
     title: t.exposeString('title', {}),
     userId: t.exposeString('userId', {}),
-    scenario: t.relation('scenario', {
+    scenario: t.field({
+      type: ScenarioRef,
       nullable: true,
       description:
-        'The scenario of the conversation: its agents and their handoffs. Null if it was created without one.',
+        'The scenario of the conversation: its agents and their handoffs. Null if it was created without one, or if the viewer is not a member of its project any more.',
+      select: (_args, _context, nestedSelection) => ({ scenario: nestedSelection(true) }),
+      resolve: async ({ scenario }, _args, context) =>
+        scenario === null || (await isForeign(context, scenario)) ? null : scenario,
     }),
-    messageCount: t.exposeInt('messageCount', { description: 'The number of messages.' }),
+    project: t.field({
+      type: ProjectRef,
+      nullable: true,
+      description:
+        'The project of the conversation. Null if it is in none, or if the viewer is not a member of the project any more.',
+      resolve: (conversation, _args, context) => loadProject(context, conversation),
+    }),
+    messageCount: t.exposeInt('messageCount', { description: 'The number of messages of the active branch.' }),
     lastMessage: t.field({
       type: MessageRef,
       nullable: true,
-      description: 'The newest message. Null if there is none yet.',
+      description: 'The newest message of the active branch. Null if there is none yet.',
       resolve: (conversation, args, context, info) => {
         const known = findLastMessage(conversation);
         return known === undefined ? loadLastMessage(conversation, args, context, info) : known;
@@ -55,12 +67,17 @@ export const ConversationRef = builder.prismaObject('Conversation', {
       {
         type: MessageRef,
         description:
-          'The messages of the conversation. 100 per page by default, at most 500. A page of long messages has fewer, and `hasNextPage` is true (with `last`, `hasPreviousPage`), if the answer would become larger than the server allows (MAX_ANSWER_BYTES, default 8,000,000): read on from its last cursor.',
+          'The messages of the active branch of the conversation. 100 per page by default, at most 500. A page of long messages has fewer, and `hasNextPage` is true (with `last`, `hasPreviousPage`), if the answer would become larger than the server allows (MAX_ANSWER_BYTES, default 8,000,000): read on from its last cursor.',
         args: {
           order: t.arg({
             type: OrderDirection,
             defaultValue: 'ASC',
             description: 'ASC lists the oldest message first, DESC the newest.',
+          }),
+          allBranches: t.arg.boolean({
+            defaultValue: false,
+            description:
+              'Whether to list the messages of all branches, in the order in which they were added, and not only the active one.',
           }),
         },
         complexity: (args) => estimatePageCost(args, messageList),
@@ -77,6 +94,8 @@ export const ConversationRef = builder.prismaObject('Conversation', {
       { name: 'MessageConnection', description: 'One page of a list of messages.' },
       MessageEdge,
     ),
+    isArchived: t.exposeBoolean('isArchived', {}),
+    isPinned: t.exposeBoolean('isPinned', {}),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the conversation was created.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
   }),
@@ -88,6 +107,12 @@ export const ConversationEdge = builder.edgeObject({
   name: 'ConversationEdge',
   description: 'A conversation in a list, with its cursor.',
 });
+
+/** A page of a list of conversations. */
+export const ConversationConnection = builder.connectionObject(
+  { type: ConversationRef, name: 'ConversationConnection', description: 'One page of a list of conversations.' },
+  ConversationEdge,
+);
 
 builder.nodeRef(ConversationRef, {
   id: { resolve: (conversation: typeof ConversationRef.$inferType) => conversation.id },

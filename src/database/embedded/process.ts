@@ -1,4 +1,6 @@
 import { PGlite } from '@electric-sql/pglite';
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
+import { vector } from '@electric-sql/pglite-pgvector';
 import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
 import type { EmbeddedMessage } from './embedded.ts';
 import { takeEmbeddedFolder } from './folder.ts';
@@ -42,6 +44,8 @@ async function serve(folderName: string): Promise<void> {
   await using folder = await takeEmbeddedFolder(folderName, process.ppid);
   await using postgres = await PGlite.create({
     dataDir: folder.postgres,
+    // The extensions that migrations and the server create have to be loaded with the database.
+    extensions: { pg_trgm, vector },
     // A folder whose creation was cut off is created again, so nothing needs to be on the disk before it is finished.
     initDbStartParams: ['--no-sync', '--wal-segsize=1'],
   });

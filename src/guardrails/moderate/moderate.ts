@@ -36,6 +36,7 @@ export async function moderate(
   clientGone: AbortSignal | null,
 ): Promise<GuardDecision> {
   await deps.turnLimit.take(viewer);
+  await deps.agents.tokenBudget.assertLeft(viewer);
   const input = parseInput(moderateInput, rawInput, ['input']);
   const scenario = input.scenarioKey == null ? null : await readScenario(viewer, deps, input.scenarioKey);
   const agentId =

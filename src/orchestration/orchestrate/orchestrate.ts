@@ -9,6 +9,7 @@ import type { Database } from '../../database/client.ts';
 import type { Conversation } from '../../generated/prisma/client.ts';
 import { checkTexts, findGuardrails, storeGuardUsage } from '../../guardrails/moderate/check-texts.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
+import { requireProjectCached } from '../../projects/access.ts';
 import { maxScenarioKeyLength } from '../../scenarios/input.ts';
 import { loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
 import { findScenarioMember } from '../../scenarios/members.ts';
@@ -46,7 +47,7 @@ export interface OrchestrationOutcome {
  * @param rawInput an OrchestrateInput
  * @param clientGone aborts when the client disconnects: the classifier is stopped
  * @throws {RateLimitedError}; {@link BadUserInputError} naming the field; {@link ForbiddenError} and {@link NotFoundError} for
- *   the conversation, the agent and the scenario; {@link ConflictError} if no agent of the scenario can answer
+ *   the conversation, the agent and the scenario; {@link ConflictError} if no agent of the scenario can answer, or the project of the conversation is archived
  */
 export async function orchestrate(
   viewer: Viewer,
@@ -55,11 +56,14 @@ export async function orchestrate(
   clientGone: AbortSignal | null,
 ): Promise<OrchestrationOutcome> {
   await deps.turnLimit.take(viewer);
+  await deps.agents.tokenBudget.assertLeft(viewer);
   const input = parseInput(orchestrateInput, rawInput, ['input']);
   const { conversationId = null, currentAgentId = null } = input;
   if (conversationId !== null) parseId('Conversation', conversationId, ['input', 'conversationId']);
   if (currentAgentId !== null) parseId('Agent', currentAgentId, ['input', 'currentAgentId']);
   const conversation = conversationId === null ? null : await readConversation(viewer, deps.db, conversationId);
+  if (conversation !== null && conversation.projectId !== null)
+    await requireProjectCached(viewer, deps.agents, conversation.projectId, 'EDITOR');
   const scenario = await readScenario(viewer, deps, input.scenarioKey, conversation?.projectId ?? null);
   const isItsOwn = conversation?.scenarioId === scenario.id;
   const current =

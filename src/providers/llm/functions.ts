@@ -26,7 +26,7 @@ function writeParameters(parameters: Record<string, unknown>, endpoint: ModelEnd
 }
 
 /** Whether a model is one of Gemini's, at Google or elsewhere: they refuse much of JSON Schema. */
-function isGemini({ apiUrl, model }: ModelEndpoint): boolean {
+export function isGemini({ apiUrl, model }: ModelEndpoint): boolean {
   return /(^|\.)googleapis\.com$/.test(URL.parse(apiUrl)?.hostname ?? '') || /(^|\/)gemini/i.test(model);
 }
 

@@ -10,6 +10,8 @@ export interface NormalizedHistory {
 const opening = 'Begin the conversation.';
 /** The assistant message between tool results and the next user message, if the turn was stopped there. */
 const stopped = '(I was stopped before I could answer.)';
+/** What stands there if the user has said something while the agent worked. */
+const working = '(I was working on it when the user wrote this.)';
 /** A user message without any text. */
 const blank = '(no text)';
 
@@ -53,7 +55,8 @@ function push(items: HistoryItem[], item: Exclude<HistoryItem, { role: 'system' 
     const content = item.content.trim() === '' ? blank : item.content;
     if (last?.role === 'user') items[items.length - 1] = { role: 'user', content: `${last.content}\n\n${content}` };
     else {
-      if (last?.role === 'tool') items.push({ role: 'assistant', content: stopped, calls: [] });
+      if (last?.role === 'tool')
+        items.push({ role: 'assistant', content: item.isSteered ? working : stopped, calls: [] });
       items.push({ role: 'user', content });
     }
     return;

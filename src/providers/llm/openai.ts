@@ -8,6 +8,7 @@ import {
   type ModelPort,
   type ModelRequest,
 } from '../../engine/ports.ts';
+import { boundUsage } from '../../engine/tokens.ts';
 import { AddressGuard } from '../../outbound/address-guard.ts';
 import { createDial } from '../../outbound/dial.ts';
 import { ModelCallTelemetry } from '../../telemetry/model-call.ts';
@@ -18,6 +19,7 @@ import { writeChatRequest } from './chat-request.ts';
 import { ClientPool } from './clients.ts';
 import { readErrorValue } from './error-body.ts';
 import { failureOfRequest, unusableModelName } from './failures.ts';
+import { writeOutputOptions } from './output-format.ts';
 import { firstByteOption, reservedLlmOptions } from './presets.ts';
 import { requestPath } from './request-url.ts';
 import { ResponsesReader } from './responses.ts';
@@ -67,7 +69,7 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
     const written = isResponses ? writeResponsesRequest(request) : writeChatRequest(request);
     const path = requestPath(endpoint);
     if (path === null) throw unusableModelName();
-    const body = addOptions(written, endpoint.options);
+    const body = addOptions(written, writeOutputOptions(request));
     const query = { ...endpoint.query };
     const post = (apiUrl: string) => {
       const client = clients.get({ ...endpoint, apiUrl });
@@ -116,7 +118,10 @@ export function createOpenAiModel(options: OpenAiModelOptions = {}): ModelPort {
           call.signal.throwIfAborted();
           throw failureOfRequest(error, apiKey, timeouts.firstByteMs / 1_000);
         });
-        const accumulator = new StepAccumulator(request.history);
+        const accumulator = new StepAccumulator(
+          request.history,
+          request.endpoint.guarded ? (usage, length) => boundUsage(usage, request, length) : undefined,
+        );
         const context = { apiKey, toolNames: request.tools.map(({ name }) => name) };
         const reader =
           api === 'RESPONSES'

@@ -32,6 +32,8 @@ export interface StepEnd {
   readonly state?: unknown;
 }
 
+type BoundUsage = (usage: TokenUsage, answerLength: number) => TokenUsage;
+
 /**
  * Turns what one model step streams into events: the text is cleaned and limited in size, reasoning in tags is separated
  * from it, adjacent deltas that arrived together are merged, and the calls come after the text with unique ids.
@@ -41,6 +43,7 @@ export class StepAccumulator {
   readonly #reasoning = new TextCleaner();
   readonly #tags = new ThinkTagSplitter();
   readonly #knownIds: Set<string>;
+  readonly #boundUsage: BoundUsage;
   #events: ModelEvent[] = [];
   /** The deltas of this chunk, at most one of each kind: alternating kinds make no more events than one. */
   readonly #pending = new Map<'text' | 'reasoning', string>();
@@ -49,8 +52,12 @@ export class StepAccumulator {
   #hasText = false;
   #hasReasoning = false;
 
-  /** @param history its call ids are not used again */
-  constructor(history: readonly HistoryItem[]) {
+  /**
+   * @param history its call ids are not used again
+   * @param boundUsage what a report is worth for that many characters of an answer; absent: it is trusted
+   */
+  constructor(history: readonly HistoryItem[], boundUsage: BoundUsage = (usage) => usage) {
+    this.#boundUsage = boundUsage;
     const calls = history.flatMap((item) => (item.role === 'assistant' ? item.calls : []));
     this.#knownIds = new Set(calls.map((call) => call.id));
   }
@@ -111,7 +118,7 @@ export class StepAccumulator {
     this.#events.push({
       type: 'finished',
       reason,
-      usage,
+      usage: usage && this.#boundUsage(usage, this.#length),
       ...(calls.length > 0 && state !== undefined ? { state } : {}),
     });
     if (calls.length > 0 || this.#hasText) return;

@@ -1,11 +1,12 @@
 import type { ModelEndpoint } from '../../engine/ports.ts';
 
-/** The form of an answer: OpenAI's strict mode requires every property, and `additionalProperties: false`. */
+/** The form of an answer. */
 export interface AnswerFormat {
   readonly name: string;
   /** JSON Schema. */
   readonly schema: Readonly<Record<string, unknown>>;
-  readonly strict: true;
+  /** Whether each object requires all that it may hold: OpenAI's strict mode wants that, and `additionalProperties: false`. */
+  readonly strict: boolean;
 }
 
 /** The options of an endpoint with the form of the answer: structured output, as each of the two APIs asks for it. */
@@ -18,16 +19,23 @@ export function withAnswerFormat({ api, options = {} }: ModelEndpoint, format: A
 const fence = '```';
 
 /**
- * The JSON value of an answer; models without structured output put it into a fence. The fence is cut off without a pattern:
+ * The JSON of an answer, as text; models without structured output put it into a fence. The fence is cut off without a pattern:
  * one with optional white space takes hours for an answer of white space.
- * @returns undefined: it is no JSON
  */
-export function parseAnswer(written: string): unknown {
+export function cutFence(written: string): string {
   const text = written.trim();
   const isFenced = text.length >= 2 * fence.length && text.startsWith(fence) && text.endsWith(fence);
   const json = isFenced ? text.slice(fence.length, -fence.length).replace(/^json/, '') : text;
+  return json.trim();
+}
+
+/**
+ * The JSON value of an answer.
+ * @returns undefined: it is no JSON
+ */
+export function parseAnswer(written: string): unknown {
   try {
-    return JSON.parse(json.trim());
+    return JSON.parse(cutFence(written));
   } catch {
     return undefined;
   }

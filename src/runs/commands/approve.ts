@@ -7,6 +7,7 @@ import { type ExactJson, parseExactJson } from '../../engine/exact-json.ts';
 import { deniedNote } from '../../engine/tool-step.ts';
 import type { Prisma, Run, ToolCall } from '../../generated/prisma/client.ts';
 import type { RunEvent } from '../../log/event.ts';
+import { requireProjectCached } from '../../projects/access.ts';
 import { refuseRoles, type Tool } from '../../tools/contract/tool.ts';
 import { explainMisfit } from '../../tools/parameters/check.ts';
 import { unpackArchive } from '../archive.ts';
@@ -38,7 +39,8 @@ const jsonObject = z.record(z.string(), z.unknown());
  * the instance that was asked. Until then the decisions on the other calls are stored.
  *
  * @throws {BadUserInputError} naming the argument; {@link ForbiddenError}, {@link NotFoundError} for the run and the
- *   call; {@link ConflictError} if the call does not wait, or not any more
+ *   call; {@link ForbiddenError} also if it is to be carried out, in a project in which the viewer is no EDITOR any more;
+ *   {@link ConflictError} if the call does not wait, or not any more
  */
 export async function approveToolCall(
   viewer: Viewer,
@@ -49,6 +51,7 @@ export async function approveToolCall(
   const callId = parseId('ToolCall', input.toolCallId, ['toolCallId']);
   const editedArguments = readArguments(input);
   const { id, name } = await findCallingRun(viewer, runtime, input);
+  if (input.approve) await requireEditor(viewer, runtime, id);
   // Before the transaction, because it may have to connect to a server.
   const tool = editedArguments === null ? undefined : (await runtime.tools.findTools(viewer, [name], 'person'))[0];
   const decide = async (tx: Prisma.TransactionClient) => {
@@ -128,6 +131,17 @@ async function findCallingRun(
   if (id === null) throw new ConflictError('This tool call does not wait for an approval.');
   if (run !== null && run.id !== id) throw new NotFoundError(`There is no tool call ${toolCallId} in run ${rawRunId}.`);
   return { id, name };
+}
+
+/** What is carried out is the viewer's deed, also if the turn began long ago. Calls can be denied by whoever has left. */
+async function requireEditor(viewer: Viewer, { db, agents }: RunRuntime, runId: string): Promise<void> {
+  const { tenantId } = viewer;
+  const run = await db.run.findUnique({
+    where: { id: runId, tenantId },
+    select: { conversation: { select: { projectId: true } } },
+  });
+  const projectId = run?.conversation?.projectId ?? null;
+  if (projectId !== null) await requireProjectCached(viewer, agents, projectId, 'EDITOR');
 }
 
 /**

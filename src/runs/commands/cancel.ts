@@ -1,6 +1,6 @@
 import type { Viewer } from '../../auth/viewer.ts';
 import { TurnAborted } from '../../engine/abort.ts';
-import type { Run } from '../../generated/prisma/client.ts';
+import type { Run, RunStatus } from '../../generated/prisma/client.ts';
 import { RunCursor } from '../../log/cursor.ts';
 import { findRun, type RunQuery } from '../read/read.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -20,15 +20,22 @@ export async function cancelRun(
   query: RunQuery = {},
 ): Promise<Run> {
   const run = await findRun(viewer, runtime.db, rawId, ['id']);
-  await cancelRow(runtime, run.id, new TurnAborted());
+  await cancelRow(runtime, run.id, new TurnAborted(), run.status);
   return findRun(viewer, runtime.db, rawId, ['id'], query);
 }
 
 /**
  * Stops a run by its row id.
+ * @param known how it stood a moment ago; null: its row is read first
  * @returns when it has ended, or when the process that carries it out was asked and its end is in the log
  */
-export async function cancelRow(runtime: RunRuntime, runId: string, reason: TurnAborted): Promise<void> {
+export async function cancelRow(
+  runtime: RunRuntime,
+  runId: string,
+  reason: TurnAborted,
+  known: RunStatus | null = null,
+): Promise<void> {
+  let status = known;
   // Tries again if the run has changed in the meantime: out of the queue, into a pause, or on from there.
   for (;;) {
     const active = runtime.running.get(runId);
@@ -38,8 +45,10 @@ export async function cancelRow(runtime: RunRuntime, runId: string, reason: Turn
       if ((await active.done) === 'ended') return;
       continue;
     }
-    const run = await runtime.db.run.findUnique({ where: { id: runId }, select: { status: true } });
-    switch (run?.status) {
+    const find = () => runtime.db.run.findUnique({ where: { id: runId }, select: { status: true } });
+    const now = status ?? (await find())?.status;
+    status = null;
+    switch (now) {
       case 'QUEUED':
         if (await cancelQueued(runtime, runId)) return;
         break;
@@ -48,7 +57,9 @@ export async function cancelRow(runtime: RunRuntime, runId: string, reason: Turn
         break;
       case 'RUNNING':
         if (!(await requestCancel(runtime, runId))) break;
-        // Another process carries it out. Its end is filled into the buffer (sync-remote.ts).
+        // Another process carries it out. Its end arrives here as it does for readers (remote/remote-runs.ts).
+        runtime.remote.follow(runId);
+        runtime.remote.announce({ type: 'cancel', runId });
         for await (const _ of new RunCursor(runtime.log.open(runId), Number.MAX_SAFE_INTEGER)) {
           // Nothing is read: only the end counts.
         }

@@ -1,7 +1,15 @@
 import { UnavailableError } from '../../api/errors.ts';
+import type { Viewer } from '../../auth/viewer.ts';
 import type { GuardReport } from '../../engine/guard.ts';
 import type { Run } from '../../generated/prisma/client.ts';
-import { checkBeforeStoring, isCheckedBeforeStoring } from '../../guardrails/turn-guard.ts';
+import {
+  checkBeforeStoring,
+  haveChecked,
+  isCheckedBeforeStoring,
+  listSteeringGuards,
+} from '../../guardrails/turn-guard.ts';
+import { checkAttachedDocuments, namesKnowledgeBase } from '../../knowledge/attached-documents.ts';
+import type { TurnInput } from '../input.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import type { RunRuntime } from '../runtime.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
@@ -16,18 +24,48 @@ export function needsCheck({ startAgentId, guards }: CompiledTurn): boolean {
   return (guards.get(startAgentId) ?? []).some(isCheckedBeforeStoring);
 }
 
+/** As {@link needsCheck}, for a message that is to join a run: whatever agent answers then, its guardrails have checked it. */
+export function needsCheckToJoin({ guards }: CompiledTurn): boolean {
+  return listSteeringGuards(guards).length > 0;
+}
+
+/** Whether a message may join a run: it asks for it, and all guardrails have checked it. */
+export function mayJoin({ stored, turn }: Pick<NewTurn, 'stored' | 'turn'>): boolean {
+  return stored.steers === true && haveChecked(listSteeringGuards(turn.guards), stored.guardrailFingerprints ?? []);
+}
+
+/** Checks that attachments can be added to the knowledge bases that they name. Nothing is read if none names one. */
+export function checkAttachments(
+  viewer: Viewer,
+  { knowledge }: RunRuntime,
+  { attachments }: TurnInput,
+  { projectId }: { readonly projectId: string | null },
+) {
+  return checkAttachedDocuments(viewer, knowledge, attachments, { projectId, path: ['input', 'attachments'] });
+}
+
+/** Whether a turn cannot be written as it is: guardrails, or the knowledge bases of its attachments, were not asked. */
+export function isUnchecked({ stored, turn, input, attachedBases }: NewTurn): boolean {
+  if (attachedBases === null && namesKnowledgeBase(input.attachments)) return true;
+  return stored.guardrailFingerprints === undefined && needsCheck(turn);
+}
+
 /**
  * Checks the text of a new turn, before anything of it is stored: what is flagged is replaced in it, or the message is stored
  * as blocked. The turn itself reports it.
+ * @param isBusy whether the message may join a run: then the guardrails of all agents check it
  * @throws {UnavailableError} if the server stops meanwhile
  */
-export async function checkInput(runtime: RunRuntime, newTurn: NewTurn): Promise<InputChecks> {
+export async function checkInput(runtime: RunRuntime, newTurn: NewTurn, isBusy: boolean): Promise<InputChecks> {
   const { turn, input, stored } = newTurn;
   const { startAgentId: agentId } = turn;
   const { closing, guardrails } = runtime.agents;
   const options = { agentId, timeoutMs: guardrails.timeoutMs, signal: closing };
   const { content, attachments } = input;
-  const guards = turn.guards.get(agentId) ?? [];
+  const guards =
+    isBusy && stored.steers
+      ? listSteeringGuards(turn.guards)
+      : (turn.guards.get(agentId) ?? []).filter(isCheckedBeforeStoring);
   const checked = await checkBeforeStoring(guards, { content, attachments }, options).catch((error: unknown) => {
     if (!closing.aborted) throw error;
     throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');

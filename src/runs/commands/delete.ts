@@ -15,13 +15,25 @@ import { cancelRow } from './cancel.ts';
  */
 export async function deleteWithRuns(viewer: Viewer, runtime: RunRuntime, rawId: string): Promise<string> {
   const conversation = await readConversation(viewer, runtime.db, rawId);
+  await cancelRunsOf(viewer.tenantId, runtime, [conversation.id]);
+  const deleted = await deleteConversation(viewer, runtime.db, rawId);
+  runtime.feed.wake(viewer);
+  return deleted;
+}
+
+/**
+ * Cancels all unfinished turns of conversations, whichever process carries them out, and waits until they have ended.
+ * @param conversationIds row ids of conversations of the tenant
+ */
+export async function cancelRunsOf(
+  tenantId: string,
+  runtime: RunRuntime,
+  conversationIds: readonly string[],
+): Promise<void> {
   const unfinished = await runtime.db.run.findMany({
-    where: { conversationId: conversation.id, status: { in: [...unfinishedStatuses] } },
+    where: { tenantId, conversationId: { in: [...conversationIds] }, status: { in: [...unfinishedStatuses] } },
     orderBy: { number: 'desc' },
     select: { id: true },
   });
   for (const { id } of unfinished) await cancelRow(runtime, id, new TurnAborted());
-  const deleted = await deleteConversation(viewer, runtime.db, rawId);
-  runtime.feed.wake(viewer);
-  return deleted;
 }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RateLimitedError } from '../../api/errors.ts';
+import { EventsExpiredError, NotFoundError, RateLimitedError } from '../../api/errors.ts';
+import { formatId } from '../../api/ids.ts';
 import { badInput, type InputPath, integer, parseInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
-import type { Db } from '../../database/client.ts';
 import { retryWhileAway } from '../../database/outage.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
@@ -17,11 +17,14 @@ import type { ReserveBytes } from '../replay-room.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { hasEnded } from '../statuses.ts';
 import { cancelWaiting } from '../transitions/cancel-waiting.ts';
+import { awaitJoining } from './await-joining.ts';
 import { cancelRow } from './cancel.ts';
 import { startTurn } from './start.ts';
 
 /** How long a reader that has found no room waits before it asks again, in milliseconds. */
 const retryRoomMs = 1_000;
+/** How long one waits that reads what happens elsewhere and cannot be read yet, in milliseconds. */
+const retryPastMs = 250;
 
 /**
  * Starts a turn, or attaches to the one that its idempotency key has started, and follows it to the terminal event.
@@ -30,8 +33,10 @@ const retryRoomMs = 1_000;
  */
 export async function chatTurn(viewer: Viewer, runtime: RunRuntime, rawInput: unknown): Promise<RunCursor> {
   const input = parseTurnInput(rawInput);
-  const run = await startTurn(viewer, runtime, input);
-  return openCursor(runtime, run, { after: input.after, path: ['input', 'after'] });
+  const started = await startTurn(viewer, runtime, input);
+  const { run, after } = await awaitJoining(viewer, runtime, input, started, { mayWait: true });
+  // What the rows tell may be before it is in the log.
+  return openCursor(runtime, run, { after, path: after === input.after ? ['input', 'after'] : null });
 }
 
 /**
@@ -58,7 +63,11 @@ export async function sendMessage(
   rawInput: unknown,
   query: RunQuery = {},
 ): Promise<Run> {
-  const run = await startTurn(viewer, runtime, parseTurnInput(rawInput));
+  const input = parseTurnInput(rawInput);
+  const started = await startTurn(viewer, runtime, input);
+  const { run } = await awaitJoining(viewer, runtime, input, started, { mayWait: false });
+  // Its events may be deleted for their age by now, and nobody asks for them.
+  if (hasEnded(run)) return readRun(viewer, runtime.db, run.id, query);
   for await (const event of await openCursor(runtime, run, { after: 0, path: ['input', 'after'], mayLeave: true })) {
     // The answer is in the rows. Whether the run still waits is there too: if it was attached to, it may have continued.
     if (event.type !== 'ApprovalRequested') continue;
@@ -71,8 +80,8 @@ export async function sendMessage(
 interface ReadFrom {
   /** A seq, exclusive. */
   readonly after: number;
-  /** Where `after` stands in the arguments. */
-  readonly path: InputPath;
+  /** Where `after` stands in the arguments; null: it is not the client's. */
+  readonly path: InputPath | null;
   /** Whether the reader may leave without cancelling a run that is cancelled on disconnect. */
   readonly mayLeave?: boolean;
 }
@@ -87,15 +96,15 @@ async function openCursor(
   // Nothing is awaited from here on: a buffer that nobody reads yet may be dropped at any await.
   const { buffer, isComplete, countsReaders } = openBuffer(runtime, run, location);
   const past = 'past' in location ? location.past : null;
-  if ((buffer.closed || isComplete) && after > buffer.lastSeq) {
+  if (path !== null && (buffer.closed || isComplete) && after > buffer.lastSeq) {
     past?.room[Symbol.dispose]();
     throw badInput(path, `must be at most ${buffer.lastSeq}, the seq of the last event so far`);
   }
   const onClose = (end: CursorEnd) => {
     runtime.cursors.delete(cursor);
-    // The server takes its sockets away when it stops, and ends readers that it cannot serve: nobody has left.
+    // The server takes its sockets away before it stops, and ends readers that it cannot serve: nobody has left.
     if (
-      runtime.closing ||
+      runtime.sendingAway ||
       end !== 'left' ||
       buffer.closed ||
       buffer.readers > 0 ||
@@ -113,13 +122,37 @@ async function openCursor(
   };
   const cursor: RunCursor = new RunCursor(buffer, after, {
     past,
-    openPast: (until, hasLeft) => reopenPast(runtime, run, until, { end: () => giveBack(), hasLeft }),
+    openPast: async (until, hasLeft) => {
+      const found = await reopenPast(runtime, run, until, { end: () => giveBack(), hasLeft });
+      return found === null && buffer.isEndReleased && !hasLeft() ? readLost(runtime, run, buffer) : found;
+    },
     onClose,
     onRead: (event) => rememberRun(event, run),
   });
   giveBack = () => cursor.releasePast();
   runtime.cursors.add(cursor);
   return cursor;
+}
+
+/** It was deleted for its age (RETENTION_ARCHIVE_DAYS): the rows tell what came of it. */
+function expired({ lastSeq }: Pick<Run, 'lastSeq'>): EventsExpiredError {
+  const message = 'The events of this run are not kept any more. Read the run, with its messages.';
+  return new EventsExpiredError(lastSeq, message);
+}
+
+/**
+ * What a reader gets that has not read the end of a run, whose events are gone: nobody is left without an end or a reason.
+ * @returns the end, of a turn that was cancelled because its conversation was deleted
+ * @throws {EventsExpiredError} if the archive was deleted for its age; {@link NotFoundError} if the run was deleted after its end
+ */
+async function readLost(runtime: RunRuntime, { id }: Run, { isCancelled, releasedSeq }: RunEventBuffer) {
+  const find = () => runtime.db.run.findUnique({ where: { id }, select: { lastSeq: true } });
+  const row = await retryWhileAway(find, { maxMs: runtime.outageMs });
+  if (row) throw expired(row);
+  if (!isCancelled) throw new NotFoundError(`The run ${formatId('Run', id)} was deleted.`);
+  const buffer = new RunEventBuffer(id);
+  buffer.append({ type: 'RunCancelled', seq: releasedSeq, runId: id, at: Date.now() });
+  return { buffer, room: new DisposableStack() };
 }
 
 /** The events of a run, as a reader gets them. */
@@ -138,6 +171,8 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
     case 'waiting': {
       const buffer = runtime.log.open(run.id);
       if (!runtime.running.has(run.id)) buffer.releaseUpTo(location.past.buffer.lastSeq, false);
+      // It may be continued on any instance.
+      runtime.remote.follow(run.id);
       return { buffer, isComplete: true, countsReaders: true };
     }
     // This process writes its events into the buffer.
@@ -153,10 +188,13 @@ function openBuffer(runtime: RunRuntime, run: Run, location: RunLocation): OpenB
     case 'queued': {
       const buffer = runtime.log.open(run.id);
       buffer.fill(queuedEvents(run));
+      // It may begin on any instance.
+      runtime.remote.follow(run.id);
       return { buffer, isComplete: true, countsReaders: true };
     }
-    // Another process carries it out. The buffer is told when the run ends or waits (sync-remote.ts).
+    // Another process carries it out, and its events arrive in the buffer (remote/remote-runs.ts).
     case 'elsewhere':
+      runtime.remote.follow(run.id);
       return { buffer: runtime.log.open(run.id), isComplete: false, countsReaders: false };
   }
 }
@@ -177,7 +215,7 @@ async function locate(runtime: RunRuntime, run: Run, end: () => void): Promise<R
   if (live && runtime.running.has(run.id)) return { kind: 'running', buffer: live };
   if (!live && hasEnded(run)) {
     const past = await openPast(runtime, run, run.lastSeq, end);
-    if (past === null) throw new Error(`Run ${run.id} has ended and has no archive.`);
+    if (past === null) throw expired(run);
     return { kind: 'ended', past };
   }
   return { kind: run.status === 'QUEUED' ? 'queued' : 'elsewhere' };
@@ -191,8 +229,9 @@ async function locate(runtime: RunRuntime, run: Run, end: () => void): Promise<R
  * @throws {RateLimitedError} if there is no room within ten seconds
  */
 function openPast(runtime: RunRuntime, run: Run, until: number, end: () => void): Promise<PastEvents | null> {
-  const { db, replays, replayRoom } = runtime;
-  return replayRoom.open(run, (reserve) => replays.open(run.id, until, () => readPast(db, run, reserve)), end);
+  const { replays, replayRoom } = runtime;
+  const read = (reserve: ReserveBytes) => replays.open(run.id, until, () => readPast(runtime, run, until, reserve));
+  return replayRoom.open(run, read, end);
 }
 
 /** Does what openPast does, for a reader that is in the middle of a run: it waits for room, and while the database is away. */
@@ -204,7 +243,10 @@ async function reopenPast(
 ): Promise<PastEvents | null> {
   while (!hasLeft()) {
     try {
-      return await retryWhileAway(() => openPast(runtime, run, until, end), { maxMs: runtime.outageMs });
+      const past = await retryWhileAway(() => openPast(runtime, run, until, end), { maxMs: runtime.outageMs });
+      // Those of a run that goes on elsewhere can be read a moment later.
+      if (past !== null || !runtime.remote.isFollowed(run.id)) return past;
+      await sleep(retryPastMs, undefined, { ref: false });
     } catch (error) {
       if (!(error instanceof RateLimitedError)) throw error;
       await sleep(retryRoomMs, undefined, { ref: false });
@@ -213,9 +255,20 @@ async function reopenPast(
   return null;
 }
 
-/** What has happened in a run, up to its end or its last pause, in a buffer of its own; null: it has no archive. */
-async function readPast(db: Db, run: Run, reserve: ReserveBytes): Promise<RunEventBuffer | null> {
-  const events = await readArchive(db, run.id, reserve);
+/**
+ * What has happened in a run, up to its end or its last pause, in a buffer of its own. Of a run that goes on elsewhere, what has
+ * happened so far.
+ * @returns null if it has no archive, or cannot be read yet
+ */
+async function readPast(
+  runtime: RunRuntime,
+  run: Run,
+  until: number,
+  reserve: ReserveBytes,
+): Promise<RunEventBuffer | null> {
+  const events = await readArchive(runtime.db, run.id, reserve);
+  const isBehind = events === null || (events.at(-1)?.seq ?? 0) < until;
+  if (isBehind && runtime.remote.isFollowed(run.id)) return runtime.remote.readLive(run.id, until, reserve);
   if (events === null) return null;
   const buffer = new RunEventBuffer(run.id);
   buffer.fill(events);

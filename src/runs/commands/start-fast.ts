@@ -2,6 +2,7 @@ import { SwitchboardError } from '../../api/errors.ts';
 import type { PlainConversation } from '../../conversations/known-conversations.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { namesKnowledgeBase } from '../../knowledge/attached-documents.ts';
 import { collectQuotas, noteQuota } from '../../limits/quotas.ts';
 import type { TurnInput } from '../input.ts';
 import type { Moment } from '../lease.ts';
@@ -10,6 +11,7 @@ import type { OpeningMessage, RunRuntime } from '../runtime.ts';
 import { createRunFast } from '../transitions/create-run-fast.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
 import { needsCheck } from './check-input.ts';
+import { takeSlot } from './take-slot.ts';
 
 /** A turn that was started, or that its key had started before. */
 export interface Started {
@@ -26,7 +28,8 @@ export interface Started {
  * Starts a turn in one statement. Of two requests that both see an idle conversation, the unique indexes (one begun run,
  * one run for each key) let one through; for the other the statement fails as a whole.
  * @param expected what the turn was compiled from, if that was not read; null: it was
- * @returns null, with nothing written, if something is in its way: the transaction finds out what
+ * @returns null, with nothing written, if something is in its way: the transaction finds out what. So is a knowledge base
+ *   that it adds documents to
  */
 export async function tryStartFast(
   runtime: RunRuntime,
@@ -34,6 +37,7 @@ export async function tryStartFast(
   expected: PlainConversation | null = null,
 ): Promise<Started | null> {
   const { input } = newTurn;
+  if (namesKnowledgeBase(input.attachments)) return null;
   let created: Awaited<ReturnType<typeof createRunFast>> = null;
   try {
     created = await createRunFast(runtime, newTurn, expected);
@@ -46,8 +50,12 @@ export async function tryStartFast(
 }
 
 /** The user message as history needs it; null if it is not the first of its conversation. */
-export function openingMessage({ content, attachments }: TurnInput, position: number | null): OpeningMessage | null {
-  if (position !== 1) return null;
+export function openingMessage(
+  { content, attachments, branch }: TurnInput,
+  position: number | null,
+): OpeningMessage | null {
+  // What is answered again is in its row.
+  if (position !== 1 || branch?.kind === 'REGENERATE') return null;
   return { role: 'USER', content, step: null, attachments: [...attachments] };
 }
 
@@ -63,13 +71,14 @@ export async function tryStartKnown(
 ): Promise<{ readonly newTurn: NewTurn; readonly started: Started } | null> {
   const known = runtime.knownConversations.take(viewer, input.conversationId, input.idempotencyKey);
   if (known === null || input.after > 0 || input.contextSnapshotId !== null || runtime.closing) return null;
+  // Whether the viewer may change the bases is asked first, and where a branch begins is read.
+  if (namesKnowledgeBase(input.attachments) || input.branch !== null) return null;
   try {
     const conversation = { ...known, id: input.conversationId, scenarioId: null, user: { settings: null } };
     const turn = await compileTurn(viewer, runtime, conversation, stored);
     // Guardrails check its text first.
     if (needsCheck(turn) || runtime.closing) return null;
-    const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
-    using _slot = runtime.openTurns.enter(viewer);
+    const newTurn: NewTurn = { viewer, input, stored, turn, attachedBases: null, messageStatus: 'COMPLETE' };
     const { started, quotas } = await collectQuotas(async (quotas) => ({
       started: await startCounted(runtime, newTurn, known),
       quotas,
@@ -88,13 +97,18 @@ export async function tryStartKnown(
 /** Starts a turn of a remembered conversation, for a point of the viewer's limit. @returns null, with nothing written or taken */
 async function startCounted(runtime: RunRuntime, newTurn: NewTurn, known: PlainConversation): Promise<Started | null> {
   const { turnLimit } = runtime;
-  if (!(await turnLimit.tryTake(newTurn.viewer))) return null;
+  const { viewer } = newTurn;
+  using slot = await takeSlot(runtime, viewer, {
+    take: () => turnLimit.tryTake(viewer),
+    giveBack: async (isTaken) => (isTaken ? turnLimit.giveBack(viewer) : undefined),
+  });
+  if (!slot.point) return null;
   let started: Started | null = null;
   try {
     started = await tryStartFast(runtime, newTurn, known);
     return started;
   } finally {
-    if (!started) await turnLimit.giveBack(newTurn.viewer);
+    if (!started) await turnLimit.giveBack(viewer);
   }
 }
 
@@ -102,9 +116,13 @@ async function startCounted(runtime: RunRuntime, newTurn: NewTurn, known: PlainC
 export function rememberPlain(
   { knownConversations }: RunRuntime,
   { viewer, input, stored, turn }: NewTurn,
-  { scenarioId, user, followsDefault }: ConversationForTurn,
+  { scenarioId, user, followsDefault, projectId }: ConversationForTurn,
 ): void {
   if (scenarioId !== null || user.settings !== null) return;
-  const now = { activeAgentId: turn.startAgentId, followsDefault: followsDefault && stored.agentId === null };
+  const now = {
+    activeAgentId: turn.startAgentId,
+    followsDefault: followsDefault && stored.agentId === null,
+    projectId,
+  };
   knownConversations.remember(viewer, input.conversationId, now, input.idempotencyKey);
 }

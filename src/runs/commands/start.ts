@@ -3,13 +3,15 @@ import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { notFoundOrForbidden } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { insertConversation } from '../../conversations/create.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
-import { storeTrace } from '../../telemetry/scope.ts';
-import { parseTurnInput, type StoredTurn, type TurnInput } from '../input.ts';
+import { wakeAttachedBases } from '../../knowledge/attached-documents.ts';
+import { parseTurnInput, type StoredTurn, storedTurnOf, type TurnInput } from '../input.ts';
 import { takeMoment } from '../lease.ts';
 import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
-import { readForTurn } from '../plan/read-for-turn.ts';
+import { beginAtBranch } from '../plan/read-branch-point.ts';
+import { type ConversationToStart, readForTurn } from '../plan/read-for-turn.ts';
 import type { CompiledTurn } from '../planned-turn.ts';
 import { queuedEvents } from '../queued-events.ts';
 import { type RunQuery, readRun } from '../read/read.ts';
@@ -18,9 +20,23 @@ import { unfinishedStatuses } from '../statuses.ts';
 import { createRun } from '../transitions/create-run.ts';
 import { lockConversation } from '../transitions/lock-conversation.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
+import { assertNotBusy, maxUnfinished } from './assert-not-busy.ts';
+import { awaitJoining, hintSteering, isWaitingToJoin } from './await-joining.ts';
 import { cancelRow } from './cancel.ts';
-import { checkInput, type InputChecks, needsCheck, storeInputChecks } from './check-input.ts';
+import {
+  checkAttachments,
+  checkInput,
+  type InputChecks,
+  isUnchecked,
+  mayJoin,
+  needsCheck,
+  needsCheckToJoin,
+  storeInputChecks,
+} from './check-input.ts';
+import { findStarted } from './find-started.ts';
+import { assertIsAsPlanned, planNewConversation, untilCreated } from './new-conversation.ts';
 import { openingMessage, rememberPlain, type Started, tryStartFast, tryStartKnown } from './start-fast.ts';
+import { takeSlot } from './take-slot.ts';
 
 /**
  * Starts a turn exactly once, or finds the one that its idempotency key has started.
@@ -30,8 +46,12 @@ import { openingMessage, rememberPlain, type Started, tryStartFast, tryStartKnow
  *   conversation is busy and `ifBusy` is REJECT; {@link RateLimitedError};
  *   {@link ForbiddenError}, {@link NotFoundError} for the conversation
  */
-export function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown, query: RunQuery): Promise<Run> {
-  return startTurn(viewer, runtime, parseTurnInput(rawInput), query);
+export async function startRun(viewer: Viewer, runtime: RunRuntime, rawInput: unknown, query: RunQuery): Promise<Run> {
+  const input = parseTurnInput(rawInput);
+  const run = await startTurn(viewer, runtime, input, query);
+  if (!isWaitingToJoin(run)) return run;
+  const { run: joined } = await awaitJoining(viewer, runtime, input, run, { mayWait: false });
+  return readRun(viewer, runtime.db, joined.id, query);
 }
 
 /**
@@ -47,7 +67,11 @@ export async function startTurn(viewer: Viewer, runtime: RunRuntime, input: Turn
   // Only the owner of a conversation waits for its line: whose it is has not been looked up yet.
   const conversation = JSON.stringify([viewer.tenantId, viewer.userId, input.conversationId]);
   runtime.availability.assertAvailable();
-  return runtime.startsByConversation.run(conversation, () => startInLine(viewer, runtime, input, query));
+  return runtime.startsByConversation.run(conversation, () =>
+    input.newConversation === null
+      ? startInLine(viewer, runtime, input, query)
+      : untilCreated(() => startInLine(viewer, runtime, input, query)),
+  );
 }
 
 /**
@@ -63,7 +87,7 @@ async function startInLine(viewer: Viewer, runtime: RunRuntime, input: TurnInput
     });
   const stored = storedTurnOf(viewer, input);
   const begun = await inLineOfTenant(async () => {
-    const known = await tryStartKnown(runtime, { viewer, input, stored });
+    const known = input.newConversation === null && (await tryStartKnown(runtime, { viewer, input, stored }));
     if (known) return launchStarted(runtime, known.newTurn, known.started, query);
     const prepared = await prepareTurn(viewer, runtime, input, stored);
     if (!('newTurn' in prepared)) return query ? readRun(viewer, runtime.db, prepared.id, query) : prepared;
@@ -71,8 +95,10 @@ async function startInLine(viewer: Viewer, runtime: RunRuntime, input: TurnInput
   });
   if (!('newTurn' in begun)) return begun;
   assertNotBusy(begun.runs, input);
+  // Guardrails may ask a model about the text.
+  await runtime.agents.tokenBudget.assertLeft(viewer);
   await runtime.turnLimit.take(viewer);
-  const checked = await checkInput(runtime, begun.newTurn);
+  const checked = await checkInput(runtime, begun.newTurn, begun.runs.length > 0);
   const prepared = { ...begun, newTurn: checked.newTurn, isUnchecked: false };
   return inLineOfTenant(() => startPrepared(runtime, prepared, checked, query));
 }
@@ -86,13 +112,6 @@ interface PreparedTurn {
   readonly isUnchecked: boolean;
 }
 
-function storedTurnOf(viewer: Viewer, input: TurnInput): StoredTurn {
-  const { agentId, contextSnapshotId, onDisconnect, model, temperature, maxTokens } = input;
-  const snapshot = contextSnapshotId === null ? {} : { contextSnapshotId };
-  const settings = { agentId, ...snapshot, onDisconnect, model, temperature, maxTokens };
-  return { ...settings, roles: [...viewer.roles], ...storeTrace() };
-}
-
 /** @returns the run that its key has started, if that is all that can be had */
 async function prepareTurn(
   viewer: Viewer,
@@ -103,20 +122,26 @@ async function prepareTurn(
   const conversation = await loadConversation(viewer, runtime, input);
   const { runs } = conversation;
   let turn: CompiledTurn;
+  let branched: Pick<NewTurn, 'input' | 'stored'> = { input, stored };
   try {
-    turn = await compileTurn(viewer, runtime, conversation, stored);
+    const { activeAgentId, ...begun } = await beginAtBranch(viewer, runtime.db, conversation, branched);
+    branched = begun;
+    turn = await compileTurn(viewer, runtime, { ...conversation, activeAgentId }, stored);
   } catch (error) {
     // A client can attach to the run that its key has started, even if that run's agent could not be chosen any more.
-    const { conversationId, idempotencyKey } = input;
-    const same = await runtime.db.run.findFirst({ where: { conversationId, idempotencyKey } });
+    const same = await findStarted(viewer, runtime, runtime.db, input);
     if (!same) throw error;
-    assertSamePayload(runtime, same, input);
     return same;
   }
   if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
   const isNew = input.after === 0 && !runs.some((run) => run.idempotencyKey === input.idempotencyKey);
-  const newTurn: NewTurn = { viewer, input, stored, turn, messageStatus: 'COMPLETE' };
-  return { newTurn, conversation, runs, isUnchecked: isNew && needsCheck(turn) };
+  const attachedBases = isNew ? await checkAttachments(viewer, runtime, input, conversation) : null;
+  const { creates } = conversation;
+  const messageStatus = 'COMPLETE' as const;
+  const newTurn = { viewer, ...branched, turn, attachedBases, messageStatus, ...(creates && { creates }) };
+  const joins = stored.steers === true && runs.length > 0;
+  const isUnchecked = isNew && (needsCheck(turn) || (joins && needsCheckToJoin(turn)));
+  return { newTurn, conversation, runs, isUnchecked };
 }
 
 /** @param checked what guardrails have found in its text; null: nothing was checked */
@@ -128,7 +153,8 @@ async function startPrepared(
 ): Promise<Run> {
   const started = await startWithinLimits(runtime, newTurn, { before: runs, isCounted: checked !== null });
   if (started.created) rememberPlain(runtime, newTurn, conversation);
-  const checksStored = checked && storeInputChecks(runtime, started.run, checked, started.created);
+  const checksStored =
+    checked && storeInputChecks(runtime, started.run, checked, started.created && !isWaitingToJoin(started.run));
   return launchStarted(runtime, newTurn, started, query, checksStored);
 }
 
@@ -157,8 +183,10 @@ async function launchStarted(
       isTakeover: false,
     });
   }
-  if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
+  if (created && isWaitingToJoin(run)) hintSteering(runtime, run);
+  else if (created && run.status === 'QUEUED') runtime.log.open(run.id).fill(queuedEvents(run));
   if (created) runtime.feed.wake(run);
+  if (created && newTurn.attachedBases) wakeAttachedBases(runtime.knowledge, newTurn.attachedBases);
   await checksStored;
   // The runs before it are stopped, the last of the queue first; when the one that is running has ended, this one begins.
   for (const id of superseded) await cancelRow(runtime, id, new TurnAborted());
@@ -167,10 +195,7 @@ async function launchStarted(
 }
 
 /** A run that is in the way of a turn. */
-interface BlockingRun {
-  readonly id: string;
-  readonly idempotencyKey: string;
-}
+type BlockingRun = ConversationToStart['runs'][number];
 
 /** The runs that are in the way of a turn: the one that its key has started, and the unfinished ones. */
 function blocking({ idempotencyKey }: TurnInput) {
@@ -180,8 +205,11 @@ function blocking({ idempotencyKey }: TurnInput) {
 /** Reads all that a turn is compiled from, and whether a run is in its way; one statement. */
 async function loadConversation(viewer: Viewer, runtime: RunRuntime, input: TurnInput) {
   const conversation = await readForTurn(runtime.db, input, maxUnfinished + 1);
-  if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId)
-    return conversation;
+  if (conversation === null && input.newConversation) return planNewConversation(viewer, runtime.db, input);
+  if (conversation && conversation.tenantId === viewer.tenantId && conversation.userId === viewer.userId) {
+    await assertIsAsPlanned(viewer, runtime.db, conversation, input);
+    return { ...conversation, creates: null };
+  }
   throw absentConversation(viewer, input, conversation);
 }
 
@@ -192,16 +220,6 @@ function absentConversation(
 ): Error {
   return notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversationId)}`, row);
 }
-
-function assertSamePayload({ agents }: RunRuntime, run: Run, { payloadHash }: TurnInput): void {
-  // Rows of earlier versions hold the hash itself.
-  if (run.payloadHash === payloadHash || agents.keys.isHashOf(run.payloadHash, payloadHash)) return;
-  const message = 'This idempotencyKey has started a turn with another payload. Use a fresh key for a new turn.';
-  throw new ConflictError(message, formatId('Run', run.id));
-}
-
-/** Unfinished runs of one conversation at most. */
-const maxUnfinished = 50;
 
 /**
  * Starts a turn, or attaches to the one that its key has started. A turn that the rows refuse is refused before a
@@ -219,34 +237,28 @@ async function startWithinLimits(
   if (before.some((run) => run.idempotencyKey === input.idempotencyKey) || input.after > 0)
     return startInTransaction(runtime, newTurn);
   assertNotBusy(before, input);
-  using _slot = runtime.openTurns.enter(viewer);
-  if (!isCounted) await runtime.turnLimit.take(viewer);
+  runtime.agents.tokenBudget.assertNotKnownUsed(viewer);
+  const { turnLimit } = runtime;
+  using _slot = await takeSlot(runtime, viewer, {
+    take: () => (isCounted ? Promise.resolve() : turnLimit.take(viewer)),
+    giveBack: () => turnLimit.giveBack(viewer),
+  });
   let started: Started | null = null;
   try {
-    started = before.length === 0 ? await tryStartFast(runtime, newTurn) : null;
-    started ??= await startInTransaction(runtime, newTurn);
+    const isPlain = before.length === 0 && input.branch === null && !newTurn.creates;
+    started = (isPlain && (await tryStartFast(runtime, newTurn))) || (await startInTransaction(runtime, newTurn));
     return started;
   } finally {
     // Another request with the same key was faster, or something came in its way.
-    if (!started?.created) await runtime.turnLimit.giveBack(viewer);
+    if (!started?.created) await turnLimit.giveBack(viewer);
   }
-}
-
-/** @throws {ConflictError} if unfinished runs are in the way of a turn */
-function assertNotBusy(unfinished: readonly { readonly id: string }[], { ifBusy }: TurnInput): void {
-  const [blockingRun] = unfinished;
-  if (!blockingRun) return;
-  if (ifBusy === 'REJECT')
-    throw new ConflictError('The conversation is busy with another turn.', formatId('Run', blockingRun.id));
-  if (unfinished.length < maxUnfinished) return;
-  const message = `At most ${maxUnfinished} turns of a conversation may wait.`;
-  throw new ConflictError(message, formatId('Run', blockingRun.id));
 }
 
 function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Started> {
   const { viewer, input } = newTurn;
   const leasedAt = takeMoment();
   return runtime.db.$transaction(async (tx) => {
+    if (newTurn.creates) await insertConversation(viewer, tx, newTurn.creates);
     const conversation = await lockConversation(tx, input.conversationId);
     if (!conversation) throw absentConversation(viewer, input, null);
 
@@ -254,21 +266,22 @@ function startInTransaction(runtime: RunRuntime, newTurn: NewTurn): Promise<Star
       where: { conversationId: conversation.id, ...blocking(input) },
       orderBy: { number: 'asc' },
     });
-    const same = related.find((run) => run.idempotencyKey === input.idempotencyKey);
+    const same = await findStarted(viewer, runtime, tx, input, related);
     if (same) {
-      assertSamePayload(runtime, same, input);
       return { run: same, leasedAt, created: false, openingMessage: null, superseded: [] };
     }
     if (input.after > 0)
       throw badInput(['input', 'after'], 'must be 0 if the idempotencyKey has not started a turn yet');
-    // It was there when the conversation was read, so that guardrails have not checked the text.
-    if (newTurn.stored.guardrailFingerprints === undefined && needsCheck(newTurn.turn))
+    // It was there when the conversation was read, so that neither guardrails nor knowledge bases were asked.
+    if (isUnchecked(newTurn))
       throw new ConflictError('The turn of this idempotencyKey was deleted meanwhile. Try again.');
     const blockingRun = related.at(0);
     assertNotBusy(related, input);
+    await runtime.agents.tokenBudget.assertLeft(viewer, { db: tx });
 
     const { run, message } = await createRun(tx, runtime, conversation, {
       ...newTurn,
+      joins: mayJoin(newTurn),
       queuedPosition: blockingRun ? related.filter(({ status }) => status === 'QUEUED').length + 1 : null,
     });
     const superseded = input.ifBusy === 'INTERRUPT' ? related.map((earlier) => earlier.id).reverse() : [];

@@ -43,7 +43,7 @@ export async function continueTurn(
     select: {
       plan: true,
       pause: true,
-      messages: { where: { step: { not: null } } },
+      messages: { where: { step: { not: null }, role: 'ASSISTANT' } },
       toolCalls: true,
       handoffs: true,
     },
@@ -87,6 +87,7 @@ export async function continueTurn(
   const reopened = position.kind === 'step' ? position.reopened : null;
   const rowIds = [...unknown].map(({ rowId }) => rowId);
   await recorder.takeOver({ reopened, unknown: rowIds }, left, { agentId: agent.id, step });
+  for (const call of rows.toolCalls) recorder.sources.note(call);
   await tellAgain(runtime, run, recorder);
 
   const budget = Math.min(planHistoryTokens(agentOf(turn)), runtime.historyTokens);
@@ -96,8 +97,11 @@ export async function continueTurn(
   const common = { agents: turn.agents, startAgentId: agent.id, history, limits: limitsFrom(runtime, step) };
   const from = { agentId: agent.id, step, elapsedMs: run.elapsedMs };
   if (position.kind === 'step') {
-    const retried = { ...from, usedCallIds, isReopened: reopened !== null };
     const router = routerOf(runtime, execution, turn);
+    const written = rows.messages.find(({ id }) => id === reopened)?.content ?? '';
+    // A step begins with its model call, unless an agent is to be chosen first.
+    const lostLength = router ? null : written.length;
+    const retried = { ...from, usedCallIds, isReopened: reopened !== null, lostLength };
     return { turn, plan: { ...common, resumed: null, retried, ...(router && { router }) } };
   }
   const paused = { ...from, history, usedCallIds: [...usedCallIds, ...position.calls.map(({ id }) => id)] };

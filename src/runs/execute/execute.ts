@@ -1,16 +1,17 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { SwitchboardError } from '../../api/errors.ts';
 import { retryWhileAway } from '../../database/outage.ts';
 import { withoutCounting } from '../../database/statements.ts';
 import { TurnAborted } from '../../engine/abort.ts';
+import type { TurnModelCall } from '../../engine/events.ts';
 import { planHistoryTokens } from '../../engine/fit-history.ts';
 import type { TurnGuard } from '../../engine/guard.ts';
 import type { RunPlan } from '../../engine/plan.ts';
-import type { Failure, TurnPorts } from '../../engine/ports.ts';
+import type { Failure } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
+import { budgetTokensOf } from '../../engine/tokens.ts';
 import { openTurnGuard } from '../../guardrails/turn-guard.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
-import { noteStep, noteTurnEvent } from '../../telemetry/turns/turn.ts';
+import { noteTurnEvent } from '../../telemetry/turns/turn.ts';
 import { writePlan } from '../frozen-turn.ts';
 import { LeaseLost, type RunLease } from '../lease.ts';
 import { historyOfFirst, loadHistory } from '../plan/history.ts';
@@ -23,10 +24,10 @@ import { setAgent } from '../transitions/set-agent.ts';
 import { CannotContinue, continueTurn } from './continue-turn.ts';
 import { finishRun, interruptRun } from './finish.ts';
 import { readInputResults } from './guard-rows.ts';
-import { nameMessage } from './name-message.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
+import { portsOf } from './turn-ports.ts';
 import { routerOf } from './turn-router.ts';
 
 /** A run that is carried out, and the way to stop it. */
@@ -89,12 +90,15 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
     const { turn, plan } =
       continued ??
       (resumed
-        ? await retryWhileAway(() => resumeTurn(runtime, viewer, resumed, signal), retry)
+        ? await retryWhileAway(
+            () => resumeTurn(runtime, viewer, resumed, { run, signal, sources: recorder.sources }),
+            retry,
+          )
         : await beginTurn(runtime, execution));
-    recorder.beginWith(turn.startAgentId);
+    recorder.agentId = turn.startAgentId;
     const buffer = log.open(run.id);
     const guard = await retryWhileAway(() => guardOf(runtime, execution, turn), retry);
-    for await (const event of runTurn(plan, portsOf(runtime, execution, turn), signal, guard)) {
+    for await (const event of runTurn(plan, portsOf(runtime, execution, turn, recorder), signal, guard)) {
       // What a former owner still does is neither written nor shown.
       if (signal.reason instanceof LeaseLost) throw signal.reason;
       if (!execution.lease.seemsFresh) buffer.hold();
@@ -117,6 +121,7 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
           return { status: 'FAILED', failure: event.failure };
         default: {
           noteTurnEvent(event);
+          if (event.type === 'modelCalled') noteTokens(runtime, run, event.call);
           const payload = await recorder.record(event);
           if (payload) log.append(run.id, payload);
         }
@@ -220,43 +225,10 @@ async function guardOf(
   });
 }
 
-function portsOf(runtime: RunRuntime, { viewer, run, lease }: Execution, turn: PlannedTurn): TurnPorts {
-  return {
-    model: runtime.model,
-    tools: {
-      check: ({ name, arguments: args }) => {
-        const tool = turn.tools.get(name);
-        return tool ? tool.check(args, viewer) : explainAbsence(turn, name);
-      },
-      call: async (call, { agentId, signal }) => {
-        const tool = turn.tools.get(call.name);
-        if (!tool) return { ok: false, error: explainAbsence(turn, call.name) };
-        if (turn.changedCalls?.has(call.id)) {
-          return { ok: false, error: 'The tool was changed since it was approved.' };
-        }
-        // Nothing is sent for a run that may belong to somebody else by now.
-        await lease.confirm(signal);
-        return tool.call(call.arguments, {
-          viewer,
-          db: runtime.db,
-          conversationId: run.conversationId,
-          runId: run.id,
-          callId: call.id,
-          epoch: run.leaseEpoch,
-          agentName: turn.agents.get(agentId)?.name ?? null,
-          signal,
-        });
-      },
-    },
-    newId: () => randomUUIDv7(),
-    messageId: (step) => nameMessage(run.id, step),
-    now: () => new Date(),
-    onStep: noteStep,
-  };
-}
-
-function explainAbsence({ absent }: PlannedTurn, name: string): string {
-  return absent?.get(name) ?? `There is no tool named ${name}.`;
+/** What a step has used counts before its row is written: the next step is checked before that. */
+function noteTokens({ agents }: RunRuntime, run: LaunchRequest['run'], call: TurnModelCall): void {
+  const reported = (call.usage?.inputTokens ?? 0) + (call.usage?.outputTokens ?? 0);
+  agents.tokenBudget.note(run, budgetTokensOf(call) ?? reported);
 }
 
 /** Names a failure for the log: what providers and tools say may hold text of the user, so it stays out. */

@@ -34,12 +34,14 @@ export class OpenCalls {
     this.#runtime.feed.wake(this.#run);
   }
 
-  /** Writes the outcome of a call. */
-  async complete(call: TurnToolCall): Promise<void> {
+  /** Writes the outcome of a call. @returns whether messages wait to join the run */
+  async complete(call: TurnToolCall): Promise<boolean> {
     // A denial was written when it was decided.
-    if (call.status !== 'DENIED') await this.#writes.write(() => completeCall(this.#runtime, this.#run, call));
+    const isSteered =
+      call.status !== 'DENIED' && (await this.#writes.write(() => completeCall(this.#runtime, this.#run, call)));
     this.#calls.delete(call.id);
     this.#runtime.feed.wake(this.#run);
+    return isSteered;
   }
 
   /**

@@ -1,10 +1,22 @@
 import type { TurnEvent } from '../../engine/events.ts';
+import type { TurnSources } from '../../knowledge/cite/turn-sources.ts';
 import type { UnsavedText, UnstoredText } from '../runtime.ts';
 import type { FinishedMessage } from '../transitions/step-parts.ts';
 import { type RequestedCalls, writeTransfers } from './run-rows.ts';
 
 /** How a message ends. */
-export type MessageEnd = Pick<Extract<TurnEvent, { type: 'messageCompleted' }>, 'content' | 'status' | 'finishReason'>;
+export type MessageEnd = Pick<
+  Extract<TurnEvent, { type: 'messageCompleted' }>,
+  'content' | 'status' | 'finishReason' | 'data'
+>;
+
+/** What belongs to a message beside its text. */
+interface MessageParts {
+  readonly transfers: RequestedCalls['transfers'];
+  readonly takesCalls: boolean;
+  readonly sources: TurnSources;
+  readonly reasoning: string | null;
+}
 
 /** The message that a model step is writing, and what its row holds of it. */
 export class OpenMessage {
@@ -87,15 +99,30 @@ export class OpenMessage {
    * @param end null: it was cut off, and ends with what there is of it
    * @param of.transfers the handoffs that its step asks for
    * @param of.takesCalls whether calls of earlier steps without a text belong to it
+   * @param of.sources what its text may cite
+   * @param of.reasoning what was thought before it, if it is stored
    */
   finish(
     end: MessageEnd | null,
-    { transfers, takesCalls }: { readonly transfers: RequestedCalls['transfers']; readonly takesCalls: boolean },
+    { transfers, takesCalls, sources, reasoning: thought }: MessageParts,
   ): FinishedMessage {
     const { id: messageId, agentId, step } = this;
     const { content, status, finishReason } = end ?? { content: this.text, status: 'PARTIAL', finishReason: 'ERROR' };
     // Whoever takes the run over learns whether the model had asked for more.
     const written = status === 'PARTIAL' ? null : writeTransfers(transfers);
-    return { messageId, agentId, step, content, status, finishReason, transfers: written, takesCalls };
+    const citations = sources.citedIn(content);
+    // What a guardrail has stopped leaves nothing behind.
+    const reasoning = finishReason === 'FILTERED' ? null : thought;
+    const parts = { transfers: written, takesCalls, citations, reasoning };
+    return {
+      messageId,
+      agentId,
+      step,
+      content,
+      status,
+      finishReason,
+      ...parts,
+      ...(end && 'data' in end && { data: end.data }),
+    };
   }
 }

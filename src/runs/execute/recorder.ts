@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { TurnEvent, TurnToolCall } from '../../engine/events.ts';
+import { TurnSources } from '../../knowledge/cite/turn-sources.ts';
 import type { RunEventPayload } from '../../log/event.ts';
 import type { LeaseLost } from '../lease.ts';
 import type { LaunchRequest, RunProgress, RunRuntime, UnsavedText, UnstoredText } from '../runtime.ts';
@@ -7,6 +8,7 @@ import { type AgentChange, changeToRouted, setAgent } from '../transitions/set-a
 import type { FinishedMessage, LedgerEntry } from '../transitions/step-parts.ts';
 import { CheckpointTimes } from './checkpoint-times.ts';
 import { changeUserMessage, insertGuardResult } from './guard-rows.ts';
+import { KeptReasoning } from './kept-reasoning.ts';
 import { OpenCalls } from './open-calls.ts';
 import { type MessageEnd, OpenMessage } from './open-message.ts';
 import {
@@ -18,6 +20,7 @@ import {
   type RequestedCalls,
   type Takeover,
 } from './run-rows.ts';
+import { RunSteering } from './run-steering.ts';
 import { WriteQueue } from './write-queue.ts';
 
 type DeltaEvent = Extract<TurnEvent, { type: 'textDelta' | 'reasoningDelta' }>;
@@ -42,28 +45,27 @@ export class RunRecorder implements RunProgress {
   /** Whether tool calls wait for the next message of the run. */
   #orphans = false;
   readonly #writes: WriteQueue;
+  readonly #reasoning: KeptReasoning;
   readonly #checkpoints = new CheckpointTimes();
-  /** Whether an event could not be written: rows may be open that the engine has closed. */
+  /** Whether an event could not be written. */
   incomplete = false;
-  /** Whether the status of the run is about to change. */
   closing = false;
   readonly #over = Promise.withResolvers<void>();
   /** The active agent; null before the turn is compiled. */
   agentId: string | null;
+  readonly steering: RunSteering;
+  readonly sources = new TurnSources();
 
   constructor(runtime: RunRuntime, request: LaunchRequest) {
     this.#runtime = runtime;
     this.#request = request;
     this.#writes = new WriteQueue(runtime, request.run.id);
+    this.#reasoning = new KeptReasoning(runtime.storesReasoning(request.run.tenantId));
     this.agentId = request.turn?.startAgentId ?? request.run.agentId;
     // Its calls may still wait for the message that follows them.
     this.#orphans = request.resumed !== null;
     this.#calls = new OpenCalls(runtime, request, this.#writes);
-  }
-
-  /** Notes which agent is active at the start. */
-  beginWith(agentId: string): void {
-    this.agentId = agentId;
+    this.steering = new RunSteering(runtime, request, this.#writes);
   }
 
   /**
@@ -83,22 +85,20 @@ export class RunRecorder implements RunProgress {
     this.#orphans = true;
   }
 
-  /** Notes that an event could not be written. */
   markIncomplete(): void {
     this.incomplete = true;
   }
 
-  /** Ends all attempts to write: the run belongs to another process. */
   abandon(reason: LeaseLost): void {
     this.#writes.abandon(reason);
   }
 
   /** Takes a delta. It is in memory until the next checkpoint. @returns the event that readers are shown */
   recordDelta(event: DeltaEvent): RunEventPayload {
-    const { type, messageId, offset, delta } = event;
-    if (type === 'reasoningDelta') return { type: 'ReasoningDelta', messageId, offset, delta };
-    this.#open?.push(delta);
-    return { type: 'TextDelta', messageId, offset, delta };
+    if (event.type === 'reasoningDelta') return this.#reasoning.record(event);
+    const { type: _, ...delta } = event;
+    this.#open?.push(delta.delta);
+    return { type: 'TextDelta', ...delta };
   }
 
   /**
@@ -117,7 +117,8 @@ export class RunRecorder implements RunProgress {
         return { type: 'TextRetracted', messageId: event.messageId, length: event.length };
       case 'messageCompleted':
         if (event.isFinal) {
-          await this.#keepLastMessage(event);
+          await this.flush();
+          this.#last = this.#finish(event);
           return null;
         }
         await this.#completeMessage(event);
@@ -130,7 +131,8 @@ export class RunRecorder implements RunProgress {
         await this.#calls.begin(event.toolCall);
         return { type: 'ToolCallStarted', toolCall: event.toolCall };
       case 'toolCallCompleted':
-        await this.#calls.complete(event.toolCall);
+        this.steering.note(await this.#calls.complete(event.toolCall));
+        this.sources.note(event.toolCall);
         return { type: 'ToolCallCompleted', toolCall: event.toolCall };
       case 'handoffOccurred': {
         // It is the next event: nothing else is reported in the meantime.
@@ -147,6 +149,8 @@ export class RunRecorder implements RunProgress {
         await this.#writes.write(() => changeUserMessage(this.#runtime, this.#request.run, event));
         this.#runtime.feed.wake(this.#request.run);
         return null;
+      case 'messageSteered':
+        return { type: 'MessageSteered', messageId: event.messageId };
       case 'agentRouted':
         await this.#changeAgent(changeToRouted(this.#request.run, event.routed));
         return { type: 'RoutingDecided', decision: event.routed.decision };
@@ -157,7 +161,7 @@ export class RunRecorder implements RunProgress {
     }
   }
 
-  /** Waits for the writes that the turn did not wait for. @throws when one of them has failed */
+  /** Waits for the writes that the turn did not wait for. @throws if one has failed */
   flush(): Promise<void> {
     return this.#writes.flush();
   }
@@ -260,16 +264,12 @@ export class RunRecorder implements RunProgress {
     this.#calls.add(parts.calls?.toolCalls ?? []);
   }
 
-  /** Keeps the message with which the turn is complete: the end of the run is the next that is written. */
-  async #keepLastMessage(event: CompletedEvent): Promise<void> {
-    await this.flush();
-    this.#last = this.#finish(event);
-  }
-
   /** @param end null: the engine has not closed it */
   #finish(end: MessageEnd | null): FinishedMessage {
     if (this.#open === null) throw new Error('No message is open.');
-    return this.#open.finish(end, { transfers: this.#requested?.transfers ?? [], takesCalls: this.#orphans });
+    const transfers = this.#requested?.transfers ?? [];
+    const reasoning = this.#reasoning.of(this.#open.id);
+    return this.#open.finish(end, { transfers, takesCalls: this.#orphans, sources: this.sources, reasoning });
   }
 
   /** Writes the calls of a step: now, or with the message of the step, which is completed next. */
@@ -292,7 +292,7 @@ export class RunRecorder implements RunProgress {
   }
 
   async #changeAgent(change: AgentChange): Promise<void> {
-    await this.#writes.write(() => setAgent(this.#runtime, this.#request.run, change));
+    this.steering.note(await this.#writes.write(() => setAgent(this.#runtime, this.#request.run, change)));
     this.agentId = change.toAgentId;
     this.#runtime.feed.wake(this.#request.run);
   }

@@ -117,13 +117,13 @@ export async function beginCall(runtime: RunRuntime, run: Run, { id, startedAt }
   );
 }
 
-/** Stores the outcome of a call. */
+/** Stores the outcome of a call. @returns whether messages wait to join the run */
 export async function completeCall(
   runtime: RunRuntime,
   run: Run,
   { id, status, result, error, finishedAt }: TurnToolCall,
-): Promise<void> {
-  await writeOwned(
+): Promise<boolean> {
+  return writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwned(runtime, run)}, completed AS (

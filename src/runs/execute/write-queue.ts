@@ -30,7 +30,7 @@ export class WriteQueue {
   }
 
   /** Writes now. @throws what the write throws, when the database is not away or is away for too long */
-  write(write: () => Promise<void>): Promise<void> {
+  write<Result>(write: () => Promise<Result>): Promise<Result> {
     const { logger, outageMs } = this.#runtime;
     return retryWhileAway(write, {
       maxMs: outageMs,
@@ -41,7 +41,7 @@ export class WriteQueue {
   }
 
   /** Writes after what was queued before; the turn does not wait for it. */
-  writeBehind(write: () => Promise<void>): void {
+  writeBehind(write: () => Promise<unknown>): void {
     this.#pending = this.#pending
       .then(() => this.write(write))
       .catch((error: unknown) => {

@@ -225,6 +225,20 @@ builder.objectRef<EventOf<'GuardrailTripped'>>('GuardrailTripped').implement({
   }),
 });
 
+builder.objectRef<EventOf<'MessageSteered'>>('MessageSteered').implement({
+  interfaces: [RunEvent],
+  description:
+    'A message with `ifBusy: STEER` joined the run: the next model step is given it. It is in the list now, after what the run has written before.',
+  fields: (t) => ({
+    message: t.prismaField({
+      type: MessageRef,
+      description: 'The message of the user, as it is stored.',
+      resolve: (query, event, _args, context) =>
+        readEventMessage(context.viewer, context, { event, id: event.messageId, like: { role: 'USER' } }, query),
+    }),
+  }),
+});
+
 builder.objectRef<EventOf<'MessageCompleted'>>('MessageCompleted').implement({
   interfaces: [RunEvent],
   description: 'A message was finished and stored. Its status is COMPLETE, PARTIAL or REDACTED.',

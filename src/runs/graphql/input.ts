@@ -1,4 +1,5 @@
 import { AttachmentInput } from '../../conversations/graphql/message-types.ts';
+import { CreateConversationInput } from '../../conversations/graphql/mutations.ts';
 import { builder } from '../../graphql/builder.ts';
 
 const BusyStrategy = builder.enumType('BusyStrategy', {
@@ -8,6 +9,10 @@ const BusyStrategy = builder.enumType('BusyStrategy', {
       description: 'The new turn is refused with CONFLICT. `extensions.runId` is the id of the unfinished run.',
     },
     ENQUEUE: { description: 'The new turn waits, as QUEUED, until the turns before it have ended.' },
+    STEER: {
+      description:
+        'The message joins the run that is under way, before its next model step: the answer is that run, from its MessageSteered on. If the run ends first, the message becomes a turn of its own. `agentId`, the model settings and the context snapshot count only then. Not together with `editMessageId` or `regenerateMessageId`.',
+    },
     INTERRUPT: {
       description:
         'The turns before it are cancelled, and the new turn starts. Text that they have written is stored as PARTIAL.',
@@ -34,7 +39,23 @@ export const chatTurnInput = builder.inputType('ChatTurnInput', {
       required: true,
       description: 'The conversation’s id, such as `conv_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
     }),
-    content: t.string({ required: true, description: 'The text of the user message, 1 to 100,000 characters.' }),
+    newConversation: t.field({
+      type: CreateConversationInput,
+      description:
+        'Creates the conversation together with its first turn: `conversationId` is then a new id of the client’s choice, and `newConversation.id` is the same or omitted. If the viewer has a conversation of that id already, the turn goes on in it if it is what the input says; otherwise it is CONFLICT. If it is somebody else’s, FORBIDDEN.',
+    }),
+    content: t.string({
+      description:
+        'The text of the user message, 1 to 100,000 characters. Required unless `regenerateMessageId` is given.',
+    }),
+    editMessageId: t.id({
+      description:
+        'A user message of the conversation whose place the turn takes: a branch begins beside it and becomes the active one. The message and all that followed it stay, see `Message.branches`. A message has at most 100 branches.',
+    }),
+    regenerateMessageId: t.id({
+      description:
+        'The answer is made again: a branch begins beside it and becomes the active one. The id of the answer or of its user message. `content` and `attachments` are then left out.',
+    }),
     idempotencyKey: t.string({
       required: true,
       description:

@@ -75,7 +75,7 @@ builder.prismaObjectFields(RunRef, (t) => ({
   }),
   resumedCount: t.exposeInt('resumedCount', {
     description:
-      'How often another process took the run over, because its own had died or had to stop. Calls that were under way are made again only if their tool is idempotent. After three times the run fails with INTERRUPTED. 0 for most runs.',
+      'How often another process took the run over, because its own had died or had to stop. Calls that were under way are made again only if their tool is idempotent. A run whose process has died three times fails with INTERRUPTED if it dies again; how often it was handed over does not count. 0 for most runs.',
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the run was created.' }),
   startedAt: t.expose('startedAt', {
@@ -112,6 +112,12 @@ builder.queryField('run', (t) =>
   }),
 );
 
+/** A page of runs; schedules have one too. */
+export const RunConnection = builder.connectionObject(
+  { type: RunRef, name: 'RunConnection', description: 'One page of a list of runs.' },
+  RunEdge,
+);
+
 builder.prismaObjectFields('Conversation', (t) => ({
   activeRun: t.field({
     type: RunRef,
@@ -135,7 +141,7 @@ builder.prismaObjectFields('Conversation', (t) => ({
       select: (args, _context, nested) => ({ runs: nested(selectRunPage(args), toNodes) }),
       resolve: (conversation, args) => buildRunPage(conversation, conversation.runs, args),
     },
-    { name: 'RunConnection', description: 'One page of a list of runs.' },
+    RunConnection,
     RunEdge,
   ),
   usage: t.field({
@@ -150,9 +156,12 @@ builder.prismaObjectFields('Message', (t) => ({
     type: RunRef,
     nullable: true,
     description:
-      'The run that wrote the message or, for a user message, the run that it started. Null if there is none.',
-    select: (_args, _context, nested) => ({ run: nested(), startedRun: nested() }),
-    resolve: (message) => message.run ?? message.startedRun,
+      'The run that wrote the message or, for a user message, the run that answers it in the active branch. Null if there is none.',
+    select: (_args, _context, nested) => ({
+      run: nested(),
+      startedRuns: nested({ orderBy: { number: 'asc' } }),
+    }),
+    resolve: (message) => message.run ?? message.startedRuns.find(({ isCurrent }) => isCurrent) ?? null,
   }),
   routingDecision: t.field({
     type: RoutingDecision,
@@ -163,9 +172,14 @@ builder.prismaObjectFields('Message', (t) => ({
   idempotencyKey: t.string({
     nullable: true,
     description:
-      'The key with which the client sent the message: by it the client knows the message as its own. For a message that began a turn, the key of the turn; else that of `createMessage`. Null if there is none.',
-    select: { startedRun: { select: { idempotencyKey: true } } },
-    resolve: (message) => message.startedRun?.idempotencyKey ?? message.creationKey,
+      'The key with which the client sent the message: by it the client knows the message as its own. For a message that began a turn or joined a run, the key of the turn; else that of `createMessage`. Null if there is none.',
+    select: {
+      startedRuns: { orderBy: { number: 'asc' }, select: { idempotencyKey: true } },
+      steered: { select: { idempotencyKey: true } },
+    },
+    // The first of them: others answer it again.
+    resolve: ({ creationKey, steered, startedRuns }) =>
+      creationKey ?? steered?.idempotencyKey ?? startedRuns[0]?.idempotencyKey ?? null,
   }),
 }));
 

@@ -2,7 +2,8 @@ import type { Db } from '../../database/client.ts';
 import { buildHistory, type PastTurn } from '../../engine/history.ts';
 import type { PlannedAgent } from '../../engine/plan.ts';
 import type { HistoryItem } from '../../engine/ports.ts';
-import type { Message, Run } from '../../generated/prisma/client.ts';
+import type { Run } from '../../generated/prisma/client.ts';
+import { withAttachments } from '../attached-text.ts';
 import { readProviderState } from '../provider-state.ts';
 import type { OpeningMessage } from '../runtime.ts';
 import { nameHandoffs } from './handoff-names.ts';
@@ -26,7 +27,10 @@ export async function loadHistory(
 ): Promise<HistoryItem[]> {
   const isPast = ({ runId, step }: { readonly runId: string | null; readonly step: number | null }) =>
     runId !== run.id || step === null || step < beforeStep;
-  const messages = (await readPastMessages(db, run, budgetTokens * bytesPerToken)).filter(isPast).reverse();
+  // What joined the run before this step was said to its model, too.
+  const wasSaid = (message: PastMessageRow) =>
+    isPast(message) || (message.role === 'USER' && message.step === beforeStep);
+  const messages = (await readPastMessages(db, run, budgetTokens * bytesPerToken)).filter(wasSaid).reverse();
 
   // The message of a turn that waited in the queue was written before the answer of the turn it waited for: messages are
   // grouped by run, each run at the position where it began. A turn of which not even the beginning was read is left out.
@@ -91,15 +95,4 @@ export async function loadHistory(
 export function historyOfFirst(message: OpeningMessage, budgetTokens: number): HistoryItem[] {
   const messages = [{ ...message, content: withAttachments(message) }];
   return buildHistory([{ messages, calls: [], handoffs: [] }], budgetTokens);
-}
-
-/** The text, and below it the name, type and address of each attachment. */
-function withAttachments(message: Pick<Message, 'content' | 'attachments'>): string {
-  if (!Array.isArray(message.attachments) || message.attachments.length === 0) return message.content;
-  const lines = message.attachments.flatMap((entry) =>
-    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
-      ? [`[attachment: ${String(entry.name)} (${String(entry.type)}) ${String(entry.url)}]`]
-      : [],
-  );
-  return [message.content, ...lines].join('\n');
 }

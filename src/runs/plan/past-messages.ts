@@ -33,6 +33,7 @@ export function readPastMessages(
         END, 0) AS bytes
       FROM messages AS m
       LEFT JOIN runs AS started ON started.conversation_id = m.conversation_id AND started.user_message_id = m.id
+        AND started.is_current
       LEFT JOIN runs AS wrote ON wrote.id = m.run_id
       WHERE m.tenant_id = ${tenantId} AND m.conversation_id = ${conversationId}::uuid
         AND m.position IS NOT NULL AND m.status <> 'BLOCKED' AND started.error_code IS DISTINCT FROM 'GUARDRAIL_TRIPPED'

@@ -1,5 +1,7 @@
+import { readOutputSchema } from '../../agents/output-schema.ts';
 import { planGuards } from '../../agents/plan-guards.ts';
 import { findDefaultAgent, type ResolvedAgent, requireLlm, resolveAgents } from '../../agents/resolve.ts';
+import { isInProject } from '../../agents/visible.ts';
 import { BadUserInputError, ConflictError } from '../../api/errors.ts';
 import { badInput } from '../../api/input.ts';
 import { belongsTo } from '../../auth/access.ts';
@@ -10,6 +12,7 @@ import type { PlannedAgent, PlannedHandoff, PlannedTool } from '../../engine/pla
 import type { ModelEndpoint } from '../../engine/ports.ts';
 import type { ChatSettings, Conversation, Prisma } from '../../generated/prisma/client.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
+import { requireProjectCached } from '../../projects/access.ts';
 import { findContextTokens } from '../../providers/llm/context-windows.ts';
 import { type GivenSettings, overrideSettings } from '../../providers/llm/turn-settings.ts';
 import { type GraphEdge, loadScenarioGraph, type ScenarioGraph } from '../../scenarios/load.ts';
@@ -35,7 +38,7 @@ interface TurnSettings extends Pick<ChatSettings, 'model' | 'temperature' | 'max
 }
 
 export interface ConversationForTurn
-  extends Pick<Conversation, 'id' | 'scenarioId' | 'activeAgentId' | 'followsDefault'> {
+  extends Pick<Conversation, 'id' | 'projectId' | 'scenarioId' | 'activeAgentId' | 'followsDefault'> {
   /** Null: the defaults. */
   readonly user: { readonly settings: TurnSettings | null };
 }
@@ -46,8 +49,8 @@ export interface ConversationForTurn
  *
  * @param options.hasWaited whether it comes out of the queue: its context snapshot may have expired meanwhile
  * @throws {BadUserInputError} when the agent that was asked for cannot be the active agent
- * @throws {NotFoundError} {@link ForbiddenError} for the context snapshot
- * @throws {ConflictError} when no agent can answer, or the stored model configuration of the agent is invalid
+ * @throws {NotFoundError} {@link ForbiddenError} for the context snapshot, and for the project of the conversation
+ * @throws {ConflictError} when the project is archived, no agent can answer, or the stored model configuration of the agent is invalid
  */
 export async function compileTurn(
   viewer: Viewer,
@@ -57,9 +60,13 @@ export async function compileTurn(
   { hasWaited = false }: { readonly hasWaited?: boolean } = {},
 ): Promise<CompiledTurn> {
   const { settings } = conversation.user;
+  const { projectId } = conversation;
+  if (projectId !== null) await requireProjectCached(viewer, runtime.agents, projectId, 'EDITOR');
   const scenario = conversation.scenarioId
     ? await loadScenarioGraph(viewer, runtime.db, runtime.agents.config, conversation.scenarioId)
     : null;
+  if (scenario && !isInProject(scenario, projectId))
+    throw new ConflictError('The scenario of the conversation is for another project now: choose another scenario.');
   const members = await resolveAgents(viewer, runtime.agents, [...(scenario?.members.keys() ?? [])]);
   const active = new Map([...members].filter(([, { agent }]) => agent.isActive));
   const choice = await chooseActiveAgent(viewer, runtime, conversation, stored, scenario, active);
@@ -101,6 +108,7 @@ export async function compileTurn(
         'left out tools of an agent: a model can be offered no more functions',
       );
     }
+    const outputSchema = readOutputSchema(agent.outputSchema);
     agents.set(agent.id, {
       id: agent.id,
       name: agent.name,
@@ -113,6 +121,7 @@ export async function compileTurn(
       maxTokens: explicit.maxTokens,
       tools: offered.map(planTool),
       handoffs,
+      ...(outputSchema && { outputSchema }),
     });
   }
 
@@ -151,6 +160,7 @@ export async function compileTurn(
     tools: resolveReferences(tools, references),
     ...(references && { references }),
     startAgentId: start.id,
+    scenario: scenario && { id: scenario.id, version: scenario.version },
     routing: {
       rootAgentId: scenario?.rootAgentId ?? start.id,
       selectedAgentIds: [start.id],
@@ -242,7 +252,7 @@ async function chooseActiveAgent(
   const findUsable = async (id: string | null) => {
     if (id === null) return null;
     const resolved = members.get(id) ?? (await resolveAgents(viewer, runtime.agents, [id])).get(id);
-    if (!resolved?.agent.isActive) return null;
+    if (!resolved?.agent.isActive || !isInProject(resolved.agent, conversation.projectId)) return null;
     const { tenantId, ownerId } = resolved.agent;
     return belongsTo(viewer, { tenantId, userId: ownerId }) ? resolved : null;
   };

@@ -21,7 +21,7 @@ const related = z.object({
 
 /** A conversation with what a new turn of it is compiled from, and the runs that are in its way. */
 export interface ConversationToStart extends Conversation, ConversationForTurn {
-  /** The run that the key of the turn has started, and the unfinished ones; the oldest first. */
+  /** The run that the key of the turn has started, or that its message has joined, and the unfinished ones; the oldest first. */
   readonly runs: z.output<typeof related>['runs'];
 }
 
@@ -46,9 +46,13 @@ export async function readForTurn(
       FROM chat_settings AS s WHERE s.tenant_id = c.tenant_id AND s.user_id = c.user_id
     ) AS settings, coalesce((
       SELECT json_agg(json_build_object('id', r.id, 'idempotencyKey', r.idempotency_key) ORDER BY r.number) FROM (
-        SELECT id, idempotency_key, number FROM runs
-        WHERE conversation_id = c.id
-          AND (idempotency_key = ${idempotencyKey} OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION'))
+        SELECT id, CASE WHEN id = joined.run_id THEN ${idempotencyKey} ELSE idempotency_key END AS idempotency_key, number
+        FROM runs LEFT JOIN (
+          SELECT run_id FROM steered_messages
+          WHERE tenant_id = c.tenant_id AND conversation_id = c.id AND idempotency_key = ${idempotencyKey}
+        ) AS joined ON joined.run_id = runs.id
+        WHERE conversation_id = c.id AND (idempotency_key = ${idempotencyKey} OR joined.run_id IS NOT NULL
+          OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION'))
         ORDER BY number LIMIT ${maxRuns}
       ) AS r
     ), '[]') AS runs

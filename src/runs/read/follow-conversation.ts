@@ -3,6 +3,7 @@ import { parseId } from '../../api/ids.ts';
 import { integer, parseInput } from '../../api/input.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import { readConversation } from '../../conversations/read.ts';
+import type { FeedEvent } from '../../feed/feed-event.ts';
 import type { FeedReader } from '../../feed/feed-reader.ts';
 import { isDeletedAfter } from '../../feed/read-feed.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -20,7 +21,7 @@ export async function followConversation(
   { db, feed }: RunRuntime,
   rawId: string,
   after: number | null,
-): Promise<FeedReader> {
+): Promise<FeedReader<FeedEvent>> {
   const conversationId = parseId('Conversation', rawId, ['conversationId']);
   const position = parseAfter(after);
   try {
@@ -37,7 +38,11 @@ export async function followConversation(
  * @param after a seq, exclusive; null: from now on
  * @throws {BadUserInputError} {@link EventsExpiredError} for `after`
  */
-export async function followViewer(viewer: Viewer, { feed }: RunRuntime, after: number | null): Promise<FeedReader> {
+export async function followViewer(
+  viewer: Viewer,
+  { feed }: RunRuntime,
+  after: number | null,
+): Promise<FeedReader<FeedEvent>> {
   return feed.follow(viewer, { after: parseAfter(after), conversationId: null });
 }
 

@@ -26,11 +26,15 @@ export async function readResultsOfMessages(
     select: {
       id: true,
       guardrailResults: inOrder,
-      startedRun: { select: { guardrailResults: { where: { stage: 'INPUT' }, ...inOrder } } },
+      startedRuns: {
+        where: { isCurrent: true },
+        take: 1,
+        select: { guardrailResults: { where: { stage: 'INPUT' }, ...inOrder } },
+      },
     },
   });
   const results = new Map(
-    rows.map(({ id, guardrailResults, startedRun }) => [
+    rows.map(({ id, guardrailResults, startedRuns: [startedRun] }) => [
       id,
       [...guardrailResults, ...(startedRun?.guardrailResults ?? [])],
     ]),

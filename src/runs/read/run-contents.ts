@@ -39,7 +39,7 @@ export function parsePart({ first, offset }: Part): { readonly take: number | nu
 }
 
 /**
- * Reads the messages that runs wrote, by position: one statement for their sizes, one for the contents.
+ * Reads the messages that runs wrote, in their order: one statement for their sizes, one for the contents.
  * @returns the messages of each run
  * @throws {QueryTooComplexError} if they do not fit into the answer; {@link RateLimitedError} if too much is under way
  */
@@ -58,12 +58,12 @@ export async function readRunMessages(
     CROSS JOIN LATERAL (
       SELECT m.id, (m.bytes + ${sumCalls(query)})::integer AS bytes
       FROM messages AS m WHERE m.run_id = r.id
-      ORDER BY m.position LIMIT ${take ?? manyRows} OFFSET ${skip}
+      ORDER BY m.number LIMIT ${take ?? manyRows} OFFSET ${skip}
     ) AS m`;
   await takeAll(sizes, reads.answer);
   const ids = sizes.map(({ id }) => id);
   const messages = ids.length === 0 ? [] : await loadMeasured(viewer, reads.db, ids, query);
-  messages.sort((one, other) => (one.position ?? 0) - (other.position ?? 0));
+  messages.sort((one, other) => (one.number ?? 0) - (other.number ?? 0));
   return runs.map(({ id }) => messages.filter(({ runId }) => runId === id));
 }
 

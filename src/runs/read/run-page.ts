@@ -1,6 +1,7 @@
 import { buildPlaceEdge, buildPlacePage, type NumberedList, selectPlaces } from '../../api/numbered-paging.ts';
 import { type Connection, type PageArgs, pageSizes } from '../../api/paging.ts';
 import type { Conversation, Prisma, Run } from '../../generated/prisma/client.ts';
+import { provisionalNumbers } from '../statuses.ts';
 
 const runs: NumberedList = { name: 'runs', ...pageSizes };
 
@@ -8,7 +9,8 @@ const runs: NumberedList = { name: 'runs', ...pageSizes };
 export function selectRunPage(args: PageArgs): Pick<Prisma.Conversation$runsArgs, 'where' | 'orderBy' | 'take'> {
   const { range, direction, take } = selectPlaces(runs, args);
   const loading = {
-    where: { number: range },
+    // Messages that wait to join a run are no turns yet.
+    where: { number: { ...range, ...(range.lt === undefined && { lt: provisionalNumbers }) } },
     orderBy: { number: direction },
     take,
     // Where the document asks for nodes, Pothos loads them whole; a page without still needs its cursors.

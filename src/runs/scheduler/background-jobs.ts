@@ -56,7 +56,14 @@ export class BackgroundJobs {
   }
 }
 
-async function limitTime(round: Promise<void>, { timeoutMs, onHang }: Omit<JobOptions, 'everyMs'>): Promise<void> {
+/**
+ * Waits for work, for a limited time.
+ * @throws what the work throws, or that it took too long: it goes on by itself then
+ */
+export async function limitTime(
+  round: Promise<void>,
+  { timeoutMs, onHang }: Omit<JobOptions, 'everyMs'>,
+): Promise<void> {
   if (timeoutMs === null) return round;
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {

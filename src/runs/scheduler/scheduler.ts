@@ -4,29 +4,36 @@ import type { Logger } from 'pino';
 import type { AgentDependencies } from '../../agents/dependencies.ts';
 import type { KnownConversations } from '../../conversations/known-conversations.ts';
 import type { Database } from '../../database/client.ts';
+import { withoutCounting } from '../../database/statements.ts';
 import type { TurnLimits } from '../../engine/plan.ts';
 import type { ModelPort } from '../../engine/ports.ts';
 import type { ConversationFeed } from '../../feed/conversation-feed.ts';
-import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { FairQueue } from '../../limits/fair-queue.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
+import type { SharedConcurrencyLimit } from '../../limits/shared-limit.ts';
 import type { RunCursor } from '../../log/cursor.ts';
 import { LiveRunLogs } from '../../log/live-logs.ts';
 import { RunReplays } from '../../log/run-replays.ts';
+import type { Notice } from '../../log/shared-log.ts';
 import type { ToolRegistry } from '../../tools/registry/registry.ts';
 import { RunningTurn } from '../execute/running-turn.ts';
+import { JoiningMessages } from '../joining.ts';
 import { LaunchingRuns } from '../launching.ts';
 import { LeaseLost, leaseMs } from '../lease.ts';
+import { RemoteRuns } from '../remote/remote-runs.ts';
+import { sweepPieces } from '../remote/stored-pieces.ts';
+import { PieceWriter } from '../remote/write-pieces.ts';
 import type { ReplayRoom } from '../replay-room.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunRuntime, RunSizeLimits } from '../runtime.ts';
+import { noteSteering } from '../steering-notices.ts';
 import { releaseLeases } from '../transitions/release-leases.ts';
 import { adoptRuns } from '../upkeep/adopt.ts';
 import { boundLiveEvents } from '../upkeep/bound-live-events.ts';
-import { checkpointRuns, storeOpenMessages, watchLeases } from '../upkeep/checkpoint.ts';
+import { checkpointRuns, stopIfCancelled, storeOpenMessages, watchLeases } from '../upkeep/checkpoint.ts';
 import { LeaseWatch } from '../upkeep/lease-watch.ts';
-import { recoverRuns } from '../upkeep/recover.ts';
-import { syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
-import { BackgroundJobs } from './background-jobs.ts';
+import { recoverRuns, takeReleasedRuns } from '../upkeep/recover.ts';
+import { syncRuns, syncRunsOfOtherInstances } from '../upkeep/sync-remote.ts';
+import { BackgroundJobs, limitTime } from './background-jobs.ts';
 
 const checkpointEveryMs = 500;
 /** A message that is written in less time is stored once, where it is finished. */
@@ -42,6 +49,15 @@ const releaseEveryMs = 500;
 const maxIdlePastMs = 5_000;
 const adoptEveryMs = 1_000;
 const syncEveryMs = 500;
+/** How often events of other instances are read in the database, if they cannot be read in Redis. */
+const pollEveryMs = 250;
+const sweepEveryMs = 30_000;
+/** The share of the memory for live events that those of other instances may take. */
+const remoteShare = 0.25;
+/** How long it may take to save the text of turns before they are stopped: what is not saved is taken back. */
+const saveMs = 3_000;
+/** How long the turns that are stopped for others to go on may take to end. */
+const handOverMs = 5_000;
 const recoverEveryMs = 2_000;
 /** How long readers may take to read the end of their run when the server stops. */
 const readerGraceMs = 1_000;
@@ -62,25 +78,32 @@ export class RunScheduler implements RunRuntime {
   readonly limits: TurnLimits;
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
+  readonly storesReasoning: RunDependencies['storesReasoning'];
   readonly outageMs: number;
   readonly drainMs: number;
   readonly exclusive: boolean;
+  readonly sharedLog: RunDependencies['sharedLog'];
   readonly turnLimit: RateLimit;
-  readonly openTurns: ConcurrencyLimit;
+  readonly openTurns: SharedConcurrencyLimit;
   readonly startsByConversation: FairQueue;
   readonly startsByTenant: FairQueue;
   readonly knownConversations: KnownConversations;
   readonly replayRoom: ReplayRoom;
   readonly approvalTtlSeconds: number;
   readonly feed: ConversationFeed;
+  readonly knowledge: RunDependencies['knowledge'];
   readonly instanceId = randomUUID();
   readonly log = new LiveRunLogs();
   readonly replays = new RunReplays();
   readonly running = new Map<string, ActiveRun>();
   readonly launching = new LaunchingRuns();
+  readonly joining = new JoiningMessages();
   readonly cursors = new Set<RunCursor>();
+  readonly remote: RemoteRuns = new RemoteRuns(this, (notice) => this.#hear(notice));
+  readonly #pieces = new PieceWriter(this);
   readonly #jobs: BackgroundJobs;
   #closing = false;
+  #sendingAway = false;
 
   constructor(dependencies: RunDependencies) {
     this.db = dependencies.db;
@@ -93,9 +116,11 @@ export class RunScheduler implements RunRuntime {
     this.limits = dependencies.limits;
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
+    this.storesReasoning = dependencies.storesReasoning;
     this.outageMs = dependencies.outageMs;
     this.drainMs = dependencies.drainMs;
     this.exclusive = dependencies.exclusive;
+    this.sharedLog = dependencies.sharedLog;
     this.turnLimit = dependencies.turnLimit;
     this.openTurns = dependencies.openTurns;
     this.startsByConversation = dependencies.startsByConversation;
@@ -104,6 +129,7 @@ export class RunScheduler implements RunRuntime {
     this.replayRoom = dependencies.replayRoom;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
+    this.knowledge = dependencies.knowledge;
     this.#jobs = new BackgroundJobs(dependencies.logger);
   }
 
@@ -116,13 +142,17 @@ export class RunScheduler implements RunRuntime {
       timeoutMs: checkpointTimeoutMs,
       onHang: () => this.availability.destroyConnections(),
     };
-    this.#jobs.repeat('checkpoint', checkpoint, () => checkpointRuns(this));
+    this.#jobs.repeat('checkpoint', checkpoint, async () => this.#pieces.write(await checkpointRuns(this)));
     const store = { ...checkpoint, everyMs: storeEveryMs };
     this.#jobs.repeat('store', store, () => storeOpenMessages(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
     this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#boundEvents());
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));
     this.#jobs.repeat('sync', { everyMs: syncEveryMs, timeoutMs: null }, () => syncRunsOfOtherInstances(this));
+    this.#jobs.repeat('poll', { everyMs: pollEveryMs, timeoutMs: null }, () => this.remote.poll());
+    if (!this.exclusive)
+      this.#jobs.repeat('sweep', { everyMs: sweepEveryMs, timeoutMs: null }, () => sweepPieces(this.db));
+    this.sharedLog?.read(this.remote);
     const watch = new LeaseWatch();
     const recover = () => recoverRuns(this, { all: false, watch });
     this.#jobs.repeat('recover', { everyMs: recoverEveryMs, timeoutMs: null }, recover);
@@ -137,20 +167,59 @@ export class RunScheduler implements RunRuntime {
     return this.#closing;
   }
 
+  get sendingAway(): boolean {
+    return this.#closing || this.#sendingAway;
+  }
+
+  /** Call it before readers are sent elsewhere. Runs are still taken. */
+  sendAway(): void {
+    this.#sendingAway = true;
+  }
+
   launch(request: LaunchRequest): ActiveRun {
     this.launching.done(request.run.id);
     // It was taken up by its row before the answer to its start was read (adopt.ts).
     const known = this.running.get(request.run.id);
     if (known && known.run.leaseEpoch > request.run.leaseEpoch) return known;
-    this.log.open(request.run.id).showUpTo(request.run.reservedSeq);
+    this.remote.unfollow(request.run.id);
+    const buffer = this.log.open(request.run.id);
+    buffer.showUpTo(request.run.reservedSeq);
+    // Its readers elsewhere wait, or follow its former owner.
+    if (request.turn === null) this.remote.announce({ type: 'changed', runId: request.run.id });
+    const publication = this.sharedLog?.publish(request.run, buffer);
     const active = new RunningTurn(this, request, (turn) => this.#release(turn));
     this.running.set(active.run.id, active);
     const open = this.openTurns.add(request.viewer);
     void active.done.then((outcome) => {
       open[Symbol.dispose]();
+      if (outcome === 'lost') publication?.abandon();
+      else publication?.finish();
       if (outcome === 'lost') this.launching.noteLost(active.run.id);
     });
     return active;
+  }
+
+  /** Looks at the rows that another instance speaks of. */
+  #hear(notice: Notice): void {
+    if (this.#closing && notice.type === 'released') return;
+    const look = async () => {
+      switch (notice.type) {
+        case 'cancel':
+          return stopIfCancelled(this, notice.runId);
+        case 'changed':
+          return syncRuns(this, [notice.runId]);
+        case 'steered':
+          return noteSteering(this, notice.conversationId);
+        case 'joined':
+          return this.joining.wake(notice.conversationId);
+        case 'released':
+          return takeReleasedRuns(this);
+      }
+    };
+    withoutCounting(null, look).catch((error: unknown) =>
+      // The background jobs find it.
+      this.logger.warn({ err: error, notice: notice.type }, 'could not follow a notice of another instance'),
+    );
   }
 
   #release(turn: ActiveRun): void {
@@ -161,17 +230,19 @@ export class RunScheduler implements RunRuntime {
   /**
    * Stops: no new runs. Running turns get some seconds to end; then their leases are given back: another instance or
    * the next start finds them. Resolves when everything is written and the readers have been notified.
+   * @param drainMs how long running turns get, in milliseconds
    */
-  async close(): Promise<void> {
+  async close(drainMs = this.drainMs): Promise<void> {
     this.#closing = true;
     const drained = () => Promise.all([...this.running.values()].map((active) => active.done));
     // A turn that was started just before is launched while the others drain.
     const drain = async () => {
       while (this.running.size > 0) await drained();
     };
-    await Promise.race([drain(), sleep(this.drainMs, undefined, { ref: false })]);
+    await Promise.race([drain(), sleep(drainMs, undefined, { ref: false })]);
     await this.#handOver();
     await this.#jobs.stop();
+    await this.#pieces.settle();
     // A round that had begun before may have launched one more.
     await this.#handOver();
     // The end of each run is in its buffer now; it has been sent to the readers once they ask for more.
@@ -186,6 +257,7 @@ export class RunScheduler implements RunRuntime {
    */
   #boundEvents(): void {
     boundLiveEvents(this);
+    this.remote.releaseRead(this.sizeLimits.maxLiveBytes * remoteShare);
     this.replayRoom.releaseSettled();
     for (const cursor of this.cursors) cursor.releaseIdlePast(maxIdlePastMs);
   }
@@ -198,14 +270,24 @@ export class RunScheduler implements RunRuntime {
         await storeOpenMessages(this);
         await checkpointRuns(this);
       };
-      await save().catch((error: unknown) => this.logger.warn({ err: error }, 'could not save the last text'));
+      await limitTime(save(), { timeoutMs: saveMs }).catch((error: unknown) =>
+        this.logger.warn({ err: error }, 'could not save the last text'),
+      );
       for (const active of left) active.stop(new LeaseLost(active.run.id));
-      await Promise.all(left.map((active) => active.done));
-      const runs = left.map(({ run }) => run);
+      const ended = new Set<ActiveRun>();
+      const endings = left.map((active) => active.done.then(() => ended.add(active)));
+      // One that does not end does not hold up the others: its own lease ends by itself.
+      await Promise.race([Promise.all(endings), sleep(handOverMs, undefined, { ref: false })]);
+      for (const { run } of left.filter((active) => !ended.has(active))) {
+        this.running.delete(run.id);
+        this.logger.warn({ runId: run.id }, 'a turn does not end: its lease is not given back');
+      }
+      const runs = [...ended].map(({ run }) => run);
       await releaseLeases(this, runs).catch((error: unknown) =>
         // They are taken over when their leases end.
         this.logger.warn({ err: error }, 'could not give back the leases of runs'),
       );
+      this.remote.announce({ type: 'released' });
       this.logger.info({ runs: runs.length }, 'gave back the leases of turns that did not end in time');
     }
   }

@@ -8,9 +8,11 @@ export function announceEnd(
   ended: FeedOwner & { readonly runId: string; readonly events: readonly RunEvent[] },
 ): void {
   const { runId, events, tenantId, userId } = ended;
+  runtime.remote.unfollow(runId);
   const buffer = runtime.log.find(runId);
   buffer?.fill(events);
   runtime.log.drop(runId);
   if (buffer) runtime.replayRoom.settle({ id: runId, tenantId, userId }, buffer);
+  runtime.remote.announce({ type: 'changed', runId });
   runtime.feed.wake(ended);
 }

@@ -7,8 +7,9 @@ import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
 import { announceEnd } from './announce-end.ts';
 import { endedColumns } from './ended-columns.ts';
+import { numberSteered } from './join-steered.ts';
 import { lockConversationOf } from './lock-conversation.ts';
-import { placeMessage } from './place-message.ts';
+import { placeCancelled } from './place-message.ts';
 
 /**
  * Cancels a run that waits in the queue. Its message is listed when the turn that is under way has ended
@@ -17,16 +18,17 @@ import { placeMessage } from './place-message.ts';
  */
 export async function cancelQueued(runtime: RunRuntime, runId: string): Promise<boolean> {
   const ended = await runtime.db.$transaction(async (tx) => {
-    await lockConversationOf(tx, runId);
+    const conversation = await lockConversationOf(tx, runId);
+    if (conversation) await numberSteered(tx, conversation.id, runId);
     const run = await tx.run.findUnique({ where: { id: runId, status: 'QUEUED' } });
     if (!run) return null;
-    const { conversationId, userMessageId, tenantId, userId } = run;
+    const { conversationId, tenantId, userId } = run;
     const queued = queuedEvents(run);
     const events = [...queued, terminalEvent(runId, queued.length + 1, cancelledEnd)];
     await tx.run.updateMany({ where: { id: runId }, data: endedColumns(cancelledEnd, events.length) });
     await saveArchive(tx, runId, await packEvents(events));
     const begun = await tx.run.count({ where: { conversationId, status: { in: [...begunStatuses] } } });
-    if (begun === 0) await placeMessage(tx, conversationId, userMessageId);
+    if (begun === 0) await placeCancelled(tx, run);
     return { tenantId, userId, events };
   });
   if (!ended) return false;

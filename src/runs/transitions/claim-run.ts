@@ -8,7 +8,7 @@ import { runColumns } from './run-columns.ts';
  * Takes a RUNNING run that no process carries out: its epoch is raised, so that whoever had it before writes nothing any
  * more. The time for which it was carried out is added up: up to the last renewal of its lease.
  * @param run as it was read; if its owner or its lease has changed since, nothing is taken
- * @param options.isTakeover whether a process may have begun it, and has died since
+ * @param options.isTakeover whether a process may have begun it, and has died or given it back since
  * @returns the run with the lease of this process, and a moment before the lease began; null if somebody was faster
  */
 export async function claimRun(
@@ -24,7 +24,8 @@ export async function claimRun(
       elapsed_ms = elapsed_ms + greatest(0, coalesce(
         extract(epoch FROM lease_expires_at - leased_at) * 1000 - ${unusedMs}::int, 0))::int,
       reserved_seq = reserved_seq + ${takeoverSeqs}::int,
-      resumed_count = resumed_count + ${isTakeover ? 1 : 0}::int
+      resumed_count = resumed_count + ${isTakeover ? 1 : 0}::int,
+      died_count = died_count + ${isTakeover && leaseOwner !== null ? 1 : 0}::int
     WHERE id = ${id}::uuid AND status = 'RUNNING' AND lease_epoch = ${leaseEpoch}
       AND lease_owner IS NOT DISTINCT FROM ${leaseOwner}::text
       AND lease_expires_at IS NOT DISTINCT FROM ${leaseExpiresAt}::timestamptz

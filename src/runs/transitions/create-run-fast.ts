@@ -10,8 +10,8 @@ import type { NewTurn } from './new-turn.ts';
 import { runColumns } from './run-columns.ts';
 
 /**
- * Writes the user message and the run of a turn in one statement, if nothing is in its way: no run has its key, and no
- * run of the conversation is unfinished. That is nearly always so, and the first token waits for it.
+ * Writes the user message and the run of a turn in one statement, if nothing is in its way: no run has its key, no run of
+ * the conversation is unfinished, and tokens are left of the day's budgets. That is nearly always so, and the first token waits for it.
  * @param expected what the turn was compiled from, if that was not read: if the rows differ, it is in the way
  * @returns the run, RUNNING with the lease of this process, a moment before the lease began, and the position of the
  *   message; null, with nothing written, if something is in its way
@@ -40,7 +40,11 @@ export async function createRunFast(
       WHERE id = ${conversationId}::uuid AND tenant_id = ${tenantId} AND user_id = ${userId} AND NOT EXISTS (
         SELECT 1 FROM runs WHERE conversation_id = ${conversationId}::uuid
           AND (idempotency_key = ${idempotencyKey} OR status IN ('QUEUED', 'RUNNING', 'REQUIRES_ACTION')))
+        AND NOT EXISTS (
+          SELECT 1 FROM steered_messages WHERE conversation_id = ${conversationId}::uuid AND tenant_id = ${tenantId}
+            AND idempotency_key = ${idempotencyKey})
         ${expected ? isAsExpected(viewer, expected) : Prisma.empty}
+        ${runtime.agents.tokenBudget.whereLeft(viewer)}
       RETURNING run_count, message_count
     ), message AS (
       INSERT INTO messages (id, tenant_id, conversation_id, position, role, status, content,
@@ -53,11 +57,11 @@ export async function createRunFast(
     ), run AS (
       INSERT INTO runs (id, tenant_id, conversation_id, user_id, number, status, idempotency_key, payload_hash, input,
         user_message_id, agent_id, routing_decision, lease_owner, lease_epoch, lease_expires_at, leased_at,
-        reserved_seq, created_at, started_at)
+        reserved_seq, scenario_id, scenario_version, created_at, started_at)
       SELECT ${runId}::uuid, ${tenantId}, ${conversationId}::uuid, ${userId}, run_count, 'RUNNING', ${idempotencyKey},
         ${runtime.agents.keys.hash(payloadHash)}, ${JSON.stringify(stored)}::jsonb, message.id, ${agentId}::uuid,
         ${routing}::jsonb, ${runtime.instanceId}, 1, ${leaseEnd}, clock_timestamp(),
-        ${reservedSeqs}::int, ${now}, ${now}
+        ${reservedSeqs}::int, ${turn.scenario?.id ?? null}::uuid, ${turn.scenario?.version ?? null}::int, ${now}, ${now}
       -- After the message: the events of the feed come in this order.
       FROM place, message
       RETURNING ${runColumns}

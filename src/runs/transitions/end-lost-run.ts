@@ -1,7 +1,6 @@
 import type { Run } from '../../generated/prisma/client.ts';
 import { packEvents } from '../../log/archive.ts';
-import { takeovers } from '../../telemetry/metrics.ts';
-import { countEnd } from '../../telemetry/turns/turn.ts';
+import { countEnd, countTakeover } from '../../telemetry/turns/turn.ts';
 import { saveArchive } from '../archive.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
 import { type RunEnd, terminalEvent } from '../run-end.ts';
@@ -49,10 +48,11 @@ export async function endLostRun(runtime: RunRuntime, run: Run, end: RunEnd): Pr
   });
   if (!ended) return false;
   if (!isOwn) {
-    takeovers.inc({ result: 'ended' });
+    countTakeover('ended', run);
     countEnd(end);
   }
   runtime.logger.warn({ runId: id, status: end.status }, 'ended a run that its process left behind');
+  runtime.remote.announce({ type: 'changed', runId: id });
   runtime.feed.wake(run);
   if (next) launchPromoted(runtime, next);
   return true;

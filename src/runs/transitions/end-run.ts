@@ -78,7 +78,7 @@ export async function endRun(runtime: RunRuntime, rows: EndRows): Promise<EndedR
     SELECT EXISTS (SELECT 1 FROM ended) AS written,
       EXISTS (SELECT 1 FROM runs WHERE conversation_id = ${run.conversationId}::uuid AND status = 'QUEUED')
       OR EXISTS (
-        SELECT 1 FROM messages WHERE conversation_id = ${run.conversationId}::uuid AND position IS NULL
+        SELECT 1 FROM messages WHERE conversation_id = ${run.conversationId}::uuid AND position IS NULL AND is_active
       ) AS queued`,
   );
   return row ?? { written: false, queued: false };

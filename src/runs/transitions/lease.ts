@@ -3,6 +3,7 @@ import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { LeaseLost, leaseMs } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
+import { provisionalNumbers } from '../statuses.ts';
 
 /** A run as this process has it: its epoch tells this lease from those before and after it. */
 export type LeasedRun = Pick<Run, 'id' | 'leaseEpoch'>;
@@ -61,11 +62,17 @@ export async function againIfOutdated<Result>(send: () => Promise<Result>): Prom
 
 /**
  * Runs a statement that begins with one of the locks above.
+ * @returns whether messages wait to join the run (join-steered.ts)
  * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
-export async function writeOwned(db: Pick<Database, '$queryRaw'>, run: LeasedRun, parts: Prisma.Sql): Promise<void> {
+export async function writeOwned(db: Pick<Database, '$queryRaw'>, run: LeasedRun, parts: Prisma.Sql): Promise<boolean> {
   const [row] = await againIfOutdated(
-    () => db.$queryRaw<{ owned: number }[]>`WITH ${parts} SELECT count(*)::int AS owned FROM owned`,
+    () => db.$queryRaw<{ owned: number; steered: boolean }[]>`
+      WITH ${parts} SELECT count(*)::int AS owned, EXISTS (
+        SELECT 1 FROM runs AS waiting WHERE waiting.conversation_id = (SELECT conversation_id FROM owned LIMIT 1)
+          AND waiting.number >= ${provisionalNumbers}::int AND waiting.status = 'QUEUED'
+      ) AS steered FROM owned`,
   );
   if (!row?.owned) throw new LeaseLost(run.id);
+  return row.steered;
 }

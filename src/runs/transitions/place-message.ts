@@ -1,4 +1,25 @@
-import type { Prisma } from '../../generated/prisma/client.ts';
+import type { Prisma, Run } from '../../generated/prisma/client.ts';
+import { storedTurn } from '../input.ts';
+import { findBranchParent } from './take-branch.ts';
+
+/**
+ * What happens to the message of a turn that was cancelled in the queue: it is listed at the end of its conversation or, if it was
+ * to begin a branch, it is kept beside the message whose place it was to take. The caller holds the lock on the conversation's row.
+ */
+export async function placeCancelled(
+  tx: Prisma.TransactionClient,
+  { conversationId, userMessageId, input }: Pick<Run, 'conversationId' | 'userMessageId' | 'input'>,
+): Promise<void> {
+  const { branch } = storedTurn.parse(input);
+  if (branch === undefined) return placeMessage(tx, conversationId, userMessageId);
+  // An answer that was to be made again has no message of its own.
+  if (branch.kind === 'REGENERATE') return;
+  const parentId = await findBranchParent(tx, branch);
+  await tx.message.updateMany({
+    where: { id: userMessageId, number: null },
+    data: { isActive: false, parentId },
+  });
+}
 
 /**
  * Lists the message of a turn that has left the queue at the end of its conversation. So a question stands before its own
@@ -14,7 +35,7 @@ export async function placeMessage(
     WITH conversation AS (
       UPDATE conversations SET message_count = message_count + 1, updated_at = greatest(updated_at, clock_timestamp())
       WHERE id = ${conversationId}::uuid
-        AND EXISTS (SELECT 1 FROM messages WHERE id = ${messageId}::uuid AND position IS NULL)
+        AND EXISTS (SELECT 1 FROM messages WHERE id = ${messageId}::uuid AND position IS NULL AND is_active)
       RETURNING message_count
     )
     UPDATE messages SET position = message_count FROM conversation WHERE messages.id = ${messageId}::uuid`;

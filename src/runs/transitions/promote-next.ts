@@ -4,10 +4,13 @@ import { storedTurn } from '../input.ts';
 import { type Moment, reservedSeqs, takeMoment } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { begunStatuses } from '../statuses.ts';
+import { announceJoined } from '../steering-notices.ts';
+import { numberSteered } from './join-steered.ts';
 import { leaseEnd } from './lease.ts';
 import { lockConversation } from './lock-conversation.ts';
-import { placeMessage } from './place-message.ts';
+import { placeCancelled, placeMessage } from './place-message.ts';
 import { runColumns } from './run-columns.ts';
+import { beginBranch } from './take-branch.ts';
 
 /** A run that came out of the queue. */
 export interface PromotedRun {
@@ -26,15 +29,25 @@ export async function promoteNext(
   runtime: RunRuntime,
   conversationId: string,
 ): Promise<PromotedRun | null> {
+  await numberSteered(tx, conversationId);
   const queue = await readQueue(tx, conversationId);
   // A run that still waits when the server stops is begun by another process, or at the next start (recover.ts).
   const next = runtime.closing ? null : await beginFirst(tx, runtime, queue);
-  for (const { number, isQueued, messageId } of queue) {
+  for (const queued of queue) {
     // Those behind the one that begins are listed after its answer.
-    const hasLeft = next ? number <= next.run.number : !isQueued;
-    if (hasLeft) await placeMessage(tx, conversationId, messageId);
+    const hasLeft = next ? queued.number <= next.run.number : !queued.isQueued;
+    if (hasLeft && queued.id !== next?.run.id) await placeCancelled(tx, { ...queued, conversationId });
   }
+  if (next) await placeBegun(tx, next.run);
   return next;
+}
+
+/** Lists the message of a run that begins, at the end of its branch. */
+async function placeBegun(tx: Prisma.TransactionClient, { id, conversationId, userMessageId, input }: Run) {
+  const { branch } = storedTurn.parse(input);
+  if (branch) await beginBranch(tx, conversationId, branch);
+  if (branch?.kind === 'REGENERATE') await tx.run.update({ where: { id }, data: { isCurrent: true } });
+  else await placeMessage(tx, conversationId, userMessageId);
 }
 
 /** A run that waits, or that was cancelled while it waited and whose message is not listed yet. */
@@ -42,14 +55,15 @@ interface QueuedRun {
   readonly id: string;
   readonly number: number;
   readonly isQueued: boolean;
-  readonly messageId: string;
+  readonly userMessageId: string;
+  readonly input: Run['input'];
 }
 
 async function readQueue(tx: Prisma.TransactionClient, conversationId: string): Promise<QueuedRun[]> {
   return tx.$queryRaw<QueuedRun[]>`
-    SELECT id::text, number, status = 'QUEUED' AS "isQueued", user_message_id::text AS "messageId" FROM runs
+    SELECT id::text, number, status = 'QUEUED' AS "isQueued", user_message_id::text AS "userMessageId", input FROM runs
     WHERE conversation_id = ${conversationId}::uuid AND (status = 'QUEUED' OR user_message_id IN (
-      SELECT id FROM messages WHERE conversation_id = ${conversationId}::uuid AND position IS NULL))
+      SELECT id FROM messages WHERE conversation_id = ${conversationId}::uuid AND position IS NULL AND is_active))
     ORDER BY number`;
 }
 
@@ -96,4 +110,5 @@ export function launchPromoted(runtime: RunRuntime, { run, leasedAt }: PromotedR
   const viewer: Viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
   runtime.launch({ viewer, run, leasedAt, stored, turn: null, openingMessage: null, resumed: null, isTakeover: false });
   runtime.feed.wake(run);
+  if (stored.steers) announceJoined(runtime, run.conversationId);
 }

@@ -20,6 +20,8 @@ export interface RenewedRun {
   readonly reservedSeq: number;
   /** Whether somebody wants it cancelled. */
   readonly cancel: boolean;
+  /** Whether another instance reads its events in the database. */
+  readonly followed: boolean;
 }
 
 /**
@@ -54,7 +56,8 @@ export async function renewLeases(
       ) AS t (run_id, id, content), renewed
       WHERE messages.id = t.id AND renewed.id = t.run_id AND messages.run_id = t.run_id AND messages.status = 'STREAMING'
     )
-    SELECT id::text, lease_epoch AS "leaseEpoch", reserved_seq AS "reservedSeq", cancel_requested_at IS NOT NULL AS cancel
+    SELECT id::text, lease_epoch AS "leaseEpoch", reserved_seq AS "reservedSeq", cancel_requested_at IS NOT NULL AS cancel,
+      EXISTS (SELECT 1 FROM run_followers WHERE run_id = renewed.id AND expires_at > clock_timestamp()) AS followed
     FROM renewed`;
   return new Map(rows.map((row) => [row.id, row]));
 }

@@ -39,9 +39,10 @@ export function changeToRouted({ userMessageId: messageId }: Pick<Run, 'userMess
 /**
  * Notes which agent is active, in the rows of the run and of its conversation, and the handoff that led to it; in one
  * statement. A second time it changes nothing.
+ * @returns whether messages wait to join the run
  * @throws {LeaseLost} with nothing written, if this process has no lease of the run
  */
-export async function setAgent(runtime: RunRuntime, run: AgentRun, change: AgentChange): Promise<void> {
+export async function setAgent(runtime: RunRuntime, run: AgentRun, change: AgentChange): Promise<boolean> {
   const { toAgentId, routing, messageId, plan, asked = false, handoff } = change;
   const edge = handoff
     ? Prisma.sql`, edge AS (
@@ -64,7 +65,7 @@ export async function setAgent(runtime: RunRuntime, run: AgentRun, change: Agent
       : Prisma.sql`, routed AS (
         UPDATE messages SET routing_decision = ${decision}::jsonb
         WHERE id = ${messageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned))`;
-  await writeOwned(
+  return writeOwned(
     runtime.db,
     run,
     Prisma.sql`conversation AS (

@@ -1,5 +1,7 @@
 import type { TurnEvent } from '../../engine/events.ts';
+import { budgetTokensOf } from '../../engine/tokens.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import type { CitedPassage } from '../../knowledge/cite/turn-sources.ts';
 
 // What a model step leaves behind, as parts of the statement that also writes what follows from it: a message is written once,
 // where it is finished, with its model call. The parts follow `owned` (lease.ts), and write nothing without it.
@@ -12,6 +14,10 @@ export interface FinishedMessage extends Omit<Extract<TurnEvent, { type: 'messag
   readonly transfers: string | null;
   /** Whether calls of earlier steps without a text belong to it. */
   readonly takesCalls: boolean;
+  /** The reasoning before it, if the tenant has it stored; null: none. */
+  readonly reasoning: string | null;
+  /** The passages that its text cites. */
+  readonly citations: readonly CitedPassage[];
 }
 
 /** A model call for the ledger. `id` is that of its row, the same each time it is sent. */
@@ -53,7 +59,32 @@ export function finishMessageParts(run: Run, message: FinishedMessage, endsRun: 
         finish_reason = ${finishReason}::"FinishReason", transfers = ${transfers}::jsonb
       WHERE id = ${messageId}::uuid AND run_id = (SELECT id FROM owned) AND status = 'STREAMING'
       RETURNING id
-    )${adopted}`;
+    )${adopted}${citationsPart(run, message)}${detailsPart(run, message)}`;
+}
+
+/** Stores what a message is beside its text: most are nothing. */
+function detailsPart(run: Run, { messageId, data, reasoning }: FinishedMessage): Prisma.Sql {
+  if (data === undefined && reasoning === null) return Prisma.empty;
+  const json = data === undefined ? null : JSON.stringify(data);
+  return Prisma.sql`, detailed AS (
+      INSERT INTO message_details (tenant_id, message_id, data, reasoning)
+      SELECT ${run.tenantId}, ${messageId}::uuid, ${json}::json, ${reasoning} FROM owned
+      ON CONFLICT (tenant_id, message_id) DO UPDATE SET data = excluded.data, reasoning = excluded.reasoning
+    )`;
+}
+
+/** Stores what a message cites; nothing if it cites nothing. */
+function citationsPart(run: Run, { messageId, citations }: FinishedMessage): Prisma.Sql {
+  if (citations.length === 0) return Prisma.empty;
+  const rows = citations.map(({ index, documentId, title, url, quote, position }) => {
+    return Prisma.sql`(${index}::int, ${documentId}::uuid, ${title}, ${url}, ${quote}, ${position}::int)`;
+  });
+  return Prisma.sql`, cited AS (
+      INSERT INTO citations (tenant_id, message_id, index, document_id, title, url, quote, position)
+      SELECT ${run.tenantId}, ${messageId}::uuid, c.index, c.document_id, c.title, c.url, c.quote, c.position
+      FROM owned, (VALUES ${Prisma.join(rows)}) AS c (index, document_id, title, url, quote, position)
+      ON CONFLICT (tenant_id, message_id, index) DO NOTHING
+    )`;
 }
 
 /** Adds a model call to the ledger. A second time it changes nothing. */
@@ -61,12 +92,12 @@ export function modelCallPart(run: Run, { id, call }: LedgerEntry): Prisma.Sql {
   const { agentId, step, model, usage, durationMs, timeToFirstTokenMs } = call;
   return Prisma.sql`, called AS (
       INSERT INTO model_calls (id, tenant_id, user_id, conversation_id, run_id, agent_id, step, model, input_tokens,
-        output_tokens, cached_input_tokens, cache_write_input_tokens, reasoning_tokens, complete, duration_ms,
-        time_to_first_token_ms)
+        output_tokens, cached_input_tokens, cache_write_input_tokens, reasoning_tokens, budget_tokens, complete,
+        duration_ms, time_to_first_token_ms)
       SELECT ${id}::uuid, ${run.tenantId}, ${run.userId}, ${run.conversationId}::uuid, id, ${agentId}::uuid, ${step}::int,
         ${model}, ${usage?.inputTokens ?? 0}::int, ${usage?.outputTokens ?? 0}::int,
         ${usage?.cachedInputTokens ?? 0}::int, ${usage?.cacheWriteInputTokens ?? 0}::int,
-        ${usage?.reasoningTokens ?? 0}::int, ${usage !== null}, ${durationMs}::int, ${timeToFirstTokenMs}::int
+        ${usage?.reasoningTokens ?? 0}::int, ${budgetTokensOf(call)}::int, ${usage !== null}, ${durationMs}::int, ${timeToFirstTokenMs}::int
       FROM owned
       ON CONFLICT (id) DO NOTHING
     )`;

@@ -24,7 +24,7 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
       pause: true,
       archive: true,
       toolCalls: true,
-      messages: { where: { step: { not: null } } },
+      messages: { where: { step: { not: null }, role: 'ASSISTANT' } },
       handoffs: true,
     },
     take: batch,
@@ -50,13 +50,19 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     // (continue-turn.ts).
     const wasTold = run.resumedCount > 0 || run.lastSeq > 0 || runtime.launching.wasLost(run.id);
     const hasBegun = resumed === null && wasTold;
+    const history = archive && (await unpackArchive(runtime.db, run.id, archive.events));
     const claimed = await claimRun(runtime, run, { isTakeover: false });
     if (!claimed) continue;
-    if (hasBegun) runtime.log.open(run.id).pass(claimed.run.reservedSeq - takeoverSeqs);
+    // Nothing is awaited until it is launched: a buffer that nobody reads yet may be dropped at any await.
+    runtime.remote.unfollow(run.id);
+    if (hasBegun) {
+      runtime.log.open(run.id).forget();
+      runtime.log.open(run.id).pass(claimed.run.reservedSeq - takeoverSeqs);
+    }
     runtime.logger.warn({ runId: run.id }, 'took up a run whose start was not reported');
     const stored = storedTurn.parse(run.input);
     const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
-    if (archive) runtime.log.open(run.id).restore(await unpackArchive(runtime.db, run.id, archive.events));
+    if (history) runtime.log.open(run.id).restore(history);
     runtime.launch({ viewer, ...claimed, stored, turn: null, openingMessage: null, resumed, isTakeover: hasBegun });
     runtime.feed.wake(run);
   }

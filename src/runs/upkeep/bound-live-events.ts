@@ -17,29 +17,34 @@ interface LiveRun {
   readonly bytes: number;
 }
 
+/** What a user's runs hold, or those of all users of a tenant. */
+interface LiveGroup {
+  readonly runs: LiveRun[];
+  bytes: number;
+}
+
 /**
- * Stops runs if those that this process carries out hold more events than it may hold together: the largest of the user
- * whose runs hold most, again and again, until the others fit. So whoever lets many models write without end stops its own
- * turns, and nobody else's.
+ * Stops runs if those that this process carries out hold more events than it may hold together: of the tenant whose runs
+ * hold most, the largest of the user whose runs hold most, again and again, until the others fit. So whoever lets many
+ * models write without end stops its own turns, and a tenant with many such users its own, and nobody else's.
  */
 export function boundLiveEvents({ running, log, sizeLimits, logger }: RunRuntime): void {
-  const users = new Map<string, LiveRun[]>();
-  let total = 0;
+  const live: LiveRun[] = [];
   for (const active of running.values()) {
     const buffer = log.find(active.run.id);
     // One that is stopped already gives its events back soon.
-    if (!buffer || active.signal.aborted) continue;
-    const { tenantId, userId } = active.run;
-    const key = JSON.stringify([tenantId, userId]);
-    const live = { active, bytes: weighBuffer(buffer) };
-    users.set(key, [...(users.get(key) ?? []), live]);
-    total += live.bytes;
+    if (buffer && !active.signal.aborted) live.push({ active, bytes: weighBuffer(buffer) });
   }
+  let total = live.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (total <= sizeLimits.maxLiveBytes) return;
+  const tenants = groupBy(live, ({ active }) => active.run.tenantId);
   while (total > sizeLimits.maxLiveBytes) {
-    const runs = [...users.values()].reduce((most, next) => (sumBytes(next) > sumBytes(most) ? next : most), []);
-    const largest = runs.reduce<LiveRun | null>((most, next) => (most && most.bytes >= next.bytes ? most : next), null);
-    if (largest === null) return;
-    runs.splice(runs.indexOf(largest), 1);
+    const tenant = findLargest(tenants);
+    const user = tenant && findLargest(groupBy(tenant.runs, ({ active }) => active.run.userId));
+    const largest = user && findLargest(user.runs);
+    if (!largest) return;
+    tenant.runs.splice(tenant.runs.indexOf(largest), 1);
+    tenant.bytes -= largest.bytes;
     total -= largest.bytes;
     logger.warn(
       { runId: largest.active.run.id, bytes: largest.bytes },
@@ -49,6 +54,17 @@ export function boundLiveEvents({ running, log, sizeLimits, logger }: RunRuntime
   }
 }
 
-function sumBytes(runs: readonly LiveRun[]): number {
-  return runs.reduce((sum, { bytes }) => sum + bytes, 0);
+function groupBy(runs: readonly LiveRun[], keyOf: (run: LiveRun) => string): LiveGroup[] {
+  const groups = new Map<string, LiveGroup>();
+  for (const run of runs) {
+    const group = groups.get(keyOf(run)) ?? { runs: [], bytes: 0 };
+    group.runs.push(run);
+    group.bytes += run.bytes;
+    groups.set(keyOf(run), group);
+  }
+  return [...groups.values()];
+}
+
+function findLargest<Item extends { readonly bytes: number }>(items: readonly Item[]): Item | null {
+  return items.reduce<Item | null>((most, next) => (most && most.bytes >= next.bytes ? most : next), null);
 }

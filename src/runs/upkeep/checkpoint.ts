@@ -1,17 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TurnAborted } from '../../engine/abort.ts';
 import { LeaseLost, takeMoment } from '../lease.ts';
-import type { RunRuntime } from '../runtime.ts';
+import type { ActiveRun, RunRuntime } from '../runtime.ts';
 import { renewLeases } from '../transitions/renew-leases.ts';
 import { storeMessages } from '../transitions/store-messages.ts';
 
 /**
  * One checkpoint, in one statement for all runs of this process: saves the text that is being written and the seq up to
  * which rows and log agree, renews the leases, reserves seqs, and reads which runs others want cancelled.
+ * @returns the runs whose events other instances read in the database
  */
-export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
+export async function checkpointRuns(runtime: RunRuntime): Promise<ActiveRun[]> {
   const runs = [...runtime.running.values()];
-  if (runs.length === 0) return;
+  if (runs.length === 0) return [];
 
   const sentAt = takeMoment();
   const saved = runs.map((active) => {
@@ -23,6 +24,7 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
   });
   const renewed = await renewLeases(runtime, saved);
   const now = takeMoment();
+  const followed: ActiveRun[] = [];
   for (const { active, run, seq, text } of saved) {
     // Since the statement began the run can have ended, or have waited and continued as another ActiveRun.
     if (runtime.running.get(run.id) !== active) continue;
@@ -32,6 +34,7 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
       if (active.lease.isFreshAt(now)) runtime.log.find(run.id)?.showUpTo(row.reservedSeq);
       if (text) active.progress.noteSaved(text);
       if (seq !== null) active.progress.noteCheckpoint(seq);
+      if (row.followed) followed.push(active);
       if (row.cancel) active.stop(new TurnAborted());
     } else if (!active.progress.closing) {
       // Another process believed this one dead, and ended the run or took it over: it must not go on here.
@@ -39,6 +42,15 @@ export async function checkpointRuns(runtime: RunRuntime): Promise<void> {
       active.stop(new LeaseLost(run.id));
     }
   }
+  return followed;
+}
+
+/** Stops a run of this process if its row says that somebody wants it cancelled. */
+export async function stopIfCancelled(runtime: RunRuntime, runId: string): Promise<void> {
+  const active = runtime.running.get(runId);
+  if (!active) return;
+  const row = await runtime.db.run.findUnique({ where: { id: runId }, select: { cancelRequestedAt: true } });
+  if (row?.cancelRequestedAt != null) active.stop(new TurnAborted());
 }
 
 /** How often the messages whose rows were locked are tried in one round, and after how long each time, in milliseconds. */

@@ -58,6 +58,13 @@ async function takeOverRuns(
   } while (taken > 0);
 }
 
+/** Takes over the runs that their processes have given back, without waiting for the next round. */
+export async function takeReleasedRuns(runtime: RunRuntime): Promise<void> {
+  if (runtime.closing) return;
+  const released = await runtime.db.run.findMany({ where: { status: 'RUNNING', leaseOwner: null }, take: batch });
+  for (const run of released) await tryFor(runtime, run.id, () => takeOverRun(runtime, run));
+}
+
 /** Cancels the runs that have waited for a person for too long. */
 async function expireWaiting(runtime: RunRuntime, now: Date): Promise<void> {
   // By position, not by what is left: a run that cannot be cancelled stays, and must not block the others.

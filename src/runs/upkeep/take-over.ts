@@ -1,5 +1,5 @@
 import type { Run } from '../../generated/prisma/client.ts';
-import { takeovers } from '../../telemetry/metrics.ts';
+import { countTakeover } from '../../telemetry/turns/turn.ts';
 import { storedTurn } from '../input.ts';
 import { takeoverSeqs } from '../lease.ts';
 import { cancelledEnd, interrupted } from '../run-end.ts';
@@ -7,29 +7,36 @@ import type { RunRuntime } from '../runtime.ts';
 import { claimRun } from '../transitions/claim-run.ts';
 import { endLostRun } from '../transitions/end-lost-run.ts';
 
-/** How often a run is taken over: what has ended so many processes may be the run itself. */
-const maxTakeovers = 3;
+/** How often a run is taken over from a process that has died: what has ended so many may be the run itself. */
+const maxDeaths = 3;
 
 /**
- * Takes over a run whose process is dead, and carries out the rest of it here; or ends it, if somebody has asked for its end,
- * or if it was taken over too often.
+ * Takes over a run whose process is dead or has given it back, and carries out the rest of it here; or ends it, if somebody has
+ * asked for its end, or if too many processes have died of it.
  * @param run as it was read; if it has changed since, another process was faster
  * @returns whether it was taken over or ended here
  */
 export async function takeOverRun(runtime: RunRuntime, run: Run): Promise<boolean> {
   if (run.cancelRequestedAt !== null) return endLostRun(runtime, run, cancelledEnd);
-  if (run.resumedCount >= maxTakeovers) return endLostRun(runtime, run, { status: 'FAILED', failure: interrupted });
+  // Whoever stops in order gives its lease back.
+  const hasDied = run.leaseOwner !== null;
+  if (hasDied && run.diedCount >= maxDeaths)
+    return endLostRun(runtime, run, { status: 'FAILED', failure: interrupted });
   const stored = storedTurn.parse(run.input);
   const claimed = await runtime.launching.during(run.id, () => claimRun(runtime, run, { isTakeover: true }));
   if (claimed === null) {
     runtime.launching.done(run.id);
     return false;
   }
-  const { resumedCount, reservedSeq } = claimed.run;
+  const { resumedCount, diedCount, reservedSeq } = claimed.run;
   // Readers of the dead process attach after what it has told them, before the events are rebuilt (continue-turn.ts).
-  runtime.log.open(run.id).pass(reservedSeq - takeoverSeqs);
-  takeovers.inc({ result: 'continued' });
-  runtime.logger.warn({ runId: run.id, resumedCount }, 'took over a run that its process left behind');
+  // What was read of it on this instance is among that.
+  runtime.remote.unfollow(run.id);
+  const buffer = runtime.log.open(run.id);
+  buffer.forget();
+  buffer.pass(reservedSeq - takeoverSeqs);
+  countTakeover('continued', run);
+  runtime.logger.warn({ runId: run.id, resumedCount, diedCount }, 'took over a run that its process left behind');
   const viewer = { userId: run.userId, tenantId: run.tenantId, roles: stored.roles, expiresAt: Infinity };
   runtime.launch({
     viewer,

@@ -3,23 +3,29 @@ import { NotFoundError } from '../../api/errors.ts';
 import type { Db } from '../../database/client.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import { writeGuardrails } from '../../guardrails/input.ts';
+import { findProjectOfTenant } from '../../projects/access.ts';
 import { defaultThreshold, readOrchestration } from '../orchestration.ts';
 import type { ScenarioContent, WrittenScenario } from './format.ts';
 
 /**
  * Exports a scenario of a tenant with its agents in the form of a file; importing it again changes nothing. It never
  * contains keys, nor speech providers.
- * @param projectId null: the scenario for all projects
- * @throws {NotFoundError} if there is no scenario of the key
+ * @param project its id or key; null: the scenario for all projects
+ * @throws {NotFoundError} if there is no scenario of the key, or no such project
  */
 export async function exportScenario(
   tenantId: string,
   db: Db,
   key: string,
-  projectId: string | null = null,
+  project: string | null = null,
 ): Promise<WrittenScenario> {
+  const of = project === null ? null : await findProjectOfTenant(db, tenantId, project);
+  if (project !== null && of === null)
+    throw new NotFoundError(
+      `There is no project ${JSON.stringify(project)} in the tenant ${JSON.stringify(tenantId)}.`,
+    );
   const scenario = await db.scenario.findFirst({
-    where: { tenantId, key, projectId },
+    where: { tenantId, key, projectId: of?.id ?? null },
     include: {
       agents: {
         orderBy: { position: 'asc' },
@@ -31,7 +37,7 @@ export async function exportScenario(
     },
   });
   if (scenario === null) {
-    const where = `the tenant ${JSON.stringify(tenantId)}${projectId === null ? '' : `, project ${JSON.stringify(projectId)}`}`;
+    const where = `the tenant ${JSON.stringify(tenantId)}${of === null ? '' : `, project ${JSON.stringify(of.key)}`}`;
     throw new NotFoundError(`There is no scenario with the key ${JSON.stringify(key)} in ${where}.`);
   }
   const names = new Map(scenario.agents.map(({ agent }) => [agent.id, agent.name]));
@@ -45,7 +51,7 @@ export async function exportScenario(
       key,
       name: scenario.name,
       ...(scenario.description !== null && { description: scenario.description }),
-      ...(projectId !== null && { projectId }),
+      ...(of !== null && { projectId: of.key }),
       ...(!scenario.isActive && { isActive: false }),
       root: scenario.agents.find(({ isRoot }) => isRoot)?.agent.name ?? '',
       ...(guardrails.length > 0 && { guardrails }),

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { ConfigurationCache } from '../../database/configuration-cache.ts';
 import type { ScenarioFile } from './format.ts';
 import { checkFileProviders, type ImportDependencies, importScenarios } from './import.ts';
-import { findMissingTools, type OperatorToolNames } from './missing-tools.ts';
+import { type CommonToolNames, findMissingTools } from './missing-tools.ts';
 import { readScenarioFolder } from './read.ts';
 
 /** What loading scenario files for tenants needs. */
@@ -11,7 +11,7 @@ export interface FolderDependencies extends ImportDependencies {
   readonly config: ConfigurationCache;
   readonly logger: Logger;
   /** The operator's tools, which every tenant has. */
-  readonly operatorTools: OperatorToolNames;
+  readonly commonTools: CommonToolNames;
 }
 
 /** How many loaded tenants are cached. */
@@ -77,15 +77,21 @@ export class ScenarioFolder {
   }
 
   async #import(tenantId: string, files: readonly ScenarioFile[]): Promise<void> {
-    const { db, config, logger, operatorTools } = this.#deps;
-    const reports = await importScenarios(this.#deps, tenantId, files, { mark: true }).finally(() =>
+    const { db, config, logger, commonTools } = this.#deps;
+    // The tenant works without it, and gets the file once it has the project and the server starts again.
+    const onMissingProject = ({ path, content: { scenario } }: ScenarioFile) =>
+      logger.warn(
+        { tenantId, file: path, project: scenario.projectId },
+        'scenario file not loaded: the tenant does not have its project',
+      );
+    const reports = await importScenarios(this.#deps, tenantId, files, { mark: true, onMissingProject }).finally(() =>
       config.drop(tenantId),
     );
     for (const { file, scenario } of reports) {
       logger.info({ tenantId, file: file.path, key: file.content.scenario.key, ...scenario }, 'scenario file loaded');
     }
     const loaded = reports.map(({ file }) => file);
-    const missingTools = await findMissingTools(tenantId, db, loaded, operatorTools);
+    const missingTools = await findMissingTools(tenantId, db, loaded, commonTools);
     if (missingTools.length > 0) logger.warn({ tenantId, missingTools }, 'scenario files refer to unknown tools');
   }
 

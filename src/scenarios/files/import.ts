@@ -7,6 +7,7 @@ import type { Database } from '../../database/client.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import { renameClassifiers } from '../../guardrails/input.ts';
+import { findProjectOfTenant } from '../../projects/access.ts';
 import { nameOrchestration, readOrchestration, writeOrchestration } from '../orchestration.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
@@ -56,15 +57,21 @@ export function checkFileProviders(
  * @param options.dryRun whether to roll back at the end
  * @param options.mark whether to store the files’ checksums in the scenarios, and to skip files that were loaded before:
  *   later edits then stay
+ * @param options.onMissingProject is called, once or again, for a file that names a project that the tenant does not have: it
+ *   is skipped. Absent: it fails
  * @returns a report for each file that was not skipped
- * @throws {ScenarioFileError} as `checkFileProviders` does, and if an agent without a key of its own asks for what the
+ * @throws {ScenarioFileError} as `checkFileProviders` does; for a project that the tenant does not have; and if an agent without a key of its own asks for what the
  *   operator's key may not be used for; nothing is written then
  */
 export async function importScenarios(
   deps: ImportDependencies,
   tenantId: string,
   files: readonly ScenarioFile[],
-  options: { readonly dryRun?: boolean; readonly mark?: boolean } = {},
+  options: {
+    readonly dryRun?: boolean;
+    readonly mark?: boolean;
+    readonly onMissingProject?: (file: ScenarioFile) => void;
+  } = {},
 ): Promise<ImportReport[]> {
   for (const file of files) checkFileProviders(deps, file);
   for (let attempt = 1; ; attempt += 1) {
@@ -74,7 +81,13 @@ export async function importScenarios(
         await tx.tenant.createMany({ data: [{ id: tenantId }], skipDuplicates: true });
         await tx.$queryRaw`SELECT 1 FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`;
         for (const file of files) {
-          const report = await importScenario(tx, deps, tenantId, file, options.mark ?? false);
+          const projectId = await findProject(tx, tenantId, file);
+          if (projectId === undefined && options.onMissingProject) options.onMissingProject(file);
+          else if (projectId === undefined) throw missingProject(tenantId, file);
+          const report =
+            projectId === undefined
+              ? null
+              : await importScenario(tx, deps, tenantId, { file, projectId }, options.mark ?? false);
           if (report) reports.push(report);
         }
         if (options.dryRun) throw new DryRunEnd();
@@ -94,22 +107,33 @@ const maxAttempts = 3;
 /** Rolls back the transaction of a dry run. */
 class DryRunEnd extends Error {}
 
+/** @returns the row id of the project of a file; null: it names none; undefined: the tenant does not have it */
+async function findProject(tx: Prisma.TransactionClient, tenantId: string, { content }: ScenarioFile) {
+  const { projectId: named } = content.scenario;
+  return named === undefined ? null : (await findProjectOfTenant(tx, tenantId, named))?.id;
+}
+
+function missingProject(tenantId: string, { path, content }: ScenarioFile): ScenarioFileError {
+  const named = `${JSON.stringify(content.scenario.projectId)} in the tenant ${JSON.stringify(tenantId)}`;
+  return new ScenarioFileError(path, [`scenario.projectId: there is no project ${named}: create it first`]);
+}
+
 async function importScenario(
   tx: Prisma.TransactionClient,
   deps: ImportDependencies,
   tenantId: string,
-  file: ScenarioFile,
+  { file, projectId }: { readonly file: ScenarioFile; readonly projectId: string | null },
   mark: boolean,
 ): Promise<ImportReport | null> {
   // Found by the checksum alone, as ScenarioFolder.loadAll does: a renamed scenario still belongs to the file.
   const loadedBefore = mark && (await tx.scenario.findFirst({ where: { tenantId, loadedWith: file.checksum } }));
   if (loadedBefore) return null;
   const { scenario, agents } = file.content;
-  const { key, projectId = null } = scenario;
+  const { key } = scenario;
   // Locked, so that it is not deleted or changed meanwhile.
   await tx.$queryRaw`
     SELECT 1 FROM scenarios WHERE tenant_id = ${tenantId} AND key = ${key}
-      AND project_id IS NOT DISTINCT FROM ${projectId} FOR UPDATE`;
+      AND project_id IS NOT DISTINCT FROM ${projectId}::uuid FOR UPDATE`;
   const present = await tx.scenario.findFirst({
     where: { tenantId, key, projectId },
     include: { agents: { orderBy: { position: 'asc' }, include: { handoffs: { orderBy: { position: 'asc' } } } } },

@@ -1,11 +1,10 @@
 import type { Db } from '../../database/client.ts';
-import { builtInTools } from '../../tools/registry/builtin.ts';
 import { listStoredNames } from '../../tools/stored/read.ts';
 import type { ScenarioFile } from './format.ts';
 
-/** The names of the operator's tools, which every tenant has. */
-export interface OperatorToolNames {
-  readonly httpTools: readonly { readonly name: string }[];
+/** The names of the tools that every tenant has: the built-in ones, and the operator's. */
+export interface CommonToolNames {
+  readonly fixedNames: readonly string[];
   readonly mcpServers: readonly { readonly name: string }[];
 }
 
@@ -18,14 +17,13 @@ export async function findMissingTools(
   tenantId: string,
   db: Db,
   files: readonly ScenarioFile[],
-  operatorTools: OperatorToolNames,
+  { fixedNames, mcpServers }: CommonToolNames,
 ): Promise<string[]> {
   const named = new Set(files.flatMap(({ content }) => content.agents.flatMap(({ tools }) => tools)));
   if (named.size === 0) return [];
   const stored = await listStoredNames(tenantId, db, [...named]);
-  const given = [...builtInTools, ...operatorTools.httpTools].map(({ name }) => name);
-  const known = new Set([...given, ...stored.httpTools]);
-  const servers = [...operatorTools.mcpServers.map(({ name }) => name), ...stored.mcpServers];
+  const known = new Set([...fixedNames, ...stored.httpTools]);
+  const servers = [...mcpServers.map(({ name }) => name), ...stored.mcpServers];
   const prefixes = servers.map((name) => `${name}_`);
   return [...named].filter((name) => !known.has(name) && !prefixes.some((prefix) => name.startsWith(prefix))).sort();
 }

@@ -1,9 +1,8 @@
 import { countConversationsInScenario } from '../../conversations/write.ts';
 import { builder } from '../../graphql/builder.ts';
-import { GuardrailInputRef } from '../../graphql/refs.ts';
+import { GuardrailInputRef, ScenarioRef } from '../../graphql/refs.ts';
 import { createScenario, deleteScenario, updateScenario } from '../write.ts';
 import { OrchestrationInput } from './orchestration.ts';
-import { ScenarioRef } from './types.ts';
 
 const HandoffEdgeInput = builder.inputType('HandoffEdgeInput', {
   description: 'A handoff that an agent of the scenario may make.',
@@ -51,7 +50,7 @@ const ScenarioInput = builder.inputType('ScenarioInput', {
     description: t.string({ description: 'What the scenario is for, 1 to 2,000 characters.' }),
     projectId: t.string({
       description:
-        'The project to which the scenario is limited, 1 to 255 characters. There it takes precedence over the tenant’s scenario with the same key. If omitted, all projects can use it.',
+        'The id or the key of the project to which the scenario is limited. There it takes precedence over the tenant’s scenario with the same key. If omitted, all projects can use it.',
     }),
     rootAgentId: t.id({
       required: true,

@@ -1,8 +1,8 @@
 import { estimatePageCost, pageSizes } from '../../api/paging.ts';
 import { builder } from '../../graphql/builder.ts';
+import { ScenarioRef } from '../../graphql/refs.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
 import { listScenarios, readScenario } from '../read.ts';
-import { ScenarioRef } from './types.ts';
 
 builder.queryFields((t) => ({
   scenarios: t.connection(
@@ -12,7 +12,7 @@ builder.queryFields((t) => ({
       args: {
         projectId: t.arg.string({
           description:
-            'Return only scenarios that conversations of this project can use: those of the project, and those of the tenant whose keys the project does not have itself.',
+            'The id or the key of a project, such as `web-shop`: return only scenarios that its conversations can use, those of the project, and those of the tenant whose keys the project does not have itself. If omitted, also those of all projects of the viewer.',
         }),
       },
       complexity: (args) => estimatePageCost(args, pageSizes),
@@ -32,7 +32,7 @@ builder.queryFields((t) => ({
       key: t.arg.string({ description: 'The scenario’s key, such as `support`.' }),
       projectId: t.arg.string({
         description:
-          'With `key`: return the scenario that a conversation of this project gets. A scenario of the project takes precedence over the tenant’s.',
+          'With `key`, the id or the key of a project: return the scenario that a conversation of this project gets. A scenario of the project takes precedence over the tenant’s.',
       }),
     },
     resolve: (query, _root, args, context) => readScenario(context.viewer, context.db, args, query),

@@ -1,7 +1,8 @@
 import { formatId } from '../../api/ids.ts';
 import { builder } from '../../graphql/builder.ts';
 import { loadExistingAgent } from '../../graphql/existing-agent.ts';
-import { AgentRef, GuardrailRef } from '../../graphql/refs.ts';
+import { loadProject } from '../../graphql/load-project.ts';
+import { AgentRef, GuardrailRef, ProjectRef, ScenarioRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import { readOrchestration } from '../orchestration.ts';
@@ -40,45 +41,52 @@ const ScenarioAgent = builder.prismaObject('ScenarioAgent', {
   }),
 });
 
-/** Scenarios in the graph. */
-export const ScenarioRef = builder.prismaObject('Scenario', {
-  fields: (t) => ({
-    key: t.exposeString('key', {}),
-    name: t.exposeString('name', {}),
-    description: t.exposeString('description', { nullable: true }),
-    projectId: t.exposeString('projectId', { nullable: true }),
-    rootAgent: t.field({
-      type: AgentRef,
-      description: 'The root agent: the one that is active when a conversation starts.',
-      select: { agents: rootFirst },
-      resolve: (scenario, _args, context) => {
-        const root = scenario.agents.find((member) => member.isRoot);
-        if (root === undefined) throw new Error(`Scenario ${scenario.id} has no root agent.`);
-        return loadExistingAgent(context, root.agentId);
-      },
-    }),
-    agents: t.relation('agents', {
-      type: ScenarioAgent,
-      description: 'The members of the scenario: its agents, the root agent first.',
-      query: rootFirst,
-    }),
-    guardrails: t.field({
-      type: [GuardrailRef],
-      description: 'The guardrails of all members, beside those that the members have themselves, in their order.',
-      resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
-    }),
-    orchestration: t.field({
-      type: OrchestrationRef,
-      description: 'How the agent that answers is chosen.',
-      resolve: (scenario) => readOrchestration(scenario),
-    }),
-    unreadGuardrails: t.expose('unreadGuardrails', { type: 'JSON', nullable: true }),
-    isActive: t.exposeBoolean('isActive', {}),
-    version: t.exposeInt('version', {}),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the scenario was created.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the scenario was last changed.' }),
+builder.prismaObjectFields(ScenarioRef, (t) => ({
+  key: t.exposeString('key', {}),
+  name: t.exposeString('name', {}),
+  description: t.exposeString('description', { nullable: true }),
+  projectId: t.string({
+    nullable: true,
+    description: 'The key of `project`. Null if all projects of the tenant can use the scenario.',
+    resolve: async (scenario, _args, context) => (await loadProject(context, scenario))?.key ?? null,
   }),
-});
+  project: t.field({
+    type: ProjectRef,
+    nullable: true,
+    description: 'The project to which the scenario is limited. Null if all projects of the tenant can use it.',
+    resolve: (scenario, _args, context) => loadProject(context, scenario),
+  }),
+  rootAgent: t.field({
+    type: AgentRef,
+    description: 'The root agent: the one that is active when a conversation starts.',
+    select: { agents: rootFirst },
+    resolve: (scenario, _args, context) => {
+      const root = scenario.agents.find((member) => member.isRoot);
+      if (root === undefined) throw new Error(`Scenario ${scenario.id} has no root agent.`);
+      return loadExistingAgent(context, root.agentId);
+    },
+  }),
+  agents: t.relation('agents', {
+    type: ScenarioAgent,
+    description: 'The members of the scenario: its agents, the root agent first.',
+    query: rootFirst,
+  }),
+  guardrails: t.field({
+    type: [GuardrailRef],
+    description: 'The guardrails of all members, beside those that the members have themselves, in their order.',
+    resolve: ({ guardrails }) => [...readGuardrails(guardrails)],
+  }),
+  orchestration: t.field({
+    type: OrchestrationRef,
+    description: 'How the agent that answers is chosen.',
+    resolve: (scenario) => readOrchestration(scenario),
+  }),
+  unreadGuardrails: t.expose('unreadGuardrails', { type: 'JSON', nullable: true }),
+  isActive: t.exposeBoolean('isActive', {}),
+  version: t.exposeInt('version', {}),
+  createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the scenario was created.' }),
+  updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the scenario was last changed.' }),
+}));
 
 builder.nodeRef(ScenarioRef, {
   id: { resolve: (scenario: typeof ScenarioRef.$inferType) => scenario.id },

@@ -47,8 +47,8 @@ export interface HttpRoutes {
   readonly serveMetrics: Route | null;
   /** Serves the page of GraphiQL. Null: it is switched off. */
   readonly serveGraphiql: Route | null;
-  /** Serves spoken clips at the paths for which `isPath` is true. */
-  readonly clips: { readonly isPath: (path: string) => boolean; readonly serve: Route };
+  /** Serves spoken clips and exports at the paths for which `isPath` is true. */
+  readonly files: { readonly isPath: (path: string) => boolean; readonly serve: Route };
   readonly allowsOrigin: AllowsOrigin;
   /** How many proxies stand in front of this server; see readClientAddress. */
   readonly trustedProxies: number;
@@ -107,8 +107,8 @@ async function route(
   if (!isValidHost(request.headers.host)) {
     return respondError(response, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
   }
-  const isClip = routes.clips.isPath(path);
-  if (path !== graphqlPath && !isClip) {
+  const isFile = routes.files.isPath(path);
+  if (path !== graphqlPath && !isFile) {
     return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
   }
 
@@ -122,7 +122,7 @@ async function route(
     response.writeHead(204).end();
     return;
   }
-  if (isClip) return routes.clips.serve(request, response);
+  if (isFile) return routes.files.serve(request, response);
   if (routes.serveGraphiql && request.method === 'GET' && request.headers.accept?.includes('text/html')) {
     return routes.serveGraphiql(request, response);
   }
@@ -146,7 +146,11 @@ async function route(
       operation.finish();
       operation.sent();
     });
-    const result = await routes.yoga.handleNodeRequestAndResponse(request, response, { operation, incoming: request });
+    const result = await routes.yoga.handleNodeRequestAndResponse(request, response, {
+      operation,
+      incoming: request,
+      address,
+    });
     // Yoga's own response to an Accept header that nothing fits has no body.
     if (result.status === 406) {
       const message = 'Accept application/json, application/graphql-response+json or text/event-stream.';
@@ -160,7 +164,8 @@ async function route(
     for (const [name, value] of Object.entries(listQuotaHeaders(quotas.values()))) response.setHeader(name, value);
     await sendResponse(result, response, (bytes, end) => {
       operation.sent();
-      return operation.viewer ? routes.answers.add(operation.viewer, bytes, end) : uncounted;
+      const reader = operation.viewer ?? operation.stranger;
+      return reader ? routes.answers.add(reader, bytes, end) : uncounted;
     });
   };
   await inNewScope(() => countStatementsIn((statements) => collectQuotas((quotas) => respond(statements, quotas))));

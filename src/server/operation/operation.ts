@@ -29,6 +29,9 @@ export class Operation {
   /** Whether its result is a stream: then the operation ends when the stream does. */
   streaming = false;
 
+  /** As whom it counts, if it has no viewer and reads a shared conversation; null: it does not. */
+  stranger: Viewer | null = null;
+
   #viewer: Viewer | null = null;
   readonly #options: OperationOptions;
   readonly #telemetry: OperationTelemetry;
@@ -73,7 +76,7 @@ export class Operation {
         this.#options.onMasked(this);
       });
       this.#codes.add(codeOf(presented));
-      return presented;
+      return this.stranger === null ? presented : hideHint(presented);
     });
   }
 
@@ -127,4 +130,12 @@ export class Operation {
       'operation',
     );
   }
+}
+
+/** Strangers are told what is wrong, and not what else there is in the schema. */
+function hideHint(error: GraphQLError): GraphQLError {
+  const hint = error.message.indexOf(' Did you mean');
+  if (hint === -1) return error;
+  error.message = error.message.slice(0, hint);
+  return error;
 }

@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly operation: Operation;
   /** The HTTP request, for plugins that read its body themselves. Absent over sockets. */
   readonly incoming?: IncomingMessage;
+  /** The address of the client. Absent over sockets. */
+  readonly address?: string;
   /** Yoga's view of the HTTP request. Absent over sockets. */
   readonly request?: Request;
   readonly params?: GraphQLParams;

@@ -85,8 +85,13 @@ export async function subscribe(
       data == null && isFeedEvent(event) && (await isObsolete(context, event));
     return executeWhileAway(read, isLeftOut, { maxMs: context.runs.outageMs, signal: left });
   };
-  const waitForTurn = (event: unknown) =>
-    isContext(args.contextValue) ? waitInTurn(args.contextValue, sizeOf(event)) : null;
+  const waitForTurn = (event: unknown, signal: AbortSignal) => {
+    const context: unknown = args.contextValue;
+    if (!isContext(context)) return null;
+    const bytes = sizeOf(event);
+    const wait = context.answer.waitForPace(bytes, signal);
+    return wait ? wait.then(() => waitInTurn(context, bytes) ?? undefined) : waitInTurn(context, bytes);
+  };
   return mapIterator(source[Symbol.asyncIterator](), project, { waitForRoom, waitForTurn }, onSent);
 }
 
@@ -203,7 +208,7 @@ async function isObsolete({ db, viewer }: Pick<Context, 'db' | 'viewer'>, event:
 interface Waits {
   /** Called when the last result was taken. */
   readonly waitForRoom: (signal: AbortSignal) => Promise<void> | null;
-  readonly waitForTurn: (event: unknown) => Promise<void> | null;
+  readonly waitForTurn: (event: unknown, signal: AbortSignal) => Promise<void> | null;
 }
 
 /**
@@ -228,7 +233,7 @@ function mapIterator(
         if (left.signal.aborted) return { done: true, value: undefined };
         const step = await source.next();
         if (step.done) return { done: true, value: undefined };
-        const turn = waitForTurn(step.value);
+        const turn = waitForTurn(step.value, left.signal);
         if (turn) {
           await turn;
           // Others may have taken the room in the meantime.

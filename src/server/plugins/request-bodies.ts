@@ -8,7 +8,7 @@ import type { RequestContext } from '../operation/request-context.ts';
 import { type BodyLimits, BodyTooLargeError, BodyTooSlowError, readBody } from '../requests/body.ts';
 import { operationForm, readOperationInUrl, toParams } from '../requests/operation-form.ts';
 import { preflightHeaders } from '../requests/origins.ts';
-import { maxUploadBytes, maxUploadMs, readUpload, uploadPace } from '../requests/read-upload.ts';
+import { maxUploadBytes, maxUploadMs, readUpload, uploadFramingBytes, uploadPace } from '../requests/read-upload.ts';
 
 /** The largest JSON body, in bytes, and how long it may take. */
 const jsonLimits: BodyLimits = { maxBytes: 2_000_000, totalMs: 30_000 };
@@ -17,6 +17,8 @@ const jsonLimits: BodyLimits = { maxBytes: 2_000_000, totalMs: 30_000 };
  * the first byte to the end of the operation.
  */
 const maxUploads = { user: 3, tenant: 6, process: 12 } as const;
+/** Of those that are larger than any but an import. They must declare their length, so that they are counted before they are read. */
+const maxLargeUploads = { user: 1, tenant: 2, process: 3 } as const;
 const uploadLimits: BodyLimits = { maxBytes: maxUploadBytes, totalMs: maxUploadMs, pace: uploadPace };
 
 /**
@@ -25,12 +27,17 @@ const uploadLimits: BodyLimits = { maxBytes: maxUploadBytes, totalMs: maxUploadM
  * bodies need a header that does. Uploads without a valid token are refused unread. The others count against the limit of
  * concurrent uploads until their operation ends, which is how long they stay in memory. With GET, http.ts
  * accepts the ids of documents only.
+ * @param maxImportBytes the largest file of conversations that can be imported
  */
-export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
+export function useRequestBodies(maxImportBytes: number): Plugin<RequestContext, RequestContext> {
   const openUploads = new ConcurrencyLimit('uploads', maxUploads);
+  const largeUploads = new ConcurrencyLimit('large uploads', maxLargeUploads);
+  const maxBytes = Math.max(maxUploadBytes, maxImportBytes + uploadFramingBytes);
   const uploads = new WeakSet<Operation>();
   return {
     onRequestParse({ request, setRequestParser, serverContext }) {
+      // It was read by useAuthentication.
+      if (serverContext.operation.stranger !== null) return;
       if (request.method === 'GET') {
         const form = readOperationInUrl(request.url);
         if (form === null) throw httpError('The variables and extensions of the URL must be JSON objects.', 400);
@@ -55,11 +62,14 @@ export function useRequestBodies(): Plugin<RequestContext, RequestContext> {
           const { viewer } = operation;
           if (viewer === null) throw new UnauthenticatedError();
           if (!incoming) throw httpError('An upload needs a request body.', 400);
-          assertDeclaredLength(request, uploadLimits.maxBytes);
+          assertDeclaredLength(request, maxBytes);
+          const isLarge = Number(request.headers.get('content-length') ?? 0) > maxUploadBytes;
           setRequestParser(async () => {
             operation.hold(openUploads.enter(viewer));
+            if (isLarge) operation.hold(largeUploads.enter(viewer));
             uploads.add(operation);
-            return readUpload(await readLimited(incoming, uploadLimits), contentType);
+            const limits = isLarge ? { ...uploadLimits, maxBytes } : uploadLimits;
+            return readUpload(await readLimited(incoming, limits), contentType);
           });
           return;
         }

@@ -4,7 +4,10 @@ import { createContext } from '../../graphql/context.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 
 /** The dependencies that all operations of a process share. */
-export type SharedDependencies = Omit<Parameters<typeof createContext>[0], 'viewer' | 'requestId' | 'signal'>;
+export type SharedDependencies = Omit<
+  Parameters<typeof createContext>[0],
+  'viewer' | 'stranger' | 'requestId' | 'signal'
+>;
 
 /**
  * Builds the context of the resolvers, after the document was found valid.
@@ -16,14 +19,15 @@ export function useResolverContext(
 ): Plugin<RequestContext> {
   return {
     async onContextBuilding({ context }) {
-      const { viewer, requestId } = context.operation;
+      const { viewer, stranger, requestId } = context.operation;
       if (viewer) await ensureProvisioned(viewer);
       const signal = context.request ? followSignal(context.request.signal) : null;
-      const built = createContext({ ...dependencies, viewer, requestId, signal });
+      const built = createContext({ ...dependencies, viewer, stranger, requestId, signal });
       if (viewer) {
         context.operation.holdUntilSent(built.answer);
         Object.assign(context, built);
       } else {
+        if (stranger) context.operation.holdUntilSent(built.answer);
         // Copied by descriptor: copying the values would read `viewer`, which throws if there is none.
         Object.defineProperties(context, Object.getOwnPropertyDescriptors(built));
       }

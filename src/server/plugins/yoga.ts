@@ -4,6 +4,7 @@ import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
+import type { SharedConcurrencyLimit } from '../../limits/shared-limit.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { graphqlPath } from '../requests/path.ts';
 import type { PersistedDocuments } from '../requests/persisted-documents.ts';
@@ -40,6 +41,9 @@ export function createGraphql(options: {
   documents: PersistedDocuments;
   /** Every operation over HTTP counts against it until it finishes. */
   openOperations: ConcurrencyLimit;
+  openStreams: SharedConcurrencyLimit;
+  /** How often strangers may read shared conversations. */
+  sharedLimit: RateLimit;
   /** How often a user may change something. */
   mutationLimit: RateLimit;
 }) {
@@ -47,9 +51,9 @@ export function createGraphql(options: {
     schema: options.schema,
     graphqlEndpoint: graphqlPath,
     plugins: [
-      useAuthentication(options.verifyToken),
+      useAuthentication(options.verifyToken, options.sharedLimit),
       useOpenOperations(options.openOperations, options.dependencies.answers),
-      useRequestBodies(),
+      useRequestBodies(options.dependencies.exports.maxImportBytes),
       usePersistedQueries(options.documents),
       ...listDocumentLimits(),
       useNestingLimit(),
@@ -58,7 +62,7 @@ export function createGraphql(options: {
       useErrorPresentation(),
       useHttpStatus(),
       useOperationLog(),
-      useEventStreams(),
+      useEventStreams(options.openStreams),
       useCostLimit(),
       useIntrospectionLimit(options.schema),
       useMutationLimit(options.mutationLimit),

@@ -8,8 +8,10 @@ import { type OperationForm, operationForm, toParams } from './operation-form.ts
 
 const maxFieldBytes = 1_000_000;
 
-/** The largest body of an upload, in bytes: a file, the operation, and the multipart framing. */
-export const maxUploadBytes = maxAudioBytes + maxFieldBytes + 100_000;
+/** What a body has beside its file, in bytes: the operation, and the multipart framing. */
+export const uploadFramingBytes = maxFieldBytes + 100_000;
+/** The largest body of an upload other than of an import, in bytes. */
+export const maxUploadBytes = maxAudioBytes + uploadFramingBytes;
 
 /** How long an upload may take, in milliseconds: enough for the largest at 88 KB a second. */
 export const maxUploadMs = 300_000;

@@ -1,11 +1,11 @@
 import type { Viewer } from '../../auth/viewer.ts';
-import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
+import type { SharedConcurrencyLimit } from '../../limits/shared-limit.ts';
 import { callAt } from '../operation/call-at.ts';
 
 /** How many sockets may be open, and how often one may be opened. */
 export interface SocketLimits {
-  readonly open: ConcurrencyLimit;
+  readonly open: SharedConcurrencyLimit;
   readonly rate: RateLimit;
 }
 
@@ -59,7 +59,13 @@ export class SocketSession {
     if (!this.#users.has(user)) await this.#limits.rate.take(viewer);
     // The socket may have closed in the meantime; nothing would take the user off the count again.
     if (this.#closed) return;
-    if (!this.#users.has(user)) this.#users.set(user, this.#limits.open.enter(viewer));
+    if (!this.#users.has(user)) {
+      const entry = await this.#limits.open.enter(viewer);
+      // Meanwhile another operation of this user may have been admitted, or the socket may have closed.
+      if (this.#closed || this.#users.has(user)) entry[Symbol.dispose]();
+      else this.#users.set(user, entry);
+      if (this.#closed) return;
+    }
     this.#owner = viewer;
     this.#unauthenticated[Symbol.dispose]();
     this.#onAdmitted();

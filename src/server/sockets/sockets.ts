@@ -23,6 +23,8 @@ const serviceRestart = 1012;
 const restartReason = 'The server is stopping. Connect again.';
 /** The time between two sockets that are closed when the server stops, in milliseconds: not all come back at once. */
 const closeEveryMs = 2;
+/** The part of the time, at its end, in which sockets are closed that came when it had begun. */
+const lastPart = 0.25;
 /** How long the last message of an operation may take to be written before its socket is closed, in milliseconds. */
 const lastMessageMs = 100;
 
@@ -35,17 +37,25 @@ export interface SocketsConfig extends ProtocolConfig {
   readonly trustedProxies: number;
 }
 
-/**
- * Serves GraphQL over sockets on the HTTP server, at the same path.
- * `size` is how many are open.
- * `drain` refuses new sockets, and closes the open ones with 1012 (clients connect again, to another instance): one after
- * the other, each when it has no open operation, and those that always have one spread over the grace, in milliseconds.
- * `close` closes all that are left and waits until they are closed.
- */
-export function serveSockets(
-  server: Server,
-  config: SocketsConfig,
-): { readonly size: number; drain(graceMs: number): void; close(): Promise<void> } {
+/** The sockets of a server. */
+export interface ServedSockets {
+  /** How many are open. */
+  readonly size: number;
+  /**
+   * Closes the open ones with 1012 (clients connect again, to another instance): one after the other, each when it has no
+   * open operation, and those that always have one spread over the time that is left. New ones are still served.
+   * @param graceMs the time for all of it, in milliseconds
+   * @param delayMs the part of it in which none is closed yet
+   */
+  drain(graceMs: number, delayMs: number): void;
+  /** Refuses new ones. */
+  refuse(): void;
+  /** Refuses new ones, closes all that are left, and waits until they are closed. */
+  close(): Promise<void>;
+}
+
+/** Serves GraphQL over sockets on the HTTP server, at the same path. */
+export function serveSockets(server: Server, config: SocketsConfig): ServedSockets {
   // Pings are answered by the channel, within limits.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -57,6 +67,8 @@ export function serveSockets(
   const unauthenticated = new UnauthenticatedSockets(config.unauthenticated);
   let closing = false;
   const sessions = new Map<WebSocket, SocketSession>();
+  /** When the draining ends, by performance.now; null: it has not begun. */
+  let drainsUntil: number | null = null;
 
   server.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     const { origin, host } = request.headers;
@@ -91,6 +103,11 @@ export function serveSockets(
       onAdmitted: () => channel.trust(),
     });
     sessions.set(socket, session);
+    if (drainsUntil !== null) {
+      // Who came while a load balancer had not noticed: not all of them leave in the last moment.
+      const leftMs = drainsUntil - performance.now();
+      setTimeout(() => close(serviceRestart, restartReason), leftMs * (1 - lastPart * Math.random())).unref();
+    }
     let tally: StatementTally = { count: 0, owner: null };
     let onStarted = () => {};
     let onMessage = async (_text: string): Promise<void> => {};
@@ -152,15 +169,18 @@ export function serveSockets(
     get size() {
       return sessions.size;
     },
-    drain(graceMs) {
+    refuse() {
       closing = true;
+    },
+    drain(graceMs, delayMs) {
+      drainsUntil = performance.now() + graceMs;
       const open = [...sessions];
       for (const [index, [socket, session]] of open.entries()) {
         const close = () => socket.close(serviceRestart, restartReason);
         const leave = () => setTimeout(close, lastMessageMs).unref();
-        setTimeout(() => session.whenIdle(leave), index * closeEveryMs).unref();
+        setTimeout(() => session.whenIdle(leave), delayMs + index * closeEveryMs).unref();
         // Some subscriptions never end, and some turns take longer.
-        setTimeout(close, (graceMs * (index + 1)) / open.length).unref();
+        setTimeout(close, delayMs + ((graceMs - delayMs) * (index + 1)) / open.length).unref();
       }
     },
     async close() {

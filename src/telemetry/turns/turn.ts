@@ -3,7 +3,15 @@ import type { Span } from '@opentelemetry/api';
 import { formatId } from '../../api/ids.ts';
 import type { TurnEvent } from '../../engine/events.ts';
 import type { Failure } from '../../engine/ports.ts';
-import { firstTextSeconds, guardrailChecks, handoffs, turnSeconds, turnsBegun, turnsEnded } from '../metrics.ts';
+import {
+  firstTextSeconds,
+  guardrailChecks,
+  handoffs,
+  takeovers,
+  turnSeconds,
+  turnsBegun,
+  turnsEnded,
+} from '../metrics.ts';
 import { currentScope, inScope, restoreScope, type Scope, type StoredTrace } from '../scope.ts';
 import { beginSpan, endSpan } from '../spans.ts';
 import { noteModelCall } from './model-calls.ts';
@@ -79,6 +87,17 @@ export function noteTurnEnd(end: TurnEnd): void {
 /** Counts a turn that ends while no process carries it out: it was cancelled in the queue, or while it waited. */
 export function countEnd({ status, failure }: TurnEnd): void {
   turnsEnded.inc({ outcome: outcomes[status], code: failure?.code ?? '' });
+}
+
+/**
+ * Counts a turn that this process found left behind.
+ * @param leaseOwner whose it was when it was found; null: its process has given it back, because it had to stop
+ */
+export function countTakeover(
+  result: 'continued' | 'ended',
+  { leaseOwner }: { readonly leaseOwner: string | null },
+): void {
+  takeovers.inc({ reason: leaseOwner === null ? 'handed_over' : 'died', result });
 }
 
 const outcomes = { COMPLETED: 'completed', FAILED: 'failed', CANCELLED: 'cancelled' } as const;

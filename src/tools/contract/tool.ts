@@ -35,8 +35,16 @@ export interface ToolContext {
   readonly callId: string | null;
   /** How often the run was taken by a process, this one included. Null: a person called it. */
   readonly epoch: number | null;
+  /** The row id of the agent that calls. Null: a person called it, or the agent does not exist any more. */
+  readonly agentId: string | null;
   readonly agentName: string | null;
   readonly signal: AbortSignal;
+  /**
+   * Takes numbers for things that the result lists, and that the model can then name by them: no other result of the turn has
+   * the same. Unset: the call belongs to no turn, and its numbers begin at 1.
+   * @returns the first of `count` numbers
+   */
+  readonly takeNumbers?: (count: number) => number;
 }
 
 /** A tool that can be called. A turn keeps the tools that it started with: later changes do not affect it. */

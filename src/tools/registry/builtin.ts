@@ -1,10 +1,22 @@
 import { z } from 'zod';
+import { SwitchboardError } from '../../api/errors.ts';
+import type { Viewer } from '../../auth/viewer.ts';
+import type { Db } from '../../database/client.ts';
 import { observeToolCall } from '../../telemetry/tool-call.ts';
 import { hashDefinition } from '../contract/definition-hash.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
 import { readArguments } from '../parameters/arguments.ts';
 
-/** A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. */
+/** What a built-in tool may know about its caller, and ask about it. */
+export interface BuiltInContext extends ToolContext {
+  /** The row id of the project of the conversation; null: it is in none, or the call is in no conversation. */
+  findProject(): Promise<string | null>;
+}
+
+/**
+ * A tool that is code. Its permissions are the viewer's, checked in `run`, at each call. The nouns above the tools define
+ * theirs with {@link defineTool}, and `boot` gives them to the registry (`ToolDependencies.contributed`).
+ */
 export interface BuiltInTool {
   readonly name: string;
   readonly description: string;
@@ -14,18 +26,23 @@ export interface BuiltInTool {
   readonly requiresApproval: boolean;
   /** Whether a call may be made again if its outcome was lost. */
   readonly isIdempotent: boolean;
-  readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
+  /**
+   * Runs it.
+   * @throws {SwitchboardError} whose message the model is given as the error of the call
+   * @throws unexpected errors, which are shown to nobody
+   */
+  readonly run: (args: unknown, context: BuiltInContext) => Promise<unknown>;
 }
 
-/** Binds `run` to what its schema gives. */
-function defineTool<Schema extends z.ZodObject>(tool: {
+/** A built-in tool whose `run` is given what its schema makes of the arguments. */
+export function defineTool<Schema extends z.ZodObject>(tool: {
   name: string;
   description: string;
   schema: Schema;
   timeoutMs: number;
   requiresApproval?: boolean;
   isIdempotent: boolean;
-  run: (args: z.output<Schema>, context: ToolContext) => Promise<unknown>;
+  run: (args: z.output<Schema>, context: BuiltInContext) => Promise<unknown>;
 }): BuiltInTool {
   return { requiresApproval: false, ...tool, run: (args, context) => tool.run(tool.schema.parse(args), context) };
 }
@@ -110,13 +127,19 @@ const refundOrder = defineTool({
   },
 });
 
-/** The tools that come with the server. */
+/** The tools that come with the server and need no noun above the tools. */
 export const builtInTools: readonly BuiltInTool[] = [currentTime, echoContext, lookupOrder, refundOrder];
 
 const maxResultLength = 20_000;
 
-/** A built-in tool as the registry has it. */
-export function wrapBuiltIn(tool: BuiltInTool): Tool {
+/**
+ * A built-in tool as the registry has it.
+ * @param findProject the row id of the project of one of the viewer's conversations; null: it is in none
+ */
+export function wrapBuiltIn(
+  tool: BuiltInTool,
+  findProject: (viewer: Viewer, db: Db, conversationId: string) => Promise<string | null>,
+): Tool {
   const { $schema: _dialect, ...parameters } = z.toJSONSchema(tool.schema, { io: 'input' });
   const { name, description, timeoutMs, requiresApproval, isIdempotent } = tool;
   const read = (args: unknown): { readonly args: unknown } | { readonly error: string } => {
@@ -144,7 +167,19 @@ export function wrapBuiltIn(tool: BuiltInTool): Tool {
       const checked = read(args);
       if ('error' in checked) return { ok: false, error: checked.error };
       const call = { name, source: 'BUILTIN', ...context, arguments: args } as const;
-      return observeToolCall(call, async () => ({ ok: true, result: await tool.run(checked.args, context) }));
+      const { viewer, db, conversationId } = context;
+      const builtIn: BuiltInContext = {
+        ...context,
+        findProject: async () => (conversationId === null ? null : findProject(viewer, db, conversationId)),
+      };
+      return observeToolCall(call, async () => {
+        try {
+          return { ok: true, result: await tool.run(checked.args, builtIn) };
+        } catch (error) {
+          if (error instanceof SwitchboardError) return { ok: false, error: error.message };
+          throw error;
+        }
+      });
     },
   };
 }

@@ -7,6 +7,7 @@ import type { ToolOutcome } from '../../engine/ports.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { AddressGuard } from '../../outbound/address-guard.ts';
 import type { KeyRing } from '../../secrets/key-ring.ts';
+import type { BuiltInTool } from './builtin.ts';
 import type { OperatorTools } from './tools-file.ts';
 
 /** Tools by name, or all whose names begin with a prefix except some. */
@@ -17,6 +18,8 @@ export interface RealtimeCaller {
   readonly conversationId: string;
   /** The name of the agent that speaks; null: it does not exist any more. */
   readonly agentName: string | null;
+  /** Null: as `agentName`. */
+  readonly agentId: string | null;
   /** The names of the tools that the agents of the session have. */
   readonly toolNames: ReadonlySet<string>;
   /**
@@ -33,11 +36,16 @@ export interface ToolConsumers {
   /** The names of the first `max` agents of a tenant that have one of the tools, in alphabetical order. */
   readonly listAgentsWithTools: (db: Db, tenantId: string, tools: ToolNames, max: number) => Promise<readonly string[]>;
   /**
-   * The row id of a conversation of the viewer.
+   * The row id of a conversation of the viewer, for a call of a tool in it.
    * @param id the public id
-   * @throws {NotFoundError | ForbiddenError} when it is not one of the viewer's
+   * @throws {NotFoundError | ForbiddenError} when it is not one of the viewer's, or the viewer is no EDITOR in its project
    */
-  readonly findConversation: (viewer: Viewer, db: Db, id: string) => Promise<string>;
+  readonly findConversation: (viewer: Viewer, id: string) => Promise<string>;
+  /**
+   * The row id of the project of a conversation of the viewer; null: it is in none.
+   * @param conversationId the row id
+   */
+  readonly findProject: (viewer: Viewer, db: Db, conversationId: string) => Promise<string | null>;
   /**
    * Who calls a tool in a realtime session of the viewer.
    * @param id the public id
@@ -63,6 +71,8 @@ export interface ToolDependencies {
   readonly changeLimit: RateLimit;
   /** The tools that the operator gives to every tenant. */
   readonly operator: OperatorTools;
+  /** The built-in tools of the nouns above the tools, such as knowledge and tickets. */
+  readonly contributed: readonly BuiltInTool[];
   readonly consumers: ToolConsumers;
   /** Aborts when the server closes: direct calls in progress end. */
   readonly closing: AbortSignal;

@@ -79,7 +79,7 @@ export async function executeTool(
     parseId('RealtimeSession', realtimeSessionId, sessionPath);
     if (publicId != null) throw badInput(sessionPath, 'must not be given with conversationId: it has one of its own');
   }
-  const conversationId = publicId == null ? null : await consumers.findConversation(viewer, db, publicId);
+  const conversationId = publicId == null ? null : await consumers.findConversation(viewer, publicId);
   const realtime =
     realtimeSessionId == null ? null : await consumers.findRealtimeCaller(viewer, realtimeSessionId, sessionPath);
   const [tool] = await tools.findTools(viewer, [name], 'person');
@@ -94,8 +94,8 @@ export async function executeTool(
   const ended = AbortSignal.any(clientGone === null ? [closing] : [closing, clientGone]);
   const caller = { viewer, db, conversationId: realtime?.conversationId ?? conversationId, ended, logger };
   const call = realtime
-    ? callGuarded(tool, args, realtime, { ...caller, agentName: realtime.agentName })
-    : callInTime(tool, args, { ...caller, agentName: null });
+    ? callGuarded(tool, args, realtime, { ...caller, agentId: realtime.agentId, agentName: realtime.agentName })
+    : callInTime(tool, args, { ...caller, agentId: null, agentName: null });
   calls.add(call);
   const outcome = await call.finally(() => calls.delete(call));
   const durationMs = Math.round(performance.now() - startedAt);
@@ -119,7 +119,7 @@ async function callGuarded(
   return call.ended.aborted ? outcome : await realtime.checkOutcome(outcome, call.ended);
 }
 
-interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId' | 'agentName'> {
+interface DirectCall extends Pick<ToolContext, 'viewer' | 'db' | 'conversationId' | 'agentId' | 'agentName'> {
   /** Aborts when nobody waits for the call any more. */
   readonly ended: AbortSignal;
   readonly logger: Logger;

@@ -52,7 +52,7 @@ export class ToolRegistry implements AsyncDisposable {
       fetchUnguarded: createDial({ keepAlive: false }),
     });
     this.#fixed = firstOfEach([
-      ...builtInTools.map(wrapBuiltIn),
+      ...[...builtInTools, ...deps.contributed].map((tool) => wrapBuiltIn(tool, deps.consumers.findProject)),
       ...operator.httpTools.map((definition) => createHttpTool(definition, unguarded)),
     ]);
   }

@@ -74,6 +74,9 @@ export async function openFleet(options: readonly InstanceOptions[], needsApprov
       OPENAI_BASE_URL: model.url,
       MODEL: 'test-model',
       MODEL_ALLOWED_HOSTS: `${new URL(tool.url).host}/`,
+      // One user follows every turn, and those of killed instances wait for the end of a lease at the same time.
+      SOCKETS_PER_USER: '1000',
+      MAX_TURNS_PER_USER: '1000',
       ...(skewMs === 0 ? {} : { NODE_OPTIONS: `--import ${skewClock}`, CLOCK_SKEW_MS: String(skewMs) }),
     };
     const server = running.use(await startServer(folder, env));

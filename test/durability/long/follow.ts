@@ -88,7 +88,7 @@ export interface Verdict {
 export async function judgeTurn(fleet: Fleet, { events, ended, texts }: FollowedTurn): Promise<Verdict> {
   const failure = await ended.then(
     () => null,
-    (error: unknown) => String(error),
+    (error: unknown) => describe(error),
   );
   const runId = events[0]?.runId;
   if (failure !== null || runId === undefined) return { outcome: 'no end', faults: [failure ?? 'There is no event.'] };
@@ -105,6 +105,12 @@ export async function judgeTurn(fleet: Fleet, { events, ended, texts }: Followed
   const [call] = run.toolCalls;
   const outcome = [run.status, run.error?.code, call && call.status !== 'SUCCEEDED' ? `call ${call.status}` : null];
   return { outcome: outcome.filter((part) => part).join(' '), faults };
+}
+
+/** What a turn was not followed for: an error, or the close of a socket, of which graphql-ws throws the event. */
+function describe(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error && 'reason' in error)) return String(error);
+  return `The socket was closed: ${error.code} ${error.reason}`;
 }
 
 /** Asks again while the server says that it cannot answer: connections of before the last outage may still be silent. */

@@ -51,7 +51,7 @@ async function startLocked(world: World, memory: Memory, { process, key }: Start
     if (inTheWay.some(({ idempotencyKey }) => idempotencyKey === key)) return;
     const queued = inTheWay.filter(({ status }) => status === 'QUEUED').length;
     const queuedPosition = inTheWay.length === 0 ? null : queued + 1;
-    const { run } = await createRun(tx, runtime, conversation, { ...newTurn, queuedPosition });
+    const { run } = await createRun(tx, runtime, conversation, { ...newTurn, queuedPosition, joins: false });
     const leasedAt = takeMoment();
     if (queuedPosition === null)
       runtime.launch({ viewer, run, leasedAt, stored, turn, openingMessage: null, resumed: null, isTakeover: false });

@@ -64,7 +64,14 @@ export async function openWorld(): Promise<OpenWorld> {
         base: app.runs,
         viewer,
         conversationId,
-        newTurn: (key) => ({ viewer, stored, turn, input: inputOf(key), messageStatus: 'COMPLETE' }),
+        newTurn: (key) => ({
+          viewer,
+          stored,
+          turn,
+          input: inputOf(key),
+          attachedBases: null,
+          messageStatus: 'COMPLETE',
+        }),
         script: (number) => scripts[number - 1] ?? { phase: 'end', end: 'COMPLETED' },
       };
       const processMemory = () => ({ generation: 1, held: new Map(), doomed: new Map(), promotes: false });

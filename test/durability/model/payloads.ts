@@ -40,6 +40,8 @@ export function answerOf({ id }: Run, agentId: string): FinishedMessage {
     status: 'COMPLETE',
     finishReason: 'STOP',
     transfers: '[]',
+    citations: [],
+    reasoning: null,
     takesCalls: true,
   } as const;
   return { messageId: nameMessage(id, 1), agentId, step: 1, ...end };

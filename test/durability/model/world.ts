@@ -4,6 +4,7 @@ import type { Run } from '../../../src/generated/prisma/client.ts';
 import { LiveRunLogs } from '../../../src/log/live-logs.ts';
 import { RunReplays } from '../../../src/log/run-replays.ts';
 import type { TurnInput } from '../../../src/runs/input.ts';
+import { JoiningMessages } from '../../../src/runs/joining.ts';
 import { LaunchingRuns } from '../../../src/runs/launching.ts';
 import { RunLease } from '../../../src/runs/lease.ts';
 import type { ActiveRun, LaunchRequest, RunDependencies, RunProgress, RunRuntime } from '../../../src/runs/runtime.ts';
@@ -85,6 +86,7 @@ const row = z.looseObject({
   cancel_requested_at: z.string().nullable(),
   started_at: z.string().nullable(),
   resumed_count: z.int(),
+  died_count: z.int(),
 });
 const call = z.looseObject({
   row_id: z.string(),
@@ -159,8 +161,11 @@ export function openRuntime(world: World, memory: Memory, name: ProcessName, isD
     replays: new RunReplays(),
     running,
     launching: new LaunchingRuns(),
+    joining: new JoiningMessages(),
     cursors: new Set(),
+    remote: nobodyElse,
     closing: false,
+    sendingAway: false,
     launch(request) {
       const { run, resumed, isTakeover } = request;
       const begins = world.script(run.number);
@@ -172,6 +177,15 @@ export function openRuntime(world: World, memory: Memory, name: ProcessName, isD
     },
   };
 }
+
+/** Nobody reads the events of these runs. */
+const nobodyElse: RunRuntime['remote'] = {
+  isFollowed: () => false,
+  follow: () => {},
+  unfollow: () => {},
+  readLive: async () => null,
+  announce: () => {},
+};
 
 function requestOf({ viewer, newTurn }: World, run: Run): LaunchRequest {
   const { stored } = newTurn(run.idempotencyKey);
@@ -191,6 +205,7 @@ function idle(request: LaunchRequest): ActiveRun {
     noteSaved: () => {},
     noteCheckpoint: () => {},
     savedSeqAt: () => 0,
+    steering: { note: () => {} },
   };
   return {
     ...request,
@@ -226,6 +241,7 @@ export function nameState(memory: Memory, { runs, calls, messages, pauses, archi
       run.lease_epoch,
       run.cancel_requested_at !== null,
       run.resumed_count,
+      run.died_count,
     ]),
     calls.map(({ status, decided_by, run_id }) => [status, decided_by, numberOf(run_id)]),
     messages

@@ -49,9 +49,13 @@ class Refused extends Error {
 
 export type OpenClient = (url: string, token: string) => Promise<TestClient>;
 
-export async function openApollo(url: string, token: string): Promise<TestClient> {
-  const socket = openSocket(url, token);
-  const http = new HttpLink({ uri: url, headers: { authorization: `Bearer ${token}` } });
+/** @param retries how often its socket comes back by itself */
+export async function openApollo(url: string, token: string, retries = 0): Promise<TestClient> {
+  const socket = openSocket(url, token, retries);
+  const http = new HttpLink({
+    uri: url,
+    headers: { authorization: `Bearer ${token}` },
+  });
   const link = ApolloLink.split(
     ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
     new GraphQLWsLink(socket),
@@ -164,8 +168,9 @@ function readUrql<Data>({ data, error }: OperationResult<Data>): Data {
   return data;
 }
 
-export async function openGraphqlWs(url: string, token: string): Promise<TestClient> {
-  const client = openSocket(url, token);
+/** @param retries how often its socket comes back by itself */
+export async function openGraphqlWs(url: string, token: string, retries = 0): Promise<TestClient> {
+  const client = openSocket(url, token, retries);
   return fromSinks(
     (request, sink) => client.subscribe(request, sink),
     () => client.dispose(),
@@ -228,11 +233,13 @@ function readResult<Data>({ data, errors }: Result<Data>): Data {
   return data;
 }
 
-function openSocket(url: string, token: string): WsClient {
+function openSocket(url: string, token: string, retryAttempts = 0): WsClient {
   return createWsClient({
     url: url.replace('http', 'ws'),
     webSocketImpl: WebSocket,
-    retryAttempts: 0,
+    retryAttempts,
+    // The library's default gives up if a connection is refused or reset.
+    ...(retryAttempts > 0 && { shouldRetry: () => true }),
     connectionParams: { authorization: `Bearer ${token}` },
   });
 }

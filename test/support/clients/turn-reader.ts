@@ -59,6 +59,7 @@ const selection = `
   ... on ToolCallCompleted { toolCall { id callId name arguments status result error } }
   ... on ApprovalRequested { toolCall { id callId name arguments status result error } }
   ... on HandoffOccurred { handoff { id seq fromAgent { name } toAgent { name } reason } }
+  ... on MessageSteered { message { id role status content } }
   ... on MessageCompleted { message { id role status content } }
   ... on RunCompleted { run { id status lastSeq } }
   ... on RunFailed { run { id status lastSeq } error { code message retryable } }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../../src/database/embedded/embedded.ts';
@@ -77,6 +78,8 @@ async function isEmptied(url: string, shape: string): Promise<boolean> {
         `SELECT string_agg(format('%I', tablename), ', ') AS tables FROM pg_tables
          WHERE schemaname = 'public' AND tablename <> '_prisma_migrations'`,
       );
+      // Its row of the version stays, and the queues, which every start declares.
+      await client.query('TRUNCATE switchboard_jobs.job, switchboard_jobs.job_common CASCADE');
       await client.query(`TRUNCATE ${rows[0]?.tables} RESTART IDENTITY CASCADE`);
       return true;
     });
@@ -106,8 +109,21 @@ async function createOnServer(template: { adminUrl: string; database: string }):
   url.pathname = `/${name}`;
   return {
     url: url.href,
-    [Symbol.asyncDispose]: () => runOnServer(template.adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`),
+    [Symbol.asyncDispose]: () => dropOnServer(template.adminUrl, name),
   };
+}
+
+/** Only a superuser may end the server's own work on a database, such as an autovacuum: whoever is none waits for it. */
+async function dropOnServer(adminUrl: string, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await runOnServer(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`);
+    } catch (error) {
+      const isRefused = error instanceof pg.DatabaseError && error.code === '42501';
+      if (!isRefused || attempt === 20) throw error;
+      await sleep(500);
+    }
+  }
 }
 
 async function runOnServer(url: string, sql: string): Promise<void> {

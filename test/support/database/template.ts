@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { openEmbeddedPostgres } from '../../../src/database/embedded/embedded.ts';
 import { applyMigrations, migrationsFolder } from '../../../src/database/migrate.ts';
+import { createVectorTable } from '../../../src/knowledge/vectors/prepare.ts';
 
 /** What database.ts copies. The folder holds an embedded database in either case. */
 export type DatabaseTemplate =
@@ -15,6 +16,8 @@ export type DatabaseTemplate =
 declare module 'vitest' {
   interface ProvidedContext {
     databaseTemplate: DatabaseTemplate;
+    /** The seed of the product without its knowledge bases: each tenant would index their documents. */
+    plainSeedFile: string;
   }
 }
 
@@ -24,7 +27,10 @@ export default async function makeDatabaseTemplate(project: TestProject): Promis
   {
     await using postgres = await openEmbeddedPostgres(folder);
     await applyMigrations(postgres.url);
+    // As every start would: copies are alike, before a server was started on them and after it.
+    await runSql(postgres.url, createVectorTable);
   }
+  project.provide('plainSeedFile', await writePlainSeed(folder));
   const adminUrl = process.env.TEST_DATABASE_URL;
   if (adminUrl === undefined || adminUrl === '') {
     project.provide('databaseTemplate', { kind: 'embedded', folder });
@@ -34,6 +40,20 @@ export default async function makeDatabaseTemplate(project: TestProject): Promis
   }
   // The copies are in it, too; a process that was killed ends a moment later.
   return () => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+}
+
+async function writePlainSeed(folder: string): Promise<string> {
+  const content = await readFile(join(import.meta.dirname, '../../../prisma/seed.json'), 'utf8');
+  const { knowledgeBases: _, ...seed } = JSON.parse(content);
+  const file = join(folder, 'seed.json');
+  await writeFile(file, JSON.stringify(seed));
+  return file;
+}
+
+async function runSql(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
 }
 
 /** Kept between runs: its name changes with the migrations. */

@@ -1,0 +1,19 @@
+import type { GuardResult } from './guard.ts';
+
+/** A message of the user that joins a turn which is under way. */
+export interface SteeringMessage {
+  /** The row id. */
+  readonly messageId: string;
+  readonly content: string;
+  /** What guardrails have found in it before it was stored. */
+  readonly results: readonly GuardResult[];
+}
+
+/** What a turn needs from outside to be steered. */
+export interface SteeringPort {
+  /**
+   * Called before the model of a step is called, unless the step has its answer or its message already.
+   * @returns the messages that join the turn here, which are stored with it now; the oldest first
+   */
+  readonly takeSteering?: (step: number) => Promise<readonly SteeringMessage[]>;
+}

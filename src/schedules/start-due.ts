@@ -1,0 +1,149 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { SwitchboardError } from '../api/errors.ts';
+import { formatId } from '../api/ids.ts';
+import type { Viewer } from '../auth/viewer.ts';
+import type { Database, Db } from '../database/client.ts';
+import type { Schedule } from '../generated/prisma/client.ts';
+import { startRun } from '../runs/commands/start.ts';
+import type { RunRuntime } from '../runs/runtime.ts';
+import { findDue } from './cron.ts';
+
+/** Schedules that one round looks at, and due times that it starts. */
+const atOnce = 50;
+/** How long one attempt may take before another process tries, in seconds; it doubles with each attempt, up to 300. */
+const attemptSeconds = 60;
+/** After so many attempts, about an hour, a due time is given up. */
+const maxAttempts = 15;
+/** What does not become right by itself: the schedule is switched off. */
+const lasting: ReadonlySet<string> = new Set(['BAD_USER_INPUT', 'NOT_FOUND', 'FORBIDDEN']);
+
+/** Who a scheduled turn is started for: nobody's token says which roles the user has by then, so it has none. */
+export function withoutRoles({ tenantId, userId }: Pick<Viewer, 'tenantId' | 'userId'>): Viewer {
+  return { tenantId, userId, roles: [], expiresAt: Infinity };
+}
+
+/**
+ * Starts the turns that are due, each once: several processes, and several rounds, do not harm each other. The row of a due
+ * time is written before its turn is started, with the id of the conversation and so the key of the turn: whoever tries again
+ * finds the turn that an attempt has started.
+ * @param now the clock that schedules follow
+ * @returns how many turns were started
+ */
+export async function startDue(runtime: RunRuntime, now: Date): Promise<number> {
+  await takeDueTimes(runtime.db, now);
+  const times = await claimTimes(runtime.db);
+  let started = 0;
+  for (const time of times) if (await startOne(runtime, time)) started += 1;
+  return started;
+}
+
+async function takeDueTimes(db: Database, now: Date): Promise<void> {
+  await db.$transaction(async (tx) => {
+    const due = await tx.$queryRaw<(Pick<Schedule, 'id' | 'tenantId' | 'cron' | 'timeZone'> & { nextAt: Date })[]>`
+      SELECT id, tenant_id AS "tenantId", cron, time_zone AS "timeZone", next_at AS "nextAt" FROM schedules
+      WHERE next_at <= ${now} ORDER BY next_at LIMIT ${atOnce} FOR UPDATE SKIP LOCKED`;
+    for (const { id, tenantId, cron, timeZone, nextAt: stored } of due) {
+      const { dueAt, nextAt } = findDue(cron, timeZone, stored, now);
+      await tx.$executeRaw`
+        UPDATE schedules SET next_at = ${nextAt}, is_active = ${nextAt !== null}
+        WHERE tenant_id = ${tenantId} AND id = ${id}::uuid`;
+      if (dueAt === null) continue;
+      await tx.$executeRaw`
+        INSERT INTO schedule_times (tenant_id, schedule_id, due_at, conversation_id, next_attempt_at)
+        VALUES (${tenantId}, ${id}::uuid, ${dueAt}, ${randomUUIDv7()}::uuid, clock_timestamp()) ON CONFLICT DO NOTHING`;
+    }
+  });
+}
+
+/** A due time that this process tries to start. */
+interface ClaimedTime extends Pick<Schedule, 'tenantId' | 'userId' | 'name' | 'timeZone' | 'content' | 'agentId'> {
+  readonly scheduleId: string;
+  readonly dueAt: Date;
+  readonly conversationId: string;
+  readonly attempts: number;
+  readonly scenarioId: string | null;
+  /** Null: it has none, or it was deleted. */
+  readonly scenarioKey: string | null;
+}
+
+function claimTimes(db: Db): Promise<ClaimedTime[]> {
+  return db.$queryRaw`
+    WITH due AS MATERIALIZED (
+      SELECT tenant_id, schedule_id, due_at FROM schedule_times WHERE next_attempt_at <= clock_timestamp()
+      ORDER BY next_attempt_at LIMIT ${atOnce} FOR UPDATE SKIP LOCKED
+    )
+    UPDATE schedule_times AS t SET attempts = t.attempts + 1, next_attempt_at = clock_timestamp()
+      + least(300, ${attemptSeconds} * power(2, least(t.attempts, 10))) * interval '1 second'
+    FROM due JOIN schedules AS s ON s.tenant_id = due.tenant_id AND s.id = due.schedule_id
+    LEFT JOIN scenarios AS c ON c.tenant_id = s.tenant_id AND c.id = s.scenario_id
+    WHERE t.tenant_id = due.tenant_id AND t.schedule_id = due.schedule_id AND t.due_at = due.due_at
+    RETURNING t.tenant_id AS "tenantId", t.schedule_id AS "scheduleId", t.due_at AS "dueAt", t.attempts,
+      t.conversation_id AS "conversationId", s.user_id AS "userId", s.name, s.time_zone AS "timeZone", s.content,
+      s.agent_id AS "agentId", s.scenario_id AS "scenarioId", c.key AS "scenarioKey"`;
+}
+
+/** @returns whether a turn was started */
+async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean> {
+  const { tenantId, conversationId, agentId, scenarioKey, name } = time;
+  const idempotencyKey = `schedule ${time.dueAt.toISOString()}`;
+  try {
+    const before = await runtime.db.run.findFirst({ where: { tenantId, conversationId, idempotencyKey } });
+    if (before !== null) return settle(runtime.db, time, { runId: before.id, error: null });
+    if (time.scenarioId !== null && scenarioKey === null)
+      return settle(runtime.db, time, { runId: null, error: 'The scenario of the schedule was deleted.' });
+    const agent = agentId === null ? {} : { agentId: formatId('Agent', agentId) };
+    const input = {
+      conversationId: formatId('Conversation', conversationId),
+      newConversation: { title: name, scenarioKey, ...agent },
+      content: fillIn(time),
+      idempotencyKey,
+    };
+    const run = await startRun(withoutRoles(time), runtime, input, {});
+    return settle(runtime.db, time, { runId: run.id, error: null });
+  } catch (error) {
+    const isLasting = error instanceof SwitchboardError && lasting.has(error.code);
+    if (!isLasting)
+      runtime.logger.warn({ err: error, schedule: time.scheduleId }, 'a scheduled turn could not be started');
+    const message = error instanceof SwitchboardError ? error.message : 'The turn could not be started.';
+    if (isLasting) await settle(runtime.db, time, { runId: null, error: message });
+    else await putOff(runtime.db, time, message);
+    return false;
+  }
+}
+
+/** Writes how it ended. Without a run, the schedule is switched off: it says why. Another attempt that came meanwhile decides instead. */
+async function settle(
+  db: Db,
+  { tenantId, scheduleId, dueAt, attempts }: ClaimedTime,
+  { runId, error }: { readonly runId: string | null; readonly error: string | null },
+): Promise<boolean> {
+  const settled = await db.$executeRaw`
+    WITH settled AS (
+      UPDATE schedule_times SET run_id = ${runId}::uuid, next_attempt_at = NULL
+      WHERE tenant_id = ${tenantId} AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt} AND attempts = ${attempts}
+      RETURNING schedule_id
+    )
+    UPDATE schedules SET last_error = ${error}, is_active = is_active AND ${runId !== null},
+      next_at = CASE WHEN ${runId !== null} THEN next_at END
+    WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM settled)`;
+  return settled > 0 && runId !== null;
+}
+
+/** Leaves it to a later attempt, or gives it up after the last one: the schedule goes on with its next time. */
+async function putOff(db: Db, time: ClaimedTime, error: string): Promise<void> {
+  const { tenantId, scheduleId, dueAt, attempts } = time;
+  if (attempts >= maxAttempts)
+    await db.$executeRaw`
+      UPDATE schedule_times SET next_attempt_at = NULL WHERE tenant_id = ${tenantId}
+        AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt} AND attempts = ${attempts}`;
+  await db.$executeRaw`
+    UPDATE schedules SET last_error = ${error} WHERE tenant_id = ${tenantId} AND id = ${scheduleId}::uuid`;
+}
+
+/** The message of a due time: `{{date}}` and `{{time}}` in the time zone of the schedule, `{{dueAt}}` in UTC. */
+function fillIn({ content, dueAt, timeZone }: ClaimedTime): string {
+  const local = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'short' }).format(dueAt);
+  const [date = '', time = ''] = local.split(' ');
+  const values: Readonly<Record<string, string>> = { date, time, dueAt: dueAt.toISOString() };
+  return content.replaceAll(/\{\{(date|time|dueAt)\}\}/g, (all, name: string) => values[name] ?? all);
+}

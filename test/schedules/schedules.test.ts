@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { eraseUser } from '../../src/retention/erase-user.ts';
+import { findDue, findNext } from '../../src/schedules/cron.ts';
+import { startDue } from '../../src/schedules/start-due.ts';
+import { openIdleInstances } from '../instances/open-instances.ts';
+import { shareApp, type TestApp } from '../support/app.ts';
+import { createScriptedModel } from '../support/scripted-model/script.ts';
+
+const app = shareApp();
+const fields = 'id name cron timeZone isActive nextAt lastError runs { totalCount edges { node { id status } } }';
+const create = `mutation ($input: ScheduleInput!) { createSchedule(input: $input) { ${fields} } }`;
+const update = `mutation ($id: ID!, $input: ScheduleInput!) { updateSchedule(id: $id, input: $input) { ${fields} } }`;
+const read = `query ($id: ID!) { node(id: $id) { ... on Schedule { ${fields} } } }`;
+const daily = { name: 'Daily', cron: '0 9 * * *', content: 'The report of {{date}}.' };
+
+const minutesAfter = (at: string, minutes: number) => new Date(Date.parse(at) + minutes * 60_000);
+
+/** Waits for the end of all turns. */
+const atRest = (of: TestApp) =>
+  expect.poll(() => of.app.db.run.count({ where: { finishedAt: null } }), { timeout: 30_000 }).toBe(0);
+
+describe('expressions', () => {
+  test.each([
+    ['0 0 31 2 *', 'UTC', 'cron'],
+    ['* * * * * *', 'UTC', 'cron'],
+    ['@secondly', 'UTC', 'cron'],
+    ['H H * * *', 'UTC', 'cron'],
+    ['99 * * * *', 'UTC', 'cron'],
+    ['   ', 'UTC', 'cron'],
+    ['0 9 * * *', 'Nowhere/City', 'timeZone'],
+    ['0 9 * * *', '+02:00', 'timeZone'],
+  ])('%s in %s is refused', async (cron, timeZone, field) => {
+    const { errors } = await app.query(create, { input: { ...daily, cron, timeZone } });
+    expect(errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', path: ['input', field] });
+  });
+
+  test('A night in which clocks are changed has each time once, also if it was missed', () => {
+    const berlin = 'Europe/Berlin';
+    const next = (after: string) => findNext('30 2 * * *', berlin, new Date(after))?.toISOString();
+    // 02:30 does not exist: an hour later. Then it exists twice: the first one.
+    expect(next('2026-03-28T12:00:00Z')).toBe('2026-03-29T01:30:00.000Z');
+    expect(next('2026-10-24T12:00:00Z')).toBe('2026-10-25T00:30:00.000Z');
+    const due = findDue('30 2 * * *', berlin, new Date('2026-10-25T00:30:00Z'), new Date('2026-10-25T12:00:00Z'));
+    expect(due).toEqual({ dueAt: new Date('2026-10-25T00:30:00Z'), nextAt: new Date('2026-10-26T01:30:00Z') });
+  });
+});
+
+test('Two instances, ten rounds at once: one turn for a due time; a clock that goes on makes up for one, one that goes back for none', async () => {
+  await using model = await createScriptedModel([{ text: 'Done.' }, { text: 'Done.' }]);
+  await using instances = await openIdleInstances(2, { OPENAI_BASE_URL: model.url });
+  const [first, second] = instances;
+  if (!first || !second) throw new Error('No instances.');
+  const { createSchedule } = await first.alice.ask(create, { input: daily });
+  const { id, nextAt } = createSchedule;
+  const round = (minutes: number) =>
+    Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        startDue((index % 2 ? first : second).app.runs, minutesAfter(nextAt, minutes)),
+      ),
+    ).then((counts) => counts.reduce((sum, count) => sum + count, 0));
+  const runsOf = async () => (await second.alice.ask(read, { id })).node.runs.totalCount;
+  expect(await round(-1)).toBe(0);
+  await round(0);
+  expect(await runsOf()).toBe(1);
+  // Three days later: of those that were missed, the last one.
+  await round(3 * 24 * 60 + 5);
+  expect(await runsOf()).toBe(2);
+  await round(0);
+  await round(24 * 60);
+  expect(await runsOf()).toBe(2);
+  const runs = await first.app.db.run.findMany({ select: { idempotencyKey: true, conversationId: true } });
+  expect(new Set(runs.map(({ conversationId }) => conversationId)).size).toBe(2);
+  expect(runs.map(({ idempotencyKey }) => idempotencyKey).sort()).toEqual(
+    [0, 3 * 24 * 60].map((minutes) => `schedule ${minutesAfter(nextAt, minutes).toISOString()}`),
+  );
+  const [message] = await first.app.db.message.findMany({ where: { role: 'USER' }, orderBy: { id: 'asc' } });
+  expect(message?.content).toBe(`The report of ${nextAt.slice(0, 10)}.`);
+  await Promise.all([atRest(first), atRest(second)]);
+});
+
+test('A process that dies between the turn and its note: the next attempt finds the turn', async () => {
+  const { data } = await app.query(create, { input: daily });
+  const { id, nextAt } = data.createSchedule;
+  app.model.add({ text: 'Once.' });
+  expect(await startDue(app.app.runs, new Date(nextAt))).toBe(1);
+  const scheduleId = id.slice('sch_'.length);
+  const before = await app.app.db.scheduleTime.findFirstOrThrow({ where: { scheduleId } });
+  await app.app.db.$executeRaw`
+    UPDATE schedule_times SET run_id = NULL, next_attempt_at = clock_timestamp() WHERE schedule_id = ${scheduleId}::uuid`;
+  await app.query(update, { id, input: { ...daily, content: 'Something else.' } });
+  await startDue(app.app.runs, new Date(nextAt));
+  const after = await app.app.db.scheduleTime.findFirstOrThrow({ where: { scheduleId } });
+  expect([after.runId, after.nextAttemptAt]).toEqual([before.runId, null]);
+  await atRest(app);
+});
+
+test('A schedule whose agent was deleted is switched off and says why; the same user may not have 51', async () => {
+  const agent = 'mutation { createAgent(input: { name: "Reporter", instructions: "Report." }) { id } }';
+  const token = await app.token({ sub: 'bob' });
+  const ask = async (document: string, variables = {}) => (await app.query(document, variables, { token })).data;
+  const { createAgent } = await ask(agent);
+  const { createSchedule } = await ask(create, { input: { ...daily, agentId: createAgent.id } });
+  await ask('mutation ($id: ID!) { deleteAgent(id: $id) }', createAgent);
+  expect(await startDue(app.app.runs, new Date(createSchedule.nextAt))).toBe(0);
+  const { node } = await ask(read, { id: createSchedule.id });
+  expect(node).toMatchObject({ isActive: false, nextAt: null, runs: { totalCount: 0 } });
+  expect(node.lastError).toContain(createAgent.id);
+  const stranger = await app.query(update, { id: createSchedule.id, input: daily });
+  expect(stranger.errors[0]?.extensions.code).toBe('FORBIDDEN');
+
+  const row = { tenantId: 'acme', userId: 'bob', name: 'x', content: 'x', cron: '0 9 * * *', timeZone: 'UTC' };
+  await app.app.db.schedule.createMany({ data: Array.from({ length: 49 }, () => ({ ...row, isActive: false })) });
+  const { errors } = await app.query(create, { input: daily }, { token });
+  expect(errors[0]?.extensions.code).toBe('CONFLICT');
+  await eraseUser(app.app.db, { tenantId: 'acme', userId: 'bob' }, () => {});
+  expect(await app.app.db.schedule.count({ where: { userId: 'bob' } })).toBe(0);
+});
