@@ -4,6 +4,7 @@
 FROM node:24-bookworm-slim AS generated
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY packages/client/package.json ./packages/client/
 RUN npm ci --omit=optional
 COPY prisma.config.ts ./
 COPY prisma ./prisma
@@ -13,6 +14,7 @@ RUN node scripts/generate.ts
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY packages/client/package.json ./packages/client/
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:24-bookworm-slim
