@@ -20,6 +20,7 @@ import { reindexBasesOfModel } from '../knowledge/reindex.ts';
 import type { CompleteGeneration } from '../knowledge/runtime.ts';
 import { findReadableBases } from '../knowledge/search/find-bases.ts';
 import type { SearchRuntime } from '../knowledge/search/search.ts';
+import { tellBases } from '../knowledge/search/told-bases.ts';
 import { indexVectors } from '../knowledge/vectors/index-vectors.ts';
 import { VectorRuntime } from '../knowledge/vectors/runtime.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
@@ -179,6 +180,7 @@ export async function compose(
     logger,
     agents,
     tools,
+    tellBases,
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
     sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes, maxLiveBytes: env.maxLiveRunBytes },
     historyTokens,

@@ -16,7 +16,7 @@ import type { Stores } from './connect-stores.ts';
 /** Composes what knowledge takes, and registers its jobs. It is closed with `opening`. */
 export function openKnowledge(
   env: Env,
-  { db, changes, keys }: Pick<Stores, 'db' | 'changes' | 'keys'>,
+  { db, changes, config, keys }: Pick<Stores, 'db' | 'changes' | 'config' | 'keys'>,
   parts: {
     readonly jobs: JobQueue;
     readonly guard: AddressGuard;
@@ -36,7 +36,7 @@ export function openKnowledge(
     sourceBytesPerBase: maxBaseSourceMb * 1_000_000,
     sourceBytesPerTenant: maxSourceMb * 1_000_000,
   };
-  const knowledge = { ...parts, db, keys, changes, parser, bounds };
+  const knowledge = { ...parts, db, keys, config, changes, parser, bounds };
   parts.jobs.register(
     indexDocumentJob,
     (payload, attempt) => indexDocument(knowledge, payload, attempt),

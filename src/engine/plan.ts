@@ -33,6 +33,8 @@ export interface PlannedAgent {
   /** Tokens of an answer, at most; null: nobody set a limit. */
   readonly maxTokens: number | null;
   readonly tools: readonly PlannedTool[];
+  /** What the descriptions of its tools say for this agent beyond what they say for all, by name; unset: nothing. */
+  readonly toolNotes?: Readonly<Record<string, string>>;
   readonly handoffs: readonly PlannedHandoff[];
   /** JSON Schema of its answers, an object schema; unset: its answers are any text. */
   readonly outputSchema?: Readonly<Record<string, unknown>>;

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Database } from '../database/client.ts';
+import type { ConfigurationCache } from '../database/configuration-cache.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
 import type { AddressGuard } from '../outbound/address-guard.ts';
@@ -45,6 +46,8 @@ export type CompleteGeneration = (
 /** What reading, changing and indexing knowledge takes. One for the process. */
 export interface KnowledgeRuntime {
   readonly db: Database;
+  /** The cached configuration of tenants, which holds what models are told of the bases: change them with changeConfiguration. */
+  readonly config: ConfigurationCache;
   readonly jobs: JobQueue;
   readonly guard: AddressGuard;
   /** Encrypts the keys of embedding providers. */

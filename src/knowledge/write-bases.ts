@@ -2,6 +2,7 @@ import { ConflictError } from '../api/errors.ts';
 import { parseInput } from '../api/input.ts';
 import { isAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
+import { changeConfiguration } from '../database/change-configuration.ts';
 import type { Db } from '../database/client.ts';
 import type { KnowledgeBase, Prisma } from '../generated/prisma/client.ts';
 import { requireProject } from '../projects/access.ts';
@@ -36,7 +37,7 @@ export async function createBase(
     projectId === null ? null : await requireProject(viewer, db, projectId, 'EDITOR', ['input', 'projectId']);
   if (project === null && !isAdmin(viewer)) await assertMayChange(viewer, db, { projectId: null });
   const data = { name, description, tenantId, projectId: project?.id ?? null, language: language ?? 'english' };
-  return db.$transaction(async (tx) => {
+  return changeConfiguration(viewer, knowledge, async (tx) => {
     await assertRoom(tx, knowledge, data);
     if (draft === null) return tx.knowledgeBase.create({ data, ...query });
     const { id } = await tx.knowledgeBase.create({ data, select: { id: true } });
@@ -92,7 +93,7 @@ export async function updateBase(
     ...(description === undefined ? {} : { description }),
     ...(language == null ? {} : { language }),
   };
-  await db.$transaction(async (tx) => {
+  await changeConfiguration(viewer, knowledge, async (tx) => {
     // Of two changes at once, the second sees what the first has written. Documents that are added meanwhile wait for both.
     const [locked] = await tx.$queryRaw<{ language: string }[]>`
       SELECT language FROM knowledge_bases
@@ -143,7 +144,7 @@ export async function deleteBase(viewer: Viewer, knowledge: KnowledgeRuntime, id
   await changeLimit.take(viewer);
   const base = await requireBase(viewer, db, id, 'change', ['id']);
   const { tenantId } = viewer;
-  await db.$transaction(async (tx) => {
+  await changeConfiguration(viewer, knowledge, async (tx) => {
     // Agents that would be given it, and documents that would be added, wait.
     const [locked] = await tx.$queryRaw<{ id: string }[]>`
       SELECT id FROM knowledge_bases

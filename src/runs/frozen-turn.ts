@@ -31,6 +31,8 @@ const agent = z.object({
   maxTokens: z.number().nullable(),
   /** By name; in states of earlier versions, the whole tool. */
   tools: z.array(z.union([z.string(), tool])).readonly(),
+  /** Not set in states of earlier versions. */
+  toolNotes: z.exactOptional(z.record(z.string(), z.string())),
   handoffs: z.array(z.object({ toolName: z.string(), toAgentId: z.string(), description: z.string() })).readonly(),
   /** Not set in states of earlier versions. */
   outputSchema: z.exactOptional(record),

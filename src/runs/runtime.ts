@@ -3,6 +3,7 @@ import type { AgentDependencies } from '../agents/dependencies.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { KnownConversations } from '../conversations/known-conversations.ts';
 import type { DatabaseAvailability } from '../database/availability.ts';
+import type { ConfigurationStore } from '../database/change-configuration.ts';
 import type { Database, OpenDatabase } from '../database/client.ts';
 import type { TurnAborted } from '../engine/abort.ts';
 import type { PastMessage } from '../engine/history.ts';
@@ -50,6 +51,15 @@ export interface RunDependencies {
   /** Reads agents and resolves their providers. */
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
+  /**
+   * What `search_knowledge` searches for the agents of a conversation, in words for their models; by the row id of the agent.
+   * From the cache of `store`. Ids are row ids.
+   */
+  readonly tellBases: (
+    viewer: Viewer,
+    store: ConfigurationStore,
+    searchers: { readonly agentIds: readonly string[]; readonly projectId: string | null },
+  ) => Promise<ReadonlyMap<string, string>>;
   readonly limits: TurnLimits;
   /** How large a run, and all together, may become. */
   readonly sizeLimits: RunSizeLimits;

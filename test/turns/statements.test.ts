@@ -108,10 +108,10 @@ test('A classifier costs three statements: the last decision, the decision and t
   expect(sql).toHaveLength(oneStepStatements + 3);
 });
 
-test('Agents and scenario cost one statement each if they are not cached', async () => {
+test('Agents, scenario and the names of the bases that agents search cost one statement each if they are not cached', async () => {
   const cold = await countTurnOf(new ConfigurationCache(), 'support', { text: 'Yes.' });
   const remembered = await countTurn('support', { text: 'Yes.' });
-  expect(cold.sql.length - remembered.sql.length).toBe(2);
+  expect(cold.sql.length - remembered.sql.length).toBe(3);
 });
 
 test('A context snapshot costs a turn one statement, and a turn without one none', async () => {

@@ -23,6 +23,7 @@ import type { RunRuntime } from '../runtime.ts';
 import { giveContext } from './give-context.ts';
 import { nameHandoffs } from './handoff-names.ts';
 import { planChoice } from './plan-choice.ts';
+import { tellAgentsOfBases } from './tell-bases.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;
@@ -124,6 +125,8 @@ export async function compileTurn(
       ...(outputSchema && { outputSchema }),
     });
   }
+
+  await tellAgentsOfBases(viewer, runtime, agents, projectId);
 
   // Those of the scenario come first: all its agents have them.
   const guardrails = [...usable.values()].map(({ agent }) => {

@@ -75,6 +75,7 @@ export class RunScheduler implements RunRuntime {
   readonly logger: Logger;
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
+  readonly tellBases: RunDependencies['tellBases'];
   readonly limits: TurnLimits;
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
@@ -113,6 +114,7 @@ export class RunScheduler implements RunRuntime {
     this.logger = dependencies.logger;
     this.agents = dependencies.agents;
     this.tools = dependencies.tools;
+    this.tellBases = dependencies.tellBases;
     this.limits = dependencies.limits;
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
