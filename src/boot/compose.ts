@@ -12,6 +12,7 @@ import { KnownConversations } from '../conversations/known-conversations.ts';
 import { readActiveConversation, readProjectOf } from '../conversations/read.ts';
 import { keepMessagesIndexed } from '../conversations/search/index-job.ts';
 import { removeAgentFromSettings } from '../conversations/settings.ts';
+import { openTitles } from '../conversations/titles/title-job.ts';
 import { demoModelName } from '../demo/demo.ts';
 import { ExportRuntime } from '../exports/runtime.ts';
 import type { Runtimes } from '../graphql/context.ts';
@@ -168,6 +169,7 @@ export async function compose(
   );
   vectors.versions.onChange = (tx, tenantId, key) => reindexBasesOfModel(tx, knowledge, tenantId, key);
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
+  const titles = openTitles({ db, jobs, agents, feed, logger }, env.titleModel);
   const runs = new RunScheduler({
     db,
     upkeep,
@@ -184,6 +186,7 @@ export async function compose(
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
     sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes, maxLiveBytes: env.maxLiveRunBytes },
     historyTokens,
+    titles,
     storesReasoning: env.storesReasoning,
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new SharedConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }, { counts }),

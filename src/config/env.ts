@@ -75,6 +75,8 @@ export interface Env {
   readonly tokenBudgets: TokenBudgets;
   /** Whether the reasoning of models is stored with the messages of a tenant. */
   readonly storesReasoning: (tenantId: string) => boolean;
+  /** The model of the default provider that makes the titles of conversations; null: none does. */
+  readonly titleModel: string | null;
   readonly retention: RetentionEnv;
   readonly tts: SpeechEnv | null;
   readonly stt: TranscriptionEnv | null;
@@ -206,6 +208,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       answerBytes: read.RATE_LIMIT_ANSWER_BYTES ?? null,
     },
     storesReasoning: read.STORE_REASONING,
+    titleModel: read.TITLE_MODEL ?? null,
     tokenBudgets: readTokenBudgets(read.TOKEN_BUDGET_PER_USER_DAILY, read.TOKEN_BUDGET_PER_TENANT_DAILY),
     retention: readRetention(read),
     tts: readSpeech(read),

@@ -200,6 +200,7 @@ export const variables = z.object({
   CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
   CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
   STORE_REASONING: storedReasoning,
+  TITLE_MODEL: name,
   CONTEXT_REFERENCES: z.enum(['true', 'false'], 'must be true or false').optional(),
   KNOWLEDGE_MAX_CHUNKS: wholeNumber(1, 100_000_000, 1_000_000),
   KNOWLEDGE_MAX_SOURCE_MB: wholeNumber(1, 100_000_000, 10_000),

@@ -11,6 +11,7 @@ const ofConversations: Columns<Conversation> = {
   projectId: 'project_id',
   title: 'title',
   autoTitle: 'auto_title',
+  titleOrigin: 'title_origin',
   scenarioId: 'scenario_id',
   activeAgentId: 'active_agent_id',
   followsDefault: 'follows_default',

@@ -137,9 +137,9 @@ export async function insertConversation(
       UPDATE users SET conversation_count = conversation_count + 1 WHERE tenant_id = ${tenantId} AND id = ${userId}
       RETURNING id
     )
-    INSERT INTO conversations AS c (id, tenant_id, user_id, project_id, title, auto_title, scenario_id, active_agent_id,
+    INSERT INTO conversations AS c (id, tenant_id, user_id, project_id, title, auto_title, title_origin, scenario_id, active_agent_id,
       follows_default, creation_key, creation_hash)
-    SELECT ${id}::uuid, ${tenantId}, counted.id, ${projectId}::uuid, ${title}, ${autoTitle}, ${scenarioId}::uuid,
+    SELECT ${id}::uuid, ${tenantId}, counted.id, ${projectId}::uuid, ${title}, ${autoTitle}, ${autoTitle ? 'MESSAGE' : 'PERSON'}::"TitleOrigin", ${scenarioId}::uuid,
       ${activeAgentId}::uuid, ${followsDefault}, ${creationKey}, ${creationHash}
     FROM counted
     RETURNING ${conversationColumns}`;

@@ -129,12 +129,12 @@ async function chooseContact(viewer: Viewer, db: Db, contactId: string | null | 
 
 /** The given title; for null, the title that the first user message makes. */
 async function chooseTitle(viewer: Viewer, db: Db, conversationId: string, title: string | null) {
-  if (title !== null) return { title, autoTitle: false };
+  if (title !== null) return { title, autoTitle: false, titleOrigin: 'PERSON' as const };
   const first = await db.message.findFirst({
     where: { tenantId: viewer.tenantId, conversationId, role: 'USER', position: { not: null } },
     orderBy: { position: 'asc' },
     select: { content: true },
   });
   const made = first === null ? untitled : makeTitle(first.content);
-  return { title: made, autoTitle: made === untitled };
+  return { title: made, autoTitle: made === untitled, titleOrigin: 'MESSAGE' as const };
 }

@@ -63,6 +63,7 @@ export function makeDeletedConversation(id: string, { tenantId, userId }: Owner 
     projectId: null,
     title: '',
     autoTitle: false,
+    titleOrigin: 'MESSAGE',
     scenarioId: null,
     activeAgentId: null,
     followsDefault: false,

@@ -151,7 +151,7 @@ export interface ModelRequest {
   /** JSON Schema of the answer, an object schema; unset: any text. */
   readonly outputSchema?: Readonly<Record<string, unknown>>;
   /** What it is made for, as metrics and traces tell it; unset: a turn. */
-  readonly purpose?: 'guardrail' | 'test';
+  readonly purpose?: 'guardrail' | 'test' | 'title';
 }
 
 /** Tokens of one model call, as its provider reports them. The three after the totals are parts of them. */

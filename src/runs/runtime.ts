@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { KnownConversations } from '../conversations/known-conversations.ts';
+import type { TitleQueue } from '../conversations/titles/title-job.ts';
 import type { DatabaseAvailability } from '../database/availability.ts';
 import type { ConfigurationStore } from '../database/change-configuration.ts';
 import type { Database, OpenDatabase } from '../database/client.ts';
@@ -65,6 +66,8 @@ export interface RunDependencies {
   readonly sizeLimits: RunSizeLimits;
   /** How many tokens of the past a model is given at most. */
   readonly historyTokens: number;
+  /** Has a model make the titles of conversations; null: none does. */
+  readonly titles: TitleQueue | null;
   /** Whether the reasoning of models is stored with the messages of a tenant. */
   readonly storesReasoning: (tenantId: string) => boolean;
   /** Wakes the readers of a user's conversations, on every instance. */

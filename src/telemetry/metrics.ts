@@ -55,7 +55,7 @@ export const handoffs = new Counter({
 
 export const modelSeconds = new Histogram({
   name: 'switchboard_model_call_duration_seconds',
-  help: 'Time of a model call, to the end of its answer. purpose: turn, guardrail, test. outcome: OK, CANCELLED or the code of the failure.',
+  help: 'Time of a model call, to the end of its answer. purpose: turn, guardrail, test, title. outcome: OK, CANCELLED or the code of the failure.',
   labelNames: ['purpose', 'model', 'outcome'],
   buckets: slow,
   registers,

@@ -5,7 +5,7 @@ import { currentScope, traceHeaders } from './scope.ts';
 import { beginSpan, endSpan, tracing } from './spans.ts';
 
 /** What a model call is made for. */
-type CallPurpose = 'turn' | 'guardrail' | 'test';
+type CallPurpose = 'turn' | 'guardrail' | 'test' | 'title';
 
 /** A model call, as far as it is measured. */
 export interface ObservedModelCall {

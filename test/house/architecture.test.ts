@@ -52,7 +52,7 @@ const levels: readonly (readonly string[])[] = [
   ['agents/check', 'scenarios', 'speech'],
   ['guardrails/moderate', 'orchestration', 'scenarios/files'],
   ['conversations', 'server/requests', 'tenants'],
-  ['contacts/tools', 'conversations/search', 'conversations/share', 'drafts', 'feedback'],
+  ['contacts/tools', 'conversations/search', 'conversations/share', 'conversations/titles', 'drafts', 'feedback'],
   ['context', 'orchestration/orchestrate', 'runs', 'tickets'],
   ['knowledge/search', 'runs/plan', 'runs/remote', 'runs/transitions'],
   ['conversations/files', 'realtime', 'retention', 'runs/execute', 'runs/read', 'runs/upkeep'],

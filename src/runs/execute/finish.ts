@@ -59,6 +59,7 @@ export async function finishRun(
     runtime.replayRoom.settle(run, buffer);
   }
   runtime.feed.wake(run);
+  if (written && last.end.status === 'COMPLETED') runtime.titles?.noteAnswer(run);
   if (!queued) return 'ended';
   await beginNext(runtime, run.conversationId);
   runtime.feed.wake(run);

@@ -79,6 +79,7 @@ export class RunScheduler implements RunRuntime {
   readonly limits: TurnLimits;
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
+  readonly titles: RunDependencies['titles'];
   readonly storesReasoning: RunDependencies['storesReasoning'];
   readonly outageMs: number;
   readonly drainMs: number;
@@ -118,6 +119,7 @@ export class RunScheduler implements RunRuntime {
     this.limits = dependencies.limits;
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;
+    this.titles = dependencies.titles;
     this.storesReasoning = dependencies.storesReasoning;
     this.outageMs = dependencies.outageMs;
     this.drainMs = dependencies.drainMs;
