@@ -30,7 +30,7 @@ import { PersistedDocuments } from '../server/requests/persisted-documents.ts';
 import { readTrustedDocuments } from '../server/requests/trusted-documents.ts';
 import { serveSockets } from '../server/sockets/sockets.ts';
 import { compose } from './compose.ts';
-import { connectStores, type EmbeddedOptions } from './connect-stores.ts';
+import { connectStores, type StoreOptions } from './connect-stores.ts';
 import { createLogger } from './logger.ts';
 import { exportTraces, serveMetrics } from './observe.ts';
 import { preparePlayground } from './playground.ts';
@@ -54,7 +54,7 @@ export interface App extends Runtimes, AsyncDisposable {
 }
 
 /** What tests can replace. */
-export interface AppOverrides extends EmbeddedOptions {
+export interface AppOverrides extends StoreOptions {
   readonly schema?: GraphQLSchema;
   readonly logDestination?: DestinationStream;
 }

@@ -44,10 +44,12 @@ export interface Stores {
   readonly sharedLog: RedisLog | null;
 }
 
-/** Options of the embedded database. */
-export interface EmbeddedOptions {
+/** Options of the databases. */
+export interface StoreOptions {
   /** The embedded database of the data folder, if the caller is opening it already. It is closed with the app. */
   readonly embedded?: Promise<EmbeddedPostgres>;
+  /** After how many milliseconds without an answer the database behind DATABASE_URL is silent, where it is not the usual time. */
+  readonly databaseSilenceMs?: number;
 }
 
 /** Connections for renewing leases and for asking whether the database is there. */
@@ -64,7 +66,7 @@ export async function connectStores(
   env: Env,
   logger: Logger,
   opening: AsyncDisposableStack,
-  options: EmbeddedOptions,
+  options: StoreOptions,
 ): Promise<Stores> {
   const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, opening, options));
   // It belongs to everybody, and not to the request that happened to open it.
@@ -81,7 +83,9 @@ export async function connectStores(
   const upkeep = exclusive
     ? database
     : opening.use(openDatabase({ ...pool, poolSize: upkeepPoolSize, timeouts: upkeepTimeouts }));
-  const availability = exclusive ? alwaysAvailable : opening.use(new DatabaseAvailability(upkeep, [database], logger));
+  const availability = exclusive
+    ? alwaysAvailable
+    : opening.use(new DatabaseAvailability(upkeep, [database], logger, options.databaseSilenceMs));
   await assertMigrated(databaseUrl);
 
   const config = opening.use(new ConfigurationCache());
@@ -134,7 +138,7 @@ async function openEmbedded(
   env: Env,
   logger: Logger,
   opening: AsyncDisposableStack,
-  { embedded }: EmbeddedOptions,
+  { embedded }: StoreOptions,
 ): Promise<string> {
   const postgres = opening.use(
     await (embedded ??

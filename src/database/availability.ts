@@ -4,7 +4,7 @@ import type { OpenDatabase } from './client.ts';
 
 const everyMs = 500;
 /** A database that has not answered the simplest statement for so long, in milliseconds, is away. */
-const silenceMs = 3_000;
+const defaultSilenceMs = 3_000;
 /** What has already arrived is read within this time, in milliseconds, after the process was held up. */
 const graceMs = 100;
 
@@ -17,14 +17,22 @@ export class DatabaseAvailability {
   readonly #watched: readonly OpenDatabase[];
   readonly #logger: Logger;
   readonly #timer: NodeJS.Timeout;
+  readonly #silenceMs: number;
   #isAsking = false;
   #isAway = false;
 
   /**
    * @param asked over which it asks
    * @param others whose connections are destroyed with those of `asked` if the database is silent
+   * @param silenceMs after how many milliseconds without an answer it is silent
    */
-  constructor(asked: OpenDatabase, others: readonly OpenDatabase[], logger: Logger) {
+  constructor(
+    asked: OpenDatabase,
+    others: readonly OpenDatabase[],
+    logger: Logger,
+    silenceMs: number = defaultSilenceMs,
+  ) {
+    this.#silenceMs = silenceMs;
     this.#watched = [asked, ...others];
     this.#logger = logger;
     this.#timer = setInterval(() => void this.#ask(asked), everyMs);
@@ -45,7 +53,7 @@ export class DatabaseAvailability {
     if (this.#isAsking) return;
     this.#isAsking = true;
     try {
-      if (await isAnsweredInTime(db.$queryRaw`SELECT 1`)) {
+      if (await isAnsweredInTime(db.$queryRaw`SELECT 1`, this.#silenceMs)) {
         if (this.#isAway) this.#logger.info('the database answers again');
         this.#isAway = false;
       } else {
@@ -70,7 +78,7 @@ export class DatabaseAvailability {
 }
 
 /** @throws what the statement throws in time */
-async function isAnsweredInTime(statement: PromiseLike<unknown>): Promise<boolean> {
+async function isAnsweredInTime(statement: PromiseLike<unknown>, silenceMs: number): Promise<boolean> {
   const answer = Promise.resolve(statement).then(() => true);
   // Its failure after the time is no news.
   answer.catch(() => {});

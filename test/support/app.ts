@@ -111,6 +111,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     await startApp(env, {
       logDestination: { write: (line) => void logs.push(JSON.parse(line)) },
       ...(options.schema ? { schema: options.schema } : {}),
+      // All connections to an embedded database share its one session, and wait for each other's transactions.
+      ...(new URL(databaseUrl).searchParams.has('host') ? { databaseSilenceMs: 60_000 } : {}),
     }),
   );
   const wsUrl = `${app.url.replace('http', 'ws')}/graphql`;

@@ -201,8 +201,28 @@ describe('an event, with everything selected that can be', () => {
     expect(ofQueued).toEqual(['RunQueued', 'RunCancelled']);
   });
 
+  test('A message that joined a run is delivered whole after it was deleted', async () => {
+    const chat = await openChat(app);
+    const gate = createGate();
+    app.model.add(
+      { text: ['Let me', ' look.'], afterTokens: 1, gate, calls: [{ name: 'current_time', arguments: {} }] },
+      { text: 'That it is.' },
+    );
+    const first = chat.say('first');
+    await first.untilText('Let me');
+    const steered = chat.say('rather that', { ifBusy: 'STEER' });
+    const following = steered.rest();
+    const where = { conversationId: rowOf(chat.conversationId) };
+    await expect.poll(() => app.app.db.run.count({ where: { ...where, status: 'QUEUED' } })).toBe(1);
+    gate.open();
+    expect((await following).at(-1)?.__typename).toBe('RunCompleted');
+    const stream = await follow((await first.rest())[0]?.runId ?? '');
+    await app.app.db.message.deleteMany({ where });
+    expect(await drain(stream)).toContain('MessageSteered');
+  });
+
   test('The tests above deliver every type of event', () => {
-    const seen = new Set([...all, 'GuardrailTripped', 'RunQueued', 'RunCancelled', 'RunFailed']);
+    const seen = new Set([...all, 'MessageSteered', 'GuardrailTripped', 'RunQueued', 'RunCancelled', 'RunFailed']);
     expect(eventTypes.map(({ name }) => name).filter((name) => !seen.has(name))).toEqual([]);
   });
 });
