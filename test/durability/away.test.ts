@@ -85,5 +85,5 @@ test('A PostgreSQL that is away for longer than OUTAGE_SECONDS has its turns giv
   expect(events.at(-1)?.__typename).toBe('RunCompleted');
   expect([...assembleTexts(events).values()]).toEqual(['A whole answer.']);
   const { run } = await alice.ask(documents.run, { id: events[0]?.runId ?? '' });
-  expect(run).toMatchObject({ status: 'COMPLETED', messages: [{ content: 'A whole answer.' }] });
+  expect(run).toMatchObject({ status: 'COMPLETED', resumedCount: 1, messages: [{ content: 'A whole answer.' }] });
 });

@@ -8,13 +8,14 @@ import { runColumns } from './run-columns.ts';
  * Takes a RUNNING run that no process carries out: its epoch is raised, so that whoever had it before writes nothing any
  * more. The time for which it was carried out is added up: up to the last renewal of its lease.
  * @param run as it was read; if its owner or its lease has changed since, nothing is taken
- * @param options.isTakeover whether a process may have begun it, and has died or given it back since
+ * @param options.isContinued whether a process may have begun it, and has died or let go of it since
+ * @param options.hasDied whether that process has died of it, for all that is known
  * @returns the run with the lease of this process, and a moment before the lease began; null if somebody was faster
  */
 export async function claimRun(
   runtime: RunRuntime,
   { id, leaseOwner, leaseEpoch, leaseExpiresAt }: Run,
-  { isTakeover }: { readonly isTakeover: boolean },
+  { isContinued, hasDied }: { readonly isContinued: boolean; readonly hasDied: boolean },
 ): Promise<{ readonly run: Run; readonly leasedAt: Moment } | null> {
   const leasedAt = takeMoment();
   // Whoever gives a lease back sets its end to that moment.
@@ -24,8 +25,8 @@ export async function claimRun(
       elapsed_ms = elapsed_ms + greatest(0, coalesce(
         extract(epoch FROM lease_expires_at - leased_at) * 1000 - ${unusedMs}::int, 0))::int,
       reserved_seq = reserved_seq + ${takeoverSeqs}::int,
-      resumed_count = resumed_count + ${isTakeover ? 1 : 0}::int,
-      died_count = died_count + ${isTakeover && leaseOwner !== null ? 1 : 0}::int
+      resumed_count = resumed_count + ${isContinued ? 1 : 0}::int,
+      died_count = died_count + ${hasDied ? 1 : 0}::int
     WHERE id = ${id}::uuid AND status = 'RUNNING' AND lease_epoch = ${leaseEpoch}
       AND lease_owner IS NOT DISTINCT FROM ${leaseOwner}::text
       AND lease_expires_at IS NOT DISTINCT FROM ${leaseExpiresAt}::timestamptz

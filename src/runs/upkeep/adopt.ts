@@ -51,7 +51,7 @@ export async function adoptRuns(runtime: RunRuntime): Promise<void> {
     const wasTold = run.resumedCount > 0 || run.lastSeq > 0 || runtime.launching.wasLost(run.id);
     const hasBegun = resumed === null && wasTold;
     const history = archive && (await unpackArchive(runtime.db, run.id, archive.events));
-    const claimed = await claimRun(runtime, run, { isTakeover: false });
+    const claimed = await claimRun(runtime, run, { isContinued: hasBegun, hasDied: false });
     if (!claimed) continue;
     // Nothing is awaited until it is launched: a buffer that nobody reads yet may be dropped at any await.
     runtime.remote.unfollow(run.id);

@@ -23,7 +23,7 @@ export async function takeOverRun(runtime: RunRuntime, run: Run): Promise<boolea
   if (hasDied && run.diedCount >= maxDeaths)
     return endLostRun(runtime, run, { status: 'FAILED', failure: interrupted });
   const stored = storedTurn.parse(run.input);
-  const claimed = await runtime.launching.during(run.id, () => claimRun(runtime, run, { isTakeover: true }));
+  const claimed = await runtime.launching.during(run.id, () => claimRun(runtime, run, { isContinued: true, hasDied }));
   if (claimed === null) {
     runtime.launching.done(run.id);
     return false;
