@@ -29,7 +29,8 @@ function welcome(app: App): void {
   const lines = [
     '',
     `  Switchboard   ${app.url}/graphql`,
-    `  GraphiQL      open that address in a browser and press the run button`,
+    `  Chat          ${app.url}/`,
+    `  GraphiQL      open ${app.url}/graphql in a browser and press the run button`,
     `  Model         ${app.modelDescription}`,
     ...(app.developmentToken === null
       ? []

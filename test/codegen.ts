@@ -6,7 +6,7 @@ import shared from '../codegen.ts';
  */
 const config = {
   schema: shared.schema,
-  documents: ['test/operations.graphql', 'examples/**/*.graphql'],
+  documents: ['test/operations.graphql', 'examples/*.graphql'],
   generates: {
     'test/generated/': {
       ...shared.generates['src/generated/'],

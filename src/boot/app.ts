@@ -23,6 +23,7 @@ import { createHttpServer } from '../server/http/http.ts';
 import { type Listening, listenOn } from '../server/http/listen.ts';
 import { createMetricsRoute } from '../server/http/metrics.ts';
 import { OpenResponses } from '../server/http/open-responses.ts';
+import { createWebPage } from '../server/http/web-page.ts';
 import type { Operation } from '../server/operation/operation.ts';
 import { createGraphql } from '../server/plugins/yoga.ts';
 import { createOriginCheck } from '../server/requests/origins.ts';
@@ -133,6 +134,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     files: { isPath: isFilePath, serve: createFileRoute({ db, verifyToken, openOperations }) },
     serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,
     checkReadiness: () => readiness.check(),
+    webPage: env.web ? createWebPage(mintToken) : null,
     serveGraphiql: env.graphiql
       ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, feed, viewers }))
       : null,

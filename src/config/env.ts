@@ -139,6 +139,8 @@ export interface Env {
   readonly trustedProxies: number;
   /** A manifest of documents that clients name by an id, or a folder of them; `only`: nothing else is executed. */
   readonly trustedDocuments: { readonly path: string; readonly only: boolean } | null;
+  /** Whether the chat page is served at `/`, if it is built. */
+  readonly web: boolean;
   /** Whether GraphiQL is served at /graphql. */
   readonly graphiql: boolean;
   /** How the metrics are read; null: nobody can read them. */
@@ -248,6 +250,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       read.TRUSTED_DOCUMENTS === undefined
         ? null
         : { path: read.TRUSTED_DOCUMENTS, only: read.TRUSTED_DOCUMENTS_ONLY === 'true' },
+    web: read.WEB === undefined ? !production : read.WEB === 'true',
     graphiql: read.GRAPHIQL === undefined ? !production : read.GRAPHIQL === 'true',
     metrics: readMetrics(read),
     tracing: readTracing(read),

@@ -243,6 +243,7 @@ export const variables = z.object({
   TRUST_PROXY: wholeNumber(0, 10, 0),
   TRUSTED_DOCUMENTS: text,
   TRUSTED_DOCUMENTS_ONLY: z.enum(['true', 'false'], 'must be true or false').optional(),
+  WEB: z.enum(['true', 'false'], 'must be true or false').optional(),
   GRAPHIQL: z.enum(['true', 'false'], 'must be true or false').optional(),
   METRICS_PORT: wholeNumber(0, 65_535, 0).unwrap().optional(),
   METRICS_TOKEN: z

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GraphiQLOptions } from 'graphql-yoga';
-import { isLoopbackAddress, isLoopbackName } from '../requests/loopback.ts';
 import { otherDocuments, turnDocument } from './graphiql-tabs.ts';
+import { isLocalBrowser } from './local-browser.ts';
 
 /** What the page is prefilled with, so that the run button streams a turn. */
 export interface Playground {
@@ -16,11 +16,7 @@ export type PreparePlayground = () => Promise<Playground | null>;
 
 /**
  * Creates the page of GraphiQL. It contains everything that it needs, so it works offline.
- *
- * The token is filled in only if both ends of the connection are loopback addresses and the browser used a loopback name.
- * Under any other name the page might belong to another site that resolves to this address (DNS rebinding), and any other
- * machine might be anyone's. A program on this machine that forwards connections of others can still imitate this, which
- * is why the token is short-lived.
+ * The token is filled in for browsers on this machine only, see isLocalBrowser.
  */
 export function createGraphiqlPage(prepare: PreparePlayground) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -88,16 +84,4 @@ function writePolicy(nonce: string): string {
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; ');
-}
-
-const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
-
-function isLocalBrowser(request: IncomingMessage): boolean {
-  const { remoteAddress = '', localAddress = '' } = request.socket;
-  if (!isLoopbackAddress(remoteAddress) || !isLoopbackAddress(localAddress)) return false;
-  // A proxy on this machine forwards requests of anyone.
-  if (proxyHeaders.some((name) => request.headers[name] !== undefined)) return false;
-  const { host = '' } = request.headers;
-  if (!URL.canParse(`http://${host}`)) return false;
-  return isLoopbackName(new URL(`http://${host}`).hostname);
 }

@@ -19,6 +19,7 @@ import { guardConnections } from './connections.ts';
 import type { Readiness } from './health.ts';
 import { metricsPath } from './metrics.ts';
 import { sendResponse } from './send-response.ts';
+import type { WebPage } from './web-page.ts';
 
 /** How long the headers of a request may take, in milliseconds. */
 const headersTimeout = 20_000;
@@ -47,6 +48,8 @@ export interface HttpRoutes {
   readonly serveMetrics: Route | null;
   /** Serves the page of GraphiQL. Null: it is switched off. */
   readonly serveGraphiql: Route | null;
+  /** The chat page. Null: it is switched off. */
+  readonly webPage: WebPage | null;
   /** Serves spoken clips and exports at the paths for which `isPath` is true. */
   readonly files: { readonly isPath: (path: string) => boolean; readonly serve: Route };
   readonly allowsOrigin: AllowsOrigin;
@@ -107,6 +110,7 @@ async function route(
   if (!isValidHost(request.headers.host)) {
     return respondError(response, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
   }
+  if (routes.webPage?.isPath(path)) return routes.webPage.serve(request, response);
   const isFile = routes.files.isPath(path);
   if (path !== graphqlPath && !isFile) {
     return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);

@@ -1,0 +1,56 @@
+import { cacheExchange } from '@urql/exchange-graphcache';
+import { createClient } from 'graphql-ws';
+import { Client, fetchExchange, subscriptionExchange } from 'urql';
+import { subscribeAndResume } from '../../resume.ts';
+import { cacheOptions } from './cache.ts';
+import { setConnection } from './connection.ts';
+import { getToken, refreshToken } from './token.ts';
+
+// Whoever reads a shared conversation has no token.
+const authorize = (): Record<string, string> => {
+  const token = getToken();
+  return token === null ? {} : { authorization: `Bearer ${token}` };
+};
+
+/** The one socket of the page: turns and subscriptions share it. It comes back by itself, as often as it takes. */
+export const socket = createClient({
+  url: new URL('/graphql', location.href).href.replace(/^http/, 'ws'),
+  connectionParams: authorize,
+  lazyCloseTimeout: 3_000,
+  retryAttempts: Number.POSITIVE_INFINITY,
+  shouldRetry: () => true,
+  retryWait: async (tries) => {
+    // What a closed socket says of a token may be that it has expired.
+    if (tries > 0) await refreshToken();
+    await new Promise((go) => setTimeout(go, Math.min(200 * 2 ** tries, 5_000)));
+  },
+  on: {
+    connected: () => setConnection(true),
+    closed: (event) => setConnection(event instanceof CloseEvent && event.wasClean && event.code === 1000),
+  },
+});
+
+const send: typeof fetch = async (input, init) => {
+  const attempt = () => fetch(input, { ...init, headers: { ...init?.headers, ...authorize() } });
+  const response = await attempt();
+  return response.status === 401 && (await refreshToken()) !== null ? attempt() : response;
+};
+
+/** Queries and mutations over HTTP, subscriptions over the socket, and one normalised cache for all of them. */
+export const client = new Client({
+  url: '/graphql',
+  preferGetMethod: false,
+  fetch: send,
+  exchanges: [
+    cacheExchange(cacheOptions),
+    fetchExchange,
+    subscriptionExchange({
+      forwardSubscription: ({ query = '', variables }) => ({
+        subscribe: ({ next, ...sink }) => {
+          const tell = ({ data = null, ...rest }: { data?: Record<string, unknown> | null }) => next({ ...rest, data });
+          return { unsubscribe: subscribeAndResume(socket, { query, variables }, { ...sink, next: tell }) };
+        },
+      }),
+    }),
+  ],
+});

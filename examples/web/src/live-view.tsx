@@ -1,0 +1,120 @@
+import { Icon } from './icons.tsx';
+import { Markdown } from './markdown.tsx';
+import { ToolCall } from './tool-call.tsx';
+import { dismissTurn, type LiveTurn, sendTurn } from './turns.ts';
+
+interface LiveProps {
+  readonly live: LiveTurn;
+  readonly conversationId: string;
+  /** Whether what the person wrote stands in the list already. */
+  readonly isQuestionListed: boolean;
+}
+
+/** A turn while it runs: what the person wrote, and each step as it comes. */
+export function LiveView({ live, conversationId, isQuestionListed }: LiveProps) {
+  const { turn, state, order } = live;
+  const isWriting = state.messages.some(({ isComplete, text }) => !isComplete && text !== '');
+  const isOpen = ['CONNECTING', 'QUEUED', 'RUNNING'].includes(state.status);
+  return (
+    <>
+      {state.userMessage && !isQuestionListed && (
+        <li className="message user">
+          <div className="bubble" dir="auto">
+            {state.userMessage.content}
+          </div>
+          {/* Keeps the room of the buttons that come when the message is stored. */}
+          <div className="actions" />
+        </li>
+      )}
+      {order.map((key) => (
+        <Step key={key} name={key} live={live} />
+      ))}
+      {isOpen && !isWriting && (
+        <li className="message assistant thinking">
+          <span className="dots" aria-hidden="true">
+            <i />
+            <i />
+            <i />
+          </span>
+          <span className="hidden">{state.status === 'QUEUED' ? 'Waits in the queue' : 'Working'}</span>
+          {state.status === 'QUEUED' && <span className="muted">{state.queuePosition} in the queue</span>}
+        </li>
+      )}
+      {state.error && (
+        <li className="message assistant">
+          <div className="problem" role="alert">
+            <p>{state.error.message}</p>
+            <div className="buttons">
+              {state.status === 'LOST' && (
+                <button type="button" className="button" onClick={turn.resume}>
+                  Connect again
+                </button>
+              )}
+              {state.status === 'FAILED' && state.runId === null && (
+                <Refused live={live} conversationId={conversationId} />
+              )}
+            </div>
+          </div>
+        </li>
+      )}
+    </>
+  );
+}
+
+/** A turn that the server has not accepted can be sent once more, with the same key, or be taken away. */
+function Refused({ live, conversationId }: { readonly live: LiveTurn; readonly conversationId: string }) {
+  return (
+    <>
+      {live.input && (
+        <button type="button" className="button" onClick={() => live.input && sendTurn(live.input, live)}>
+          Try again
+        </button>
+      )}
+      <button type="button" className="button quiet" onClick={() => dismissTurn(conversationId)}>
+        Dismiss
+      </button>
+    </>
+  );
+}
+
+function Step({ name, live: { turn, state } }: { readonly name: string; readonly live: LiveTurn }) {
+  const [kind, id] = name.split(' ');
+  if (kind === 'handoff') {
+    const handoff = state.handoffs.find((one) => one.id === id);
+    return handoff ? <Handoff from={handoff.from} to={handoff.to} reason={handoff.reason} /> : null;
+  }
+  if (kind === 'call') {
+    const call = state.toolCalls.find((one) => one.id === id);
+    if (!call) return null;
+    const decide = (approve: boolean, args?: string) => turn.approve(call.id, approve, args);
+    return (
+      <li className="message assistant">
+        <ToolCall call={call} decide={call.needsApproval ? decide : undefined} />
+      </li>
+    );
+  }
+  const message = state.messages.find((one) => one.id === id);
+  if (!message || message.text === '') return null;
+  return (
+    <li className="message assistant" data-writing={!message.isComplete}>
+      <p className="author">{message.agent || 'Agent'}</p>
+      <Markdown text={message.text} />
+      <div className="actions" />
+    </li>
+  );
+}
+
+/** One agent has given the conversation to another. */
+export function Handoff(props: { readonly from: string; readonly to: string; readonly reason?: string | null }) {
+  const { from, to, reason } = props;
+  return (
+    <li className="handoff">
+      <Icon name="handoff" />
+      <span>
+        {from} <span aria-hidden="true">→</span>
+        <span className="hidden"> handed over to </span> {to}
+        {reason ? <span className="muted" dir="auto">{`: ${reason}`}</span> : null}
+      </span>
+    </li>
+  );
+}

@@ -1,0 +1,259 @@
+import { memo, useCallback, useState } from 'react';
+import { useMutation } from 'urql';
+import { CopyButton } from './copy-button.tsx';
+import { readFragment } from './generated/fragment-masking.ts';
+import {
+  type CallViewFragment,
+  CallViewFragmentDoc,
+  type MessageViewFragment,
+  RateMessageDocument,
+  SelectBranchDocument,
+} from './generated/graphql.ts';
+import { Icon } from './icons.tsx';
+import { Markdown, SafeLink } from './markdown.tsx';
+import { ToolCall } from './tool-call.tsx';
+
+/** What a person can do with a message. Null: not now, while a turn runs. */
+export interface MessageActions {
+  readonly edit: (message: MessageViewFragment, content: string) => void;
+  readonly regenerate: (message: MessageViewFragment) => void;
+  /** Reads the thread again after another branch was chosen. */
+  readonly reload: () => void;
+}
+
+interface MessageProps {
+  readonly message: MessageViewFragment;
+  readonly actions: MessageActions | null;
+}
+
+/** A stored message. */
+export const Message = memo(({ message, actions }: MessageProps) => {
+  if (message.role === 'SYSTEM') return null;
+  return message.role === 'USER' ? (
+    <UserMessage message={message} actions={actions} />
+  ) : (
+    <Answer message={message} actions={actions} />
+  );
+});
+
+function UserMessage({ message, actions }: MessageProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  if (draft !== null && actions) {
+    return (
+      <li className="message user">
+        <form
+          className="edit"
+          onSubmit={(event) => {
+            event.preventDefault();
+            setDraft(null);
+            if (draft.trim() !== '') actions.edit(message, draft.trim());
+          }}
+        >
+          <textarea
+            // biome-ignore lint/a11y/noAutofocus: the person has asked for it
+            autoFocus
+            rows={3}
+            dir="auto"
+            aria-label="Edit message"
+            value={draft}
+            onChange={(event) => setDraft(event.target.value)}
+          />
+          <div className="buttons">
+            <button type="submit" className="button primary">
+              Send
+            </button>
+            <button type="button" className="button" onClick={() => setDraft(null)}>
+              Cancel
+            </button>
+          </div>
+        </form>
+      </li>
+    );
+  }
+  return (
+    <li className="message user">
+      <div className="bubble" dir="auto">
+        {message.content}
+      </div>
+      {message.attachments.length > 0 && (
+        <ul className="attachments">
+          {message.attachments.map(({ name, url }) => (
+            <li key={url}>
+              <SafeLink url={url}>{name}</SafeLink>
+            </li>
+          ))}
+        </ul>
+      )}
+      <Notices message={message} />
+      <div className="actions">
+        <Branches message={message} actions={actions} />
+        <CopyButton text={message.content} label="Copy message" />
+        {actions && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Edit message"
+            title="Edit message"
+            onClick={() => setDraft(message.content)}
+          >
+            <Icon name="edit" />
+          </button>
+        )}
+      </div>
+    </li>
+  );
+}
+
+function Answer({ message, actions }: MessageProps) {
+  const { citations } = message;
+  const [quote, setQuote] = useState<number | null>(null);
+  const calls = readFragment(CallViewFragmentDoc, message.toolCalls);
+  // Those of a step that wrote no text came before the text of the next one.
+  const isBefore = (call: CallViewFragment) => !!call.startedAt && call.startedAt < message.createdAt;
+  const cited = citations.find(({ index }) => index === quote);
+  const cite = useCallback(
+    (index: number) =>
+      citations.some((citation) => citation.index === index) ? (
+        <button
+          type="button"
+          className="cite"
+          aria-label={`Source ${index}`}
+          aria-expanded={quote === index}
+          onClick={() => setQuote((shown) => (shown === index ? null : index))}
+        >
+          {index}
+        </button>
+      ) : null,
+    [citations, quote],
+  );
+  return (
+    <>
+      <Calls calls={calls.filter(isBefore)} />
+      <li className="message assistant">
+        {message.content !== '' && (
+          <>
+            <p className="author">{message.agent?.name ?? 'Agent'}</p>
+            <Markdown text={message.content} cite={citations.length > 0 ? cite : undefined} />
+          </>
+        )}
+        {cited && (
+          <figure className="quote">
+            <blockquote dir="auto">{cited.quote}</blockquote>
+            <figcaption>{cited.url ? <SafeLink url={cited.url}>{cited.title}</SafeLink> : cited.title}</figcaption>
+          </figure>
+        )}
+        {message.status === 'PARTIAL' && <p className="notice">The answer ended early.</p>}
+        <Notices message={message} />
+        {message.content !== '' && <AnswerActions message={message} actions={actions} />}
+      </li>
+      <Calls calls={calls.filter((call) => !isBefore(call))} />
+    </>
+  );
+}
+
+function Calls({ calls }: { readonly calls: readonly CallViewFragment[] }) {
+  return calls.map((call) => (
+    <li key={call.id} className="message assistant">
+      <ToolCall call={call} />
+    </li>
+  ));
+}
+
+function AnswerActions({ message, actions }: MessageProps) {
+  const [, rate] = useMutation(RateMessageDocument);
+  const rating = message.feedback?.rating ?? null;
+  const toggle = (wanted: 'UP' | 'DOWN') => rate({ id: message.id, rating: rating === wanted ? null : wanted });
+  return (
+    <div className="actions">
+      <Branches message={message} actions={actions} />
+      <CopyButton text={message.content} label="Copy answer" />
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Good answer"
+        aria-pressed={rating === 'UP'}
+        title="Good answer"
+        onClick={() => toggle('UP')}
+      >
+        <Icon name="up" />
+      </button>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Bad answer"
+        aria-pressed={rating === 'DOWN'}
+        title="Bad answer"
+        onClick={() => toggle('DOWN')}
+      >
+        <Icon name="down" />
+      </button>
+      {actions && (
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Answer again"
+          title="Answer again"
+          onClick={() => actions.regenerate(message)}
+        >
+          <Icon name="retry" />
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Which of the branches that begin here is shown, and the way to the others. */
+function Branches({ message, actions }: MessageProps) {
+  const [, select] = useMutation(SelectBranchDocument);
+  const { branches } = message;
+  const place = branches.findIndex(({ id }) => id === message.id);
+  if (branches.length < 2) return null;
+  const go = async (step: number) => {
+    const to = branches[place + step];
+    if (!to) return;
+    await select({ messageId: to.id });
+    actions?.reload();
+  };
+  return (
+    <fieldset className="branches">
+      <legend className="hidden">Versions</legend>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Earlier version"
+        disabled={!actions || place <= 0}
+        onClick={() => go(-1)}
+      >
+        <Icon name="chevronLeft" />
+      </button>
+      <span>
+        {place + 1} / {branches.length}
+      </span>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Later version"
+        disabled={!actions || place >= branches.length - 1}
+        onClick={() => go(1)}
+      >
+        <Icon name="chevronRight" />
+      </button>
+    </fieldset>
+  );
+}
+
+const done: Readonly<Record<string, string>> = {
+  BLOCK: 'has blocked this message',
+  REDACT: 'has replaced a part of this message',
+  FLAG: 'has flagged this message',
+};
+
+/** What guardrails have found. */
+function Notices({ message }: { readonly message: MessageViewFragment }) {
+  const tripped = message.guardrailResults.filter(({ tripwireTriggered }) => tripwireTriggered);
+  return tripped.map(({ guardrail, stage, decision }) => (
+    <p key={`${guardrail} ${stage}`} className="notice">
+      <Icon name="shield" /> The guardrail {guardrail} {done[decision?.action ?? ''] ?? 'has flagged this message'}.
+    </p>
+  ));
+}

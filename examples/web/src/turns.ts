@@ -1,0 +1,150 @@
+import { type ChatTurnInput, createTurn, followRun, type Turn, type TurnState } from '@switchboard/client';
+import { useCallback, useSyncExternalStore } from 'react';
+import { client, socket } from './client.ts';
+import { readFragment } from './generated/fragment-masking.ts';
+import {
+  CallViewFragmentDoc,
+  FinishedRunDocument,
+  type MessageViewFragment,
+  type RunViewFragment,
+  ThreadDocument,
+} from './generated/graphql.ts';
+
+/** A turn that this page shows while it runs. When it has ended, the stored messages take its place. */
+export interface LiveTurn {
+  readonly turn: Turn;
+  /** What this page has sent. Null: it follows a run. */
+  readonly input: ChatTurnInput | null;
+  /** The message whose place the turn takes: what follows it is hidden. `keeps`: the message itself stays. */
+  readonly replaces: { readonly messageId: string; readonly keeps: boolean } | null;
+  /** Whether the turn creates the conversation. */
+  readonly isNew: boolean;
+  /** Handoffs, calls and messages in the order in which they were first seen: their kind and id. */
+  readonly order: readonly string[];
+  readonly state: TurnState;
+}
+
+/** What the turn hides of the thread, and whether it begins a conversation. */
+interface Place extends Pick<LiveTurn, 'replaces' | 'isNew'> {
+  readonly input?: ChatTurnInput | null;
+}
+
+const turns = new Map<string, LiveTurn>();
+const listeners = new Set<() => void>();
+/** Runs whose end was seen: the list may still call them unfinished for a moment. */
+const ended = new Set<string>();
+
+const pendingKey = (conversationId: string) => `switchboard:turn:${conversationId}`;
+
+/** Sends a message. Until the turn has ended, a reload of the page attaches to the same turn: it is never started twice. */
+export function sendTurn(input: ChatTurnInput, place: Place = { replaces: null, isNew: false }): void {
+  const keyed = { ...input, idempotencyKey: input.idempotencyKey ?? crypto.randomUUID() };
+  sessionStorage.setItem(
+    pendingKey(input.conversationId),
+    JSON.stringify({ input: keyed, place: { replaces: place.replaces, isNew: place.isNew } }),
+  );
+  show(input.conversationId, createTurn(socket, keyed), { ...place, input: keyed });
+}
+
+/** Attaches to what this tab has sent before the page was loaded again, if it is not known how that ended. */
+export function resumeTurn(conversationId: string): void {
+  const pending = sessionStorage.getItem(pendingKey(conversationId));
+  if (pending === null || turns.has(conversationId)) return;
+  const { input, place }: { input: ChatTurnInput; place: Place } = JSON.parse(pending);
+  show(conversationId, createTurn(socket, input), { ...place, input });
+}
+
+/** Follows a run that another tab or device has started, or that ran when the page was loaded. */
+export function attachRun(
+  conversationId: string,
+  run: RunViewFragment,
+  messages: readonly MessageViewFragment[],
+): void {
+  if (turns.has(conversationId) || ended.has(run.id)) return;
+  const own = messages.filter((message) => message.run?.id === run.id && message.role === 'ASSISTANT');
+  const turn = followRun(socket, run.id, {
+    lastSeq: run.lastSeq,
+    messages: own.map(({ id, agent, content, reasoning, status }) => ({
+      id,
+      agent: agent?.name ?? '',
+      text: content,
+      reasoning: reasoning ?? '',
+      isComplete: status !== 'STREAMING',
+    })),
+    toolCalls: own
+      .flatMap(({ toolCalls }) => readFragment(CallViewFragmentDoc, toolCalls))
+      .map((call) => ({ ...call, error: call.error ?? null, approvalExpiresAt: call.approvalExpiresAt ?? null }))
+      .map((call) => ({ ...call, needsApproval: call.status === 'AWAITING_APPROVAL' })),
+  });
+  show(conversationId, turn, { replaces: null, isNew: false });
+}
+
+/** Takes a turn that was refused or is lost from the page. */
+export function dismissTurn(conversationId: string): void {
+  turns.get(conversationId)?.turn.leave();
+  forget(conversationId);
+}
+
+/** The turn of a conversation that is shown now. */
+export function useLiveTurn(conversationId: string): LiveTurn | null {
+  const subscribe = useCallback((listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, []);
+  return useSyncExternalStore(subscribe, () => turns.get(conversationId) ?? null);
+}
+
+function show(conversationId: string, turn: Turn, { replaces, isNew, input = null }: Place): void {
+  const update = () => {
+    const { order } = turns.get(conversationId) ?? { order: [] };
+    const state = turn.getState();
+    turns.set(conversationId, { turn, input, replaces, isNew, state, order: extend(order, state) });
+    notify();
+  };
+  turns.delete(conversationId);
+  update();
+  turn.subscribe(() => {
+    if (turns.get(conversationId)?.turn !== turn) return;
+    update();
+    void settle(conversationId, turn);
+  });
+}
+
+function extend(order: readonly string[], { handoffs, toolCalls, messages }: TurnState): readonly string[] {
+  const seen = new Set(order);
+  const all = [
+    ...handoffs.map(({ id }) => `handoff ${id}`),
+    ...toolCalls.map(({ id }) => `call ${id}`),
+    ...messages.map(({ id }) => `message ${id}`),
+  ];
+  const added = all.filter((item) => !seen.has(item));
+  return added.length === 0 ? order : [...order, ...added];
+}
+
+/** When a turn has ended, reads once what it has left, and lets that take its place. */
+async function settle(conversationId: string, turn: Turn): Promise<void> {
+  const { status, runId, messages } = turn.getState();
+  if (status !== 'COMPLETED' && status !== 'FAILED' && status !== 'CANCELLED') return;
+  sessionStorage.removeItem(pendingKey(conversationId));
+  // It was refused: what was written stays on the page with the reason.
+  if (runId === null || ended.has(runId)) return;
+  ended.add(runId);
+  const live = turns.get(conversationId);
+  const fresh = { requestPolicy: 'network-only' } as const;
+  await client.query(FinishedRunDocument, { id: runId }, fresh);
+  const thread = client.readQuery(ThreadDocument, { id: conversationId })?.data?.conversation;
+  const listed = new Set(thread?.messages.edges.map(({ node }) => node.id));
+  const isListed = messages.every(({ id, agent }) => agent === '' || listed.has(id));
+  if (!isListed || live?.replaces || live?.isNew) await client.query(ThreadDocument, { id: conversationId }, fresh);
+  if (turns.get(conversationId)?.turn === turn) forget(conversationId);
+}
+
+function forget(conversationId: string): void {
+  sessionStorage.removeItem(pendingKey(conversationId));
+  turns.delete(conversationId);
+  notify();
+}
+
+function notify(): void {
+  for (const listener of [...listeners]) listener();
+}

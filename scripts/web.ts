@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { InlineConfig } from 'vite';
+
+// npm run web: the page of examples/web with its code reloaded as it changes, beside a server that runs already.
+// With --generate, it only writes the types of its documents. With --build, it is built into dist/web, which the server serves at `/`; if nothing has changed since, that takes no time.
+
+const root = join(import.meta.dirname, '..');
+const folder = join(root, 'examples/web');
+const built = join(root, 'dist/web');
+const { values } = parseArgs({ options: { build: { type: 'boolean' }, generate: { type: 'boolean' } } });
+
+if (values.generate) await generate();
+else if (values.build) await buildPage();
+else await serve();
+
+async function generate(): Promise<void> {
+  const { runCodegen } = await import('./run-codegen.ts');
+  const { default: config } = await import('../examples/web/codegen.ts');
+  const problems = await runCodegen(config, folder);
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+}
+
+async function serve(): Promise<void> {
+  await generate();
+  const { createServer } = await import('vite');
+  const server = await createServer({ configFile: join(folder, 'vite.config.ts') });
+  await server.listen();
+  server.printUrls();
+}
+
+async function buildPage(): Promise<void> {
+  const stamp = readStamp();
+  const stampPath = join(built, 'made-from');
+  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return;
+  await generate();
+  const { build } = await import('vite');
+  await mkdir(join(root, 'dist'), { recursive: true });
+  // Others may build at the same time, and a server may read: the folder takes its place when it is whole.
+  const outDir = await mkdtemp(join(root, 'dist/web-'));
+  const config: InlineConfig = { configFile: join(folder, 'vite.config.ts'), logLevel: 'warn', build: { outDir } };
+  await build(config);
+  await writeFile(join(outDir, 'made-from'), stamp);
+  await rm(built, { recursive: true, force: true });
+  await rename(outDir, built).catch(() => rm(outDir, { recursive: true, force: true }));
+}
+
+/** Names all that the page is built from. */
+function readStamp(): string {
+  const patterns = [
+    'examples/web/{index.html,*.ts,public/**,src/**/*.{ts,tsx,css,graphql}}',
+    'examples/resume.ts',
+    'packages/client/src/**/*.ts',
+    'schema.graphql',
+    'package-lock.json',
+  ];
+  const paths = globSync(patterns, { cwd: root }).filter((path) => !path.includes('generated'));
+  const hash = createHash('sha256');
+  for (const path of paths.toSorted()) {
+    const file = join(root, path);
+    if (/\.\w+$/.test(path)) hash.update(path).update(readFileSync(file));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname, join } from 'node:path';
+import { graphqlPath, readPath } from '../requests/path.ts';
+import { respondError } from '../requests/respond.ts';
+import { isLocalBrowser } from './local-browser.ts';
+
+/** Where `npm run web -- --build` puts the page. */
+const defaultFolder = join(import.meta.dirname, '../../../dist/web');
+
+const mediaTypes: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** Nothing but what this server sends with the page runs, is shown or is asked for. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+interface PageFile {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  readonly tag: string;
+}
+
+interface Page {
+  readonly html: string;
+  /** By their paths. */
+  readonly files: ReadonlyMap<string, PageFile>;
+}
+
+/** The page of examples/web, at `/` and at the addresses of shared conversations. */
+export interface WebPage {
+  readonly isPath: (path: string) => boolean;
+  readonly serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+/**
+ * Serves the built page. Its files are few: they are read once, when the page is first asked for.
+ * @param mintToken makes a token for a browser on this machine, as GraphiQL has one; null: people bring their own
+ */
+export function createWebPage(mintToken: (() => Promise<string>) | null, folder = defaultFolder): WebPage {
+  let page: Promise<Page | null> | undefined;
+  const open = async () => {
+    page ??= readPage(folder);
+    const found = await page;
+    // It may be built while the server runs.
+    if (found === null) page = undefined;
+    return found;
+  };
+  return {
+    isPath: (path) => path === '/' || path === '/favicon.svg' || /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
+    async serve(request, response) {
+      const path = readPath(request);
+      const found = await open();
+      const file = found?.files.get(path);
+      const isRead = request.method === 'GET' || request.method === 'HEAD';
+      if (found === null || !isRead || (path.startsWith('/assets/') && !file)) {
+        return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
+      }
+      if (file) return sendFile(request, response, path, file);
+      const token = path === '/' && mintToken !== null && isLocalBrowser(request) ? await mintToken() : '';
+      const html = found.html.replace('name="switchboard-token" content=""', () => {
+        // A token of ours is base64url with points: nothing in it has to be escaped.
+        return `name="switchboard-token" content="${token}"`;
+      });
+      response.writeHead(200, {
+        'content-type': 'text/html; charset=utf-8',
+        'content-security-policy': policy,
+        'referrer-policy': 'no-referrer',
+      });
+      response.end(request.method === 'HEAD' ? undefined : html);
+    },
+  };
+}
+
+function sendFile(request: IncomingMessage, response: ServerResponse, path: string, file: PageFile): void {
+  // The names of assets change with their contents.
+  response.setHeader('cache-control', path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
+  response.setHeader('etag', file.tag);
+  if (request.headers['if-none-match'] === file.tag) {
+    response.writeHead(304).end();
+    return;
+  }
+  response.writeHead(200, { 'content-type': file.mediaType, 'content-length': file.bytes.length });
+  response.end(request.method === 'HEAD' ? undefined : file.bytes);
+}
+
+/** Null: it is not built. */
+async function readPage(folder: string): Promise<Page | null> {
+  try {
+    const html = await readFile(join(folder, 'index.html'), 'utf8');
+    const names = ['favicon.svg', ...(await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`)];
+    const files = await Promise.all(
+      names.map(async (name): Promise<[string, PageFile]> => {
+        const bytes = await readFile(join(folder, name));
+        const tag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
+        return [`/${name}`, { bytes, tag, mediaType: mediaTypes[extname(name)] ?? 'application/octet-stream' }];
+      }),
+    );
+    return { html, files: new Map(files) };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { launchBrowser, startAsItsUser } from '../../support/browser.ts';
+
+/** A server as `npm start` starts it, and a browser. */
+export interface Stage {
+  readonly url: string;
+  readonly browser: Browser;
+  /** Opens the chat page in a context of its own, or in that of another page. */
+  open(options?: OpenOptions): Promise<Page>;
+  /** What browsers have complained about: errors, warnings, and requests to other hosts. */
+  readonly troubles: string[];
+}
+
+interface OpenOptions extends BrowserContextOptions {
+  readonly path?: string;
+  /** A tab beside this one. */
+  readonly beside?: Page;
+}
+
+/** Starts both, for one suite. */
+export async function setStage(resources: AsyncDisposableStack): Promise<Stage> {
+  const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-web-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const { origin: url } = new URL(await startAsItsUser(resources, folder));
+  const browser = await launchBrowser(resources);
+  const troubles: string[] = [];
+  return {
+    url,
+    browser,
+    troubles,
+    async open({ path = '/', beside, ...options } = {}) {
+      const context = beside?.context() ?? (await browser.newContext({ ...options, reducedMotion: 'reduce' }));
+      const page = await context.newPage();
+      watch(page, url, troubles);
+      await page.goto(url + path);
+      return page;
+    },
+  };
+}
+
+function watch(page: Page, url: string, troubles: string[]): void {
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) troubles.push(message.text());
+  });
+  page.on('pageerror', (error) => troubles.push(String(error)));
+  page.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol !== 'blob:' && origin !== url) troubles.push(`elsewhere: ${request.url()}`);
+  });
+}
+
+/** Writes a message and sends it. */
+export async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Message', { exact: true }).fill(text);
+  await page.keyboard.press('Enter');
+}
+
+/** The texts of the messages, and of the steps between them, as they stand in the page. */
+export async function readMessages(page: Page): Promise<string> {
+  return page.locator('.messages').innerText();
+}
+
+/** Waits until no turn runs: the last of them has left its usage. */
+export async function waitForEnd(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Send' }).waitFor({ timeout: 90_000 });
+  await page.locator('.run-end').last().waitFor();
+}
