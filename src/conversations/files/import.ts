@@ -10,6 +10,7 @@ import type { ConversationFeed } from '../../feed/conversation-feed.ts';
 import type { Conversation } from '../../generated/prisma/client.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
 import { type NewConversation, planConversation } from '../create.ts';
+import { convertChatGpt } from './chatgpt.ts';
 import { checkImported } from './check.ts';
 import { nameConversation } from './export.ts';
 import { type ConversationInFile, conversationInFile, fileFormat, fileVersion } from './format.ts';
@@ -127,9 +128,9 @@ class Import implements ImportResult {
 
   async #import(value: unknown, what: string): Promise<void> {
     try {
-      const parsed = parseInput(conversationInFile, value, []);
-      const name = `${what} ${nameConversation(parsed.title)}`;
       const notes: string[] = [];
+      const parsed = parseInput(conversationInFile, convertChatGpt(value, notes) ?? value, []);
+      const name = `${what} ${nameConversation(parsed.title)}`;
       const stored = await this.#store(parsed, notes);
       this.conversations.push(stored);
       for (const note of notes) this.note(`${name}: ${note}`);

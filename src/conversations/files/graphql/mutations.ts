@@ -44,7 +44,7 @@ builder.mutationFields((t) => ({
   importConversations: t.field({
     type: ImportResultRef,
     description:
-      'Imports conversations from a file as new ones of the viewer, with new ids: a file of `exportConversation`. A conversation that cannot be imported is left out as a whole, and `skipped` says why. The guardrails for INPUT check all texts. RATE_LIMITED if the viewer is importing already.',
+      'Imports conversations from a file as new ones of the viewer, with new ids: a file of `exportConversation`, or `conversations.json` of an export of ChatGPT, which gives its texts with their branches. A conversation that cannot be imported is left out as a whole, and `skipped` says why. The guardrails for INPUT check all texts. RATE_LIMITED if the viewer is importing already.',
     args: {
       file: t.arg({
         type: 'File',
