@@ -15,10 +15,13 @@ export async function placeCancelled(
   // An answer that was to be made again has no message of its own.
   if (branch.kind === 'REGENERATE') return;
   const parentId = await findBranchParent(tx, branch);
-  await tx.message.updateMany({
+  const { count } = await tx.message.updateMany({
     where: { id: userMessageId, number: null },
     data: { isActive: false, parentId },
   });
+  // It is in no list that is shown, so no event brings it: readers are told that there is another branch.
+  if (count > 0)
+    await tx.conversation.update({ where: { id: conversationId }, data: { branchChanges: { increment: 1 } } });
 }
 
 /**
