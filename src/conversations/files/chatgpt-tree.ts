@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { cleanText } from '../../engine/text.ts';
 
 /** A message of the tree that is kept. */
-export interface ChatGptMessage {
+interface ChatGptMessage {
   /** The id of its node. */
   readonly key: string;
   /** The nearest node above it that is kept, too. */
