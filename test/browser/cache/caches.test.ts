@@ -45,7 +45,7 @@ const halfWay = (text: string) => {
   return { gate, step };
 };
 
-describe.each(libraries)('A page with the cache of %s', (library) => {
+const openers = (library: (typeof libraries)[number]) => {
   async function openTab() {
     const tab = await harness.openTab(library);
     onTestFinished(() => tab.close());
@@ -67,6 +67,12 @@ describe.each(libraries)('A page with the cache of %s', (library) => {
     // As text: an array would be cut short in the message.
     expect(tab.troubles.join('\n')).toBe('');
   }
+
+  return { openTab, openConversation, finish };
+};
+
+describe.each(libraries)('A page with the cache of %s', (library) => {
+  const { openTab, openConversation, finish } = openers(library);
 
   test('It shows the list and the history as the server has them.', async () => {
     const tab = await openTab();
@@ -256,5 +262,64 @@ describe.each(libraries)('A page with the cache of %s', (library) => {
       await tab.expectOperations('chatTurn', ...opening, ...(isCut ? ['viewerEvents'] : []));
     }
     await finish(tab);
+  });
+});
+
+// Relay has no list of a connection replaced by an event: its application asks again.
+describe.each(['apollo', 'urql'] as const)('A page with the cache of %s and branches', (library) => {
+  const { openConversation, finish } = openers(library);
+  const texts = async (tab: Tab) => (await tab.shown()).map(({ content }) => content);
+
+  test('It edits, has an answer made again and goes back, without asking again, and shows no message of another branch.', async () => {
+    const { tab, id } = await openConversation();
+    for (const n of [1, 2]) {
+      script(`Q${n}`, { text: `A${n}.` });
+      await tab.send(`Q${n}`);
+    }
+    await tab.compare();
+    const first = await tab.shown();
+    expect(first.map(({ content }) => content)).toEqual(['Q1', 'A1.', 'Q2', 'A2.']);
+    await tab.expectOperations('chatTurn');
+
+    // In the middle of the turn, too: the edited message and its answer are gone.
+    const { gate, step } = halfWay('The edited one, at length.');
+    script('Q2 edited', step);
+    const turn = tab.edit(first[2]?.id ?? '', 'Q2 edited');
+    await gate.reached;
+    await tab.compare();
+    expect((await texts(tab)).slice(0, 3)).toEqual(['Q1', 'A1.', 'Q2 edited']);
+    expect(await texts(tab)).not.toContain('A2.');
+    gate.open();
+    await turn;
+    await tab.compare();
+    const edited = await tab.shown();
+    expect(edited.map(({ content }) => content)).toEqual(['Q1', 'A1.', 'Q2 edited', 'The edited one, at length.']);
+    await tab.expectOperations('chatTurn');
+
+    script('Q1', { text: 'A1 again.' });
+    await tab.regenerate(first[1]?.id ?? '');
+    await tab.compare();
+    expect(await texts(tab)).toEqual(['Q1', 'A1 again.']);
+    await tab.expectOperations('chatTurn');
+
+    for (const [messageId, shown] of [
+      [first[2]?.id, first],
+      [edited[2]?.id, edited],
+    ] as const) {
+      await tab.select(messageId ?? '');
+      await tab.compare();
+      expect(await tab.shown()).toEqual(shown);
+    }
+    await tab.expectOperations('selectBranch', 'selectBranch');
+
+    // What another tab does is seen here as well, also what this one has never had.
+    script('Q2 elsewhere', { text: 'A2 elsewhere.' });
+    await tab.other.chatTurn('ws', { conversationId: id, content: 'Q2 elsewhere', editMessageId: first[2]?.id }).rest();
+    await tab.compare();
+    expect(await texts(tab)).toEqual(['Q1', 'A1.', 'Q2 elsewhere', 'A2 elsewhere.']);
+    await tab.other.ask('mutation ($id: ID!) { selectBranch(messageId: $id) { id } }', { id: edited[2]?.id });
+    await tab.compare();
+    expect(await tab.shown()).toEqual(edited);
+    await finish(tab, 'runEvents');
   });
 });

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type DocumentNode, print } from 'graphql';
 import type { Browser, Page } from 'playwright-core';
 import { expect } from 'vitest';
+import { z } from 'zod';
 import type { TestApp } from '../../support/app.ts';
 import { openNewUser, type SocketClient } from '../../support/chat.ts';
 import './front-end/app.ts';
@@ -24,6 +25,12 @@ export interface Tab {
   open(conversationId: string): Promise<void>;
   /** Sends a message from the page. Resolves when its turn has ended. */
   send(content: string): Promise<void>;
+  /** Sends a message in the place of one that stands in the open conversation. Resolves when its turn has ended. */
+  edit(messageId: string, content: string): Promise<void>;
+  regenerate(messageId: string): Promise<void>;
+  select(messageId: string): Promise<void>;
+  /** The texts and ids of the open conversation, from the cache. */
+  shown(): Promise<{ readonly id: string; readonly content: string }[]>;
   cancel(): Promise<void>;
   close(): Promise<void>;
   /**
@@ -37,6 +44,10 @@ export interface Tab {
    */
   compare(until?: { readonly status: string | null }): Promise<void>;
 }
+
+const shownMessages = z.object({
+  messages: z.object({ edges: z.array(z.object({ node: z.object({ id: z.string(), content: z.string() }) })) }),
+});
 
 /** What all tabs share. */
 export interface Shared {
@@ -94,6 +105,13 @@ export async function openTab({ app, browser, serve, documents }: Shared, librar
       // It fails if the page is reloaded or closed.
       turn.catch(() => {});
       return turn;
+    },
+    edit: (id, text) => page.evaluate(([of, content]) => window.app?.edit(of, content), [id, text] as const),
+    regenerate: (id) => page.evaluate((of) => window.app?.regenerate(of), id),
+    select: (id) => page.evaluate((of) => window.app?.select(of), id),
+    async shown() {
+      const read = shownMessages.parse(await page.evaluate(() => window.app?.conversation()));
+      return read.messages.edges.map(({ node }) => node);
     },
     cancel: () => page.evaluate(() => window.app?.cancel()),
     async close() {

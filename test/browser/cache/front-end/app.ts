@@ -9,6 +9,8 @@
  *  - open: the query `CachedOpen`, then `conversationEvents` after its `lastEventSeq`, and `runEvents` of its `activeRun`,
  *    if there is one, after that run's `lastSeq`
  *  - send: the subscription `chatTurn`
+ *  - edit, regenerate: the subscription `chatTurn`
+ *  - select: the mutation `selectBranch`
  *  - cancel: the mutation `cancelRun`
  *  - and `runEvents` of a run of the open conversation that another tab began, when RunChanged reports it.
  * Both queries are watched, as components watch them: if the cache lost a field, the library would ask again, and the
@@ -21,6 +23,12 @@ export interface CacheApp {
   open(conversationId: string): Promise<void>;
   /** Sends a message in the open conversation. Resolves when the terminal event of the turn has been applied. */
   send(content: string): Promise<void>;
+  /** Sends a message in the place of another one. Resolves as `send` does. */
+  edit(messageId: string, content: string): Promise<void>;
+  /** Has an answer made again. Resolves as `send` does. */
+  regenerate(messageId: string): Promise<void>;
+  /** Makes the branch of a message the active one. */
+  select(messageId: string): Promise<void>;
   /** Cancels the unfinished run of the open conversation. */
   cancel(): Promise<void>;
   /** `conversations` of `CachedList`, from the cache alone. */

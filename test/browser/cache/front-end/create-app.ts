@@ -13,6 +13,7 @@ interface CacheClient {
   /** Subscribes to `runEvents`. Resolves at its end. */
   followRun(runId: string, after: number): Promise<void>;
   cancelRun(runId: string): Promise<void>;
+  selectBranch(messageId: string): Promise<void>;
   /** `conversations` of the list, from the cache alone. */
   cachedList(): Promise<unknown>;
   /** A conversation, from the cache alone. */
@@ -21,7 +22,9 @@ interface CacheClient {
 
 interface TurnInput {
   readonly conversationId: string;
-  readonly content: string;
+  readonly content?: string;
+  readonly editMessageId?: string;
+  readonly regenerateMessageId?: string;
   readonly idempotencyKey: string;
   readonly ifBusy: 'ENQUEUE';
 }
@@ -49,6 +52,12 @@ export function createApp(client: CacheClient): CacheApp {
     followed.add(runId);
     void client.followRun(runId, after);
   };
+  const start = async (turn: Pick<TurnInput, 'content' | 'editMessageId' | 'regenerateMessageId'>) => {
+    if (openId === null) throw new Error('No conversation is open.');
+    const idempotencyKey = crypto.randomUUID();
+    sentKeys.add(idempotencyKey);
+    await client.followTurn({ ...turn, conversationId: openId, idempotencyKey, ifBusy: 'ENQUEUE' });
+  };
   return {
     async start() {
       client.followViewer(await client.readList(), ({ conversationId, run }) => {
@@ -60,12 +69,10 @@ export function createApp(client: CacheClient): CacheApp {
       const run = await client.readConversation(conversationId);
       if (run) follow(run.id, run.lastSeq);
     },
-    async send(content) {
-      if (openId === null) throw new Error('No conversation is open.');
-      const idempotencyKey = crypto.randomUUID();
-      sentKeys.add(idempotencyKey);
-      await client.followTurn({ conversationId: openId, content, idempotencyKey, ifBusy: 'ENQUEUE' });
-    },
+    send: (content) => start({ content }),
+    edit: (editMessageId, content) => start({ content, editMessageId }),
+    regenerate: (regenerateMessageId) => start({ regenerateMessageId }),
+    select: (messageId) => client.selectBranch(messageId),
     async cancel() {
       const run = openId === null ? null : (await client.cachedConversation(openId))?.activeRun;
       if (!run) throw new Error('The cache has no run to cancel.');

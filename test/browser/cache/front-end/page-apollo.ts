@@ -8,6 +8,7 @@ import {
   CachedListDocument,
   CachedOpenDocument,
   CachedRunEventsDocument,
+  CachedSelectBranchDocument,
   CachedTurnDocument,
 } from './generated/graphql.ts';
 import { socketOptions } from './socket-options.ts';
@@ -74,6 +75,9 @@ window.app = createApp({
   },
   followTurn: (input) => follow(CachedTurnDocument, { input }, ({ chatTurn }) => chatTurn).ended,
   followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }, ({ runEvents }) => runEvents).ended,
+  async selectBranch(messageId) {
+    await client.mutate({ mutation: CachedSelectBranchDocument, variables: { messageId } });
+  },
   async cancelRun(runId) {
     await client.mutate({ mutation: CachedCancelDocument, variables: { runId } });
   },

@@ -9,6 +9,7 @@ import {
   requestSubscription,
 } from 'relay-runtime';
 import type { pageRelayCancelMutation } from './__generated__/pageRelayCancelMutation.graphql.ts';
+import type { pageRelaySelectMutation } from './__generated__/pageRelaySelectMutation.graphql.ts';
 import type { relayCacheConversationSubscription } from './__generated__/relayCacheConversationSubscription.graphql.ts';
 import type { relayCacheListQuery } from './__generated__/relayCacheListQuery.graphql.ts';
 import type { relayCacheOpenQuery } from './__generated__/relayCacheOpenQuery.graphql.ts';
@@ -106,6 +107,21 @@ window.app = createApp({
       { runId, after, connections: [listOfMessages(openId)] },
       { updater: (store, data) => data && applyText(store, data.runEvents) },
     ),
+  selectBranch: (messageId) =>
+    new Promise((resolve, onError) => {
+      commitMutation<pageRelaySelectMutation>(environment, {
+        mutation: graphql`
+          mutation pageRelaySelectMutation($messageId: ID!) {
+            selectBranch(messageId: $messageId) {
+              id
+            }
+          }
+        `,
+        variables: { messageId },
+        onCompleted: () => resolve(),
+        onError,
+      });
+    }),
   cancelRun: (runId) =>
     new Promise((resolve, onError) => {
       commitMutation<pageRelayCancelMutation>(environment, {

@@ -7,6 +7,7 @@ import {
   CachedListDocument,
   CachedOpenDocument,
   CachedRunEventsDocument,
+  CachedSelectBranchDocument,
   CachedTurnDocument,
 } from './generated/graphql.ts';
 import { socketOptions } from './socket-options.ts';
@@ -72,6 +73,10 @@ window.app = createApp({
   },
   followTurn: (input) => follow(CachedTurnDocument, { input }).ended,
   followRun: (runId, after) => follow(CachedRunEventsDocument, { runId, after }).ended,
+  async selectBranch(messageId) {
+    const { error } = await client.mutation(CachedSelectBranchDocument, { messageId });
+    if (error) throw error;
+  },
   async cancelRun(runId) {
     const { error } = await client.mutation(CachedCancelDocument, { runId });
     if (error) throw error;
