@@ -6,6 +6,7 @@ import { parseTurnInput } from '../../src/runs/input.ts';
 import { shareApp } from '../support/app.ts';
 import { documents, openChat, openNewUser } from '../support/chat.ts';
 import { dumpDatabase } from '../support/database/dump.ts';
+import { createGate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp();
 type Input = Readonly<Record<string, unknown>>;
@@ -49,6 +50,36 @@ async function expectHistory(chat: Chat, content: string, history: readonly stri
   });
   await chat.readToEnd(content);
 }
+
+test('Of messages that join a run and are redacted, each call is answered from its own event on', async () => {
+  const user = await openNewUser(app);
+  const agentId = await user.createAgent({
+    guardrails: [guardrail({ ...forbidden, action: 'REDACT' })],
+    tools: ['current_time'],
+  });
+  const conversationId = await user.createConversation({ agentId });
+  const say = (content: string) => user.chatTurn('ws', { conversationId, content, ifBusy: 'STEER' }).rest();
+  const gate = createGate();
+  app.model.add(
+    { text: ['Let me', ' look.'], afterTokens: 1, gate, calls: [{ name: 'current_time', arguments: {} }] },
+    { text: 'That it is.' },
+  );
+  const first = user.chatTurn('ws', { conversationId, content: 'Hi' });
+  await first.untilText('Let me');
+  const where = { conversationId: conversationId.replace('conv_', ''), status: 'QUEUED' } as const;
+  const following = [];
+  for (const [index, content] of ['forbidden one', 'forbidden two', 'three'].entries()) {
+    following.push(say(content));
+    await expect.poll(() => app.app.db.run.count({ where })).toBe(index + 1);
+  }
+  gate.open();
+  const contents = ['[REDACTED] one', '[REDACTED] two', 'three'];
+  for (const [index, events] of (await Promise.all(following)).entries()) {
+    expect(events[0]).toMatchObject({ __typename: 'MessageSteered', message: { content: contents[index] } });
+    expect(events.at(-1)?.__typename).toBe('RunCompleted');
+  }
+  expect((await first.rest()).filter(({ __typename }) => __typename === 'GuardrailTripped')).toHaveLength(2);
+});
 
 describe('A text that a provider redacts', () => {
   test('A text that a provider redacts is stored nowhere as it was, nor as a hash that can be tried', async () => {

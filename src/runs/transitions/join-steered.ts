@@ -50,7 +50,8 @@ export async function joinSteered(
       take: Math.max(maxSteered - before.length, 0),
     });
     for (const { id, userMessage, idempotencyKey, payloadHash, input } of waiting) {
-      const seq = firstSeq + joined.length;
+      // Each is reported by an event, and each result of a guardrail about it by another.
+      const seq = joined.reduce((sum, { results }) => sum + 1 + results.length, firstSeq);
       const key = { tenantId, conversationId, idempotencyKey, payloadHash };
       await placeMessage(tx, conversationId, userMessage.id);
       await tx.message.update({ where: { id: userMessage.id, tenantId }, data: { runId, step } });
