@@ -48,15 +48,26 @@ test('A long turn that is handed over by one instance after the other goes on, a
   await expect.poll(() => dead.app.runs.running.size, { timeout: 10_000 }).toBe(0);
 });
 
+/** Two instances that hand over at once, and a client of their database that can hold locks. */
+async function openTwo() {
+  await using opening = new AsyncDisposableStack();
+  const { url } = opening.use(await createTestDatabase());
+  const open = () => startTestApp({ databaseUrl: url, env: { DRAIN_SECONDS: '0' } });
+  const [one, two] = [opening.use(await open()), opening.use(await open())];
+  const client = new pg.Client(url);
+  opening.defer(() => client.end());
+  await client.connect();
+  const opened = opening.move();
+  return { one, two, client, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
 // The embedded database has one session: nobody else can hold a lock there.
 test.runIf(process.env.TEST_DATABASE_URL)(
   'A turn that does not end does not hold up the hand-over of the others, which go on elsewhere',
   { timeout: 120_000 },
   async () => {
-    await using database = await createTestDatabase();
-    const open = () => startTestApp({ databaseUrl: database.url, env: { DRAIN_SECONDS: '0' } });
-    await using one = await open();
-    await using two = await open();
+    await using opened = await openTwo();
+    const { one, two, client } = opened;
     const [slow, quick] = [createGate(), createGate()];
     one.model.add({ text: ['Slow', ' turn'], afterTokens: 1, gate: slow });
     const alice = await openSocketClient(one, 'alice');
@@ -72,10 +83,6 @@ test.runIf(process.env.TEST_DATABASE_URL)(
     const other = await start();
     const rowOf = ({ runId: id }: { runId: string }) => two.app.db.run.findUniqueOrThrow({ where: { id } });
 
-    await using cleanup = new AsyncDisposableStack();
-    const client = new pg.Client(database.url);
-    cleanup.defer(() => client.end());
-    await client.connect();
     await client.query('BEGIN');
     await client.query('SELECT 1 FROM conversations WHERE id = $1 FOR UPDATE', [stuck.conversationId]);
     // Its end waits for the lock.
@@ -100,10 +107,8 @@ test.runIf(process.env.TEST_DATABASE_URL)(
   'Turns whose last text cannot be saved are stopped all the same, and go on elsewhere',
   { timeout: 120_000 },
   async () => {
-    await using database = await createTestDatabase();
-    const open = () => startTestApp({ databaseUrl: database.url, env: { DRAIN_SECONDS: '0' } });
-    await using one = await open();
-    await using two = await open();
+    await using opened = await openTwo();
+    const { one, two, client } = opened;
     one.model.add({ text: ['A', ' b'], afterTokens: 1, gate: createGate() });
     const alice = await openSocketClient(one, 'alice');
     const conversationId = await alice.createConversation();
@@ -111,10 +116,6 @@ test.runIf(process.env.TEST_DATABASE_URL)(
     const { runId } = await reader.untilText('A');
     reader.rest().catch(() => {});
 
-    await using cleanup = new AsyncDisposableStack();
-    const client = new pg.Client(database.url);
-    cleanup.defer(() => client.end());
-    await client.connect();
     await client.query('BEGIN');
     await client.query('LOCK TABLE messages');
     two.model.add({ text: 'A whole answer.' });
