@@ -4,6 +4,7 @@ import * as add from '@graphql-codegen/add';
 import { preset } from '@graphql-codegen/client-preset';
 import { codegen } from '@graphql-codegen/core';
 import * as fragmentMatcher from '@graphql-codegen/fragment-matcher';
+import * as typescriptOperations from '@graphql-codegen/typescript-operations';
 import { buildSchema, type DocumentNode, Kind, parse, validate } from 'graphql';
 
 /** A configuration of @graphql-codegen/cli, as far as this repository uses it. */
@@ -63,7 +64,7 @@ export async function runCodegen(
     const files =
       presetName === 'client'
         ? await generateClient(target, sdl, documents, settings ?? {}, presetConfig ?? {})
-        : [await generateFile(target, sdl, plugins ?? [], settings ?? {})];
+        : [await generateFile(target, sdl, documents, plugins ?? [], settings ?? {})];
     if (options.check) continue;
     if (presetName === 'client') await rm(join(root, target), { recursive: true, force: true });
     for (const { path, text } of files) {
@@ -106,6 +107,7 @@ async function generateClient(
 async function generateFile(
   filename: string,
   sdl: string,
+  documents: DocumentFile[],
   plugins: readonly CodegenPlugin[],
   config: Readonly<Record<string, unknown>>,
 ): Promise<GeneratedFile> {
@@ -113,10 +115,10 @@ async function generateFile(
     filename,
     schema: parse(sdl),
     schemaAst: buildSchema(sdl),
-    documents: [],
+    documents,
     config,
     plugins: plugins.map((plugin) => (typeof plugin === 'string' ? { [plugin]: {} } : { ...plugin })),
-    pluginMap: { add, 'fragment-matcher': fragmentMatcher },
+    pluginMap: { add, 'fragment-matcher': fragmentMatcher, 'typescript-operations': typescriptOperations },
   });
   return { path: filename, text };
 }

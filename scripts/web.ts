@@ -18,9 +18,12 @@ else if (values.build) await buildPage();
 else await serve();
 
 async function generate(): Promise<void> {
+  // codegen.ts reads the schema of the folder that it is called in.
+  process.chdir(root);
   const { runCodegen } = await import('./run-codegen.ts');
   const { default: config } = await import('../examples/web/codegen.ts');
-  const problems = await runCodegen(config, folder);
+  const { default: clientConfig } = await import('../packages/client/codegen.ts');
+  const problems = [...(await runCodegen(clientConfig, root)), ...(await runCodegen(config, folder))];
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
@@ -52,8 +55,7 @@ async function buildPage(): Promise<void> {
 function readStamp(): string {
   const patterns = [
     'examples/web/{index.html,*.ts,public/**,src/**/*.{ts,tsx,css,graphql}}',
-    'examples/resume.ts',
-    'packages/client/src/**/*.ts',
+    'packages/client/{*.ts,src/**/*.{ts,graphql}}',
     'schema.graphql',
     'package-lock.json',
   ];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { build, type Plugin } from 'vite';
 import codegenConfig from '../../codegen.ts';
 import { runCodegen } from '../../scripts/run-codegen.ts';
+import { unpackClient } from '../support/packed-client.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -41,18 +42,16 @@ export interface Project {
   bundle(names: readonly string[]): Promise<void>;
 }
 
-/** Creates the folder of a front end, which is removed at the end. */
+/** Creates the folder of a front end, with the packed @switchboard/client. It is removed at the end. */
 export async function createProject(resources: AsyncDisposableStack): Promise<Project> {
   await mkdir(join(root, 'dist'), { recursive: true });
   const folder = resources.adopt(await mkdtemp(join(root, 'dist/clients-')), (path) =>
     rm(path, { recursive: true, force: true }),
   );
   await mkdir(join(folder, 'src'));
-  const run = (command: string, args: readonly string[]): Outcome => {
-    const path = join(root, 'node_modules', command);
-    const { stdout, stderr, status } = spawnSync(process.execPath, [path, ...args], { cwd: folder, encoding: 'utf8' });
-    return { printed: status === 0 ? '' : stdout + stderr, status };
-  };
+  const client = join(folder, 'node_modules/@switchboard/client');
+  await mkdir(client, { recursive: true });
+  await unpackClient(client);
   return {
     folder,
     async generate() {
@@ -60,11 +59,8 @@ export async function createProject(resources: AsyncDisposableStack): Promise<Pr
       await copyFile(join(root, 'schema.graphql'), join(folder, 'schema.graphql'));
       return runCodegen(codegenConfig, folder);
     },
-    compileRelay: () => run('relay-compiler/cli.js', ['relay.config.json']),
-    async compile() {
-      await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
-      return run('typescript/bin/tsc', ['-p', folder]);
-    },
+    compileRelay: () => run(folder, 'relay-compiler/cli.js', ['relay.config.json']),
+    compile: () => compileFolder(folder),
     async bundle(names) {
       const input = Object.fromEntries(names.map((name) => [name, join(folder, `src/page-${name}.ts`)]));
       await build({
@@ -82,6 +78,20 @@ export async function createProject(resources: AsyncDisposableStack): Promise<Pr
       });
     },
   };
+}
+
+/** Checks the types of a front end, whose code is in `src/`. */
+export async function compileFolder(folder: string, options: Readonly<Record<string, unknown>> = {}): Promise<Outcome> {
+  const settings = { compilerOptions: { ...compilerOptions, ...options }, include: ['src'] };
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(settings));
+  return run(folder, 'typescript/bin/tsc', ['-p', folder]);
+}
+
+/** Runs a script of an installed package. */
+function run(folder: string, command: string, args: readonly string[]): Outcome {
+  const path = join(root, 'node_modules', command);
+  const { stdout, stderr, status } = spawnSync(process.execPath, [path, ...args], { cwd: folder, encoding: 'utf8' });
+  return { printed: status === 0 ? '' : stdout + stderr, status };
 }
 
 /** Does what babel-plugin-relay does in a front end: each document in the code becomes an import of its artifact. */

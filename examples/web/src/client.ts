@@ -1,7 +1,7 @@
+import { subscribeAndResume } from '@switchboard/client';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { createClient } from 'graphql-ws';
 import { Client, fetchExchange, subscriptionExchange } from 'urql';
-import { subscribeAndResume } from '../../resume.ts';
 import { cacheOptions } from './cache.ts';
 import { setConnection } from './connection.ts';
 import { getToken, refreshToken } from './token.ts';

@@ -1,12 +1,13 @@
-import type { Client } from 'graphql-ws';
+import type { ChatTurnInput } from './events.ts';
 import {
   approveDocument,
-  type ChatTurnInput,
+  type ChatTurnSubscription,
   cancelDocument,
-  runDocument,
-  type TurnEvent,
-  turnDocument,
-} from './events.ts';
+  chatTurnDocument,
+  type RunEventsSubscription,
+  runEventsDocument,
+} from './generated/operations.ts';
+import { type AnsweredError, codeOf, request, type TurnSocket } from './request.ts';
 import {
   applyEvent,
   emptyState,
@@ -16,9 +17,6 @@ import {
   type TurnMessage,
   type TurnState,
 } from './state.ts';
-
-/** What a turn needs of a client of graphql-ws. */
-export type TurnSocket = Pick<Client, 'subscribe'>;
 
 export interface TurnOptions {
   /**
@@ -52,18 +50,6 @@ export interface Turn {
   resume(): void;
 }
 
-/** An operation was answered with errors. */
-export class ServerError extends Error {
-  override readonly name = 'ServerError';
-  /** `extensions.code` of the first error. */
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
 /**
  * Starts a turn, or attaches to the one that this idempotency key has started, and keeps its state up to date. After a cut
  * the client of graphql-ws subscribes again, and the turn goes on after the last event that was seen: it is never started
@@ -72,11 +58,11 @@ export class ServerError extends Error {
  */
 export function createTurn(client: TurnSocket, input: ChatTurnInput, options: TurnOptions = {}): Turn {
   const idempotencyKey = input.idempotencyKey ?? crypto.randomUUID();
-  const userMessage = input.content === undefined ? null : { id: null, content: input.content };
+  const userMessage = input.content == null ? null : { id: null, content: input.content };
   return openTurn(client, options, {
     idempotencyKey,
     from: { ...emptyState, userMessage },
-    query: turnDocument,
+    query: chatTurnDocument,
     // graphql-ws reads the variables again whenever it connects again.
     variables: (after) => ({ input: { ...input, idempotencyKey, ...(after > 0 && { after }) } }),
   });
@@ -110,7 +96,7 @@ export function followRun(
       messages: from?.messages ?? [],
       toolCalls: from?.toolCalls ?? [],
     },
-    query: runDocument,
+    query: runEventsDocument,
     variables: (after) => ({ runId, after }),
   });
 }
@@ -159,7 +145,7 @@ function openTurn(client: TurnSocket, options: TurnOptions, { idempotencyKey, fr
   const connect = () => {
     // A turn that is left must not hear of what was under way to it.
     let isLeft = false;
-    const unsubscribe = client.subscribe<{ readonly event: TurnEvent }>(
+    const unsubscribe = client.subscribe<ChatTurnSubscription | RunEventsSubscription>(
       {
         query,
         get variables() {
@@ -199,11 +185,12 @@ function openTurn(client: TurnSocket, options: TurnOptions, { idempotencyKey, fr
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    approve: (toolCallId, approve, args) =>
-      send(client, approveDocument, { toolCallId, approve, ...(args !== undefined && { arguments: args }) }),
+    approve: async (toolCallId, approve, args) => {
+      await request(client, approveDocument, { toolCallId, approve, ...(args !== undefined && { arguments: args }) });
+    },
     stop: async () => {
       const { runId } = await begun;
-      if (runId !== null && !isFinal(state.status)) await send(client, cancelDocument, { id: runId });
+      if (runId !== null && !isFinal(state.status)) await request(client, cancelDocument, { id: runId });
     },
     leave: () => {
       leave?.();
@@ -217,32 +204,8 @@ function openTurn(client: TurnSocket, options: TurnOptions, { idempotencyKey, fr
   };
 }
 
-/** Sends a mutation over the socket. */
-function send(client: TurnSocket, query: string, variables: Record<string, unknown>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.subscribe(
-      { query, variables },
-      {
-        next: ({ errors }) => {
-          if (errors?.[0]) reject(toServerError(errors[0]));
-        },
-        error: (error) => reject(Array.isArray(error) && error[0] ? toServerError(error[0]) : error),
-        complete: resolve,
-      },
-    );
-  });
-}
-
-interface Answered {
-  readonly message: string;
-  readonly extensions?: Readonly<Record<string, unknown>> | undefined;
-}
-
-const codeOf = ({ extensions }: Answered): string => String(extensions?.code ?? 'INTERNAL');
-const toServerError = (error: Answered): ServerError => new ServerError(codeOf(error), error.message);
-
 /** What a refused turn is told. */
-function readError(error: Answered): TurnError {
+function readError(error: AnsweredError): TurnError {
   const code = codeOf(error);
   const retryable = code === 'RATE_LIMITED' || code === 'UNAVAILABLE' || code === 'CONFLICT';
   return { code, message: error.message, retryable };

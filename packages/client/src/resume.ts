@@ -1,4 +1,5 @@
-import type { Client, FormattedExecutionResult, Sink, SubscribePayload } from 'graphql-ws';
+import type { FormattedExecutionResult, Sink, SubscribePayload } from 'graphql-ws';
+import type { TurnSocket } from './request.ts';
 
 /**
  * Subscribes as `client.subscribe` does, and goes on where it was after a reconnection. graphql-ws reads the variables
@@ -8,7 +9,7 @@ import type { Client, FormattedExecutionResult, Sink, SubscribePayload } from 'g
  * @returns ends the subscription
  */
 export function subscribeAndResume<Data = Record<string, unknown>, Extensions = unknown>(
-  client: Client,
+  client: TurnSocket,
   payload: SubscribePayload,
   sink: Sink<FormattedExecutionResult<Data, Extensions>>,
 ): () => void {
