@@ -99,6 +99,23 @@ async function received({ tools }: Setting, path: string): Promise<void> {
   while (!tools.received.some((call) => call.path === path)) await sleep(10);
 }
 
+/** A turn in the middle of its text, beside one that was there before: with another message of the user, or the same. */
+async function playBranch(setting: Setting, content: string, before: string) {
+  const { alice } = setting;
+  const conversationId = await alice.createConversation('assistant');
+  script(setting, before, { text: 'Before.' });
+  const [started] = await alice.chatTurn('ws', { conversationId, content: before }).rest();
+  const { run } = await alice.ask(documents.run, { id: started?.runId });
+  script(setting, content, { text: ['Half', ' way'], afterTokens: 1, gate: createGate() }, { text: 'In its branch.' });
+  const input =
+    before === content
+      ? { content: null, regenerateMessageId: run.messages[0].id }
+      : { content, editMessageId: run.userMessage.id };
+  const reader = alice.chatTurn('ws', { conversationId, idempotencyKey: content, ...input });
+  await reader.untilText('Half');
+  return { reader, nextId: null };
+}
+
 /** Turns at all moments in which a process can be killed. */
 export const plays = {
   'before its first token': async (setting, content) => {
@@ -128,6 +145,8 @@ export const plays = {
     await reader.until(({ offset = 0 }) => offset > 400);
     return { reader, nextId: null };
   },
+  'in the branch of an edited message': (setting, content) => playBranch(setting, content, `${content} before`),
+  'while an answer is made again': (setting, content) => playBranch(setting, content, content),
   'between two steps': async (setting, content) => {
     const call = { id: 'look', name: 'lookup_order', arguments: { orderNumber: '1042' } };
     script(setting, content, { text: 'I look.', calls: [call] }, hang, { text: 'It is shipped.' });

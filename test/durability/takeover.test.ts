@@ -86,6 +86,10 @@ function calledOnce(
   return [...keys, ...builtIn.map(({ callId }) => callId)];
 }
 
+const branchesDocument = `query ($id: ID!) { run(id: $id) { conversation {
+  messages { edges { node { content } } } all: messages(allBranches: true) { edges { node { content } } }
+} } }`;
+
 const statuses = (run: { readonly toolCalls: readonly { callId: string; status: string }[] }) =>
   run.toolCalls.map(({ callId, status }) => [callId, status]);
 
@@ -130,6 +134,23 @@ describe.each([
     expect(run).toMatchObject({ status: 'COMPLETED', messages: [{ content: 'Another answer.', status: 'COMPLETE' }] });
     const told = rest.filter(({ messageId }) => messageId === run.messages[0].id).map(({ __typename }) => __typename);
     expect(told.slice(0, 3)).toEqual(['MessageStarted', 'TextRetracted', 'TextDelta']);
+  });
+
+  test('A turn of an edited message, and one that answers again, go on in their branch', {
+    timeout: room,
+  }, async () => {
+    for (const scene of ['in the branch of an edited message', 'while an answer is made again'] as const) {
+      const { run } = await takenOver(scene);
+      expect(run).toMatchObject({ status: 'COMPLETED', resumedCount: 1, messages: [{ content: 'In its branch.' }] });
+      const { run: read } = await crash.bob.ask(branchesDocument, { id: run.id });
+      const [shown, all] = [read.conversation.messages, read.conversation.all].map(({ edges }) =>
+        edges.map(({ node }: { node: { content: string } }) => node.content),
+      );
+      expect(shown).toEqual([scene, 'In its branch.']);
+      const isEdited = scene === 'in the branch of an edited message';
+      const before = isEdited ? [`${scene} before`, 'Before.'] : [scene, 'Before.'];
+      expect(all).toEqual([...before, ...(isEdited ? shown : ['In its branch.'])]);
+    }
   });
 
   test('Finished steps stay as they are', { timeout: room }, async () => {
