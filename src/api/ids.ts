@@ -25,6 +25,7 @@ const idPrefixes = {
   WebhookDelivery: 'whd',
   Feedback: 'fb',
   Schedule: 'sch',
+  Attachment: 'att',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

@@ -5,6 +5,7 @@ import { listAgentsWithTools } from '../agents/list-agents-with-tools.ts';
 import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
+import { AttachmentRuntime } from '../attachments/runtime.ts';
 import type { Env } from '../config/env.ts';
 import type { ContactDependencies } from '../contacts/dependencies.ts';
 import { ContextRuntime } from '../context/runtime.ts';
@@ -41,6 +42,7 @@ import type { CommonToolNames } from '../scenarios/files/missing-tools.ts';
 import { assertAgentUnused } from '../scenarios/members.ts';
 import { pollSchedules } from '../schedules/poll.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';
+import { transcribeRecording } from '../speech/transcribe.ts';
 import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 import { readSeed } from '../tenants/seed-file.ts';
 import type { TicketRuntime } from '../tickets/runtime.ts';
@@ -168,6 +170,10 @@ export async function compose(
     opening,
   );
   vectors.versions.onChange = (tx, tenantId, key) => reindexBasesOfModel(tx, knowledge, tenantId, key);
+  const speechLimit = limitOf('speech requests', env.rateLimits.speech);
+  const speech = new SpeechRuntime({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
+  speech.start();
+  opening.defer(() => speech.close());
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const titles = openTitles({ db, jobs, agents, feed, logger }, env.titleModel);
   const runs = new RunScheduler({
@@ -188,6 +194,7 @@ export async function compose(
     historyTokens,
     titles,
     storesReasoning: env.storesReasoning,
+    transcribe: (viewer, recording, signal) => transcribeRecording(viewer, speech, recording, signal),
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new SharedConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }, { counts }),
     startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
@@ -205,15 +212,13 @@ export async function compose(
   opening.defer(() => runs.close());
   opening.use(pollSchedules(runs));
 
-  const speechLimit = limitOf('speech requests', env.rateLimits.speech);
-  const speech = new SpeechRuntime({ db, agents, limit: speechLimit, ttlMs: env.speechTtlSeconds * 1000, logger });
-  speech.start();
-  opening.defer(() => speech.close());
-
   const exports = opening.use(
     new ExportRuntime({ db, ttlSeconds: env.exportTtlSeconds, maxImportBytes: env.importMaxBytes, logger }),
   );
   exports.start();
+  const uploadLimit = limitOf('uploads', env.rateLimits.uploads);
+  const attachments = opening.use(new AttachmentRuntime({ db, bounds: env.attachments, limit: uploadLimit, logger }));
+  attachments.start();
   const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
   snapshots.start();
   const realtime = new RealtimeRuntime({
@@ -252,6 +257,7 @@ export async function compose(
     contacts,
     search,
     exports,
+    attachments,
     snapshots,
     knowledge,
     realtime,

@@ -1,6 +1,7 @@
 import '../agents/graphql/mutations.ts';
 import '../agents/graphql/queries.ts';
 import '../agents/graphql/types.ts';
+import '../attachments/graphql/mutations.ts';
 import '../contacts/graphql/mutations.ts';
 import '../contacts/graphql/queries.ts';
 import '../context/graphql/snapshots.ts';

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { type AttachmentsEnv, readAttachments } from './attachments.ts';
 import { type ConnectionBounds, readConnectionBounds } from './connections.ts';
 import { type ContextEnv, readContext } from './context.ts';
 import { findContradictions } from './contradictions.ts';
@@ -68,6 +69,7 @@ export interface Env {
     readonly tools: Limits | null;
     readonly sockets: Limits | null;
     readonly knowledge: Limits | null;
+    readonly uploads: Limits | null;
     /** Bytes of large answers, in each process. */
     readonly answerBytes: Limits | null;
   };
@@ -96,6 +98,8 @@ export interface Env {
   readonly exportTtlSeconds: number;
   /** The largest file of conversations that can be imported, in bytes. */
   readonly importMaxBytes: number;
+  /** What uploaded attachments may take. */
+  readonly attachments: AttachmentsEnv;
   /** The address of the front end, with which the links of shared conversations begin; without a slash at its end. */
   readonly publicUrl: string;
   /** How context snapshots are made, and how long they can be used. */
@@ -205,6 +209,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
       speech: read.RATE_LIMIT_SPEECH ?? null,
       realtime: read.RATE_LIMIT_REALTIME ?? null,
       knowledge: read.RATE_LIMIT_KNOWLEDGE ?? null,
+      uploads: read.RATE_LIMIT_UPLOADS ?? null,
       tools: read.RATE_LIMIT_TOOLS ?? null,
       sockets: read.RATE_LIMIT_SOCKETS ?? null,
       answerBytes: read.RATE_LIMIT_ANSWER_BYTES ?? null,
@@ -225,6 +230,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     publicUrl: (read.PUBLIC_URL ?? `http://localhost:${read.PORT}`).replace(/\/+$/, ''),
     exportTtlSeconds: read.EXPORT_TTL_SECONDS,
     importMaxBytes: read.IMPORT_MAX_MB * 1_000_000,
+    attachments: readAttachments(read),
     context: readContext(read),
     webhooks: { timeoutSeconds: read.WEBHOOK_TIMEOUT_SECONDS, atOnce: read.WEBHOOKS_AT_ONCE },
     approvalTtlSeconds: read.APPROVAL_TTL_SECONDS,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, list, text } from '../api/input.ts';
+import { maxAttachments } from '../attachments/take.ts';
 
 const attachment = z.strictObject({
   name: text(1, 255),
@@ -13,7 +14,15 @@ const attachment = z.strictObject({
 });
 
 /** The attachments of a message or a turn in an input. */
-export const attachmentsInput = list(attachment, 20);
+export const attachmentsInput = list(attachment, maxAttachments);
+
+/** The uploads of a message or a turn in an input; `findTaken` reads them. */
+export const attachmentIdsInput = list(z.string(), maxAttachments);
+
+/** Attachments of an input as they are stored: none of them is an upload. */
+export function byAddress(given: z.output<typeof attachmentsInput>): Attachment[] {
+  return given.map((entry) => ({ ...entry, id: null, notice: null }));
+}
 
 /** The attachments of a message as they are stored. */
 export const storedAttachments = z.array(
@@ -23,6 +32,10 @@ export const storedAttachments = z.array(
     url: z.string(),
     size: z.int(),
     knowledgeBaseId: z.string().nullable().default(null),
+    /** The public id of an upload. Null: it was given by its address. */
+    id: z.string().nullable().default(null),
+    /** What models are not given of it, and why. Null: they are given all of it. */
+    notice: z.string().nullable().default(null),
   }),
 );
 export type Attachment = z.output<typeof storedAttachments>[number];

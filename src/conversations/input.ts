@@ -3,7 +3,7 @@ import { badInput, decimal, integer, json, list, modelName, text } from '../api/
 import type { Message } from '../generated/prisma/client.ts';
 import { projectName } from '../projects/input.ts';
 import type { ToolCallDraft } from './append.ts';
-import { attachmentsInput } from './attachment.ts';
+import { attachmentIdsInput, attachmentsInput } from './attachment.ts';
 
 /** The text of a message: 1 to 100,000 characters. */
 export const messageContent = text(1, 100_000);
@@ -59,6 +59,7 @@ export const createMessageInput = z.strictObject({
   role: z.enum(['USER', 'ASSISTANT', 'SYSTEM']),
   content: messageContent,
   attachments: attachmentsInput.nullish(),
+  attachmentIds: attachmentIdsInput.nullish(),
   runId: z.string().nullish(),
   routingDecision: z.unknown().optional(),
   toolCalls: list(toolCallInput, 100).nullish(),

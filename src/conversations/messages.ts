@@ -3,6 +3,7 @@ import { findDefaultAgent } from '../agents/resolve.ts';
 import { NotFoundError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput, type InputPath, parseInput } from '../api/input.ts';
+import { findTaken, takeAttachments, takeTexts, withTexts } from '../attachments/take.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
@@ -23,6 +24,7 @@ import type { RateLimit } from '../limits/rate-limit.ts';
 import { requireProjectCached } from '../projects/access.ts';
 import { loadScenarioGraph } from '../scenarios/load.ts';
 import { appendMessage, type MessageQuery } from './append.ts';
+import { byAddress } from './attachment.ts';
 import { assertSameCreation, type CreationColumns, makeCreationColumns } from './creation-key.ts';
 import { createMessageInput, parseToolCalls } from './input.ts';
 import { readMessagesById } from './load-messages.ts';
@@ -110,12 +112,20 @@ export async function createMessage(
     parsed.routingDecision == null
       ? null
       : await parseRoutingDecision(viewer, db, parsed.routingDecision, ['input', 'routingDecision']);
-  const bases = await checkAttachments(viewer, deps, conversationId, parsed.attachments ?? []);
-  const texts = { content: parsed.content, attachments: parsed.attachments ?? [], toolCalls };
-  const checked = await checkNewMessage(viewer, deps, conversationId, texts);
+  const byUrl = byAddress(parsed.attachments ?? []);
+  const bases = await checkAttachments(viewer, deps, conversationId, byUrl);
+  const uploads = await findTaken(viewer, db, parsed.attachmentIds ?? [], {
+    ...{ conversationId, beside: byUrl.length },
+    path: ['input', 'attachmentIds'],
+  });
+  const texts = { content: parsed.content, attachments: [...byUrl, ...uploads], toolCalls };
+  const files = await withTexts(viewer, db, texts.attachments);
+  const checked = await checkNewMessage(viewer, deps, conversationId, { ...texts, attachments: files });
+  const { attachments, changed } = takeTexts(files, checked?.texts.attachments ?? files);
   const draft = {
     role: parsed.role,
     ...(checked?.texts ?? texts),
+    attachments,
     ...(checked && { status: checked.status }),
     source: parsed.role === 'USER' || runId !== null ? ('CHAT' as const) : ('IMPORT' as const),
     runId,
@@ -129,6 +139,7 @@ export async function createMessage(
         userId: viewer.userId,
         query,
       });
+      await takeAttachments(tx, viewer, draft.attachments, conversationId, changed);
       if (appended.status !== 'BLOCKED') await addAttachedDocuments(tx, deps.knowledge, bases, draft.attachments);
       return appended;
     });

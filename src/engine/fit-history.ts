@@ -36,14 +36,20 @@ export function planHistoryTokens(
 }
 
 /**
- * Makes a history fit into a number of tokens: tool results are shortened, from the oldest on and no further than needed;
+ * Makes a history fit into a number of tokens: tool results and the texts of files are shortened, from the oldest on and no further than needed;
  * if that is not enough, turns are dropped from the oldest on. The user's last message always stays.
  */
 export function fitHistory(history: readonly HistoryItem[], budgetTokens: number): readonly HistoryItem[] {
   let excess = estimateHistory(history) - budgetTokens;
   if (excess <= 0) return history;
   const shortened = history.map((item) => {
-    if (excess <= 0 || item.role !== 'tool' || item.output.length <= minResultLength) return item;
+    if (excess <= 0) return item;
+    if (item.role === 'user') {
+      const short = shortenAttached(item, excess);
+      excess -= estimateTokens(item) - estimateTokens(short);
+      return short;
+    }
+    if (item.role !== 'tool' || item.output.length <= minResultLength) return item;
     // A character of JSON is about a byte; escapes make the cut text a little longer than asked for.
     const length = Math.max(minResultLength, item.output.length - (excess + 16) * 4);
     const short = { ...item, output: JSON.stringify(cutAnswer(item.output, length)) };
@@ -51,6 +57,17 @@ export function fitHistory(history: readonly HistoryItem[], budgetTokens: number
     return short;
   });
   return dropOldestTurns(shortened, excess);
+}
+
+const cutNote = '\n[The rest of the files does not fit beside the conversation.]';
+
+/** Cuts what stands in the files of a message, by so many tokens if there are so many. */
+function shortenAttached<Item extends Extract<HistoryItem, { role: 'user' }>>(item: Item, excess: number): Item {
+  const { attached } = item;
+  if (attached === undefined || attached.text.length <= minResultLength) return item;
+  const length = Math.max(minResultLength, attached.text.length - (excess + 16) * 4);
+  if (length + cutNote.length >= attached.text.length) return item;
+  return { ...item, attached: { ...attached, text: attached.text.slice(0, length).toWellFormed() + cutNote } };
 }
 
 function dropOldestTurns(history: readonly HistoryItem[], excess: number): readonly HistoryItem[] {

@@ -126,7 +126,8 @@ export async function* checkInput(check: InputCheck, signal: AbortSignal): Async
     if (checked.blockedBy !== null) yield { type: 'inputBlocked' };
     yield* reportGuards(checked, step);
   }
-  const beside = guard.watchInput(agentId, content, watch.checkSignal);
+  const attached = item?.role === 'user' ? (item.attached?.text ?? '') : '';
+  const beside = guard.watchInput(agentId, attached === '' ? content : `${content}\n${attached}`, watch.checkSignal);
   if (beside !== null) watch.add(beside, step);
 }
 

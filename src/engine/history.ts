@@ -1,6 +1,6 @@
 import type { CallStatus } from './events.ts';
 import { isRecord, parseJson } from './json.ts';
-import type { HistoryItem, ProviderState, RequestedCall } from './ports.ts';
+import type { AttachedContent, HistoryItem, ProviderState, RequestedCall } from './ports.ts';
 import { estimateHistory } from './tokens.ts';
 import { deniedNote, transferredOutput, unknownNote } from './tool-step.ts';
 
@@ -10,6 +10,8 @@ export interface PastMessage {
   readonly content: string;
   /** The model step of its run that wrote it or, for a message that joined the run, that it came before; null: none. */
   readonly step: number | null;
+  /** What models are given of its files; unset: there are none. */
+  readonly attached?: AttachedContent;
 }
 
 /** A stored tool call. */
@@ -67,14 +69,14 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
   for (const message of turn.messages) {
     if (message.step !== null || message.content === '') continue;
     if (message.role === 'ASSISTANT') items.push({ role: 'assistant', content: message.content, calls: [] });
-    else items.push({ role: message.role === 'USER' ? 'user' : 'system', content: message.content });
+    else if (message.role === 'SYSTEM') items.push({ role: 'system', content: message.content });
+    else items.push(userItem(message));
   }
   const written = turn.messages.filter((message) => message.step !== null);
   const steps = new Set([...written, ...turn.calls, ...turn.handoffs].map((entry) => entry.step ?? 0));
   for (const step of [...steps].sort((a, b) => a - b)) {
     const ofStep = written.filter((message) => message.step === step);
-    for (const message of ofStep)
-      if (message.role === 'USER') items.push({ role: 'user', content: message.content, isSteered: true });
+    for (const message of ofStep) if (message.role === 'USER') items.push({ ...userItem(message), isSteered: true });
     const content = ofStep
       .filter(({ role }) => role !== 'USER')
       .map((message) => message.content)
@@ -99,6 +101,10 @@ function itemsOf(turn: PastTurn): HistoryItem[] {
     }
   }
   return items;
+}
+
+function userItem({ content, attached }: PastMessage): Extract<HistoryItem, { role: 'user' }> {
+  return { role: 'user', content, ...(attached && { attached }) };
 }
 
 /** What the model is told of a call that has ended, by its row. */

@@ -90,11 +90,32 @@ export interface ProviderState {
   readonly data: unknown;
 }
 
+/** An image that a model is given beside a text. */
+export interface InputImage {
+  /** The row id of its file. */
+  readonly id: string;
+  /** The name to show to people. */
+  readonly name: string;
+  /** About how many tokens it takes. */
+  readonly tokens: number;
+  /** The image as a `data:` URL. Unset: it is read when the model is asked. */
+  readonly url?: string;
+}
+
+/** What a model is given of the files of a message. */
+export interface AttachedContent {
+  /** What stands in them, below the text of the message; empty: nothing. */
+  readonly text: string;
+  readonly images: readonly InputImage[];
+}
+
 /** One entry of the history that a model is given. Valid for every provider: each call is followed by its result. */
 export type HistoryItem =
   | {
       readonly role: 'user';
       readonly content: string;
+      /** What it is given of the files of the message; unset: there are none. */
+      readonly attached?: AttachedContent;
       /** Whether it joined its turn while that was under way; unset: it began one. */
       readonly isSteered?: true;
     }

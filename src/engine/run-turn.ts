@@ -137,8 +137,8 @@ async function* takeSteering(
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, void, void> {
   if (!take || signal.aborted) return;
-  for (const { messageId, content, results } of await take(step)) {
-    history.push({ role: 'user', content, isSteered: true });
+  for (const { messageId, content, attached, results } of await take(step)) {
+    history.push({ role: 'user', content, ...(attached && { attached }), isSteered: true });
     yield { type: 'messageSteered', messageId };
     for (const result of results) yield { type: 'guardrailChecked', result, step };
   }

@@ -1,10 +1,13 @@
 import type { GuardResult } from './guard.ts';
+import type { AttachedContent } from './ports.ts';
 
 /** A message of the user that joins a turn which is under way. */
 export interface SteeringMessage {
   /** The row id. */
   readonly messageId: string;
   readonly content: string;
+  /** What the model is given of its files; unset: there are none. */
+  readonly attached?: AttachedContent;
   /** What guardrails have found in it before it was stored. */
   readonly results: readonly GuardResult[];
 }

@@ -1,5 +1,5 @@
 import type { TurnModelCall } from './events.ts';
-import type { HistoryItem, ModelRequest, RequestedCall, TokenUsage, ToolSpec } from './ports.ts';
+import type { AttachedContent, HistoryItem, ModelRequest, RequestedCall, TokenUsage, ToolSpec } from './ports.ts';
 
 /**
  * About how many tokens a text takes: a quarter of its UTF-8 bytes. Tokenisers differ by model; this is too high rather
@@ -12,9 +12,15 @@ function countText(text: string): number {
 /** About how many tokens an item of the history takes, with a few for what is around it. */
 export function estimateTokens(item: HistoryItem): number {
   if (item.role === 'tool') return countText(item.output) + 4;
-  if (item.role !== 'assistant') return countText(item.content) + 4;
+  if (item.role === 'user') return countText(item.content) + estimateAttached(item.attached) + 4;
+  if (item.role === 'system') return countText(item.content) + 4;
   const state = item.state === undefined ? '' : JSON.stringify(item.state.data);
   return countText(item.content + callText(item.calls) + state) + 4;
+}
+
+function estimateAttached(attached: AttachedContent | undefined): number {
+  if (attached === undefined) return 0;
+  return countText(attached.text) + attached.images.reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
 /** About how many tokens a history takes. */

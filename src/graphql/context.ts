@@ -2,6 +2,7 @@ import DataLoader from 'dataloader';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import { readAgentsById } from '../agents/read.ts';
 import { UnauthenticatedError } from '../api/errors.ts';
+import type { AttachmentRuntime } from '../attachments/runtime.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { ContactDependencies } from '../contacts/dependencies.ts';
 import type { ContextRuntime } from '../context/runtime.ts';
@@ -38,6 +39,8 @@ export interface Runtimes {
   readonly contacts: ContactDependencies;
   /** Searches knowledge bases. */
   readonly search: SearchRuntime;
+  /** Takes uploads for messages. */
+  readonly attachments: AttachmentRuntime;
   /** Makes files of what is kept. */
   readonly exports: ExportRuntime;
   /** Makes context snapshots. */

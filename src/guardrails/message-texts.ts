@@ -7,7 +7,12 @@ import type { PlannedGuardrail } from './planned.ts';
 /** A message with all in it that a model is given. */
 export interface MessageTexts {
   readonly content: string;
-  readonly attachments: readonly { readonly name: string; readonly url: string }[];
+  readonly attachments: readonly {
+    readonly name: string;
+    readonly url: string;
+    /** What stands in it; unset: nothing that is known. */
+    readonly text?: string;
+  }[];
   readonly toolCalls?: readonly {
     readonly arguments: string;
     readonly result: unknown;
@@ -16,7 +21,7 @@ export interface MessageTexts {
 }
 
 /**
- * Checks a message before it is stored: its text, the names and addresses of its attachments, and the arguments, results and
+ * Checks a message before it is stored: its text, the names, addresses and texts of its attachments, and the arguments, results and
  * errors of its tool calls. What REDACT guardrails find is replaced in all of them.
  * @throws the signal's reason if it is aborted
  */
@@ -37,6 +42,7 @@ function mapMessage<Message extends MessageTexts>(message: Message, map: (text: 
       ...attachment,
       name: map(attachment.name),
       url: map(attachment.url),
+      ...(attachment.text !== undefined && { text: map(attachment.text) }),
     })),
     ...(toolCalls && {
       toolCalls: toolCalls.map((call) => ({
@@ -51,6 +57,6 @@ function mapMessage<Message extends MessageTexts>(message: Message, map: (text: 
 
 /** As one text, for those who are asked about the whole. */
 function writeMessage({ content, attachments, toolCalls = [] }: MessageTexts): string {
-  const lines = attachments.map(({ name, url }) => `[attachment: ${name} ${url}]`);
+  const lines = attachments.map(({ name, url, text = '' }) => `[attachment: ${name} ${url}]${text && `\n${text}`}`);
   return [content, ...lines, ...(toolCalls.length === 0 ? [] : [JSON.stringify(toolCalls)])].join('\n');
 }

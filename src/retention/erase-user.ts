@@ -63,7 +63,7 @@ export async function eraseUser(db: Eraser, user: Erased, onProgress: (deleted: 
     if (deleted.length > 0) onProgress(total);
     else if (!(await hasConversations(db, user))) break;
   }
-  for (const table of [Prisma.sql`speech_clips`, Prisma.sql`exports`]) {
+  for (const table of [Prisma.sql`speech_clips`, Prisma.sql`exports`, Prisma.sql`attachments`]) {
     await repeat(
       filesPerStatement,
       () => db.$executeRaw`

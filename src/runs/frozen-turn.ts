@@ -45,8 +45,18 @@ const context = z.exactOptional(
 
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
 const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
+/** Images by the ids of their files: their rows never change. */
+const attached = z.object({
+  text: z.string(),
+  images: z.array(z.object({ id: z.string(), name: z.string(), tokens: z.number() })).readonly(),
+});
 const historyItem = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('user'), content: z.string(), isSteered: z.exactOptional(z.literal(true)) }),
+  z.object({
+    role: z.literal('user'),
+    content: z.string(),
+    attached: z.exactOptional(attached),
+    isSteered: z.exactOptional(z.literal(true)),
+  }),
   z.object({ role: z.literal('system'), content: z.string() }),
   z.object({
     role: z.literal('assistant'),

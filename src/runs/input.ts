@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parseId } from '../api/ids.ts';
 import { badInput, integer, parseInput, text } from '../api/input.ts';
 import type { Viewer } from '../auth/viewer.ts';
-import { type Attachment, attachmentsInput } from '../conversations/attachment.ts';
+import { type Attachment, attachmentIdsInput, attachmentsInput, byAddress } from '../conversations/attachment.ts';
 import { createConversationInput, messageContent, modelSettings } from '../conversations/input.ts';
 import { guardDecision, guardrailStages } from '../guardrails/config.ts';
 import { storeTrace } from '../telemetry/scope.ts';
@@ -19,6 +19,7 @@ const turnInput = z.strictObject({
   agentId: z.string().nullish(),
   contextSnapshotId: z.string().nullish(),
   attachments: attachmentsInput.nullish(),
+  attachmentIds: attachmentIdsInput.nullish(),
   ifBusy: z.enum(['REJECT', 'ENQUEUE', 'STEER', 'INTERRUPT']).nullish(),
   onDisconnect: z.enum(['CONTINUE', 'CANCEL']).nullish(),
   model: modelSettings.model.nullish(),
@@ -47,7 +48,10 @@ export interface TurnInput {
   readonly after: number;
   readonly agentId: string | null;
   readonly contextSnapshotId: string | null;
+  /** The uploads among them are added as soon as they were read. */
   readonly attachments: readonly Attachment[];
+  /** The public ids of the uploads that the turn names. */
+  readonly attachmentIds: readonly string[];
   readonly ifBusy: 'REJECT' | 'ENQUEUE' | 'STEER' | 'INTERRUPT';
   readonly onDisconnect: 'CONTINUE' | 'CANCEL';
   readonly model: string | null;
@@ -81,14 +85,15 @@ export function parseTurnInput(value: unknown): TurnInput {
       input.contextSnapshotId == null
         ? null
         : parseId('ContextSnapshot', input.contextSnapshotId, ['input', 'contextSnapshotId']),
-    attachments: input.attachments ?? [],
+    attachmentIds: input.attachmentIds ?? [],
     ifBusy: input.ifBusy ?? 'REJECT',
     onDisconnect: input.onDisconnect ?? 'CONTINUE',
     model: input.model ?? null,
     temperature: input.temperature ?? null,
     maxTokens: input.maxTokens ?? null,
   };
-  return { ...checked, payloadHash: hashPayload(checked) };
+  const attachments = input.attachments ?? [];
+  return { ...checked, attachments: byAddress(attachments), payloadHash: hashPayload({ ...checked, attachments }) };
 }
 
 type RawTurn = z.output<typeof turnInput>;
@@ -108,7 +113,7 @@ function chooseBranch({ editMessageId, regenerateMessageId, ifBusy }: RawTurn): 
 }
 
 /** The text of the message; empty for a turn that writes none. */
-function chooseContent({ content, attachments, regenerateMessageId }: RawTurn): string {
+function chooseContent({ content, attachments, attachmentIds, regenerateMessageId }: RawTurn): string {
   if (regenerateMessageId == null) {
     if (content == null) throw badInput(['input', 'content'], 'is required unless regenerateMessageId is given');
     return content;
@@ -116,6 +121,7 @@ function chooseContent({ content, attachments, regenerateMessageId }: RawTurn): 
   const problem = 'must be left out if regenerateMessageId is given: the message stays as it is';
   if (content != null) throw badInput(['input', 'content'], problem);
   if (attachments != null && attachments.length > 0) throw badInput(['input', 'attachments'], problem);
+  if (attachmentIds != null && attachmentIds.length > 0) throw badInput(['input', 'attachmentIds'], problem);
   return '';
 }
 
@@ -124,12 +130,16 @@ function chooseContent({ content, attachments, regenerateMessageId }: RawTurn): 
  * conversation is created if it does not exist, and
  * what it wants of a busy conversation or a dropped socket.
  */
-function hashPayload(input: Omit<TurnInput, 'payloadHash'>): string {
+function hashPayload(
+  input: Omit<TurnInput, 'payloadHash' | 'attachments'> & { readonly attachments: readonly unknown[] },
+): string {
+  const { attachmentIds } = input;
   const { content, branch, agentId, contextSnapshotId, attachments, model, temperature, maxTokens } = input;
   const payload: unknown[] = [content, agentId, attachments, model, temperature, maxTokens];
   // Only if there is one: keys that earlier versions have stored stay valid.
   if (contextSnapshotId !== null) payload.push(contextSnapshotId);
   if (branch !== null) payload.push(branch.kind, branch.messageId);
+  if (attachmentIds.length > 0) payload.push({ attachmentIds });
   return createHash('sha256').update(JSON.stringify(payload)).digest('hex');
 }
 

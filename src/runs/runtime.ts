@@ -74,6 +74,15 @@ export interface RunDependencies {
   readonly feed: ConversationFeed;
   /** Adds attachments of turns to the knowledge bases that they name. */
   readonly knowledge: AttachingRuntime;
+  /**
+   * Writes down what is said in a recording, by the speech-to-text provider of an agent.
+   * @throws {SwitchboardError} if it cannot; the signal's reason if it is aborted
+   */
+  readonly transcribe: (
+    viewer: Viewer,
+    recording: { readonly agentId: string; readonly data: Buffer },
+    signal: AbortSignal,
+  ) => Promise<string>;
   /** Carries the events of live runs between instances; null: they are read in the database. */
   readonly sharedLog: SharedLog | null;
   /** How often a user may start a turn. */

@@ -1,6 +1,7 @@
 import { requireStt } from '../agents/resolve.ts';
+import { formatId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
-import type { UploadedFile } from '../api/uploaded-file.ts';
+import { UploadedFile } from '../api/uploaded-file.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
 import { type AudioType, audioFormats, findAudioType } from '../providers/speech/audio-type.ts';
@@ -53,6 +54,21 @@ export async function transcribeAudio(
     language: transcription.language ?? stt.language,
     durationMs: transcription.durationMs ?? wav?.durationMs ?? null,
   };
+}
+
+/**
+ * As {@link transcribeAudio}, for a recording that belongs to a message.
+ * @param recording.agentId the row id
+ * @returns the text
+ */
+export async function transcribeRecording(
+  viewer: Viewer,
+  deps: SpeechRuntime,
+  { agentId, data }: { readonly agentId: string; readonly data: Buffer },
+  signal: AbortSignal,
+): Promise<string> {
+  const args = { agentId: formatId('Agent', agentId), audio: new UploadedFile(data) };
+  return (await transcribeAudio(viewer, deps, args, signal)).text;
 }
 
 async function transcribe(

@@ -396,8 +396,20 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const { runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
-        graph.app.app;
+      const {
+        runs,
+        speech,
+        contacts,
+        search,
+        exports,
+        attachments,
+        snapshots,
+        knowledge,
+        realtime,
+        webhooks,
+        tickets,
+        publicUrl,
+      } = graph.app.app;
       const contextValue = createContext({
         viewer,
         db,
@@ -407,6 +419,7 @@ async function recordStatements() {
         contacts,
         search,
         exports,
+        attachments,
         snapshots,
         knowledge,
         realtime,

@@ -66,8 +66,21 @@ afterAll(async () => graph[Symbol.asyncDispose]());
 type Variables = Readonly<Record<string, unknown>>;
 
 function makeContext(userId: string | null = 'alice', answers = openAnswers()) {
-  const { db, runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
-    graph.app.app;
+  const {
+    db,
+    runs,
+    speech,
+    contacts,
+    search,
+    exports,
+    attachments,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    tickets,
+    publicUrl,
+  } = graph.app.app;
   const viewer = userId === null ? null : { userId, tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
   return createContext({
     viewer,
@@ -78,6 +91,7 @@ function makeContext(userId: string | null = 'alice', answers = openAnswers()) {
     contacts,
     search,
     exports,
+    attachments,
     snapshots,
     knowledge,
     realtime,

@@ -37,6 +37,7 @@ const levels: readonly (readonly string[])[] = [
   ],
   [
     'agents/providers',
+    'attachments',
     'contacts',
     'demo',
     'exports',
@@ -75,6 +76,7 @@ const levels: readonly (readonly string[])[] = [
     'webhooks/graphql',
   ],
   [
+    'attachments/graphql',
     'contacts/graphql',
     'conversations/files/graphql',
     'drafts/graphql',

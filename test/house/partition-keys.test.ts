@@ -15,6 +15,7 @@ const parts: Readonly<Record<string, string>> = {
   run_pieces: 'runId',
   realtime_items: 'conversationId',
   export_pieces: 'exportId',
+  attachment_pieces: 'attachmentId',
 };
 
 const tables = [...schema.matchAll(/^model (\w+) \{(.*?)^\}/gms)].map(([, model = '', body = '']) => ({

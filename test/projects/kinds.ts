@@ -238,6 +238,15 @@ export const kinds: Readonly<Record<string, Kind>> = {
       return `fb_${(await db.feedback.create({ data })).id}`;
     },
   },
+  Attachment: {
+    scopes: ofUser,
+    names: ['attachmentIds'],
+    async make(db, { tenantId, userId, marker }) {
+      const file = { name: marker, mediaType: 'text/plain', kind: 'TEXT', size: 1, text: marker } as const;
+      const expiresAt = new Date(Date.now() + 3_600_000);
+      return `att_${(await db.attachment.create({ data: { tenantId, userId, ...file, expiresAt } })).id}`;
+    },
+  },
   Schedule: {
     scopes: ofUser,
     names: [],

@@ -48,8 +48,20 @@ const answers = new AnswerBytes(
 
 /** Subscribes with everything selected, past the limits of documents, which are for clients. */
 async function follow(runId: string, { db = app.app.db, document = everything } = {}) {
-  const { runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
-    app.app;
+  const {
+    runs,
+    speech,
+    contacts,
+    search,
+    exports,
+    attachments,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    tickets,
+    publicUrl,
+  } = app.app;
   const { tenantId, userId } = await db.run.findUniqueOrThrow({ where: { id: rowOf(runId) } });
   const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
   const parts = {
@@ -60,6 +72,7 @@ async function follow(runId: string, { db = app.app.db, document = everything } 
     contacts,
     search,
     exports,
+    attachments,
     snapshots,
     knowledge,
     realtime,

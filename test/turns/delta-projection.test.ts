@@ -15,8 +15,21 @@ beforeAll(async () => {
 });
 
 function makeContext() {
-  const { db, runs, speech, contacts, search, exports, snapshots, knowledge, realtime, webhooks, tickets, publicUrl } =
-    app.app;
+  const {
+    db,
+    runs,
+    speech,
+    contacts,
+    search,
+    exports,
+    attachments,
+    snapshots,
+    knowledge,
+    realtime,
+    webhooks,
+    tickets,
+    publicUrl,
+  } = app.app;
   const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
   const parts = {
     db,
@@ -26,6 +39,7 @@ function makeContext() {
     contacts,
     search,
     exports,
+    attachments,
     snapshots,
     knowledge,
     realtime,

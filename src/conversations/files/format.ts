@@ -57,6 +57,11 @@ const feedback = z.object({
   createdAt: moment,
 });
 
+/** Uploads stay where they were uploaded: who imports a file has them by name alone. */
+function dropIds(attachments: z.output<typeof storedAttachments>) {
+  return attachments.map((attachment) => ({ ...attachment, id: null }));
+}
+
 const message = z.object({
   id: rowId('Message'),
   parentId: rowId('Message').nullable(),
@@ -69,7 +74,7 @@ const message = z.object({
   agentId,
   runId: rowId('Run').nullable(),
   step: integer(0, 1_000_000).nullable(),
-  attachments: json(100_000).pipe(storedAttachments.max(100)),
+  attachments: json(100_000).pipe(storedAttachments.max(100)).transform(dropIds),
   routingDecision,
   source: z.enum(['CHAT', 'REALTIME', 'IMPORT']),
   finishReason: z.enum(['STOP', 'LENGTH', 'FILTERED', 'CANCELLED', 'ERROR']).nullable(),

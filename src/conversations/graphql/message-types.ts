@@ -1,5 +1,6 @@
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
+import { pathOfAttachment } from '../../attachments/files.ts';
 import type { Message } from '../../generated/prisma/client.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
@@ -48,12 +49,27 @@ const MessageSource = builder.enumType('MessageSource', {
 
 /** Attachments in the graph. */
 export const Attachment = builder.objectRef<AttachmentShape>('Attachment').implement({
-  description: 'A file that belongs to a message. The message holds a reference to it, not the file itself.',
+  description:
+    'A file that belongs to a message: one that was uploaded with `uploadAttachment`, or a reference to one elsewhere.',
   fields: (t) => ({
+    id: t.exposeID('id', {
+      nullable: true,
+      description:
+        'The id of an upload, such as `att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`. Null: the file was given by its URL.',
+    }),
     name: t.exposeString('name', { description: 'The file name to show to people. Example: `invoice.pdf`.' }),
     type: t.exposeString('type', { description: 'The media type. Example: `image/png`.' }),
-    url: t.exposeString('url', { description: 'The http or https URL of the file.' }),
+    url: t.string({
+      description:
+        'The http or https URL of the file. Of an upload, its path on this server: only its owner can fetch it, with the header `Authorization: Bearer <access token>`. Example: `/attachments/att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      resolve: ({ id, url }) => (id === null ? url : pathOfAttachment(id)),
+    }),
     size: t.exposeInt('size', { description: 'The size in bytes.' }),
+    notice: t.exposeString('notice', {
+      nullable: true,
+      description:
+        'What the model is not given of an upload, and why, for the user: it is told so, too. Null: it is given all of it.',
+    }),
     knowledgeBaseId: t.exposeID('knowledgeBaseId', {
       nullable: true,
       description:

@@ -104,7 +104,14 @@ const CreateMessageInput = builder.inputType('CreateMessageInput', {
     }),
     role: t.field({ type: MessageRole, required: true, description: 'The author of the message.' }),
     content: t.string({ required: true, description: 'The text, 1 to 100,000 characters.' }),
-    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
+    attachments: t.field({
+      type: [AttachmentInput],
+      description: 'The files that belong to the message, by their URLs; with `attachmentIds`, at most 20.',
+    }),
+    attachmentIds: t.idList({
+      description:
+        'Uploads of `uploadAttachment` that belong to the message. Each belongs to the conversation from then on, and is deleted with it.',
+    }),
     runId: t.id({ description: 'The run to which the message belongs; a run of the same conversation.' }),
     routingDecision: t.field({
       type: 'JSON',

@@ -153,7 +153,7 @@ function show({ agent, toolCalls, ...message }: Row, { withTools }: Shared) {
     agentName: agent?.name ?? null,
     attachments: storedAttachments
       .parse(message.attachments)
-      .map((attachment) => ({ ...attachment, knowledgeBaseId: null })),
+      .map((attachment) => ({ ...attachment, knowledgeBaseId: null, id: null })),
     toolCalls: toolCalls.map((call) => ({
       name: call.name,
       arguments: withTools ? call.arguments : null,

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { UnreadableDocumentError } from './block.ts';
-import { type ParseRequest, parseAnswer } from './messages.ts';
-import type { ParsedDocument } from './read-document.ts';
+import { type ParseAnswer, type ParseRequest, parseAnswer } from './messages.ts';
+import type { DocumentText, ParsedDocument } from './read-document.ts';
 
 /** How long the process waits for another document, in milliseconds: starting it takes longer than most documents. */
 const idleMs = 10_000;
@@ -13,6 +13,12 @@ const maxDocuments = 100;
 const programFiles = ['src/', 'node_modules/', 'package.json'].map((name) =>
   fileURLToPath(new URL(`../../../${name}`, import.meta.url)),
 );
+
+/** A process may be taken over by a document, and send anything. */
+const broken = 'The process that reads documents broke.';
+
+type DocumentFile = Pick<ParseRequest, 'data' | 'mediaType'>;
+type DocumentAnswer = Exclude<ParseAnswer, { outcome: 'unreadable' }>;
 
 /** What reading one document may take. */
 export interface ParserLimits {
@@ -43,7 +49,30 @@ export class DocumentParser implements AsyncDisposable {
    * @param signal ends it
    * @throws {UnreadableDocumentError} if the document cannot be read, or takes too much memory or time
    */
-  parse(document: Omit<ParseRequest, 'id'>, signal: AbortSignal): Promise<ParsedDocument> {
+  async parse(
+    { maxChunks, ...document }: DocumentFile & { readonly maxChunks: number },
+    signal: AbortSignal,
+  ): Promise<ParsedDocument> {
+    const answer = await this.#ask({ ...document, wanted: { kind: 'chunks', maxChunks } }, signal);
+    if (answer.outcome === 'read') return answer;
+    throw new UnreadableDocumentError(broken);
+  }
+
+  /**
+   * Reads the text of a document, from its beginning. Others wait until it is done.
+   * @param signal ends it
+   * @throws {UnreadableDocumentError} if the document cannot be read, or takes too much memory or time
+   */
+  async readText(
+    { maxCharacters, ...document }: DocumentFile & { readonly maxCharacters: number },
+    signal: AbortSignal,
+  ): Promise<DocumentText> {
+    const answer = await this.#ask({ ...document, wanted: { kind: 'text', maxCharacters } }, signal);
+    if (answer.outcome === 'text') return answer;
+    throw new UnreadableDocumentError(broken);
+  }
+
+  #ask(document: Omit<ParseRequest, 'id'>, signal: AbortSignal): Promise<DocumentAnswer> {
     const turn = this.#last.then(() => this.#parse(document, signal));
     this.#last = turn.catch(() => {});
     return turn;
@@ -55,13 +84,13 @@ export class DocumentParser implements AsyncDisposable {
     this.#end();
   }
 
-  async #parse(document: Omit<ParseRequest, 'id'>, signal: AbortSignal): Promise<ParsedDocument> {
+  async #parse(document: Omit<ParseRequest, 'id'>, signal: AbortSignal): Promise<DocumentAnswer> {
     signal.throwIfAborted();
     if (this.#closed) throw new Error('The process stops.');
     clearTimeout(this.#idle);
     const child = this.#child ?? this.#start();
     const id = ++this.#lastId;
-    const { promise, resolve, reject } = Promise.withResolvers<ParsedDocument>();
+    const { promise, resolve, reject } = Promise.withResolvers<DocumentAnswer>();
     const { timeoutMs, maxMemoryBytes } = this.#limits;
     const timer = setTimeout(() => {
       fail(new UnreadableDocumentError(`Reading the document takes longer than ${timeoutMs / 1_000} seconds.`));
@@ -69,11 +98,11 @@ export class DocumentParser implements AsyncDisposable {
     const onMessage = (message: unknown) => {
       const parsed = parseAnswer.safeParse(message);
       // A document may have taken the process over, so that it sends anything.
-      if (!parsed.success) return fail(new UnreadableDocumentError('The process that reads documents broke.'));
+      if (!parsed.success) return fail(new UnreadableDocumentError(broken));
       const answer = parsed.data;
       if (answer.id !== id) return;
-      if (answer.outcome === 'read') resolve(answer);
-      else reject(new UnreadableDocumentError(answer.reason));
+      if (answer.outcome === 'unreadable') reject(new UnreadableDocumentError(answer.reason));
+      else resolve(answer);
     };
     const onExit = () => {
       if (this.#child === child) this.#child = null;

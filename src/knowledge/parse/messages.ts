@@ -5,7 +5,10 @@ export const parseRequest = z.object({
   id: z.int(),
   data: z.instanceof(Uint8Array<ArrayBufferLike>),
   mediaType: z.string(),
-  maxChunks: z.int(),
+  wanted: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('chunks'), maxChunks: z.int() }),
+    z.object({ kind: z.literal('text'), maxCharacters: z.int() }),
+  ]),
 });
 export type ParseRequest = z.output<typeof parseRequest>;
 
@@ -14,6 +17,7 @@ const chunk = z.object({ headings: z.array(z.string()), text: z.string(), conten
 /** What it answers. `unreadable`: the document is to blame, and the reason says how. */
 export const parseAnswer = z.discriminatedUnion('outcome', [
   z.object({ id: z.int(), outcome: z.literal('read'), chunks: z.array(chunk), words: z.array(z.string()) }),
+  z.object({ id: z.int(), outcome: z.literal('text'), text: z.string(), isCut: z.boolean() }),
   z.object({ id: z.int(), outcome: z.literal('unreadable'), reason: z.string() }),
 ]);
 export type ParseAnswer = z.output<typeof parseAnswer>;

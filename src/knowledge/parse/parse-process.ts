@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { UnreadableDocumentError } from './block.ts';
-import { type ParseAnswer, parseRequest } from './messages.ts';
-import { readDocument } from './read-document.ts';
+import { type ParseAnswer, type ParseRequest, parseRequest } from './messages.ts';
+import { readDocument, readDocumentText } from './read-document.ts';
 
 // A process of its own, in which documents of strangers are read (document-parser.ts): it may read the files of the program
 // and nothing else, write none and start no process. Its argument is the memory that it may have, in bytes.
@@ -16,13 +16,15 @@ process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit());
 
 process.on('message', async (message) => {
-  const { id, data, mediaType, maxChunks } = parseRequest.parse(message);
-  answer(await read(data, mediaType, maxChunks).then((outcome) => ({ id, ...outcome })));
+  const { id, ...request } = parseRequest.parse(message);
+  answer(await read(request).then((outcome) => ({ id, ...outcome })));
 });
 
-async function read(data: Uint8Array, mediaType: string, maxChunks: number) {
+async function read({ data, mediaType, wanted }: Omit<ParseRequest, 'id'>) {
   try {
-    const { chunks, words } = await readDocument(data, mediaType, { maxChunks });
+    if (wanted.kind === 'text')
+      return { outcome: 'text' as const, ...(await readDocumentText(data, mediaType, wanted.maxCharacters)) };
+    const { chunks, words } = await readDocument(data, mediaType, wanted);
     return {
       outcome: 'read' as const,
       chunks: chunks.map((chunk) => ({ ...chunk, headings: [...chunk.headings] })),

@@ -34,6 +34,40 @@ export async function readDocument(
   return { chunks, words: collectWords(chunks) };
 }
 
+/** The text of a document, from its beginning. */
+export interface DocumentText {
+  readonly text: string;
+  /** Whether it goes on. */
+  readonly isCut: boolean;
+}
+
+/**
+ * Reads the text of a document, with a blank line between its parts, and its headings marked as in Markdown.
+ * @param maxCharacters no more is read
+ * @returns an empty text if it has none, as a scanned page
+ * @throws {UnreadableDocumentError} if it cannot be read as it is
+ */
+export async function readDocumentText(
+  data: Uint8Array,
+  mediaType: string,
+  maxCharacters: number,
+): Promise<DocumentText> {
+  if (data.length === 0) throw new UnreadableDocumentError('The document is empty.');
+  let text = '';
+  for (const block of bound(await readBlocks(data, mediaType))) {
+    const part = writeBlock(block);
+    if (part.trim() === '') continue;
+    text += (text === '' ? '' : '\n\n') + part;
+    if (text.length > maxCharacters) return { text: text.slice(0, maxCharacters).toWellFormed(), isCut: true };
+  }
+  return { text, isCut: false };
+}
+
+function writeBlock(block: Block): string {
+  if (block.kind === 'table') return block.rows.join('\n');
+  return block.kind === 'heading' ? `${'#'.repeat(block.level)} ${block.text}` : block.text;
+}
+
 async function readBlocks(data: Uint8Array, mediaType: string): Promise<Iterable<Block>> {
   switch (findFormat(mediaType)) {
     case 'pdf':

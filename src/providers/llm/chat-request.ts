@@ -5,7 +5,7 @@ import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
 import { writeCallIds } from './call-ids.ts';
 import type { ChatState } from './chat-state.ts';
 import { writeCallArguments, writeCallName, writeFunction } from './functions.ts';
-import { dropBlanks, normalizeHistory } from './normalize-history.ts';
+import { dropBlanks, listImageUrls, normalizeHistory } from './normalize-history.ts';
 import { findQuirks, type Quirks } from './quirks.ts';
 import { hasTokenLimit } from './turn-settings.ts';
 
@@ -49,7 +49,8 @@ function writeMessage(item: HistoryItem, quirks: Quirks): Message[] {
   if (item.role === 'tool') {
     return [{ role: 'tool', tool_call_id: item.callId, content: item.output }];
   }
-  if (item.role !== 'assistant') return [item];
+  if (item.role === 'system') return [item];
+  if (item.role === 'user') return [{ role: 'user', content: writeUserContent(item) }];
   const { content, calls } = item;
   if (calls.length === 0) return content === '' ? [] : [{ role: 'assistant', content }];
   const state = readState(item.state?.data);
@@ -67,6 +68,16 @@ function writeMessage(item: HistoryItem, quirks: Quirks): Message[] {
         ...writeExtra(state.calls?.[index] ?? null, state, quirks, index),
       })),
     },
+  ];
+}
+
+/** A text alone is sent as such: not every server takes parts. */
+function writeUserContent({ content, attached }: Extract<HistoryItem, { role: 'user' }>) {
+  const images = listImageUrls(attached);
+  if (images.length === 0) return content;
+  return [
+    { type: 'text' as const, text: content },
+    ...images.map((url) => ({ type: 'image_url' as const, image_url: { url } })),
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
+import type { AttachedContent, HistoryItem, ModelRequest } from '../../engine/ports.ts';
 
 /** A history that a provider takes, and the instructions that belong to it. */
 export interface NormalizedHistory {
@@ -53,11 +53,12 @@ function push(items: HistoryItem[], item: Exclude<HistoryItem, { role: 'system' 
   }
   if (item.role === 'user') {
     const content = item.content.trim() === '' ? blank : item.content;
-    if (last?.role === 'user') items[items.length - 1] = { role: 'user', content: `${last.content}\n\n${content}` };
+    const { attached } = item;
+    if (last?.role === 'user') items[items.length - 1] = joinUserItems(last, { ...item, content });
     else {
       if (last?.role === 'tool')
         items.push({ role: 'assistant', content: item.isSteered ? working : stopped, calls: [] });
-      items.push({ role: 'user', content });
+      items.push({ role: 'user', content, ...(attached && { attached }) });
     }
     return;
   }
@@ -70,6 +71,19 @@ function push(items: HistoryItem[], item: Exclude<HistoryItem, { role: 'system' 
   }
   const text = [last.content, content].filter((part) => part !== '').join('\n\n');
   items[items.length - 1] = { ...item, content: text };
+}
+
+type UserItem = Extract<HistoryItem, { role: 'user' }>;
+
+function joinUserItems(last: UserItem, next: UserItem): UserItem {
+  const images = [...(last.attached?.images ?? []), ...(next.attached?.images ?? [])];
+  const content = `${last.content}\n\n${next.content}`;
+  return { role: 'user', content, ...(images.length > 0 && { attached: { text: '', images } }) };
+}
+
+/** The images of a message that are there, as `data:` URLs. Its texts are in its content by then (runs/execute/give-files.ts). */
+export function listImageUrls(attached: AttachedContent | undefined): string[] {
+  return (attached?.images ?? []).flatMap(({ url }) => (url === undefined ? [] : [url]));
 }
 
 /** Turns calls and their results into notes, which come where a user message may. */

@@ -4,7 +4,7 @@ import type { HistoryItem, ModelRequest } from '../../engine/ports.ts';
 import { isOpenAiHost } from '../../outbound/allowed-hosts.ts';
 import { writeCallIds } from './call-ids.ts';
 import { writeCallArguments, writeCallName, writeFunction } from './functions.ts';
-import { dropBlanks, normalizeHistory } from './normalize-history.ts';
+import { dropBlanks, listImageUrls, normalizeHistory } from './normalize-history.ts';
 import { findQuirks } from './quirks.ts';
 
 /** The fewest output tokens that OpenAI accepts here. */
@@ -51,7 +51,8 @@ function writeItems(item: HistoryItem): OpenAI.Responses.ResponseInputItem[] {
   if (item.role === 'tool') {
     return [{ type: 'function_call_output', call_id: item.callId, output: item.output }];
   }
-  if (item.role !== 'assistant') return [item];
+  if (item.role === 'system') return [item];
+  if (item.role === 'user') return [{ role: 'user', content: writeUserContent(item) }];
   const { content, calls, state } = item;
   return [
     // Before what they led to, as they came.
@@ -63,6 +64,15 @@ function writeItems(item: HistoryItem): OpenAI.Responses.ResponseInputItem[] {
       name: writeCallName(call.name),
       arguments: writeCallArguments(call.arguments),
     })),
+  ];
+}
+
+function writeUserContent({ content, attached }: Extract<HistoryItem, { role: 'user' }>) {
+  const images = listImageUrls(attached);
+  if (images.length === 0) return content;
+  return [
+    { type: 'input_text' as const, text: content },
+    ...images.map((url) => ({ type: 'input_image' as const, image_url: url, detail: 'auto' as const })),
   ];
 }
 

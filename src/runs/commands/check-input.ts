@@ -1,4 +1,5 @@
 import { UnavailableError } from '../../api/errors.ts';
+import { findTaken, takeTexts, withTexts } from '../../attachments/take.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { GuardReport } from '../../engine/guard.ts';
 import type { Run } from '../../generated/prisma/client.ts';
@@ -44,9 +45,22 @@ export function checkAttachments(
   return checkAttachedDocuments(viewer, knowledge, attachments, { projectId, path: ['input', 'attachments'] });
 }
 
-/** Whether a turn cannot be written as it is: guardrails, or the knowledge bases of its attachments, were not asked. */
+/** Reads the uploads that a turn names: from then on they are among its attachments. Nothing is read if it names none. */
+export async function addUploads(viewer: Viewer, { db }: RunRuntime, input: TurnInput): Promise<TurnInput> {
+  const { attachmentIds, attachments, conversationId } = input;
+  if (attachmentIds.length === 0) return input;
+  const at = { conversationId, beside: attachments.length, path: ['input', 'attachmentIds'] };
+  return { ...input, attachments: [...attachments, ...(await findTaken(viewer, db, attachmentIds, at))] };
+}
+
+/** Whether the attachments of a turn take more than the statement that writes it: documents or uploads are among them. */
+export function needsMoreThanRow({ attachments, attachmentIds }: TurnInput): boolean {
+  return attachmentIds.length > 0 || namesKnowledgeBase(attachments) || attachments.some(({ id }) => id !== null);
+}
+
+/** Whether a turn cannot be written as it is: guardrails, the knowledge bases of its attachments or its uploads were not asked. */
 export function isUnchecked({ stored, turn, input, attachedBases }: NewTurn): boolean {
-  if (attachedBases === null && namesKnowledgeBase(input.attachments)) return true;
+  if (attachedBases === null && (input.attachmentIds.length > 0 || namesKnowledgeBase(input.attachments))) return true;
   return stored.guardrailFingerprints === undefined && needsCheck(turn);
 }
 
@@ -57,11 +71,12 @@ export function isUnchecked({ stored, turn, input, attachedBases }: NewTurn): bo
  * @throws {UnavailableError} if the server stops meanwhile
  */
 export async function checkInput(runtime: RunRuntime, newTurn: NewTurn, isBusy: boolean): Promise<InputChecks> {
-  const { turn, input, stored } = newTurn;
+  const { turn, input, stored, viewer } = newTurn;
   const { startAgentId: agentId } = turn;
   const { closing, guardrails } = runtime.agents;
   const options = { agentId, timeoutMs: guardrails.timeoutMs, signal: closing };
-  const { content, attachments } = input;
+  const { content } = input;
+  const attachments = await withTexts(viewer, runtime.db, input.attachments);
   const guards =
     isBusy && stored.steers
       ? listSteeringGuards(turn.guards)
@@ -71,6 +86,7 @@ export async function checkInput(runtime: RunRuntime, newTurn: NewTurn, isBusy: 
     throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
   });
   const { value, isRedacted, blockedBy, results, calls, fingerprints } = checked;
+  const checkedFiles = takeTexts(attachments, value.attachments);
   const guardrailResults = results.map(({ decision, at, ...result }) => {
     const { categories } = decision;
     return { ...result, decision: { ...decision, categories: [...categories] }, at: at.toISOString() };
@@ -80,7 +96,8 @@ export async function checkInput(runtime: RunRuntime, newTurn: NewTurn, isBusy: 
     calls,
     newTurn: {
       ...newTurn,
-      input: { ...input, content: value.content, attachments: value.attachments },
+      input: { ...input, content: value.content, attachments: checkedFiles.attachments },
+      changedTexts: checkedFiles.changed,
       stored: {
         ...stored,
         guardrailResults,

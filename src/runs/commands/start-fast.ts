@@ -2,7 +2,6 @@ import { SwitchboardError } from '../../api/errors.ts';
 import type { PlainConversation } from '../../conversations/known-conversations.ts';
 import { isUniqueViolation } from '../../database/errors.ts';
 import type { Run } from '../../generated/prisma/client.ts';
-import { namesKnowledgeBase } from '../../knowledge/attached-documents.ts';
 import { collectQuotas, noteQuota } from '../../limits/quotas.ts';
 import type { TurnInput } from '../input.ts';
 import type { Moment } from '../lease.ts';
@@ -10,7 +9,7 @@ import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
 import type { OpeningMessage, RunRuntime } from '../runtime.ts';
 import { createRunFast } from '../transitions/create-run-fast.ts';
 import type { NewTurn } from '../transitions/new-turn.ts';
-import { needsCheck } from './check-input.ts';
+import { needsCheck, needsMoreThanRow } from './check-input.ts';
 import { takeSlot } from './take-slot.ts';
 
 /** A turn that was started, or that its key had started before. */
@@ -37,7 +36,7 @@ export async function tryStartFast(
   expected: PlainConversation | null = null,
 ): Promise<Started | null> {
   const { input } = newTurn;
-  if (namesKnowledgeBase(input.attachments)) return null;
+  if (needsMoreThanRow(input)) return null;
   let created: Awaited<ReturnType<typeof createRunFast>> = null;
   try {
     created = await createRunFast(runtime, newTurn, expected);
@@ -56,6 +55,8 @@ export function openingMessage(
 ): OpeningMessage | null {
   // What is answered again is in its row.
   if (position !== 1 || branch?.kind === 'REGENERATE') return null;
+  // What its uploads have in them is read with the history.
+  if (attachments.some(({ id }) => id !== null)) return null;
   return { role: 'USER', content, step: null, attachments: [...attachments] };
 }
 
@@ -72,7 +73,7 @@ export async function tryStartKnown(
   const known = runtime.knownConversations.take(viewer, input.conversationId, input.idempotencyKey);
   if (known === null || input.after > 0 || input.contextSnapshotId !== null || runtime.closing) return null;
   // Whether the viewer may change the bases is asked first, and where a branch begins is read.
-  if (namesKnowledgeBase(input.attachments) || input.branch !== null) return null;
+  if (needsMoreThanRow(input) || input.branch !== null) return null;
   try {
     const conversation = { ...known, id: input.conversationId, scenarioId: null, user: { settings: null } };
     const turn = await compileTurn(viewer, runtime, conversation, stored);

@@ -24,6 +24,7 @@ import { assertNotBusy, maxUnfinished } from './assert-not-busy.ts';
 import { awaitJoining, hintSteering, isWaitingToJoin } from './await-joining.ts';
 import { cancelRow } from './cancel.ts';
 import {
+  addUploads,
   checkAttachments,
   checkInput,
   type InputChecks,
@@ -136,6 +137,7 @@ async function prepareTurn(
   if (runtime.closing) throw new UnavailableError('The server is stopping. Try again: another one takes the turn.');
   const isNew = input.after === 0 && !runs.some((run) => run.idempotencyKey === input.idempotencyKey);
   const attachedBases = isNew ? await checkAttachments(viewer, runtime, input, conversation) : null;
+  if (isNew) branched = { ...branched, input: await addUploads(viewer, runtime, branched.input) };
   const { creates } = conversation;
   const messageStatus = 'COMPLETE' as const;
   const newTurn = { viewer, ...branched, turn, attachedBases, messageStatus, ...(creates && { creates }) };

@@ -24,6 +24,7 @@ import { setAgent } from '../transitions/set-agent.ts';
 import { CannotContinue, continueTurn } from './continue-turn.ts';
 import { finishRun, interruptRun } from './finish.ts';
 import { readInputResults } from './guard-rows.ts';
+import { hearRecordings } from './hear-recordings.ts';
 import { type Pause, waitForApproval } from './pause.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
@@ -178,9 +179,10 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
   const agent = agents.get(startAgentId);
   if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
+  const hear = hearRecordings(runtime, { ...request, agentId: startAgentId });
   const history = openingMessage
     ? historyOfFirst(openingMessage, budget)
-    : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0 }), retry);
+    : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0, hear }), retry);
   const router = routerOf(runtime, request, turn);
   const plan = { agents, startAgentId, history, limits: runtime.limits, resumed: null, ...(router && { router }) };
   return { turn, plan };

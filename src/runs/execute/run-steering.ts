@@ -1,7 +1,6 @@
-import type { SteeringMessage } from '../../engine/steering.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import { announceJoined } from '../steering-notices.ts';
-import { joinSteered } from '../transitions/join-steered.ts';
+import { type JoinedMessage, joinSteered } from '../transitions/join-steered.ts';
 import type { WriteQueue } from './write-queue.ts';
 
 /**
@@ -28,7 +27,7 @@ export class RunSteering {
   }
 
   /** Lets the messages that wait join the run, before a step (join-steered.ts). */
-  async take(step: number): Promise<readonly SteeringMessage[]> {
+  async take(step: number): Promise<readonly JoinedMessage[]> {
     if (!this.#mayWait) return [];
     this.#mayWait = false;
     await this.#writes.flush();

@@ -2,17 +2,22 @@ import { randomUUIDv7 } from 'node:crypto';
 import { checkAnswer } from '../../agents/output-schema.ts';
 import { RateLimitedError } from '../../api/errors.ts';
 import { ModelError, type TurnPorts } from '../../engine/ports.ts';
-import type { SteeringPort } from '../../engine/steering.ts';
+import type { SteeringMessage, SteeringPort } from '../../engine/steering.ts';
 import { noteStep } from '../../telemetry/turns/turn.ts';
 import type { RunLease } from '../lease.ts';
+import { readAttachedFiles } from '../plan/attached-files.ts';
 import type { PlannedTurn } from '../planned-turn.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
+import type { JoinedMessage } from '../transitions/join-steered.ts';
+import { giveFiles } from './give-files.ts';
+import { hearRecordings } from './hear-recordings.ts';
 import { nameMessage } from './name-message.ts';
 import type { RunRecorder } from './recorder.ts';
 
 /** A run that is carried out by the process that has its lease. */
 interface LeasedRun extends LaunchRequest {
   readonly lease: RunLease;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -23,11 +28,11 @@ export function portsOf(
   runtime: RunRuntime,
   execution: LeasedRun,
   turn: PlannedTurn,
-  recorder: Pick<RunRecorder, 'sources' | 'steering'>,
+  recorder: Pick<RunRecorder, 'sources' | 'steering' | 'agentId'>,
 ): TurnPorts & SteeringPort {
   const { viewer, run, lease } = execution;
   return {
-    model: runtime.model,
+    model: giveFiles(runtime, run),
     tools: {
       check: ({ name, arguments: args }) => {
         const tool = turn.tools.get(name);
@@ -60,9 +65,27 @@ export function portsOf(
     messageId: (step) => nameMessage(run.id, step),
     now: () => new Date(),
     onStep: noteStep,
-    takeSteering: (step) => recorder.steering.take(step),
+    takeSteering: async (step) => addFiles(runtime, execution, recorder.agentId, await recorder.steering.take(step)),
     mayCallModel: (step) => checkBudget(runtime, execution, step),
   };
+}
+
+/** Messages that join the turn, with what the model is given of their files. */
+async function addFiles(
+  runtime: RunRuntime,
+  { viewer, run, signal }: LeasedRun,
+  agentId: string | null,
+  joined: readonly JoinedMessage[],
+): Promise<readonly SteeringMessage[]> {
+  if (joined.length === 0) return [];
+  const rows = joined.map(({ message }) => message);
+  const hear = hearRecordings(runtime, { viewer, run, agentId: agentId ?? '', signal });
+  const budgetTokens = runtime.historyTokens;
+  const files = await readAttachedFiles(runtime.db, run, rows, { budgetTokens, hears: () => agentId !== null, hear });
+  return joined.map(({ message, ...steering }) => {
+    const attached = files.get(message.id);
+    return { ...steering, ...(attached && { attached }) };
+  });
 }
 
 /**

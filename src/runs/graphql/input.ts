@@ -73,7 +73,14 @@ export const chatTurnInput = builder.inputType('ChatTurnInput', {
       description:
         'The context snapshot that the agent which begins the turn is given with its instructions, as data: one of the user’s own that has not expired. Later turns are not given it, unless they name it too.',
     }),
-    attachments: t.field({ type: [AttachmentInput], description: 'The files that belong to the message, at most 20.' }),
+    attachments: t.field({
+      type: [AttachmentInput],
+      description: 'The files that belong to the message, by their URLs; with `attachmentIds`, at most 20.',
+    }),
+    attachmentIds: t.idList({
+      description:
+        'Uploads of `uploadAttachment` that belong to the message: the model is given what it can read of them. Each belongs to the conversation from then on, and is deleted with it.',
+    }),
     ifBusy: t.field({
       type: BusyStrategy,
       defaultValue: 'REJECT',

@@ -6,6 +6,7 @@ import type { Run } from '../../generated/prisma/client.ts';
 import { withAttachments } from '../attached-text.ts';
 import { readProviderState } from '../provider-state.ts';
 import type { OpeningMessage } from '../runtime.ts';
+import { type HearRecording, readAttachedFiles } from './attached-files.ts';
 import { nameHandoffs } from './handoff-names.ts';
 import { type PastMessageRow, readPastMessages } from './past-messages.ts';
 
@@ -17,13 +18,22 @@ const bytesPerToken = 5;
  * only as far as the budget goes. Three statements at most, whatever the length.
  * @param budgetTokens older turns are dropped beyond it
  * @param options.agents those of the turn: handoffs to them are named as the turn offers them
+ * @param options.hear writes down the recordings of the messages of the run; unset: nobody does
  * @param options.beforeStep also what the run itself has written before this step; 0: it begins
  */
 export async function loadHistory(
   db: Db,
   run: Run,
   budgetTokens: number,
-  { agents, beforeStep }: { readonly agents: ReadonlyMap<string, PlannedAgent>; readonly beforeStep: number },
+  {
+    agents,
+    beforeStep,
+    hear,
+  }: {
+    readonly agents: ReadonlyMap<string, PlannedAgent>;
+    readonly beforeStep: number;
+    readonly hear?: HearRecording;
+  },
 ): Promise<HistoryItem[]> {
   const isPast = ({ runId, step }: { readonly runId: string | null; readonly step: number | null }) =>
     runId !== run.id || step === null || step < beforeStep;
@@ -66,6 +76,11 @@ export async function loadHistory(
         }),
   ]);
 
+  const files = await readAttachedFiles(db, run, messages.toReversed(), {
+    budgetTokens,
+    hears: ({ id, runId }) => id === run.userMessageId || runId === run.id,
+    ...(hear && { hear }),
+  });
   const offered = nameHandoffs(agents.values());
   const others = nameHandoffs([...agents.values(), ...handoffs.map(({ toAgent }) => toAgent)]);
   const past: PastTurn[] = [];
@@ -73,7 +88,10 @@ export async function loadHistory(
   for (const turn of turns.values()) {
     const ids = new Set(turn.messages.map((message) => message.id));
     const assembled: PastTurn = {
-      messages: turn.messages.map((message) => ({ ...message, content: withAttachments(message) })),
+      messages: turn.messages.map((message) => {
+        const attached = files.get(message.id);
+        return { ...message, content: withAttachments(message), ...(attached && { attached }) };
+      }),
       calls: calls
         .filter(isPast)
         .filter((call) => (call.runId !== null ? call.runId === turn.runId : ids.has(call.messageId ?? '')))

@@ -81,6 +81,7 @@ export class RunScheduler implements RunRuntime {
   readonly historyTokens: number;
   readonly titles: RunDependencies['titles'];
   readonly storesReasoning: RunDependencies['storesReasoning'];
+  readonly transcribe: RunDependencies['transcribe'];
   readonly outageMs: number;
   readonly drainMs: number;
   readonly exclusive: boolean;
@@ -121,6 +122,7 @@ export class RunScheduler implements RunRuntime {
     this.historyTokens = dependencies.historyTokens;
     this.titles = dependencies.titles;
     this.storesReasoning = dependencies.storesReasoning;
+    this.transcribe = dependencies.transcribe;
     this.outageMs = dependencies.outageMs;
     this.drainMs = dependencies.drainMs;
     this.exclusive = dependencies.exclusive;
@@ -147,8 +149,7 @@ export class RunScheduler implements RunRuntime {
       onHang: () => this.availability.destroyConnections(),
     };
     this.#jobs.repeat('checkpoint', checkpoint, async () => this.#pieces.write(await checkpointRuns(this)));
-    const store = { ...checkpoint, everyMs: storeEveryMs };
-    this.#jobs.repeat('store', store, () => storeOpenMessages(this));
+    this.#jobs.repeat('store', { ...checkpoint, everyMs: storeEveryMs }, () => storeOpenMessages(this));
     this.#jobs.repeat('watch', { everyMs: watchEveryMs, timeoutMs }, async () => watchLeases(this));
     this.#jobs.repeat('release', { everyMs: releaseEveryMs, timeoutMs }, async () => this.#boundEvents());
     this.#jobs.repeat('adopt', { everyMs: adoptEveryMs, timeoutMs }, () => adoptRuns(this));

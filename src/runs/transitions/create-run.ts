@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { takeAttachments } from '../../attachments/take.ts';
 import { appendMessage, type StartsRun } from '../../conversations/append.ts';
 import type { Attachment } from '../../conversations/attachment.ts';
 import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
@@ -28,6 +29,7 @@ export async function createRun(
     stored,
     turn,
     attachedBases,
+    changedTexts,
     queuedPosition,
     joins,
     messageStatus: status,
@@ -52,6 +54,7 @@ export async function createRun(
         ...(provisional === null && { startsRun }),
         isQueued,
       });
+  if (!isAnswer) await takeAttachments(tx, viewer, attachments, conversation.id, changedTexts);
   if (attachedBases !== null && status !== 'BLOCKED' && !isAnswer)
     await addAttachedDocuments(tx, knowledge, attachedBases, attachments);
   const createdAt = new Date();

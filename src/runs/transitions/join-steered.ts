@@ -1,5 +1,5 @@
 import type { SteeringMessage } from '../../engine/steering.ts';
-import type { Prisma, Run } from '../../generated/prisma/client.ts';
+import type { Message, Prisma, Run } from '../../generated/prisma/client.ts';
 import { withAttachments } from '../attached-text.ts';
 import { storedTurn } from '../input.ts';
 import { LeaseLost } from '../lease.ts';
@@ -8,6 +8,11 @@ import { provisionalNumbers } from '../statuses.ts';
 import { isOwned } from './lease.ts';
 import { lockConversation } from './lock-conversation.ts';
 import { placeMessage } from './place-message.ts';
+
+/** A message that joins a run, with its row. */
+export interface JoinedMessage extends SteeringMessage {
+  readonly message: Pick<Message, 'id' | 'content' | 'attachments'>;
+}
 
 /** So many messages join a run at most; those that come after are turns of their own. */
 const maxSteered = 50;
@@ -23,7 +28,7 @@ export async function joinSteered(
   runtime: RunRuntime,
   run: Run,
   { step, firstSeq }: { readonly step: number; readonly firstSeq: number },
-): Promise<readonly SteeringMessage[]> {
+): Promise<readonly JoinedMessage[]> {
   const { id: runId, tenantId, conversationId } = run;
   return runtime.db.$transaction(async (tx) => {
     await lockConversation(tx, conversationId);
@@ -35,9 +40,9 @@ export async function joinSteered(
       select: { seq: true, message: { select: { id: true, content: true, attachments: true } } },
       orderBy: { seq: 'asc' },
     });
-    const joined: SteeringMessage[] = before
+    const joined: JoinedMessage[] = before
       .filter(({ seq }) => seq >= firstSeq)
-      .map(({ message }) => ({ messageId: message.id, content: withAttachments(message), results: [] }));
+      .map(({ message }) => ({ message, messageId: message.id, content: withAttachments(message), results: [] }));
     if (owned.isCancelled) return joined;
 
     const waiting = await tx.run.findMany({
@@ -60,7 +65,7 @@ export async function joinSteered(
       const results = (storedTurn.parse(input).guardrailResults ?? [])
         .filter(({ tripwireTriggered }) => tripwireTriggered)
         .map((result) => ({ ...result, at: new Date(result.at) }));
-      joined.push({ messageId: userMessage.id, content: withAttachments(userMessage), results });
+      joined.push({ message: userMessage, messageId: userMessage.id, content: withAttachments(userMessage), results });
     }
     return joined;
   });

@@ -15,6 +15,8 @@ export interface NewTurn {
   readonly creates?: NewConversation;
   /** The knowledge bases that its attachments are added to. Null: they were not checked. */
   readonly attachedBases: AttachedBases | null;
+  /** What guardrails have made of the texts of its uploads, by public id; unset: nothing. */
+  readonly changedTexts?: ReadonlyMap<string, string>;
   /** What guardrails have made of the user message before it is stored. */
   readonly messageStatus: 'COMPLETE' | 'REDACTED' | 'BLOCKED';
 }

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parse as parseRange } from 'range-parser';
 import { httpStatusOf, NotFoundError, SwitchboardError, UnauthenticatedError } from '../../api/errors.ts';
+import { attachmentPath, readAttachmentBytes, readAttachmentFile } from '../../attachments/files.ts';
 import { readBearerToken } from '../../auth/bearer.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
@@ -42,6 +43,7 @@ interface FileKind {
 const kinds: readonly FileKind[] = [
   { path: clipPath, isShown: true, read: readClip, readBytes: readClipBytes },
   { path: exportPath, isShown: false, read: readExport, readBytes: readExportBytes },
+  { path: attachmentPath, isShown: false, read: readAttachmentFile, readBytes: readAttachmentBytes },
 ];
 
 function findKind(path: string): FileKind | undefined {
@@ -62,7 +64,7 @@ export function isFilePath(path: string): boolean {
 }
 
 /**
- * Creates the route of spoken clips and of exports: GET and HEAD with the access token of the owner, the whole file or one
+ * Creates the route of spoken clips, of exports and of attachments: GET and HEAD with the access token of the owner, the whole file or one
  * range (RFC 9110, section 14), which players need for seeking. A file never changes, so its id is its entity tag.
  */
 export function createFileRoute(route: FileRoute) {

@@ -5,6 +5,9 @@ export interface Part {
   readonly name: string;
   /** As it was sent; in a field that is not a file, text in UTF-8. */
   readonly data: Buffer;
+  /** Of a file: its name and its media type, as the client gave them; empty: it gave none. */
+  readonly fileName: string;
+  readonly mediaType: string;
 }
 
 /** A body that is not valid multipart/form-data; the message says why, for the client. */
@@ -30,22 +33,23 @@ export async function parseMultipart(
   const { promise, resolve, reject } = Promise.withResolvers<Part[]>();
   const parts: Part[] = [];
   const fail = (message: string) => reject(new MalformedMultipartError(message));
-  const add = (name: string | undefined, data: Buffer) => {
+  const add = (name: string | undefined, data: Buffer, file = { fileName: '', mediaType: '' }) => {
     if (name === undefined) fail('A part has no name.');
-    else parts.push({ name, data });
+    else parts.push({ name, data, ...file });
   };
   const parser = openParser(contentType, limits);
   parser.on('field', (name: string | undefined, value, _nameCut, isCut) => {
     if (isCut) fail(`A field has more than ${limits.fieldBytes} bytes.`);
     else add(name, Buffer.from(value));
   });
-  parser.on('file', (name: string | undefined, file) => {
+  parser.on('file', (name: string | undefined, file, fileName: string | undefined, _encoding, mediaType) => {
     const pieces: Buffer[] = [];
     file.on('data', (piece: Buffer) => pieces.push(piece));
     file.on('error', () => fail('It ends before its last boundary.'));
     file.on('end', () => {
       const [only, ...more] = pieces;
-      add(name, only !== undefined && more.length === 0 ? only : Buffer.concat(pieces));
+      const data = only !== undefined && more.length === 0 ? only : Buffer.concat(pieces);
+      add(name, data, { fileName: fileName ?? '', mediaType });
     });
   });
   parser.on('partsLimit', () => fail(`It has more than ${limits.parts} parts.`));

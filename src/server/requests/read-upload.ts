@@ -40,7 +40,7 @@ export async function readUpload(body: Buffer, contentType: string): Promise<Gra
   for (const [name, paths] of Object.entries(map)) {
     const part = files.find((candidate) => candidate.name === name);
     if (!part) throw badInput(['map'], 'names a file that the upload does not contain');
-    const file = new UploadedFile(part.data);
+    const file = new UploadedFile(part.data, { name: part.fileName, mediaType: part.mediaType });
     for (const path of paths) setAtPath(operation, path, file);
   }
   return toParams(operation);

@@ -20,9 +20,9 @@ interface StrictRequest {
 }
 
 const content = z
-  .union([z.string(), z.array(z.looseObject({ text: z.string() })), z.null()])
+  .union([z.string(), z.array(z.looseObject({ text: z.string().optional() })), z.null()])
   .optional()
-  .transform((value) => (Array.isArray(value) ? value.map(({ text }) => text).join('') : (value ?? null)));
+  .transform((value) => (Array.isArray(value) ? value.map(({ text = '' }) => text).join('') : (value ?? null)));
 const called = z.looseObject({ name: z.string(), arguments: z.string() });
 const chatMessage = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),

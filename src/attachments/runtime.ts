@@ -1,0 +1,70 @@
+import type { Logger } from 'pino';
+import type { AttachmentsEnv } from '../config/attachments.ts';
+import type { Database } from '../database/client.ts';
+import { withoutCounting } from '../database/statements.ts';
+import { DocumentParser } from '../knowledge/parse/document-parser.ts';
+import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
+import type { RateLimit } from '../limits/rate-limit.ts';
+
+const sweepEveryMs = 60_000;
+/** Files that one statement deletes. */
+const sweepBatch = 20;
+/** Files that are read at the same time: an image takes 200 MB of memory meanwhile. */
+const atOnce = { user: 2, tenant: 3, process: 4 } as const;
+/** What reading one document may take. */
+const parserLimits = { maxMemoryBytes: 512_000_000, timeoutMs: 30_000 } as const;
+
+/** What uploads are taken with, and the job that deletes those that no message has taken. One for the process. */
+export class AttachmentRuntime implements AsyncDisposable {
+  readonly db: Database;
+  readonly bounds: AttachmentsEnv;
+  readonly limit: RateLimit;
+  /** Counts the files that are being read. */
+  readonly reading = new ConcurrencyLimit('uploads', atOnce);
+  readonly parser = new DocumentParser(parserLimits);
+  readonly #logger: Logger;
+  #sweep: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    readonly db: Database;
+    readonly bounds: AttachmentsEnv;
+    readonly limit: RateLimit;
+    readonly logger: Logger;
+  }) {
+    this.db = options.db;
+    this.bounds = options.bounds;
+    this.limit = options.limit;
+    this.#logger = options.logger;
+  }
+
+  /** Starts to delete expired uploads every minute. */
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#sweep ??= withoutCounting(null, () => deleteExpiredAttachments(this.db))
+        .catch((error: unknown) => this.#logger.error({ err: error }, 'failed to delete expired uploads'))
+        .finally(() => {
+          this.#sweep = null;
+        });
+    }, sweepEveryMs);
+    this.#timer.unref();
+  }
+
+  /** Ends the job and the reader of documents. Resolves when it uses the database no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.parser[Symbol.asyncDispose]();
+    await this.#sweep;
+  }
+}
+
+/** Deletes uploads that no message has taken in time, some at a time. What one instance deletes, the others skip. */
+export async function deleteExpiredAttachments(db: Database): Promise<void> {
+  for (;;) {
+    const deleted = await db.$executeRaw`
+      DELETE FROM attachments WHERE id = ANY(ARRAY(
+        SELECT id FROM attachments WHERE expires_at < now() ORDER BY expires_at LIMIT ${sweepBatch} FOR UPDATE SKIP LOCKED
+      ))`;
+    if (deleted < sweepBatch) return;
+  }
+}

@@ -1,0 +1,31 @@
+import { formatId } from '../../api/ids.ts';
+import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import type { RunRuntime } from '../runtime.ts';
+import { lockOwned, writeOwned } from '../transitions/lease.ts';
+
+/**
+ * Tells the user what the model was not given of the attachments of the message that began a run, and of those that joined it. A second time it changes
+ * nothing.
+ * @param notices by the row ids of the uploads; those of other messages are left out
+ */
+export async function noteOnAttachments(
+  runtime: RunRuntime,
+  run: Run,
+  notices: ReadonlyMap<string, string>,
+): Promise<void> {
+  const byId = JSON.stringify(
+    Object.fromEntries([...notices].map(([id, notice]) => [formatId('Attachment', id), notice])),
+  );
+  await writeOwned(
+    runtime.db,
+    run,
+    Prisma.sql`${lockOwned(runtime, run)}, noted AS (
+      UPDATE messages SET attachments = (
+        SELECT jsonb_agg(CASE WHEN ${byId}::jsonb->>(entry->>'id') IS NOT NULL
+            THEN entry || jsonb_build_object('notice', ${byId}::jsonb->(entry->>'id')) ELSE entry END ORDER BY place)
+        FROM jsonb_array_elements(attachments) WITH ORDINALITY AS entries (entry, place))
+      WHERE (id = ${run.userMessageId}::uuid OR (run_id = ${run.id}::uuid AND role = 'USER')) AND conversation_id = (SELECT conversation_id FROM owned)
+        AND jsonb_array_length(attachments) > 0
+    )`,
+  );
+}
