@@ -23,6 +23,7 @@ export const everySuite = defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: join(import.meta.dirname, 'node_modules/graphql/index.js') }] },
   test: {
     globalSetup: ['test/support/database/template.ts'],
+    setupFiles: ['test/support/unfold-errors.ts'],
     // An embedded database is opened and closed around many tests: this is room, not an expectation.
     testTimeout: 240_000,
     hookTimeout: 240_000,
