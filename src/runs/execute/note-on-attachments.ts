@@ -1,5 +1,6 @@
 import { formatId } from '../../api/ids.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
+import { LeaseLost } from '../lease.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, writeOwned } from '../transitions/lease.ts';
 
@@ -16,7 +17,7 @@ export async function noteOnAttachments(
   const byId = JSON.stringify(
     Object.fromEntries([...notices].map(([id, notice]) => [formatId('Attachment', id), notice])),
   );
-  await writeOwned(
+  const writing = writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwned(runtime, run)}, noted AS (
@@ -28,4 +29,9 @@ export async function noteOnAttachments(
         AND jsonb_array_length(attachments) > 0
     )`,
   );
+  // A turn goes on without its notices.
+  await writing.catch((error: unknown) => {
+    if (error instanceof LeaseLost) throw error;
+    runtime.logger.error({ err: error, runId: run.id }, 'could not note what a model was not given');
+  });
 }
