@@ -179,7 +179,7 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
   const agent = agents.get(startAgentId);
   if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
-  const hear = hearRecordings(runtime, { ...request, agentId: startAgentId });
+  const hear = hearRecordings(runtime, { viewer: request.viewer, run, agentId: startAgentId, signal: request.signal });
   const history = openingMessage
     ? historyOfFirst(openingMessage, budget)
     : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0, hear }), retry);
