@@ -11,6 +11,16 @@ COPY prisma ./prisma
 COPY scripts/generate.ts ./scripts/generate.ts
 RUN node scripts/generate.ts
 
+# The chat page, if it is asked for: docker build --build-arg WEB=true
+FROM generated AS web
+ARG WEB=false
+COPY codegen.ts schema.graphql tsconfig.json ./
+COPY packages ./packages
+COPY examples ./examples
+COPY scripts ./scripts
+# What builds it has parts for each platform, which are optional dependencies.
+RUN mkdir -p dist/web && if [ "$WEB" = true ]; then npm ci && node scripts/web.ts --build; fi
+
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -20,7 +30,8 @@ RUN npm ci --omit=dev && rm -rf node_modules/node-linux-* node_modules/.bin/node
 
 FROM node:24-bookworm-slim
 WORKDIR /app
-ENV NODE_ENV=production PORT=4000 DATA_DIR=/data
+ARG WEB=false
+ENV NODE_ENV=production PORT=4000 DATA_DIR=/data WEB=$WEB
 RUN install -d -o node -g node -m 0700 /data
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
@@ -30,6 +41,7 @@ COPY prisma/knowledge ./prisma/knowledge
 COPY scripts/migrate.ts ./scripts/migrate.ts
 COPY src ./src
 COPY --from=generated /app/src/generated ./src/generated
+COPY --from=web /app/dist/web ./dist/web
 USER node
 VOLUME /data
 EXPOSE 4000

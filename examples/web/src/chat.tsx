@@ -47,7 +47,7 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
 
   const activeRun = readFragment(RunViewFragmentDoc, head?.activeRun);
   useEffect(() => {
-    if (activeRun) attachRun(conversationId, activeRun, messages);
+    if (activeRun) attachRun(conversationId, activeRun.id);
     else if (conversation !== undefined || error) resumeTurn(conversationId);
   });
 

@@ -133,7 +133,9 @@ function ListPage({ filter, title, after, ...shared }: ListPageProps) {
             </li>
           );
         })}
-        {page.edges.length === 0 && <li className="muted empty">Nothing here yet</li>}
+        {page.edges.length === 0 && (
+          <li className="muted empty">{title === 'Titles' ? 'No title has these words' : 'Nothing here yet'}</li>
+        )}
       </ul>
       {hasNextPage &&
         (hasNext ? (

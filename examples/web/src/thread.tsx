@@ -33,6 +33,9 @@ export function Thread({ conversationId, messages, pageInfo, live, actions }: Th
   const { frame, list, isAtEnd, toEnd } = useStickyEnd(live?.input?.idempotencyKey);
   const listed = useMemo(() => [...earlier.messages, ...messages], [earlier.messages, messages]);
   const shown = hideBehind(listed, live);
+  // What was answered before the page was opened is not read aloud.
+  const [hasHeard, setHeard] = useState(false);
+  if (live !== null && !hasHeard) setHeard(true);
   const question = live?.state.userMessage?.id ?? null;
   return (
     <div className="frame">
@@ -68,7 +71,7 @@ export function Thread({ conversationId, messages, pageInfo, live, actions }: Th
         </button>
       )}
       <p className="hidden" role="status" aria-live="polite">
-        {announce(live, messages)}
+        {hasHeard && announce(live, messages)}
       </p>
     </div>
   );

@@ -1,14 +1,7 @@
 import { type ChatTurnInput, createTurn, followRun, type Turn, type TurnState } from '@switchboard/client';
 import { useCallback, useSyncExternalStore } from 'react';
 import { client, socket } from './client.ts';
-import { readFragment } from './generated/fragment-masking.ts';
-import {
-  CallViewFragmentDoc,
-  FinishedRunDocument,
-  type MessageViewFragment,
-  type RunViewFragment,
-  ThreadDocument,
-} from './generated/graphql.ts';
+import { FinishedRunDocument, ThreadDocument } from './generated/graphql.ts';
 
 /** A turn that this page shows while it runs. When it has ended, the stored messages take its place. */
 export interface LiveTurn {
@@ -54,29 +47,13 @@ export function resumeTurn(conversationId: string): void {
   show(conversationId, createTurn(socket, input), { ...place, input });
 }
 
-/** Follows a run that another tab or device has started, or that ran when the page was loaded. */
-export function attachRun(
-  conversationId: string,
-  run: RunViewFragment,
-  messages: readonly MessageViewFragment[],
-): void {
-  if (turns.has(conversationId) || ended.has(run.id)) return;
-  const own = messages.filter((message) => message.run?.id === run.id && message.role === 'ASSISTANT');
-  const turn = followRun(socket, run.id, {
-    lastSeq: run.lastSeq,
-    messages: own.map(({ id, agent, content, reasoning, status }) => ({
-      id,
-      agent: agent?.name ?? '',
-      text: content,
-      reasoning: reasoning ?? '',
-      isComplete: status !== 'STREAMING',
-    })),
-    toolCalls: own
-      .flatMap(({ toolCalls }) => readFragment(CallViewFragmentDoc, toolCalls))
-      .map((call) => ({ ...call, error: call.error ?? null, approvalExpiresAt: call.approvalExpiresAt ?? null }))
-      .map((call) => ({ ...call, needsApproval: call.status === 'AWAITING_APPROVAL' })),
-  });
-  show(conversationId, turn, { replaces: null, isNew: false });
+/**
+ * Follows a run that another tab or device has started, or that ran when the page was loaded: from its beginning, because the
+ * calls that wait belong to no stored message yet. After a cut it goes on behind the last event that was seen.
+ */
+export function attachRun(conversationId: string, runId: string): void {
+  if (turns.has(conversationId) || ended.has(runId)) return;
+  show(conversationId, followRun(socket, runId), { replaces: null, isNew: false });
 }
 
 /** Takes a turn that was refused or is lost from the page. */

@@ -61,7 +61,8 @@ export async function say(page: Page, text: string): Promise<void> {
 
 /** The texts of the messages, and of the steps between them, as they stand in the page. */
 export async function readMessages(page: Page): Promise<string> {
-  return page.locator('.messages').innerText();
+  // Not innerText: what is far from the screen is not laid out, and would be missing.
+  return (await page.locator('.messages').textContent()) ?? '';
 }
 
 /** Waits until no turn runs: the last of them has left its usage. */

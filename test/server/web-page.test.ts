@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createWebPage } from '../../src/server/http/web-page.ts';
+
+const token = 'eyJ.of-an.administrator';
+
+/** Serves a page of two files, as it is built. */
+async function servePage(resources: AsyncDisposableStack, options: { isBuilt?: boolean; mints?: boolean } = {}) {
+  const { isBuilt = true, mints = true } = options;
+  const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'web-page-')), (path) => rm(path, { recursive: true }));
+  const build = async () => {
+    await mkdir(join(folder, 'assets'));
+    await writeFile(join(folder, 'index.html'), '<meta name="switchboard-token" content="" />');
+    await writeFile(join(folder, 'favicon.svg'), '<svg/>');
+    await writeFile(join(folder, 'assets/index-1.js'), 'start()');
+  };
+  if (isBuilt) await build();
+  const page = createWebPage(mints ? async () => token : null, folder);
+  const server = createServer((request, response) => void page.serve(request, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  resources.defer(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { page, build, ask: (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init) };
+}
+
+test('The chat page has a token for a browser on this machine only, and lets no foreign or inline script run', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask } = await servePage(resources);
+  const response = await ask('/');
+  expect(await response.text()).toBe(`<meta name="switchboard-token" content="${token}" />`);
+  const policy = response.headers.get('content-security-policy');
+  expect(policy).toContain(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'",
+  );
+  expect(policy).not.toContain('unsafe');
+  expect(await (await ask('/', { headers: { 'x-forwarded-for': '10.0.0.1' } })).text()).not.toContain(token);
+  // Whoever follows a link to a shared conversation is no administrator.
+  expect(await (await ask('/shared/abc')).text()).not.toContain(token);
+});
+
+test('In production, the chat page has no token', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask } = await servePage(resources, { mints: false });
+  expect(await (await ask('/')).text()).toBe('<meta name="switchboard-token" content="" />');
+});
+
+test('The files of the chat page are kept by browsers, and only those that were built are served', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask, page } = await servePage(resources);
+  const script = await ask('/assets/index-1.js');
+  expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+  expect(script.headers.get('cache-control')).toContain('immutable');
+  expect(await script.text()).toBe('start()');
+  const icon = await ask('/favicon.svg');
+  const again = await ask('/favicon.svg', { headers: { 'if-none-match': icon.headers.get('etag') ?? '' } });
+  expect(again.status).toBe(304);
+  expect((await ask('/assets/other.js')).status).toBe(404);
+  expect((await ask('/', { method: 'POST', body: '{}' })).status).toBe(404);
+  for (const path of ['/assets/../index.html', '/assets/', '/shared/', '/shared/a/b', '/index.html', '/graphql', '/x'])
+    expect([path, page.isPath(path)]).toEqual([path, false]);
+});
+
+test('A chat page that is not built is not found, until it is', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask, build } = await servePage(resources, { isBuilt: false });
+  expect((await ask('/')).status).toBe(404);
+  await build();
+  expect((await ask('/')).status).toBe(200);
+});
