@@ -26,6 +26,7 @@ const idPrefixes = {
   Feedback: 'fb',
   Schedule: 'sch',
   Attachment: 'att',
+  Memory: 'mem',
 } as const;
 
 export type IdKind = keyof typeof idPrefixes;

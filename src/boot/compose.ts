@@ -30,6 +30,9 @@ import { FairQueue } from '../limits/fair-queue.ts';
 import { createRateLimit } from '../limits/rate-limit.ts';
 import { SharedConcurrencyLimit } from '../limits/shared-limit.ts';
 import { TokenBudget } from '../limits/token-budget.ts';
+import type { MemoryRuntime } from '../memories/runtime.ts';
+import { tellMemories } from '../memories/tell.ts';
+import { memoryToolNames } from '../memories/tools.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
 import { RealtimeRuntime } from '../realtime/runtime.ts';
 import { findRealtimeCaller } from '../realtime/tool-caller.ts';
@@ -121,6 +124,7 @@ export async function compose(
   const search: SearchRuntime = { db, vectors, logger, limit: callLimit };
   const contacts: ContactDependencies = { db, defaultCountry: env.contactCountry };
   const webhooks = openWebhooks(env, { db, keys, guard, logger }, opening);
+  const memory: MemoryRuntime = { db, isOn: env.remembers };
   const tickets: TicketRuntime = { db, feed: ticketFeed, sender: webhooks.sender };
   const tools = opening.use(
     new ToolRegistry({
@@ -131,7 +135,7 @@ export async function compose(
       logger,
       ...limits,
       operator,
-      contributed: contributeTools({ db, contacts, feed, search, tickets }),
+      contributed: contributeTools({ db, contacts, feed, search, tickets, memory }),
       consumers,
       closing,
       calls: new Set(),
@@ -189,6 +193,7 @@ export async function compose(
     agents,
     tools,
     tellBases,
+    memory: { ...memory, toolNames: memoryToolNames, tell: tellMemories },
     limits: { maxSteps: env.maxSteps, runTimeoutMs: env.runTimeoutSeconds * 1000, maxRetries, maxResultLength },
     sizeLimits: { maxEvents: env.maxRunEvents, maxBytes: env.maxRunBytes, maxLiveBytes: env.maxLiveRunBytes },
     historyTokens,
@@ -256,6 +261,7 @@ export async function compose(
     speech,
     contacts,
     search,
+    memory,
     exports,
     attachments,
     snapshots,

@@ -4,6 +4,8 @@ import type { Database } from '../database/client.ts';
 import { makeGetDraft, makeSaveDraft } from '../drafts/tools.ts';
 import type { SearchRuntime } from '../knowledge/search/search.ts';
 import { createSearchTool } from '../knowledge/search/search-tool.ts';
+import type { MemoryRuntime } from '../memories/runtime.ts';
+import { makeRecall, makeRemember } from '../memories/tools.ts';
 import { createTicketTool } from '../tickets/create-ticket-tool.ts';
 import type { TicketRuntime } from '../tickets/runtime.ts';
 import type { BuiltInTool } from '../tools/registry/builtin.ts';
@@ -13,6 +15,7 @@ export interface ToolSources extends ContactToolSources {
   readonly db: Database;
   readonly search: SearchRuntime;
   readonly tickets: TicketRuntime;
+  readonly memory: MemoryRuntime;
 }
 
 /** How each of them is made, by its name. */
@@ -22,6 +25,8 @@ const factories: Readonly<Record<string, (sources: ToolSources) => BuiltInTool>>
   find_contact: makeFindContact,
   save_draft: makeSaveDraft,
   get_draft: makeGetDraft,
+  remember: ({ memory }) => makeRemember(memory),
+  recall: ({ memory }) => makeRecall(memory),
   create_ticket: ({ tickets }) => createTicketTool(tickets),
 };
 

@@ -26,6 +26,8 @@ import '../knowledge/graphql/queries.ts';
 import '../knowledge/graphql/search.ts';
 import '../knowledge/graphql/searched.ts';
 import '../knowledge/graphql/types.ts';
+import '../memories/graphql/mutations.ts';
+import '../memories/graphql/queries.ts';
 import '../orchestration/graphql/mutations.ts';
 import '../projects/graphql/mutations.ts';
 import '../projects/graphql/queries.ts';

@@ -79,6 +79,8 @@ export interface Env {
   readonly storesReasoning: (tenantId: string) => boolean;
   /** The model of the default provider that makes the titles of conversations; null: none does. */
   readonly titleModel: string | null;
+  /** Whether agents remember facts of the users of a tenant. */
+  readonly remembers: (tenantId: string) => boolean;
   readonly retention: RetentionEnv;
   readonly tts: SpeechEnv | null;
   readonly stt: TranscriptionEnv | null;
@@ -216,6 +218,7 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     },
     storesReasoning: read.STORE_REASONING,
     titleModel: read.TITLE_MODEL ?? null,
+    remembers: read.MEMORY,
     tokenBudgets: readTokenBudgets(read.TOKEN_BUDGET_PER_USER_DAILY, read.TOKEN_BUDGET_PER_TENANT_DAILY),
     retention: readRetention(read),
     tts: readSpeech(read),

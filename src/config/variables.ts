@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { isSupportedCountry } from 'libphonenumber-js/max';
 import { z } from 'zod';
+import { chosenTenants } from './chosen-tenants.ts';
 import { keyRing } from './key-ring.ts';
 import { rate } from './limits.ts';
 import { otlpProtocols, pairs, samplers } from './otlp.ts';
-import { storedReasoning } from './stored-reasoning.ts';
 import { tenantBudgets } from './token-budgets.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -204,8 +204,9 @@ export const variables = z.object({
   ATTACHMENT_TTL_SECONDS: wholeNumber(10, 604_800, 86_400),
   CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
   CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
-  STORE_REASONING: storedReasoning,
   TITLE_MODEL: name,
+  STORE_REASONING: chosenTenants,
+  MEMORY: chosenTenants,
   CONTEXT_REFERENCES: z.enum(['true', 'false'], 'must be true or false').optional(),
   KNOWLEDGE_MAX_CHUNKS: wholeNumber(1, 100_000_000, 1_000_000),
   KNOWLEDGE_MAX_SOURCE_MB: wholeNumber(1, 100_000_000, 10_000),

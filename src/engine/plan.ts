@@ -27,6 +27,8 @@ export interface PlannedAgent {
   readonly instructions: string;
   /** What the turn gives it beside its instructions: data between lines that no text in it can imitate; unset: nothing. */
   readonly context?: string;
+  /** What it remembers of the user: data between such lines as well; unset: nothing. */
+  readonly memories?: string;
   readonly endpoint: ModelEndpoint;
   /** 0 to 2; null: nobody set one. */
   readonly temperature: number | null;
@@ -45,13 +47,15 @@ export function writeInstructions({
   instructions,
   outputSchema,
   context,
-}: Pick<PlannedAgent, 'instructions' | 'outputSchema' | 'context'>): string {
+  memories,
+}: Pick<PlannedAgent, 'instructions' | 'outputSchema' | 'context' | 'memories'>): string {
   const parts = [instructions];
   // Models without structured output are told it in this way alone.
   if (outputSchema !== undefined)
     parts.push(
       `Answer the user with one JSON object that fits this JSON Schema, and write nothing beside it:\n${JSON.stringify(outputSchema)}`,
     );
+  if (memories !== undefined) parts.push(memories);
   if (context !== undefined) parts.push(context);
   return parts.join('\n\n');
 }

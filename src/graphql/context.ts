@@ -15,6 +15,7 @@ import type { KnowledgeRuntime } from '../knowledge/runtime.ts';
 import type { SearchRuntime } from '../knowledge/search/search.ts';
 import { AnswerBudget } from '../limits/answer-budget.ts';
 import type { AnswerBytes } from '../limits/answer-bytes.ts';
+import type { MemoryRuntime } from '../memories/runtime.ts';
 import { readProjectsById } from '../projects/read.ts';
 import type { RealtimeRuntime } from '../realtime/runtime.ts';
 import { type ActiveAgentChoice, findActiveAgents } from '../runs/read/active-agent.ts';
@@ -45,6 +46,8 @@ export interface Runtimes {
   readonly exports: ExportRuntime;
   /** Makes context snapshots. */
   readonly snapshots: ContextRuntime;
+  /** Changes what agents remember of users. */
+  readonly memory: MemoryRuntime;
   /** Reads, changes and indexes knowledge. */
   readonly knowledge: KnowledgeRuntime;
   /** Carries out realtime sessions. */

@@ -43,6 +43,9 @@ const context = z.exactOptional(
   z.object({ text: z.string(), agentIds: names, references: z.record(z.string(), z.string()) }),
 );
 
+/** What its agents remember of the user, once for all of them. Not set: nothing. */
+const memories = z.exactOptional(z.object({ text: z.string(), agentIds: names }));
+
 const calls = z.array(z.object({ id: z.string(), name: z.string(), arguments: z.string() })).readonly();
 const providerState = z.object({ agentId: z.string(), endpoint: z.string(), data: z.unknown() });
 /** Images by the ids of their files: their rows never change. */
@@ -88,6 +91,7 @@ const pauseState = z.object({
   /** By the id of their agent. Not set in states of earlier versions. */
   guardrails: z.record(z.string(), storedGuardrails).default({}),
   context,
+  memories,
   paused,
 });
 
@@ -112,6 +116,7 @@ const runPlan = z.object({
   /** By the id of their agent. Not set in plans of earlier versions. */
   guardrails: z.record(z.string(), storedGuardrails).default({}),
   context,
+  memories,
   /** Not set if the agent that begins was chosen when the plan was written, and in plans of earlier versions. */
   orchestration: z.exactOptional(orchestration),
 });
@@ -197,9 +202,12 @@ function freezeAgents({ agents, guards, references = {} }: Omit<TurnToFreeze, 't
   const planned = new Map([...agents.values()].flatMap((agent) => agent.tools.map((tool) => [tool.name, tool])));
   const informed = [...agents.values()].filter((agent) => agent.context !== undefined);
   const text = informed[0]?.context;
+  const remembering = [...agents.values()].filter((agent) => agent.memories !== undefined);
+  const remembered = remembering[0]?.memories;
   return {
+    ...(remembered === undefined ? {} : { memories: { text: remembered, agentIds: remembering.map(({ id }) => id) } }),
     ...(text === undefined ? {} : { context: { text, references, agentIds: informed.map(({ id }) => id) } }),
-    agents: [...agents.values()].map(({ context: _context, ...agent }) => ({
+    agents: [...agents.values()].map(({ context: _context, memories: _memories, ...agent }) => ({
       ...agent,
       endpoint: freezeEndpoint(agent.endpoint, environment),
       tools: agent.tools.map(({ name }) => name),
@@ -227,12 +235,20 @@ export function readPlan(stored: string): StoredPlan {
   return { ...thawAgents(plan), orchestration: plan.orchestration ?? null };
 }
 
-function thawAgents({ agents, tools, definitions, guardrails, context }: z.output<typeof runPlan>): FrozenPlan {
+function thawAgents({
+  agents,
+  tools,
+  definitions,
+  guardrails,
+  context,
+  memories,
+}: z.output<typeof runPlan>): FrozenPlan {
   const named = new Map(tools.map((tool) => [tool.name, tool]));
   return {
     agents: agents.map((agent) => ({
       ...agent,
       ...(context?.agentIds.includes(agent.id) && { context: context.text }),
+      ...(memories?.agentIds.includes(agent.id) && { memories: memories.text }),
       tools: agent.tools.flatMap((tool) => (typeof tool === 'string' ? (named.get(tool) ?? []) : tool)),
     })),
     definitions: new Map(Object.entries(definitions)),

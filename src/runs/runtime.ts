@@ -52,6 +52,19 @@ export interface RunDependencies {
   /** Reads agents and resolves their providers. */
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
+  /** What agents remember of users. */
+  readonly memory: {
+    /** The tools that save and find memories. */
+    readonly toolNames: ReadonlySet<string>;
+    /** Whether the operator has switched it on for a tenant. */
+    isOn(tenantId: string): boolean;
+    /**
+     * What models are told that they remember of the viewer, as data between lines that no text in it can imitate. One statement.
+     * @param projectId the row id of the project of the conversation; null: it is in none
+     * @returns undefined: nothing
+     */
+    tell(viewer: Viewer, db: Database, projectId: string | null): Promise<string | undefined>;
+  };
   /**
    * What `search_knowledge` searches for the agents of a conversation, in words for their models; by the row id of the agent.
    * From the cache of `store`. Ids are row ids.

@@ -55,7 +55,7 @@ const levels: readonly (readonly string[])[] = [
   ['conversations', 'server/requests', 'tenants'],
   ['contacts/tools', 'conversations/search', 'conversations/share', 'conversations/titles', 'drafts', 'feedback'],
   ['context', 'orchestration/orchestrate', 'runs', 'tickets'],
-  ['knowledge/search', 'runs/plan', 'runs/remote', 'runs/transitions'],
+  ['knowledge/search', 'memories', 'runs/plan', 'runs/remote', 'runs/transitions'],
   ['conversations/files', 'realtime', 'retention', 'runs/execute', 'runs/read', 'runs/upkeep'],
   ['graphql', 'runs/commands', 'runs/scheduler'],
   [
@@ -81,6 +81,7 @@ const levels: readonly (readonly string[])[] = [
     'conversations/files/graphql',
     'drafts/graphql',
     'knowledge/graphql',
+    'memories/graphql',
     'realtime/graphql',
     'runs/graphql',
     'server/http',

@@ -263,6 +263,16 @@ export const kinds: Readonly<Record<string, Kind>> = {
       return `sch_${(await db.schedule.create({ data })).id}`;
     },
   },
+  Memory: {
+    scopes: ofUser,
+    names: [],
+    async make(db, { tenantId, userId, marker }) {
+      const [row] = await db.$queryRaw<{ id: string }[]>`
+        INSERT INTO memories (id, tenant_id, user_id, text, tsv)
+        VALUES (gen_random_uuid(), ${tenantId}, ${userId}, ${marker}, ''::tsvector) RETURNING id::text`;
+      return `mem_${row?.id}`;
+    },
+  },
   Webhook: {
     scopes: [],
     names: [],

@@ -24,6 +24,7 @@ import { giveContext } from './give-context.ts';
 import { nameHandoffs } from './handoff-names.ts';
 import { planChoice } from './plan-choice.ts';
 import { tellAgentsOfBases } from './tell-bases.ts';
+import { isOffered, tellAgentsOfMemories } from './tell-memories.ts';
 
 /** Tools and handoffs that a model can be offered in one request, at OpenAI, Azure and Groq. */
 const maxFunctions = 128;
@@ -100,7 +101,7 @@ export async function compileTurn(
     );
     const own = agent.toolNames
       .flatMap((name) => tools.get(name) ?? [])
-      .filter((tool) => tool.problem === null && (enabledTools.size === 0 || enabledTools.has(tool.name)));
+      .filter((tool) => isOffered(viewer, runtime, tool) && (enabledTools.size === 0 || enabledTools.has(tool.name)));
     const offered = own.slice(0, Math.max(0, maxFunctions - handoffs.length));
     if (offered.length < own.length) {
       const leftOut = own.length - offered.length;
@@ -127,6 +128,7 @@ export async function compileTurn(
   }
 
   await tellAgentsOfBases(viewer, runtime, agents, projectId);
+  await tellAgentsOfMemories(viewer, runtime, agents, projectId);
 
   // Those of the scenario come first: all its agents have them.
   const guardrails = [...usable.values()].map(({ agent }) => {

@@ -76,6 +76,7 @@ export class RunScheduler implements RunRuntime {
   readonly agents: AgentDependencies;
   readonly tools: ToolRegistry;
   readonly tellBases: RunDependencies['tellBases'];
+  readonly memory: RunDependencies['memory'];
   readonly limits: TurnLimits;
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
@@ -117,6 +118,7 @@ export class RunScheduler implements RunRuntime {
     this.agents = dependencies.agents;
     this.tools = dependencies.tools;
     this.tellBases = dependencies.tellBases;
+    this.memory = dependencies.memory;
     this.limits = dependencies.limits;
     this.sizeLimits = dependencies.sizeLimits;
     this.historyTokens = dependencies.historyTokens;

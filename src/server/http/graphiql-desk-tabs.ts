@@ -1,8 +1,10 @@
 /** A tab of GraphiQL: what agents know. */
 export const knowledgeDocument = `# What agents know. Every tenant begins with the base "Help centre": in the first tab, ask with a fresh idempotencyKey
 # "How long can I return an unused item?", and the answer cites it. For a document of your own, create a base, insert its id
-# below, add the document, and let KnowledgeEvents say when it is READY. Then create the conversation, and pass its id to
-# chatTurn as conversationId, with the content "What is the office hamster called? And please open a ticket: clean the cage".
+# below, add the document, and ask KnowledgeDocuments until it is READY, some seconds later. (KnowledgeEvents shows what changes
+# while it is open: start it before the next document.) Then create the conversation, and pass its id to chatTurn in the
+# first tab as conversationId, with a fresh idempotencyKey and the content "What is the office hamster called? And please open a
+# ticket: clean the cage". Citations shows what the answer cites, and the next tab has the ticket.
 query SearchKnowledge {
   searchKnowledge(query: "return an unused item", limit: 3) {
     title
@@ -30,6 +32,12 @@ mutation AddKnowledgeDocument {
   ) {
     id
     status
+  }
+}
+
+query KnowledgeDocuments {
+  knowledgeBases(last: 1) {
+    edges { node { name documents(first: 10) { edges { node { title status error chunkCount } } } } }
   }
 }
 

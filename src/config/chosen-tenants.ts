@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-/** The tenants whose reasoning is stored: `none`, `all`, or their ids with commas between them. */
-export const storedReasoning = z
+/** The tenants for which the operator has switched something on: `none`, `all`, or their ids with commas between them. */
+export const chosenTenants = z
   .string()
   .transform((written): ((tenantId: string) => boolean) => {
     const value = written.trim();
