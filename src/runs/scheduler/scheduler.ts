@@ -5,7 +5,6 @@ import type { AgentDependencies } from '../../agents/dependencies.ts';
 import type { KnownConversations } from '../../conversations/known-conversations.ts';
 import type { Database } from '../../database/client.ts';
 import { withoutCounting } from '../../database/statements.ts';
-import type { TurnLimits } from '../../engine/plan.ts';
 import type { ModelPort } from '../../engine/ports.ts';
 import type { ConversationFeed } from '../../feed/conversation-feed.ts';
 import type { FairQueue } from '../../limits/fair-queue.ts';
@@ -77,7 +76,7 @@ export class RunScheduler implements RunRuntime {
   readonly tools: ToolRegistry;
   readonly tellBases: RunDependencies['tellBases'];
   readonly memory: RunDependencies['memory'];
-  readonly limits: TurnLimits;
+  readonly limits: RunDependencies['limits'];
   readonly sizeLimits: RunSizeLimits;
   readonly historyTokens: number;
   readonly titles: RunDependencies['titles'];
