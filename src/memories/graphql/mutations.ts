@@ -17,7 +17,7 @@ builder.mutationFields((t) => ({
       }),
       projectId: t.arg.id({
         description:
-          'The project in whose conversations alone it is used, by its id or its key; the viewer needs the role EDITOR in it. Null: it is used in all conversations. If omitted, that of an existing memory stays.',
+          'The project in whose conversations alone it is used, by its id or its key, such as `prj_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`; the viewer needs the role EDITOR in it. Null: it is used in all conversations. If omitted, that of an existing memory stays.',
       }),
     },
     resolve: (query, _root, args, context) => saveMemory(context.viewer, context.memory, args, query),

@@ -8,7 +8,6 @@ import { withoutCounting } from '../../database/statements.ts';
 import type { ModelPort } from '../../engine/ports.ts';
 import type { ConversationFeed } from '../../feed/conversation-feed.ts';
 import type { FairQueue } from '../../limits/fair-queue.ts';
-import type { RateLimit } from '../../limits/rate-limit.ts';
 import type { SharedConcurrencyLimit } from '../../limits/shared-limit.ts';
 import type { RunCursor } from '../../log/cursor.ts';
 import { LiveRunLogs } from '../../log/live-logs.ts';
@@ -86,7 +85,7 @@ export class RunScheduler implements RunRuntime {
   readonly drainMs: number;
   readonly exclusive: boolean;
   readonly sharedLog: RunDependencies['sharedLog'];
-  readonly turnLimit: RateLimit;
+  readonly turnLimit: RunDependencies['turnLimit'];
   readonly openTurns: SharedConcurrencyLimit;
   readonly startsByConversation: FairQueue;
   readonly startsByTenant: FairQueue;
