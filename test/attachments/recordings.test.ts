@@ -7,6 +7,8 @@ import { speakInTones } from '../support/scripted-model/speech.ts';
 import { uploadId } from './support.ts';
 
 const recording = speakInTones('Where is my order?', 8_000);
+const notices =
+  'query ($id: ID!) { conversation(id: $id) { messages(first: 1) { edges { node { attachments { notice } } } } } }';
 
 test('A model is given what is said in a recording, which is transcribed once', async () => {
   let asked = 0;
@@ -32,4 +34,20 @@ test('A model is given what is said in a recording, which is transcribed once', 
   expect(second?.[0]).toEqual(said);
   expect(asked).toBe(1);
   provider.closeAllConnections();
+});
+
+test('If nobody can listen, the model and the user are told so, and the turn goes on', async () => {
+  await using app = await startTestApp({ steps: [{ text: 'I cannot hear it.' }] });
+  const chat = await openChat(app, {});
+  const id = await uploadId(app, chat.token, recording, { name: 'voice.wav' });
+  const events = await chat.readToEnd('Listen', { attachmentIds: [id] });
+  expect(JSON.stringify(app.logs.filter(({ msg }) => /could not/.test(msg)))).toBe('[]');
+  expect(events.at(-1)).toMatchObject({ __typename: 'RunCompleted' });
+  const why = expect.stringMatching(/^The recording could not be transcribed\. The agent .* cannot listen/);
+  const [message] = app.model.requests[0]?.messages ?? [];
+  expect(message).toMatchObject({
+    content: expect.stringContaining('[voice.wav: its content is not given to you. The recording'),
+  });
+  const { conversation } = await chat.ask(notices, { id: chat.conversationId });
+  expect(conversation.messages.edges[0].node.attachments).toEqual([{ notice: why }]);
 });
