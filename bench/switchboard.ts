@@ -156,7 +156,8 @@ export async function createDatabase(
 
 async function fillDatabase(url: string | null, dataDir: string, fill: (url: string) => Promise<void>): Promise<void> {
   if (url !== null) return fill(url);
-  await using embedded = await openEmbeddedPostgres(dataDir);
+  // To index 100,000 vectors is one statement, which blocks it for minutes.
+  await using embedded = await openEmbeddedPostgres(dataDir, undefined, { maxSilenceMs: 1_800_000 });
   await applyMigrations(embedded.url);
   // Awaited here, or the database would be closed under it.
   await fill(embedded.url);
