@@ -71,16 +71,20 @@ async function storeFile(
   }
 }
 
+/** The database counts the bytes (triggers of the migration `room_of_attachments`): nothing is added up here. */
 async function assertRoom(
   db: Database,
   { tenantId, userId }: Pick<Viewer, 'tenantId' | 'userId'>,
   { userBytes, tenantBytes }: AttachmentRuntime['bounds'],
 ): Promise<void> {
   const [stored] = await db.$queryRaw<{ waiting: number; ofUser: number; ofTenant: number }[]>`
-    SELECT count(*) FILTER (WHERE user_id = ${userId} AND conversation_id IS NULL)::int AS waiting,
-      coalesce(sum(size) FILTER (WHERE user_id = ${userId}), 0)::float8 AS "ofUser",
-      coalesce(sum(size), 0)::float8 AS "ofTenant"
-    FROM attachments WHERE tenant_id = ${tenantId}`;
+    SELECT
+      (SELECT count(*) FROM (
+        SELECT FROM attachments WHERE tenant_id = ${tenantId} AND user_id = ${userId} AND conversation_id IS NULL
+        LIMIT ${maxWaiting + 1}
+      ) AS waiting)::int AS waiting,
+      coalesce((SELECT bytes FROM attachment_user_bytes WHERE tenant_id = ${tenantId} AND user_id = ${userId}), 0)::float8 AS "ofUser",
+      coalesce((SELECT bytes FROM attachment_tenant_bytes WHERE tenant_id = ${tenantId}), 0)::float8 AS "ofTenant"`;
   if (stored === undefined) return;
   if (stored.waiting > maxWaiting)
     throw new ConflictError(`You have ${maxWaiting} uploads that belong to no message: at most so many.`);
