@@ -21,9 +21,13 @@ async function generate(): Promise<void> {
   // codegen.ts reads the schema of the folder that it is called in.
   process.chdir(root);
   const { runCodegen } = await import('./run-codegen.ts');
-  const { default: config } = await import('../examples/web/codegen.ts');
+  const { admin, chat } = await import('../examples/web/codegen.ts');
   const { default: clientConfig } = await import('../packages/client/codegen.ts');
-  const problems = [...(await runCodegen(clientConfig, root)), ...(await runCodegen(config, folder))];
+  const problems = [
+    ...(await runCodegen(clientConfig, root)),
+    ...(await runCodegen(chat, folder)),
+    ...(await runCodegen(admin, folder)),
+  ];
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 

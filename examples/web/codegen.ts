@@ -1,16 +1,21 @@
 import shared from '../../codegen.ts';
 
-/** Types of the documents of this page, with masked fragments, and what graphcache must know of the schema. */
-const config = {
-  schema: '../../schema.graphql',
-  documents: ['src/**/*.graphql'],
-  generates: {
-    'src/generated/': {
-      preset: 'client',
-      presetConfig: { fragmentMasking: { unmaskFunctionName: 'readFragment' } },
-      config: { ...shared.generates['src/generated/'].config, importExtension: '.ts' },
-    },
-  },
+const target = {
+  preset: 'client',
+  presetConfig: { fragmentMasking: { unmaskFunctionName: 'readFragment' } },
+  config: { ...shared.generates['src/generated/'].config, importExtension: '.ts' },
 };
 
-export default config;
+/** Types of the documents of the chat, with masked fragments. */
+export const chat = {
+  schema: '../../schema.graphql',
+  documents: ['src/*.graphql'],
+  generates: { 'src/generated/': target },
+};
+
+/** Those of the admin pages stand apart: the chat loads none of them. */
+export const admin = {
+  schema: '../../schema.graphql',
+  documents: ['src/admin/**/*.graphql'],
+  generates: { 'src/admin/generated/': target },
+};

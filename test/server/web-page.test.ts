@@ -40,6 +40,7 @@ test('The chat page has a token for a browser on this machine only, and lets no 
   );
   expect(policy).not.toContain('unsafe');
   expect(await (await ask('/', { headers: { 'x-forwarded-for': '10.0.0.1' } })).text()).not.toContain(token);
+  expect(await (await ask('/admin/agents')).text()).toContain(token);
   // Whoever follows a link to a shared conversation is no administrator.
   expect(await (await ask('/shared/abc')).text()).not.toContain(token);
 });
@@ -64,6 +65,10 @@ test('The files of the chat page are kept by browsers, and only those that were 
   expect((await ask('/', { method: 'POST', body: '{}' })).status).toBe(404);
   for (const path of ['/assets/../index.html', '/assets/', '/shared/', '/shared/a/b', '/index.html', '/graphql', '/x'])
     expect([path, page.isPath(path)]).toEqual([path, false]);
+  for (const path of ['/administrator', '/admin/../graphql', '/admin//x', '/admin/a%2fb'])
+    expect([path, page.isPath(path)]).toEqual([path, false]);
+  for (const path of ['/admin', '/admin/', '/admin/agents', '/admin/agents/agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17'])
+    expect([path, page.isPath(path)]).toEqual([path, true]);
 });
 
 test('A chat page that is not built is not found, until it is', async () => {

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 import { Chat } from './chat.tsx';
 import { useConnection } from './connection.ts';
@@ -12,10 +12,19 @@ import { getToken } from './token.ts';
 
 const sharedToken = /^\/shared\/([\w-]+)$/.exec(location.pathname)?.[1];
 
-/** The page: a conversation that was shared, a form for a token, or the chat. */
+/** A file of its own: whoever chats does not load it. */
+const Admin = lazy(() => import('./admin/admin.tsx'));
+
+/** The page: a conversation that was shared, a form for a token, the admin pages, or the chat. */
 export function App() {
   if (sharedToken !== undefined) return <SharedPage token={sharedToken} />;
-  return getToken() === null ? <SignIn /> : <Desk />;
+  if (getToken() === null) return <SignIn />;
+  if (!/^\/admin(\/|$)/.test(location.pathname)) return <Desk />;
+  return (
+    <Suspense>
+      <Admin />
+    </Suspense>
+  );
 }
 
 function Desk() {

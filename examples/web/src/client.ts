@@ -1,7 +1,7 @@
 import { subscribeAndResume } from '@switchboard/client';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { createClient } from 'graphql-ws';
-import { Client, fetchExchange, subscriptionExchange } from 'urql';
+import { Client, type Exchange, fetchExchange, subscriptionExchange } from 'urql';
 import { cacheOptions } from './cache.ts';
 import { setConnection } from './connection.ts';
 import { getToken, refreshToken } from './token.ts';
@@ -36,21 +36,26 @@ const send: typeof fetch = async (input, init) => {
   return response.status === 401 && (await refreshToken()) !== null ? attempt() : response;
 };
 
-/** Queries and mutations over HTTP, subscriptions over the socket, and one normalised cache for all of them. */
-export const client = new Client({
-  url: '/graphql',
-  preferGetMethod: false,
-  fetch: send,
-  exchanges: [
-    cacheExchange(cacheOptions),
-    fetchExchange,
-    subscriptionExchange({
-      forwardSubscription: ({ query = '', variables }) => ({
-        subscribe: ({ next, ...sink }) => {
-          const tell = ({ data = null, ...rest }: { data?: Record<string, unknown> | null }) => next({ ...rest, data });
-          return { unsubscribe: subscribeAndResume(socket, { query, variables }, { ...sink, next: tell }) };
-        },
+/** Queries and mutations over HTTP, subscriptions over the socket, and what remembers answers. */
+export const createPageClient = (cache: Exchange): Client =>
+  new Client({
+    url: '/graphql',
+    preferGetMethod: false,
+    fetch: send,
+    exchanges: [
+      cache,
+      fetchExchange,
+      subscriptionExchange({
+        forwardSubscription: ({ query = '', variables }) => ({
+          subscribe: ({ next, ...sink }) => {
+            const tell = ({ data = null, ...rest }: { data?: Record<string, unknown> | null }) =>
+              next({ ...rest, data });
+            return { unsubscribe: subscribeAndResume(socket, { query, variables }, { ...sink, next: tell }) };
+          },
+        }),
       }),
-    }),
-  ],
-});
+    ],
+  });
+
+/** The client of the chat: one normalised cache, so that a change is seen wherever its object is shown. */
+export const client = createPageClient(cacheExchange(cacheOptions));

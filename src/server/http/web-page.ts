@@ -39,7 +39,10 @@ interface Page {
   readonly files: ReadonlyMap<string, PageFile>;
 }
 
-/** The page of examples/web, at `/` and at the addresses of shared conversations. */
+/** The admin pages: the same page, which shows them by its address. */
+const adminPath = /^\/admin(?:\/[\w-]+)*\/?$/;
+
+/** The page of examples/web, at `/`, at `/admin` and below, and at the addresses of shared conversations. */
 export interface WebPage {
   readonly isPath: (path: string) => boolean;
   readonly serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -59,7 +62,8 @@ export function createWebPage(mintToken: (() => Promise<string>) | null, folder 
     return found;
   };
   return {
-    isPath: (path) => path === '/' || path === '/favicon.svg' || /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
+    isPath: (path) =>
+      path === '/' || path === '/favicon.svg' || adminPath.test(path) || /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
     async serve(request, response) {
       const path = readPath(request);
       const found = await open();
@@ -69,7 +73,9 @@ export function createWebPage(mintToken: (() => Promise<string>) | null, folder 
         return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
       }
       if (file) return sendFile(request, response, path, file);
-      const token = path === '/' && mintToken !== null && isLocalBrowser(request) ? await mintToken() : '';
+      // Whoever follows a link to a shared conversation gets none.
+      const isOwn = path === '/' || adminPath.test(path);
+      const token = isOwn && mintToken !== null && isLocalBrowser(request) ? await mintToken() : '';
       const html = found.html.replace('name="switchboard-token" content=""', () => {
         // A token of ours is base64url with points: nothing in it has to be escaped.
         return `name="switchboard-token" content="${token}"`;

@@ -1,0 +1,8 @@
+import { cacheExchange } from 'urql';
+import { createPageClient } from '../client.ts';
+
+/**
+ * The client of the admin pages. Its cache remembers whole answers, and asks again for each one with objects of a type that
+ * a mutation has changed: see useChange.
+ */
+export const adminClient = createPageClient(cacheExchange);

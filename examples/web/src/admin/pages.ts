@@ -1,0 +1,18 @@
+import type { ComponentType } from 'react';
+import { Start } from './start.tsx';
+
+/** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
+export interface PageProps {
+  readonly path: readonly string[];
+}
+
+interface AdminPage {
+  /** The piece of the address after `/admin/`. */
+  readonly name: string;
+  /** Its link in the navigation. */
+  readonly title: string;
+  readonly Page: ComponentType<PageProps>;
+}
+
+/** All admin pages, in the order of the navigation. The first one is shown at `/admin`. */
+export const pages: readonly AdminPage[] = [{ name: 'start', title: 'Overview', Page: Start }];
