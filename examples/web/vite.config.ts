@@ -28,6 +28,7 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: {
       '/graphql': { target: server, ws: true },
+      '/attachments': server,
       '/exports': server,
     },
   },

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import { useMutation } from 'urql';
+import { download } from './download.ts';
 import {
   DeleteConversationDocument,
   ExportConversationDocument,
@@ -10,7 +11,6 @@ import {
 } from './generated/graphql.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { openConversation } from './route.ts';
-import { getToken } from './token.ts';
 
 /** What can be done with the conversation as a whole. */
 export function ChatMenu({ head }: { readonly head: ThreadHeadFragment }) {
@@ -44,9 +44,9 @@ export function ChatMenu({ head }: { readonly head: ThreadHeadFragment }) {
     if (data) setLink(`${location.origin}/shared/${data.shareConversation.token}`);
     else setProblem(error?.message ?? 'There is no link.');
   };
-  const download = async (format: ExportFormat) => {
+  const save = async (format: ExportFormat) => {
     const { data } = await makeExport({ id: head.id, format });
-    if (data) await save(data.exportConversation.url, `${head.title}.${format === 'JSON' ? 'json' : 'md'}`);
+    if (data) await download(data.exportConversation.url, `${head.title}.${format === 'JSON' ? 'json' : 'md'}`);
   };
   const change = (input: { isPinned?: boolean; isArchived?: boolean; title?: string }) =>
     update({ id: head.id, input });
@@ -55,8 +55,8 @@ export function ChatMenu({ head }: { readonly head: ThreadHeadFragment }) {
     ['pin', head.isPinned ? 'Unpin' : 'Pin', () => change({ isPinned: !head.isPinned })],
     ['archive', head.isArchived ? 'Take from archive' : 'Archive', () => change({ isArchived: !head.isArchived })],
     ['share', 'Share a link', makeLink],
-    ['download', 'Export as Markdown', () => download('MARKDOWN')],
-    ['download', 'Export as JSON', () => download('JSON')],
+    ['download', 'Export as Markdown', () => save('MARKDOWN')],
+    ['download', 'Export as JSON', () => save('JSON')],
     ['trash', 'Delete', () => ask('delete')],
   ];
   return (
@@ -111,15 +111,6 @@ export function ChatMenu({ head }: { readonly head: ThreadHeadFragment }) {
       </dialog>
     </>
   );
-}
-
-/** Files of the server are fetched with the token, which a link cannot carry. */
-async function save(path: string, name: string): Promise<void> {
-  const response = await fetch(path, { headers: { authorization: `Bearer ${getToken() ?? ''}` } });
-  const url = URL.createObjectURL(await response.blob());
-  const link = Object.assign(document.createElement('a'), { href: url, download: name });
-  link.click();
-  URL.revokeObjectURL(url);
 }
 
 function useCloseOutside(menu: React.RefObject<HTMLDetailsElement | null>): void {

@@ -1,3 +1,4 @@
+import type { ChatTurnInput } from '@switchboard/client';
 import { useCallback, useEffect, useState } from 'react';
 import { useClient, useMutation, useQuery, useSubscription } from 'urql';
 import { ChatMenu } from './chat-menu.tsx';
@@ -5,6 +6,8 @@ import type { Choices, Menu } from './choices.ts';
 import { Composer } from './composer.tsx';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
+  type AttachmentViewFragment,
+  AttachmentViewFragmentDoc,
   ConversationChangesDocument,
   MessageViewFragmentDoc,
   RunViewFragmentDoc,
@@ -16,7 +19,7 @@ import {
 import { MenuButton } from './menu-button.tsx';
 import type { MessageActions } from './message.tsx';
 import { Thread } from './thread.tsx';
-import { attachRun, dismissTurn, resumeTurn, sendTurn, useLiveTurn } from './turns.ts';
+import { attachRun, dismissTurn, named, resumeTurn, sendTurn, useLiveTurn } from './turns.ts';
 
 interface ChatProps {
   readonly conversationId: string;
@@ -27,7 +30,6 @@ interface ChatProps {
 /** One conversation. It stays in step with other tabs and devices, and goes on with a turn that runs. */
 export function Chat({ conversationId, choices, menu }: ChatProps) {
   const client = useClient();
-  const [text, setText] = useState('');
   const live = useLiveTurn(conversationId);
   // A conversation that its first turn creates cannot be read before that has begun.
   const exists = !live?.isNew || live.state.runId !== null;
@@ -52,18 +54,19 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
   });
 
   const isBusy = live !== null && live.state.error === null;
-  const send = (input: { content?: string; editMessageId?: string; regenerateMessageId?: string }) => {
+  const send = (input: Omit<ChatTurnInput, 'conversationId'>, files: readonly AttachmentViewFragment[]) => {
     if (live !== null) dismissTurn(conversationId);
-    const { editMessageId, regenerateMessageId } = input;
-    const messageId = editMessageId ?? regenerateMessageId;
-    const replaces = messageId === undefined ? null : { messageId, keeps: false };
-    sendTurn({ conversationId, ...input }, { replaces, isNew: false });
+    const messageId = input.editMessageId ?? input.regenerateMessageId;
+    const replaces = messageId == null ? null : { messageId, keeps: false };
+    sendTurn({ conversationId, ...input, ...named(files) }, { replaces, isNew: false, files });
   };
   const actions: MessageActions | null = isBusy
     ? null
     : {
-        edit: (message, content) => send({ content, editMessageId: message.id }),
-        regenerate: (message) => send({ regenerateMessageId: message.id }),
+        // What was attached to the message belongs to its new version, too.
+        edit: (message, content) =>
+          send({ content, editMessageId: message.id }, readFragment(AttachmentViewFragmentDoc, message.attachments)),
+        regenerate: (message) => send({ regenerateMessageId: message.id }, []),
         reload,
       };
   const isMissing = exists && !fetching && data !== undefined && conversation === null && !live;
@@ -91,15 +94,7 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
         live={live}
         actions={actions}
       />
-      <Composer
-        value={text}
-        change={setText}
-        send={() => {
-          send({ content: text.trim() });
-          setText('');
-        }}
-        stop={isBusy ? () => void live.turn.stop() : null}
-      >
+      <Composer send={(content, files) => send({ content }, files)} stop={isBusy ? () => void live.turn.stop() : null}>
         {head && <AgentPicker head={head} choices={choices} isDisabled={isBusy} />}
       </Composer>
     </>

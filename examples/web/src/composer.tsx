@@ -1,23 +1,35 @@
-import { type ReactNode, useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { Uploads, useDrop } from './attachments.tsx';
+import type { AttachmentViewFragment } from './generated/graphql.ts';
 import { Icon } from './icons.tsx';
+import { maxFiles, useUploads } from './uploads.ts';
 
 interface ComposerProps {
-  readonly value: string;
-  readonly change: (value: string) => void;
-  readonly send: () => void;
+  readonly send: (content: string, files: readonly AttachmentViewFragment[]) => void;
   /** Ends the turn that runs. Null: none runs. */
   readonly stop: (() => void) | null;
   readonly children?: ReactNode;
 }
 
-/** Where a message is written. Enter sends it, Shift and Enter begin a line. */
-export function Composer({ value, change, send, stop, children }: ComposerProps) {
+/** Where a message is written. Enter sends it, Shift and Enter begin a line. Files are chosen, dropped on the page or pasted. */
+export function Composer({ send, stop, children }: ComposerProps) {
   const area = useRef<HTMLTextAreaElement>(null);
+  const chooser = useRef<HTMLInputElement>(null);
+  const [text, setText] = useState('');
+  const { uploads, tooMany, add, remove, clear } = useUploads();
+  const isOver = useDrop(add);
   useEffect(() => {
     if (matchMedia('(pointer: fine)').matches) area.current?.focus();
   }, []);
-  const canSend = value.trim() !== '' && stop === null;
-  const submit = () => canSend && send();
+  const files = uploads.flatMap(({ stored }) => stored ?? []);
+  // A file that was refused has to be taken away first: nobody sends a message without it by accident.
+  const canSend = text.trim() !== '' && stop === null && files.length === uploads.length;
+  const submit = () => {
+    if (!canSend) return;
+    send(text.trim(), files);
+    setText('');
+    clear();
+  };
   return (
     <form
       className="composer"
@@ -26,24 +38,57 @@ export function Composer({ value, change, send, stop, children }: ComposerProps)
         submit();
       }}
     >
-      <div className="composer-box">
+      <div className="composer-box" data-over={isOver}>
+        <Uploads uploads={uploads} remove={remove} />
+        {tooMany && (
+          <p className="file-note" role="alert">
+            A message has at most {maxFiles} files: the others were left out.
+          </p>
+        )}
         <textarea
           id="composer"
           ref={area}
           rows={1}
           dir="auto"
           maxLength={100_000}
-          placeholder="Write a message"
+          placeholder={uploads.length > 0 ? 'Say what the files are for' : 'Write a message'}
           aria-label="Message"
-          value={value}
-          onChange={(event) => change(event.target.value)}
+          value={text}
+          onChange={({ target }) => setText(target.value)}
           onKeyDown={(event) => {
             if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
             event.preventDefault();
             submit();
           }}
+          onPaste={(event) => {
+            const { files: pasted, types } = event.clipboardData;
+            // Office programs add a picture of the text that was copied: then the text is meant.
+            if (pasted.length === 0 || types.includes('text/plain')) return;
+            event.preventDefault();
+            add(pasted);
+          }}
         />
         <div className="composer-tools">
+          <input
+            ref={chooser}
+            type="file"
+            multiple
+            hidden
+            onChange={({ target }) => {
+              add(target.files ?? []);
+              // The same file can be chosen again.
+              target.value = '';
+            }}
+          />
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Attach files"
+            title="Attach files"
+            onClick={() => chooser.current?.click()}
+          >
+            <Icon name="clip" />
+          </button>
           {children}
           <span className="space" />
           {stop ? (

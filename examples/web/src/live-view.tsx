@@ -1,3 +1,4 @@
+import { Attachments } from './attachments.tsx';
 import { Icon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
 import { ToolCall } from './tool-call.tsx';
@@ -22,6 +23,7 @@ export function LiveView({ live, conversationId, isQuestionListed }: LiveProps) 
           <div className="bubble" dir="auto">
             {state.userMessage.content}
           </div>
+          <Attachments files={live.files} />
           {/* Keeps the room of the buttons that come when the message is stored. */}
           <div className="actions" />
         </li>

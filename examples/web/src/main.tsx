@@ -6,6 +6,7 @@ import { client } from './client.ts';
 import './styles/base.css';
 import './styles/layout.css';
 import './styles/thread.css';
+import './styles/files.css';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('The page has no place for the application.');

@@ -1,8 +1,10 @@
 import { memo, useCallback, useState } from 'react';
 import { useMutation } from 'urql';
+import { Attachments } from './attachments.tsx';
 import { CopyButton } from './copy-button.tsx';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
+  AttachmentViewFragmentDoc,
   type CallViewFragment,
   CallViewFragmentDoc,
   type MessageViewFragment,
@@ -75,15 +77,7 @@ function UserMessage({ message, actions }: MessageProps) {
       <div className="bubble" dir="auto">
         {message.content}
       </div>
-      {message.attachments.length > 0 && (
-        <ul className="attachments">
-          {message.attachments.map(({ name, url }) => (
-            <li key={url}>
-              <SafeLink url={url}>{name}</SafeLink>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Attachments files={readFragment(AttachmentViewFragmentDoc, message.attachments)} />
       <Notices message={message} />
       <div className="actions">
         <Branches message={message} actions={actions} />

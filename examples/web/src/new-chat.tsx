@@ -1,9 +1,10 @@
 import { useState } from 'react';
 import type { Choices, Menu } from './choices.ts';
 import { Composer } from './composer.tsx';
+import type { AttachmentViewFragment } from './generated/graphql.ts';
 import { MenuButton } from './menu-button.tsx';
 import { openConversation } from './route.ts';
-import { sendTurn } from './turns.ts';
+import { named, sendTurn } from './turns.ts';
 
 const suggestions = [
   'Where is my order 1042?',
@@ -16,7 +17,6 @@ const remembered = 'switchboard:who';
 
 /** The page before a conversation begins: who answers, and what is asked first. The turn itself creates the conversation. */
 export function NewChat({ choices, menu }: { readonly choices: Choices; readonly menu: Menu }) {
-  const [text, setText] = useState('');
   const [who, setWho] = useState(() => localStorage.getItem(remembered) ?? 'scenario support');
   const known = [
     ...choices.scenarios.map(({ key }) => `scenario ${key}`),
@@ -24,14 +24,14 @@ export function NewChat({ choices, menu }: { readonly choices: Choices; readonly
   ];
   // Before the list is here, it is taken for granted.
   const chosen = known.length === 0 || known.includes(who) ? who : '';
-  const start = (content: string) => {
+  const start = (content: string, files: readonly AttachmentViewFragment[] = []) => {
     const conversationId = `conv_${crypto.randomUUID()}`;
     const [kind, value] = chosen.split(' ');
     const newConversation = {
       ...(kind === 'scenario' && { scenarioKey: value }),
       ...(kind === 'agent' && { agentId: value }),
     };
-    sendTurn({ conversationId, content, newConversation }, { replaces: null, isNew: true });
+    sendTurn({ conversationId, content, newConversation, ...named(files) }, { replaces: null, isNew: true, files });
     openConversation(conversationId);
   };
   return (
@@ -54,7 +54,7 @@ export function NewChat({ choices, menu }: { readonly choices: Choices; readonly
           </ul>
         </div>
       </div>
-      <Composer value={text} change={setText} send={() => start(text.trim())} stop={null}>
+      <Composer send={start} stop={null}>
         <label className="picker">
           <span className="hidden">Who answers</span>
           <select

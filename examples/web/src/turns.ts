@@ -1,7 +1,7 @@
 import { type ChatTurnInput, createTurn, followRun, type Turn, type TurnState } from '@switchboard/client';
 import { useCallback, useSyncExternalStore } from 'react';
 import { client, socket } from './client.ts';
-import { FinishedRunDocument, ThreadDocument } from './generated/graphql.ts';
+import { type AttachmentViewFragment, FinishedRunDocument, ThreadDocument } from './generated/graphql.ts';
 
 /** A turn that this page shows while it runs. When it has ended, the stored messages take its place. */
 export interface LiveTurn {
@@ -12,13 +12,15 @@ export interface LiveTurn {
   readonly replaces: { readonly messageId: string; readonly keeps: boolean } | null;
   /** Whether the turn creates the conversation. */
   readonly isNew: boolean;
+  /** The files of its message. */
+  readonly files: readonly AttachmentViewFragment[];
   /** Handoffs, calls and messages in the order in which they were first seen: their kind and id. */
   readonly order: readonly string[];
   readonly state: TurnState;
 }
 
-/** What the turn hides of the thread, and whether it begins a conversation. */
-interface Place extends Pick<LiveTurn, 'replaces' | 'isNew'> {
+/** What the turn hides of the thread, whether it begins a conversation, and the files that are shown with its message. */
+interface Place extends Pick<LiveTurn, 'replaces' | 'isNew' | 'files'> {
   readonly input?: ChatTurnInput | null;
 }
 
@@ -30,13 +32,21 @@ const ended = new Set<string>();
 const pendingKey = (conversationId: string) => `switchboard:turn:${conversationId}`;
 
 /** Sends a message. Until the turn has ended, a reload of the page attaches to the same turn: it is never started twice. */
-export function sendTurn(input: ChatTurnInput, place: Place = { replaces: null, isNew: false }): void {
+export function sendTurn(input: ChatTurnInput, place: Place): void {
+  const { replaces, isNew, files } = place;
   const keyed = { ...input, idempotencyKey: input.idempotencyKey ?? crypto.randomUUID() };
   sessionStorage.setItem(
     pendingKey(input.conversationId),
-    JSON.stringify({ input: keyed, place: { replaces: place.replaces, isNew: place.isNew } }),
+    JSON.stringify({ input: keyed, place: { replaces, isNew, files } }),
   );
   show(input.conversationId, createTurn(socket, keyed), { ...place, input: keyed });
+}
+
+/** Names the files of a message: uploads by their ids, others by their addresses. */
+export function named(files: readonly AttachmentViewFragment[]): Pick<ChatTurnInput, 'attachmentIds' | 'attachments'> {
+  const attachmentIds = files.flatMap(({ id }) => id ?? []);
+  const attachments = files.filter(({ id }) => !id).map(({ name, size, type, url }) => ({ name, size, type, url }));
+  return { ...(attachmentIds.length > 0 && { attachmentIds }), ...(attachments.length > 0 && { attachments }) };
 }
 
 /** Attaches to what this tab has sent before the page was loaded again, if it is not known how that ended. */
@@ -53,7 +63,7 @@ export function resumeTurn(conversationId: string): void {
  */
 export function attachRun(conversationId: string, runId: string): void {
   if (turns.has(conversationId) || ended.has(runId)) return;
-  show(conversationId, followRun(socket, runId), { replaces: null, isNew: false });
+  show(conversationId, followRun(socket, runId), { replaces: null, isNew: false, files: [] });
 }
 
 /** Takes a turn that was refused or is lost from the page. */
@@ -71,11 +81,11 @@ export function useLiveTurn(conversationId: string): LiveTurn | null {
   return useSyncExternalStore(subscribe, () => turns.get(conversationId) ?? null);
 }
 
-function show(conversationId: string, turn: Turn, { replaces, isNew, input = null }: Place): void {
+function show(conversationId: string, turn: Turn, { replaces, isNew, files, input = null }: Place): void {
   const update = () => {
     const { order } = turns.get(conversationId) ?? { order: [] };
     const state = turn.getState();
-    turns.set(conversationId, { turn, input, replaces, isNew, state, order: extend(order, state) });
+    turns.set(conversationId, { turn, input, replaces, isNew, files, state, order: extend(order, state) });
     notify();
   };
   turns.delete(conversationId);

@@ -20,12 +20,15 @@ interface OpenOptions extends BrowserContextOptions {
   readonly beside?: Page;
 }
 
-/** Starts both, for one suite. */
-export async function setStage(resources: AsyncDisposableStack): Promise<Stage> {
+/** Starts both, for one suite. @param env variables of the server */
+export async function setStage(
+  resources: AsyncDisposableStack,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Stage> {
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-web-')), (path) =>
     rm(path, { recursive: true, force: true }),
   );
-  const { origin: url } = new URL(await startAsItsUser(resources, folder));
+  const { origin: url } = new URL(await startAsItsUser(resources, folder, env));
   const browser = await launchBrowser(resources);
   const troubles: string[] = [];
   return {

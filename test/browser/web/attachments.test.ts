@@ -1,0 +1,127 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Stage, say, setStage, waitForEnd } from './page.ts';
+
+const resources = new AsyncDisposableStack();
+let stage: Stage;
+
+beforeAll(async () => {
+  stage = await setStage(resources, { ATTACHMENT_MAX_MB: '1' });
+});
+afterAll(() => resources.disposeAsync());
+
+const textFile = (name: string, text: string) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
+const chosen = (page: Page) => page.getByRole('list', { name: 'Files of the message' });
+
+/** Drops or pastes a file, as the browser does it: the event that it sends to the page. */
+function give(page: Page, kind: 'drop' | 'paste', name: string, text: string): Promise<void> {
+  return page.evaluate(
+    ([kind, name, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([text], name, { type: 'text/plain' }));
+      const place = kind === 'paste' ? document.getElementById('composer') : document.querySelector('.head');
+      const shared = { bubbles: true, cancelable: true };
+      place?.dispatchEvent(
+        kind === 'paste'
+          ? new ClipboardEvent('paste', { ...shared, clipboardData: data })
+          : new DragEvent('drop', { ...shared, dataTransfer: data }),
+      );
+    },
+    [kind, name, text] as const,
+  );
+}
+
+test('Files are chosen, dropped and pasted, one is taken away, and the others are sent with the message', async () => {
+  const page = await stage.open();
+  await page
+    .locator('input[type="file"]')
+    .setInputFiles([textFile('first.txt', 'One.'), textFile('wrong.txt', 'Two.')]);
+  await give(page, 'drop', 'dropped.md', '# Three');
+  await give(page, 'paste', 'pasted.csv', 'a,b');
+  await expect.poll(() => chosen(page).locator('[data-state="stored"]').count()).toBe(4);
+  await chosen(page).getByRole('button', { name: 'Remove wrong.txt' }).click();
+  await say(page, 'Please keep these files');
+  // At once, and when the message is stored.
+  const shown = page.locator('.message.user .attachments');
+  const names = ['first.txt', 'dropped.md', 'pasted.csv'];
+  await shown.waitFor();
+  expect(await shown.locator('.file-name span[dir]').allTextContents()).toEqual(names);
+  expect(await chosen(page).count()).toBe(0);
+  await waitForEnd(page);
+  await page.reload();
+  await waitForEnd(page);
+  expect(await shown.locator('.file-name span[dir]').allTextContents()).toEqual(names);
+
+  const download = page.waitForEvent('download');
+  await shown.getByRole('button', { name: /first\.txt/ }).click();
+  expect((await download).suggestedFilename()).toBe('first.txt');
+  expect(stage.troubles).toEqual([]);
+});
+
+test('What a model is not given of a file is said beside it, before it is sent and in the message', async () => {
+  const page = await stage.open();
+  const bytes = Buffer.from([0x50, 0x4b, 3, 4, ...Array<number>(60).fill(0)]);
+  await page
+    .locator('input[type="file"]')
+    .setInputFiles({ name: 'archive.bin', mimeType: 'application/octet-stream', buffer: bytes });
+  const notice = await chosen(page).locator('[data-state="stored"] .file-note').innerText();
+  expect(notice).not.toBe('');
+  await say(page, 'What is this?');
+  await waitForEnd(page);
+  expect(await page.locator('.message.user .file-note').innerText()).toBe(notice);
+
+  // A new version of the message has its files, too.
+  await page.locator('.bubble').hover();
+  await page.getByRole('button', { name: 'Edit message' }).click();
+  await page.getByLabel('Edit message').fill('What is this file?');
+  await page.getByRole('button', { name: 'Send' }).first().click();
+  await page.getByText('2 / 2').waitFor({ timeout: 60_000 });
+  await waitForEnd(page);
+  expect(await page.locator('.message.user .file-note').innerText()).toBe(notice);
+  expect(stage.troubles).toEqual([]);
+});
+
+test('A file that the server refuses says why, and no message goes without it by accident', async () => {
+  const page = await stage.open();
+  await page
+    .locator('input[type="file"]')
+    .setInputFiles([
+      { name: 'large.txt', mimeType: 'text/plain', buffer: Buffer.alloc(1_200_000, 'a') },
+      textFile('empty.txt', ''),
+    ]);
+  const failed = chosen(page).locator('[data-state="failed"]');
+  await expect.poll(() => failed.count()).toBe(2);
+  expect(await failed.first().innerText()).toContain('at most 1 MB (ATTACHMENT_MAX_MB)');
+  expect(await failed.last().innerText()).toContain('is empty');
+  await page.getByLabel('Message', { exact: true }).fill('With files');
+  expect(await page.getByRole('button', { name: 'Send' }).isDisabled()).toBe(true);
+  for (const name of ['large.txt', 'empty.txt']) await page.getByRole('button', { name: `Remove ${name}` }).click();
+  expect(await page.getByRole('button', { name: 'Send' }).isEnabled()).toBe(true);
+
+  const many = Array.from({ length: 21 }, (_, index) => textFile(`${index}.txt`, `Text ${index}`));
+  await page.route('**/graphql', (route) => route.abort());
+  await page.locator('input[type="file"]').setInputFiles(many);
+  await page.getByText('A message has at most 20 files').waitFor();
+  await expect.poll(() => failed.count()).toBe(20);
+  expect(await failed.first().innerText()).toContain('could not be reached');
+  // The browser itself complains of each request that fails.
+  expect(stage.troubles.splice(0).filter((trouble) => !trouble.startsWith('Failed to load resource'))).toEqual([]);
+});
+
+test('How far a file is, is shown while it is sent', async () => {
+  const page = await stage.open();
+  let go = () => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  await page.route('**/graphql', async (route) => {
+    if (route.request().headers()['content-type']?.startsWith('multipart/')) await held;
+    await route.continue();
+  });
+  await page.locator('input[type="file"]').setInputFiles([textFile('slow.txt', 'Slow.')]);
+  await page.getByRole('progressbar', { name: 'Upload of slow.txt' }).waitFor();
+  go();
+  await chosen(page).locator('[data-state="stored"]').waitFor();
+  expect(await page.getByRole('progressbar').count()).toBe(0);
+  expect(stage.troubles).toEqual([]);
+});
