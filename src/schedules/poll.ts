@@ -1,4 +1,5 @@
 import type { RunRuntime } from '../runs/runtime.ts';
+import { readClock } from './clock.ts';
 import { startDue } from './start-due.ts';
 
 /** How often each process looks for what is due, in milliseconds. */
@@ -12,8 +13,8 @@ export function pollSchedules(runtime: RunRuntime): AsyncDisposable {
   let round: Promise<void> | null = null;
   const look = async () => {
     try {
-      const [clock] = await runtime.db.$queryRaw<{ readonly now: Date }[]>`SELECT clock_timestamp() AS now`;
-      if (clock !== undefined && !runtime.closing) await startDue(runtime, clock.now);
+      const now = await readClock(runtime.db);
+      if (!runtime.closing) await startDue(runtime, now);
     } catch (error) {
       runtime.logger.warn({ err: error }, 'schedules could not be looked at');
     } finally {

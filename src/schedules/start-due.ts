@@ -129,15 +129,20 @@ async function settle(
   return settled > 0 && runId !== null;
 }
 
-/** Leaves it to a later attempt, or gives it up after the last one: the schedule goes on with its next time. */
+/**
+ * Leaves it to a later attempt, or gives it up after the last one: the schedule goes on with its next time. Another attempt that came
+ * meanwhile decides instead.
+ */
 async function putOff(db: Db, time: ClaimedTime, error: string): Promise<void> {
   const { tenantId, scheduleId, dueAt, attempts } = time;
-  if (attempts >= maxAttempts)
-    await db.$executeRaw`
-      UPDATE schedule_times SET next_attempt_at = NULL WHERE tenant_id = ${tenantId}
-        AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt} AND attempts = ${attempts}`;
   await db.$executeRaw`
-    UPDATE schedules SET last_error = ${error} WHERE tenant_id = ${tenantId} AND id = ${scheduleId}::uuid`;
+    WITH failed AS (
+      UPDATE schedule_times SET next_attempt_at = CASE WHEN attempts < ${maxAttempts}::int THEN next_attempt_at END
+      WHERE tenant_id = ${tenantId} AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt}
+        AND attempts = ${attempts} AND next_attempt_at IS NOT NULL
+      RETURNING schedule_id
+    )
+    UPDATE schedules SET last_error = ${error} WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM failed)`;
 }
 
 /** The message of a due time: `{{date}}` and `{{time}}` in the time zone of the schedule, `{{dueAt}}` in UTC. */

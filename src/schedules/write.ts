@@ -5,6 +5,7 @@ import type { Viewer } from '../auth/viewer.ts';
 import { planConversation } from '../conversations/create.ts';
 import type { Database, Db } from '../database/client.ts';
 import type { Schedule } from '../generated/prisma/client.ts';
+import { readClock } from './clock.ts';
 import { findNext } from './cron.ts';
 import { parseSchedule, type ScheduleDraft } from './input.ts';
 import { readSchedule } from './read.ts';
@@ -24,6 +25,7 @@ export async function createSchedule(viewer: Viewer, db: Database, input: unknow
   const draft = parseSchedule(input);
   const target = await findTarget(viewer, db, draft);
   const { tenantId, userId } = viewer;
+  const now = await readClock(db);
   return db.$transaction(async (tx) => {
     // Of two that are created in the same moment, the second counts the first.
     await tx.$executeRaw`SELECT id FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`;
@@ -32,7 +34,7 @@ export async function createSchedule(viewer: Viewer, db: Database, input: unknow
     if ((await tx.schedule.count({ where: { tenantId } })) >= maxOfTenant)
       throw new ConflictError(`Your organisation has ${maxOfTenant.toLocaleString('en-US')} schedules already.`);
     const id = randomUUIDv7();
-    return tx.schedule.create({ data: { id, tenantId, userId, ...columnsOf(draft), ...target } });
+    return tx.schedule.create({ data: { id, tenantId, userId, ...columnsOf(draft, now), ...target } });
   });
 }
 
@@ -49,14 +51,15 @@ export async function updateSchedule(viewer: Viewer, db: Database, id: string, i
   const before = await readSchedule(viewer, db, id);
   const target = await findTarget(viewer, db, draft);
   const { tenantId, userId } = viewer;
+  const now = await readClock(db);
   return db.$transaction(async (tx) => {
     await tx.$executeRaw`SELECT id FROM schedules WHERE tenant_id = ${tenantId} AND id = ${row}::uuid FOR UPDATE`;
     const { nextAt: stored } = await readSchedule(viewer, tx, formatId('Schedule', row));
     const isSameTime = before.cron === draft.cron && before.timeZone === draft.timeZone && draft.isActive;
-    const columns = columnsOf(draft);
+    const columns = columnsOf(draft, now);
     const nextAt = isSameTime && stored !== null ? stored : columns.nextAt;
     if (!draft.isActive) await giveUpOpen(tx, tenantId, row);
-    const data = { ...columns, ...target, nextAt, lastError: null, updatedAt: new Date() };
+    const data = { ...columns, ...target, nextAt, lastError: null, updatedAt: now };
     return tx.schedule.update({ where: { id: row, tenantId, userId }, data });
   });
 }
@@ -81,8 +84,8 @@ async function findTarget(viewer: Viewer, db: Db, { agentId, scenarioKey }: Sche
   return { agentId, scenarioId: planned.scenarioId };
 }
 
-function columnsOf({ name, cron, timeZone, content, isActive }: ScheduleDraft) {
-  const nextAt = isActive ? findNext(cron, timeZone, new Date()) : null;
+function columnsOf({ name, cron, timeZone, content, isActive }: ScheduleDraft, now: Date) {
+  const nextAt = isActive ? findNext(cron, timeZone, now) : null;
   return { name, cron, timeZone, content, isActive, nextAt };
 }
 
