@@ -1,4 +1,5 @@
 import type { ComponentType } from 'react';
+import { KnowledgePage } from './knowledge/knowledge-page.tsx';
 import { Start } from './start.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
@@ -15,4 +16,7 @@ interface AdminPage {
 }
 
 /** All admin pages, in the order of the navigation. The first one is shown at `/admin`. */
-export const pages: readonly AdminPage[] = [{ name: 'start', title: 'Overview', Page: Start }];
+export const pages: readonly AdminPage[] = [
+  { name: 'start', title: 'Overview', Page: Start },
+  { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
+];
