@@ -9,6 +9,7 @@ import {
   ViewerChangesDocument,
 } from './generated/graphql.ts';
 import { Icon } from './icons.tsx';
+import { useSettled } from './use-settled.ts';
 
 interface SidebarProps {
   readonly conversationId: string | null;
@@ -205,14 +206,4 @@ function useListVersion(lastEventSeq: number | null): number {
     setVersion((known) => known + 1);
   }, [error, client]);
   return version;
-}
-
-/** A text when nobody has typed for a moment. */
-function useSettled(text: string): string {
-  const [settled, setSettled] = useState(text);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(text), 250);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return settled;
 }

@@ -1,6 +1,7 @@
 import type { ComponentType } from 'react';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
 import { Start } from './start.tsx';
+import { TicketsPage } from './tickets/tickets-page.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
 export interface PageProps {
@@ -19,4 +20,5 @@ interface AdminPage {
 export const pages: readonly AdminPage[] = [
   { name: 'start', title: 'Overview', Page: Start },
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
+  { name: 'tickets', title: 'Tickets', Page: TicketsPage },
 ];

@@ -1,0 +1,13 @@
+import { useState } from 'react';
+import { useQuery, useSubscription } from 'urql';
+import { TicketChangesDocument, TicketEventStartDocument } from '../generated/graphql.ts';
+
+/** Has all that is shown of tickets read again when one of them has changed, whoever has done it. */
+export function useTicketChanges(): void {
+  // Not the answer of an earlier visit: the events since then may be gone.
+  const [{ data, stale }] = useQuery({ query: TicketEventStartDocument, requestPolicy: 'network-only' });
+  const [context] = useState({ additionalTypenames: ['Ticket'] });
+  const [start, setStart] = useState<number | null>(null);
+  if (start === null && data && !stale) setStart(data.viewer.lastTicketEventSeq);
+  useSubscription({ query: TicketChangesDocument, variables: { after: start }, pause: start === null, context });
+}

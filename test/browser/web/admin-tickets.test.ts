@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listViolationsOfThemes } from './axe.ts';
+import { type Stage, say, setStage, waitForEnd } from './page.ts';
+
+const resources = new AsyncDisposableStack();
+let stage: Stage;
+
+beforeAll(async () => {
+  stage = await setStage(resources);
+});
+afterAll(() => resources.disposeAsync());
+
+test('Tickets that an agent and a person open are listed, filtered, commented on and solved, before the eyes of others', async () => {
+  const page = await stage.open({ path: '/admin/tickets' });
+  await page.getByText('No ticket is like that.').waitFor({ timeout: 60_000 });
+  const chat = await stage.open({ beside: page });
+  await chat.getByLabel('Who answers').selectOption({ label: 'Default agent' });
+  await say(chat, 'Please open a ticket: the printer is on fire');
+  await waitForEnd(chat);
+  // The list hears of it by itself.
+  await page.getByRole('link', { name: 'the printer is on fire' }).waitFor({ timeout: 60_000 });
+
+  await page.getByLabel('Subject').fill('New mugs');
+  await page.getByLabel('Request').fill('Four of the blue ones.');
+  await page.getByLabel('How urgent').selectOption('URGENT');
+  await page.getByRole('button', { name: 'Open the ticket' }).click();
+  await page.getByRole('heading', { name: '2. New mugs' }).waitFor();
+  const other = await stage.open({ beside: page, path: new URL(page.url()).pathname });
+  await other.getByText('Four of the blue ones.').waitFor();
+
+  await page.getByLabel('State').selectOption('SOLVED');
+  await page.getByLabel('Assigned to').fill('bob');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByLabel('New comment').fill('They came by post.');
+  await page.getByLabel('Internal: not for the contact').check();
+  await page.getByRole('button', { name: 'Comment' }).click();
+  await page.getByText('They came by post.', { exact: true }).and(page.locator('.said')).waitFor();
+  await page.getByRole('row', { name: 'status OPEN SOLVED' }).waitFor();
+  await page.getByRole('row', { name: 'assignee – bob' }).waitFor();
+  await other.getByText('They came by post.').waitFor({ timeout: 60_000 });
+  await other.getByRole('row', { name: 'status OPEN SOLVED' }).waitFor({ timeout: 60_000 });
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+
+  await page.getByRole('link', { name: 'Tickets' }).first().click();
+  await page.getByRole('row', { name: 'New mugs solved urgent bob' }).waitFor();
+  await page.getByLabel('State').selectOption('OPEN');
+  await page.getByRole('link', { name: 'New mugs' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'the printer is on fire' }).waitFor();
+  await page.getByLabel('State').selectOption('');
+  await page.getByLabel('Words').fill('mug');
+  await page.getByRole('link', { name: 'the printer is on fire' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'New mugs' }).waitFor();
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+  expect(stage.troubles).toEqual([]);
+});
