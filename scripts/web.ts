@@ -6,10 +6,11 @@ import { parseArgs } from 'node:util';
 import type { InlineConfig } from 'vite';
 
 // npm run web: the page of examples/web with its code reloaded as it changes, beside a server that runs already.
-// With --generate, it only writes the types of its documents. With --build, it is built into dist/web, which the server serves at `/`; if nothing has changed since, that takes no time.
+// With --generate, it only writes the types of its documents. With --build, it is built into dist/web, which the server serves at `/`, with the dock beside it; if nothing has changed since, that takes no time.
 
 const root = join(import.meta.dirname, '..');
 const folder = join(root, 'examples/web');
+const dockFolder = join(root, 'examples/dock');
 const built = join(root, 'dist/web');
 const { values } = parseArgs({ options: { build: { type: 'boolean' }, generate: { type: 'boolean' } } });
 
@@ -23,10 +24,12 @@ async function generate(): Promise<void> {
   const { runCodegen } = await import('./run-codegen.ts');
   const { admin, chat } = await import('../examples/web/codegen.ts');
   const { default: clientConfig } = await import('../packages/client/codegen.ts');
+  const { default: dock } = await import('../examples/dock/codegen.ts');
   const problems = [
     ...(await runCodegen(clientConfig, root)),
     ...(await runCodegen(chat, folder)),
     ...(await runCodegen(admin, folder)),
+    ...(await runCodegen(dock, dockFolder)),
   ];
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
@@ -50,6 +53,7 @@ async function buildPage(): Promise<void> {
   const outDir = await mkdtemp(join(root, 'dist/web-'));
   const config: InlineConfig = { configFile: join(folder, 'vite.config.ts'), logLevel: 'warn', build: { outDir } };
   await build(config);
+  await build({ ...config, configFile: join(dockFolder, 'vite.config.ts') });
   await writeFile(join(outDir, 'made-from'), stamp);
   await rm(built, { recursive: true, force: true });
   await rename(outDir, built).catch(() => rm(outDir, { recursive: true, force: true }));
@@ -59,6 +63,7 @@ async function buildPage(): Promise<void> {
 function readStamp(): string {
   const patterns = [
     'examples/web/{index.html,*.ts,public/**,src/**/*.{ts,tsx,css,graphql}}',
+    'examples/dock/{*.ts,public/**,src/**/*.{ts,graphql}}',
     'packages/client/{*.ts,src/**/*.{ts,graphql}}',
     'schema.graphql',
     'package-lock.json',

@@ -14,7 +14,10 @@ const config = {
   generates: {
     // Not by the preset for clients: its documents need a package, and the core needs none.
     [`${generated}/operations.ts`]: {
-      plugins: ['typescript-operations', { add: { content: describeOperations(), placement: 'append' } }],
+      plugins: [
+        'typescript-operations',
+        { add: { content: describeOperations(import.meta.dirname, documents), placement: 'append' } },
+      ],
       config: { ...settings, scalars: { ...settings.scalars, ID: 'string' } },
     },
     [`${generated}/possible-types.ts`]: shared.generates['src/generated/possible-types.ts'],
@@ -26,8 +29,8 @@ const config = {
 export default config;
 
 /** The operations as they are sent, each a constant: `chatTurn` of the operation ChatTurn. */
-function describeOperations(): string {
-  const text = readFileSync(join(import.meta.dirname, documents), 'utf8');
+export function describeOperations(folder: string, path: string): string {
+  const text = readFileSync(join(folder, path), 'utf8');
   return Object.entries(separateOperations(parse(text)))
     .map(([name, document]) => {
       const constant = `${name.charAt(0).toLowerCase()}${name.slice(1)}Document`;

@@ -17,6 +17,8 @@ async function servePage(resources: AsyncDisposableStack, options: { isBuilt?: b
     await mkdir(join(folder, 'assets'));
     await writeFile(join(folder, 'index.html'), '<meta name="switchboard-token" content="" />');
     await writeFile(join(folder, 'favicon.svg'), '<svg/>');
+    await writeFile(join(folder, 'dock.html'), '<title>Dock</title><meta name="switchboard-token" content="" />');
+    for (const name of ['dock.js', 'dock-demo.js', 'dock-demo.css']) await writeFile(join(folder, name), name);
     await writeFile(join(folder, 'assets/index-1.js'), 'start()');
   };
   if (isBuilt) await build();
@@ -69,6 +71,19 @@ test('The files of the chat page are kept by browsers, and only those that were 
     expect([path, page.isPath(path)]).toEqual([path, false]);
   for (const path of ['/admin', '/admin/', '/admin/agents', '/admin/agents/agt_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17'])
     expect([path, page.isPath(path)]).toEqual([path, true]);
+});
+
+test('The dock is a script that browsers ask for anew, and its page is as strict as the chat page', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask, page } = await servePage(resources);
+  for (const path of ['/dock', '/dock.js', '/dock-demo.js', '/dock-demo.css']) expect(page.isPath(path)).toBe(true);
+  const script = await ask('/dock.js');
+  expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+  expect(script.headers.get('cache-control')).toBe('no-cache');
+  const shown = await ask('/dock');
+  expect(await shown.text()).toBe(`<title>Dock</title><meta name="switchboard-token" content="${token}" />`);
+  expect(shown.headers.get('content-security-policy')).toBe((await ask('/')).headers.get('content-security-policy'));
+  expect(await (await ask('/dock', { headers: { 'x-forwarded-for': '10.0.0.1' } })).text()).not.toContain(token);
 });
 
 test('A chat page that is not built is not found, until it is', async () => {

@@ -35,6 +35,8 @@ interface PageFile {
 
 interface Page {
   readonly html: string;
+  /** A page with the dock of examples/dock in it. */
+  readonly dockHtml: string;
   /** By their paths. */
   readonly files: ReadonlyMap<string, PageFile>;
 }
@@ -42,7 +44,14 @@ interface Page {
 /** The admin pages: the same page, which shows them by its address. */
 const adminPath = /^\/admin(?:\/[\w-]+)*\/?$/;
 
-/** The page of examples/web, at `/`, at `/admin` and below, and at the addresses of shared conversations. */
+/** The dock, which pages of any origin load, and the page that shows it. Their names do not change with their contents. */
+const dockPath = '/dock';
+const dockFiles = ['dock.js', 'dock-demo.js', 'dock-demo.css'];
+
+/**
+ * The page of examples/web, at `/`, at `/admin` and below, and at the addresses of shared conversations; and the dock of
+ * examples/dock, at `/dock.js`, with a page that shows it at `/dock`.
+ */
 export interface WebPage {
   readonly isPath: (path: string) => boolean;
   readonly serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -63,20 +72,26 @@ export function createWebPage(mintToken: (() => Promise<string>) | null, folder 
   };
   return {
     isPath: (path) =>
-      path === '/' || path === '/favicon.svg' || adminPath.test(path) || /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
+      path === '/' ||
+      path === '/favicon.svg' ||
+      path === dockPath ||
+      dockFiles.includes(path.slice(1)) ||
+      adminPath.test(path) ||
+      /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
     async serve(request, response) {
       const path = readPath(request);
       const found = await open();
       const file = found?.files.get(path);
       const isRead = request.method === 'GET' || request.method === 'HEAD';
-      if (found === null || !isRead || (path.startsWith('/assets/') && !file)) {
+      if (found === null || !isRead || (/\.\w+$/.test(path) && !file && !path.startsWith('/shared/'))) {
         return respondError(response, 404, 'NOT_FOUND', `Not found. The GraphQL endpoint is ${graphqlPath}.`);
       }
       if (file) return sendFile(request, response, path, file);
       // Whoever follows a link to a shared conversation gets none.
-      const isOwn = path === '/' || adminPath.test(path);
+      const isOwn = path === '/' || path === dockPath || adminPath.test(path);
       const token = isOwn && mintToken !== null && isLocalBrowser(request) ? await mintToken() : '';
-      const html = found.html.replace('name="switchboard-token" content=""', () => {
+      const written = path === dockPath ? found.dockHtml : found.html;
+      const html = written.replace('name="switchboard-token" content=""', () => {
         // A token of ours is base64url with points: nothing in it has to be escaped.
         return `name="switchboard-token" content="${token}"`;
       });
@@ -106,7 +121,12 @@ function sendFile(request: IncomingMessage, response: ServerResponse, path: stri
 async function readPage(folder: string): Promise<Page | null> {
   try {
     const html = await readFile(join(folder, 'index.html'), 'utf8');
-    const names = ['favicon.svg', ...(await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`)];
+    const dockHtml = await readFile(join(folder, 'dock.html'), 'utf8');
+    const names = [
+      'favicon.svg',
+      ...dockFiles,
+      ...(await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`),
+    ];
     const files = await Promise.all(
       names.map(async (name): Promise<[string, PageFile]> => {
         const bytes = await readFile(join(folder, name));
@@ -114,7 +134,7 @@ async function readPage(folder: string): Promise<Page | null> {
         return [`/${name}`, { bytes, tag, mediaType: mediaTypes[extname(name)] ?? 'application/octet-stream' }];
       }),
     );
-    return { html, files: new Map(files) };
+    return { html, dockHtml, files: new Map(files) };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
