@@ -1,6 +1,6 @@
 import type { ComponentType } from 'react';
+import { AgentsPage } from './agents/agents-page.tsx';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
-import { Start } from './start.tsx';
 import { TicketsPage } from './tickets/tickets-page.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
@@ -18,7 +18,7 @@ interface AdminPage {
 
 /** All admin pages, in the order of the navigation. The first one is shown at `/admin`. */
 export const pages: readonly AdminPage[] = [
-  { name: 'start', title: 'Overview', Page: Start },
+  { name: 'agents', title: 'Agents', Page: AgentsPage },
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
   { name: 'tickets', title: 'Tickets', Page: TicketsPage },
 ];

@@ -6,6 +6,8 @@ const RefusalContext = createContext<Refusal | null>(null);
 interface FormProps {
   readonly refusal: Refusal | null;
   readonly isRunning: boolean;
+  /** Whether what was saved last has been accepted. */
+  readonly isDone?: boolean;
   /** The words of the button. */
   readonly save: string;
   readonly onSave: () => unknown;
@@ -15,10 +17,13 @@ interface FormProps {
 }
 
 /** A form whose fields show what the server refuses of them: the field with the path of the error is marked and takes the focus. */
-export function Form({ refusal, isRunning, save, onSave, actions, children }: FormProps) {
+export function Form({ refusal, isRunning, isDone = false, save, onSave, actions, children }: FormProps) {
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
-    if (refusal) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+    const wrong = refusal && form.current?.querySelector<HTMLElement>('[aria-invalid="true"]');
+    if (!wrong) return;
+    wrong.closest('details')?.setAttribute('open', '');
+    wrong.focus();
   }, [refusal]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -38,6 +43,9 @@ export function Form({ refusal, isRunning, save, onSave, actions, children }: Fo
             {save}
           </button>
           {actions}
+          <span className="saved" role="status">
+            {isDone ? 'Saved' : ''}
+          </span>
         </div>
       </form>
     </RefusalContext>
@@ -85,11 +93,12 @@ export function Field(props: FieldProps & { readonly children: (ids: FieldIds) =
   );
 }
 
-/** What the server refuses at this path or below it. Null: nothing. */
+/** What the server refuses at this path or below it, without the path. Null: nothing. */
 export function useRefusalOf(path: string): string | null {
   const refusal = useContext(RefusalContext);
   if (!refusal?.field) return null;
-  return refusal.field === path || refusal.field.startsWith(`${path}.`) ? refusal.message : null;
+  if (refusal.field !== path && !refusal.field.startsWith(`${path}.`)) return null;
+  return refusal.message.replace(`${path} `, '');
 }
 
 interface TextFieldProps extends FieldProps {
