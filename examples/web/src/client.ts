@@ -1,7 +1,7 @@
 import { subscribeAndResume } from '@switchboard/client';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { createClient } from 'graphql-ws';
-import { Client, type Exchange, fetchExchange, subscriptionExchange } from 'urql';
+import { Client, type Exchange, fetchExchange, type RequestPolicy, subscriptionExchange } from 'urql';
 import { cacheOptions } from './cache.ts';
 import { setConnection } from './connection.ts';
 import { getToken, refreshToken } from './token.ts';
@@ -39,9 +39,10 @@ const send: typeof fetch = async (input, init) => {
 };
 
 /** Queries and mutations over HTTP, subscriptions over the socket, and what remembers answers. */
-export const createPageClient = (cache: Exchange): Client =>
+export const createPageClient = (cache: Exchange, requestPolicy: RequestPolicy): Client =>
   new Client({
     url: '/graphql',
+    requestPolicy,
     preferGetMethod: false,
     fetch: send,
     exchanges: [
@@ -60,4 +61,4 @@ export const createPageClient = (cache: Exchange): Client =>
   });
 
 /** The client of the chat: one normalised cache, so that a change is seen wherever its object is shown. */
-export const client = createPageClient(cacheExchange(cacheOptions));
+export const client = createPageClient(cacheExchange(cacheOptions), 'cache-first');

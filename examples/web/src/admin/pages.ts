@@ -1,6 +1,7 @@
 import type { ComponentType } from 'react';
 import { AgentsPage } from './agents/agents-page.tsx';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
+import { RunsPage } from './runs/runs-page.tsx';
 import { TicketsPage } from './tickets/tickets-page.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
@@ -21,4 +22,5 @@ export const pages: readonly AdminPage[] = [
   { name: 'agents', title: 'Agents', Page: AgentsPage },
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
   { name: 'tickets', title: 'Tickets', Page: TicketsPage },
+  { name: 'runs', title: 'Runs', Page: RunsPage },
 ];
