@@ -3,6 +3,7 @@ import { AgentsPage } from './agents/agents-page.tsx';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
 import { RunsPage } from './runs/runs-page.tsx';
 import { TicketsPage } from './tickets/tickets-page.tsx';
+import { UsagePage } from './usage/usage-page.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
 export interface PageProps {
@@ -23,4 +24,5 @@ export const pages: readonly AdminPage[] = [
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
   { name: 'tickets', title: 'Tickets', Page: TicketsPage },
   { name: 'runs', title: 'Runs', Page: RunsPage },
+  { name: 'usage', title: 'Usage', Page: UsagePage },
 ];
