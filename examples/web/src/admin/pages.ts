@@ -1,5 +1,6 @@
 import type { ComponentType } from 'react';
 import { AgentsPage } from './agents/agents-page.tsx';
+import { FeedbackPage } from './feedback/feedback-page.tsx';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
 import { RunsPage } from './runs/runs-page.tsx';
 import { TicketsPage } from './tickets/tickets-page.tsx';
@@ -24,5 +25,6 @@ export const pages: readonly AdminPage[] = [
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
   { name: 'tickets', title: 'Tickets', Page: TicketsPage },
   { name: 'runs', title: 'Runs', Page: RunsPage },
+  { name: 'feedback', title: 'Feedback', Page: FeedbackPage },
   { name: 'usage', title: 'Usage', Page: UsagePage },
 ];

@@ -35,7 +35,7 @@ function Runs() {
               .toReversed()
               .map(({ id, createdAt, startedAt, finishedAt, agent, status, usage }) => (
                 <tr key={id}>
-                  <td>
+                  <td className="when">
                     <AdminLink to={['runs', id]}>{formatMoment(createdAt)}</AdminLink>
                   </td>
                   <td dir="auto">{title}</td>

@@ -154,7 +154,7 @@ function History({ ticket }: { readonly ticket: TicketViewFragment }) {
       <tbody>
         {ticket.history.map(({ at, by, field, from, to }) => (
           <tr key={`${at} ${field}`}>
-            <td>{formatMoment(at)}</td>
+            <td className="when">{formatMoment(at)}</td>
             <td dir="auto">{by}</td>
             <td>{field}</td>
             <td dir="auto">{from ?? '–'}</td>

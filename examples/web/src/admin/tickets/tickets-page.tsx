@@ -84,7 +84,7 @@ function Tickets() {
                   <Badge tone={priorityTones[ticket.priority]}>{ticket.priority.toLowerCase()}</Badge>
                 </td>
                 <td dir="auto">{ticket.assignee ?? 'nobody'}</td>
-                <td>{formatMoment(ticket.updatedAt)}</td>
+                <td className="when">{formatMoment(ticket.updatedAt)}</td>
               </tr>
             );
           }}
