@@ -16,9 +16,9 @@ test('A run is listed with its outcome and shown with a bar for each model and e
   await chat.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 60_000 });
   const page = await stage.open({ beside: chat, path: '/admin/runs' });
   const row = page.getByRole('row', { name: 'Please refund order 1046' });
-  await row.getByText('waits for approval').waitFor({ timeout: 60_000 });
-  await row.getByRole('link').click();
+  await row.getByRole('link').click({ timeout: 60_000 });
   await page.getByRole('heading', { name: 'Please refund order 1046' }).waitFor();
+  await page.getByText('waits for approval').waitFor();
   const bars = page.locator('.timeline li');
   await bars.filter({ hasText: /^model supervisor/ }).waitFor();
   await bars.filter({ hasText: 'with the wait for approval' }).waitFor();

@@ -14,7 +14,7 @@ import { Form, SelectField, TextField } from '../parts/form.tsx';
 import { AdminLink } from '../parts/link.tsx';
 import { formatMoment } from '../parts/moment.ts';
 import { Page, Section } from '../parts/page.tsx';
-import { Badge } from '../parts/states.tsx';
+import { Badge, Loading } from '../parts/states.tsx';
 import { Rows, Table } from '../parts/table.tsx';
 import { useChange } from '../parts/use-change.ts';
 import { openAdmin } from '../route.ts';
@@ -24,7 +24,8 @@ import { priorities, priorityTones, statuses, statusTones } from './words.ts';
 
 /** `/admin/tickets`: the list; with an id, one of them. */
 export function TicketsPage({ path: [id] }: PageProps) {
-  useTicketChanges();
+  const isFollowing = useTicketChanges();
+  if (!isFollowing) return <Loading />;
   return id === undefined ? <Tickets /> : <TicketView id={id} />;
 }
 
