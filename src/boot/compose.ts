@@ -33,6 +33,7 @@ import { TokenBudget } from '../limits/token-budget.ts';
 import type { MemoryRuntime } from '../memories/runtime.ts';
 import { tellMemories } from '../memories/tell.ts';
 import { memoryToolNames } from '../memories/tools.ts';
+import { openMemoryVectors } from '../memories/vectors.ts';
 import { AddressGuard } from '../outbound/address-guard.ts';
 import { RealtimeRuntime } from '../realtime/runtime.ts';
 import { findRealtimeCaller } from '../realtime/tool-caller.ts';
@@ -124,7 +125,7 @@ export async function compose(
   const search: SearchRuntime = { db, vectors, logger, limit: callLimit };
   const contacts: ContactDependencies = { db, defaultCountry: env.contactCountry };
   const webhooks = openWebhooks(env, { db, keys, guard, logger }, opening);
-  const memory: MemoryRuntime = { db, isOn: env.remembers };
+  const memory: MemoryRuntime = { db, isOn: env.remembers, vectors: await openMemoryVectors(db, vectors, logger) };
   const tickets: TicketRuntime = { db, feed: ticketFeed, sender: webhooks.sender };
   const tools = opening.use(
     new ToolRegistry({

@@ -55,13 +55,16 @@ export function makeRecall(memory: MemoryRuntime): BuiltInTool {
     }),
     timeoutMs,
     isIdempotent: true,
-    run: async ({ query, limit = 10 }, { viewer, db, findProject }) => {
+    run: async ({ query, limit = 10 }, { viewer, db, findProject, signal }) => {
       assertOn(viewer, memory);
       const projectId = await findProject();
       if (projectId !== null) await requireProjectOf(viewer, db, projectId, 'VIEWER');
       const scope = { projectId, limit };
       const found = query
-        ? await findMemories(viewer, db, parseInput(memorySearch, query, ['query']), scope)
+        ? await findMemories(viewer, { ...memory, db }, parseInput(memorySearch, query, ['query']), {
+            ...scope,
+            signal,
+          })
         : await readNewest(viewer, db, scope);
       if (found.length === 0) return { note: 'Nothing was found.', memories: [] };
       const nonce = createNonce();

@@ -41,6 +41,8 @@ export interface SessionPlan {
   readonly model: string;
   /** What the root agent can call: tools and handoffs. */
   readonly functions: readonly ToolSpec[];
+  /** Whether the root agent has a tool of memories, and they are switched on: it is told what is remembered of the viewer. */
+  readonly remembers: boolean;
 }
 
 /**
@@ -56,6 +58,7 @@ export async function planSession(
   from: { readonly scenarioId: string; readonly rootAgentId: string | null },
 ): Promise<SessionPlan> {
   const { tenantId, userId } = viewer;
+  const { memory } = runs;
   const stored = await runs.db.chatSettings.findUnique({
     where: { tenantId_userId: { tenantId, userId } },
     include: { enabledAgents: true },
@@ -96,6 +99,7 @@ export async function planSession(
     endpoint: requireLlm(root),
     model: chooseModel(root, defaults.model),
     functions: listFunctions(plannedRoot),
+    remembers: memory.isOn(tenantId) && plannedRoot.tools.some(({ name }) => memory.toolNames.has(name)),
   };
 }
 

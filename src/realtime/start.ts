@@ -75,9 +75,16 @@ export async function startRealtimeSession(
   }
   const [root] = plan.agents;
   const instructions = root?.instructions ?? '';
+  // Of the project of the conversation, which that of its scenario need not be.
+  const { memory } = runtime.runs;
+  const memories = plan.remembers ? await memory.tell(viewer, db, joined?.projectId ?? null) : undefined;
   const spec = {
     model: plan.model,
-    instructions: writeInstructions({ instructions, ...(context !== null && { context }) }),
+    instructions: writeInstructions({
+      instructions,
+      ...(memories !== undefined && { memories }),
+      ...(context !== null && { context }),
+    }),
     voice: root?.voice ?? null,
     transcriptionModel: runtime.defaults.transcriptionModel,
     tools: plan.functions,

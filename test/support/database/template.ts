@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { openEmbeddedPostgres } from '../../../src/database/embedded/embedded.ts';
 import { applyMigrations, migrationsFolder } from '../../../src/database/migrate.ts';
 import { createVectorTable } from '../../../src/knowledge/vectors/prepare.ts';
+import { createMemoryVectors } from '../../../src/memories/vectors.ts';
 
 /** What database.ts copies. The folder holds an embedded database in either case. */
 export type DatabaseTemplate =
@@ -29,6 +30,7 @@ export default async function makeDatabaseTemplate(project: TestProject): Promis
     await applyMigrations(postgres.url);
     // As every start would: copies are alike, before a server was started on them and after it.
     await runSql(postgres.url, createVectorTable);
+    await runSql(postgres.url, createMemoryVectors);
   }
   project.provide('plainSeedFile', await writePlainSeed(folder));
   const adminUrl = process.env.TEST_DATABASE_URL;
