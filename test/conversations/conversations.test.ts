@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
 import { openDatabase } from '../../src/database/client.ts';
 import type { Statement } from '../../src/database/statements.ts';
-import { createContext } from '../../src/graphql/context.ts';
-import { type Graph, openAnswers, openGraph, type TestViewer } from '../support/app.ts';
+import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
+import { makeTestContext } from '../support/context.ts';
 
 let graph: Graph;
 let alice: TestViewer;
@@ -396,41 +396,7 @@ async function recordStatements() {
     client,
     async record(viewer: TestViewer, source: string, variableValues: Record<string, unknown>) {
       statements.length = 0;
-      const {
-        runs,
-        speech,
-        contacts,
-        search,
-        exports,
-        attachments,
-        snapshots,
-        memory,
-        knowledge,
-        realtime,
-        webhooks,
-        tickets,
-        publicUrl,
-      } = graph.app.app;
-      const contextValue = createContext({
-        viewer,
-        db,
-        runs,
-        feed: runs.feed,
-        speech,
-        contacts,
-        search,
-        exports,
-        attachments,
-        snapshots,
-        memory,
-        knowledge,
-        realtime,
-        webhooks,
-        publicUrl,
-        tickets,
-        answers: openAnswers(),
-        requestId: 'test',
-      });
+      const contextValue = makeTestContext(graph.app.app, viewer, { db });
       const { errors } = await graphql({ schema, source, variableValues, contextValue });
       expect(errors).toBeUndefined();
       expect(statements.length).toBeGreaterThan(0);

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatId } from '../../src/api/ids.ts';
 import { schema } from '../../src/boot/schema.ts';
 import { MessageStatus } from '../../src/generated/prisma/client.ts';
-import { createContext } from '../../src/graphql/context.ts';
 import { executePlain } from '../../src/graphql/plain-query.ts';
 import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
 import { type Graph, openAnswers, openGraph } from '../support/app.ts';
+import { makeTestContext } from '../support/context.ts';
 
 // Lists and pages that are read without resolvers, compared with what graphql-js and the resolvers make of the same documents.
 
@@ -66,43 +66,7 @@ afterAll(async () => graph[Symbol.asyncDispose]());
 type Variables = Readonly<Record<string, unknown>>;
 
 function makeContext(userId: string | null = 'alice', answers = openAnswers()) {
-  const {
-    db,
-    runs,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    tickets,
-    publicUrl,
-  } = graph.app.app;
-  const viewer = userId === null ? null : { userId, tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  return createContext({
-    viewer,
-    db,
-    runs,
-    feed: runs.feed,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    publicUrl,
-    tickets,
-    answers,
-    requestId: 'test',
-  });
+  return makeTestContext(graph.app.app, userId === null ? null : { userId, tenantId: 'acme' }, { answers });
 }
 
 /** What the plain way makes of a document, as JSON; null: it leaves it to the executor. */

@@ -1,11 +1,11 @@
 import { parse } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
-import { createContext } from '../../src/graphql/context.ts';
 import { subscribe } from '../../src/server/plugins/fast-subscribe.ts';
-import { openAnswers, startTestApp } from '../support/app.ts';
+import { startTestApp } from '../support/app.ts';
 import { openSocketClient, type SocketClient } from '../support/chat.ts';
 import { openStream, sequenceOf } from '../support/clients/turn-reader.ts';
+import { makeTestContext } from '../support/context.ts';
 import { createTestDatabase } from '../support/database/database.ts';
 import { openProxy } from '../support/database/proxy.ts';
 
@@ -110,43 +110,7 @@ test(
       reads += 1;
       return 'drop';
     };
-    const {
-      db,
-      runs,
-      speech,
-      contacts,
-      search,
-      exports,
-      attachments,
-      snapshots,
-      memory,
-      knowledge,
-      realtime,
-      webhooks,
-      tickets,
-      publicUrl,
-    } = app.app;
-    const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-    const answers = openAnswers();
-    const parts = {
-      db,
-      runs,
-      feed: runs.feed,
-      speech,
-      contacts,
-      search,
-      exports,
-      attachments,
-      snapshots,
-      memory,
-      knowledge,
-      realtime,
-      webhooks,
-      publicUrl,
-      tickets,
-      answers,
-    };
-    const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
+    const contextValue = makeTestContext(app.app, { userId: 'alice', tenantId: 'acme' });
     const document = parse(
       'subscription ($id: ID!) { runEvents(runId: $id) { ... on RunStarted { userMessage { id } } } }',
     );

@@ -9,12 +9,12 @@ import {
 } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
-import { createContext } from '../../src/graphql/context.ts';
 import { AnswerBytes } from '../../src/limits/answer-bytes.ts';
 import { subscribe } from '../../src/server/plugins/fast-subscribe.ts';
 import { decide, refund } from '../approvals/decide.ts';
 import { shareApp } from '../support/app.ts';
 import { openChat, type SocketClient } from '../support/chat.ts';
+import { makeTestContext } from '../support/context.ts';
 import { createGate } from '../support/scripted-model/gate.ts';
 
 const app = shareApp();
@@ -48,42 +48,8 @@ const answers = new AnswerBytes(
 
 /** Subscribes with everything selected, past the limits of documents, which are for clients. */
 async function follow(runId: string, { db = app.app.db, document = everything } = {}) {
-  const {
-    runs,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    tickets,
-    publicUrl,
-  } = app.app;
   const { tenantId, userId } = await db.run.findUniqueOrThrow({ where: { id: rowOf(runId) } });
-  const viewer = { userId, tenantId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const parts = {
-    db,
-    runs,
-    feed: runs.feed,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    publicUrl,
-    tickets,
-    answers,
-  };
-  const contextValue = createContext({ viewer, ...parts, requestId: 'test' });
+  const contextValue = makeTestContext(app.app, { userId, tenantId }, { db, answers });
   const stream = await subscribe({ schema, document, variableValues: { id: runId }, contextValue });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
   return stream;

@@ -1,9 +1,9 @@
 import { createSourceEventStream, type ExecutionResult, parse, subscribe as subscribeByTheBook } from 'graphql';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { schema } from '../../src/boot/schema.ts';
-import { createContext } from '../../src/graphql/context.ts';
 import { subscribe } from '../../src/server/plugins/fast-subscribe.ts';
-import { openAnswers, shareApp } from '../support/app.ts';
+import { shareApp } from '../support/app.ts';
+import { makeTestContext } from '../support/context.ts';
 
 const app = shareApp({ steps: [{ reasoning: ['hm', 'm'], text: ['Hel', 'lo'], delayMs: 20 }] });
 let runId: string;
@@ -15,42 +15,7 @@ beforeAll(async () => {
 });
 
 function makeContext() {
-  const {
-    db,
-    runs,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    tickets,
-    publicUrl,
-  } = app.app;
-  const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const parts = {
-    db,
-    runs,
-    feed: runs.feed,
-    speech,
-    contacts,
-    search,
-    exports,
-    attachments,
-    snapshots,
-    memory,
-    knowledge,
-    realtime,
-    webhooks,
-    publicUrl,
-    tickets,
-    answers: openAnswers(),
-  };
-  return createContext({ viewer, ...parts, requestId: 'test' });
+  return makeTestContext(app.app, { userId: 'alice', tenantId: 'acme' });
 }
 
 async function drain(
