@@ -9,7 +9,7 @@ type Parts = Parameters<typeof createContext>[0];
  * The context of one operation, as the server makes it: with all that the app has. For tests that execute documents past the
  * server, whose limits are for clients.
  * @param viewer without roles, unless it has some; null: there is none
- * @param parts what takes the place of the app's own, such as another connection to the database
+ * @param parts what replaces the app's own, such as another connection to the database
  */
 export function makeTestContext(
   app: App,
