@@ -1,9 +1,12 @@
 import type { ComponentType } from 'react';
 import { AgentsPage } from './agents/agents-page.tsx';
 import { FeedbackPage } from './feedback/feedback-page.tsx';
+import { GuardrailsPage } from './guardrails/guardrails-page.tsx';
 import { KnowledgePage } from './knowledge/knowledge-page.tsx';
 import { RunsPage } from './runs/runs-page.tsx';
+import { ScenariosPage } from './scenarios/scenarios-page.tsx';
 import { TicketsPage } from './tickets/tickets-page.tsx';
+import { ToolsPage } from './tools/tools-page.tsx';
 import { UsagePage } from './usage/usage-page.tsx';
 
 /** What a page is given: what follows its own name in the address, `['agt_…']` at `/admin/agents/agt_…`. */
@@ -22,9 +25,12 @@ interface AdminPage {
 /** All admin pages, in the order of the navigation. The first one is shown at `/admin`. */
 export const pages: readonly AdminPage[] = [
   { name: 'agents', title: 'Agents', Page: AgentsPage },
+  { name: 'scenarios', title: 'Scenarios', Page: ScenariosPage },
+  { name: 'tools', title: 'Tools', Page: ToolsPage },
+  { name: 'guardrails', title: 'Guardrails', Page: GuardrailsPage },
   { name: 'knowledge', title: 'Knowledge', Page: KnowledgePage },
   { name: 'tickets', title: 'Tickets', Page: TicketsPage },
-  { name: 'runs', title: 'Runs', Page: RunsPage },
   { name: 'feedback', title: 'Feedback', Page: FeedbackPage },
   { name: 'usage', title: 'Usage', Page: UsagePage },
+  { name: 'runs', title: 'Runs', Page: RunsPage },
 ];

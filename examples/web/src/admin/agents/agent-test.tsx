@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { TestAgentDocument, type TestAgentMutation } from '../generated/graphql.ts';
+import { CodeBlock } from '../parts/code-block.tsx';
 import { Form, TextField } from '../parts/form.tsx';
 import { Badge } from '../parts/states.tsx';
 import { useChange } from '../parts/use-change.ts';
@@ -43,7 +44,7 @@ export function AgentTest({ id }: { readonly id: string }) {
               </div>
             </dl>
             {result.error && <p className="problem">{result.error.message}</p>}
-            {result.output && <pre dir="auto">{result.output}</pre>}
+            {result.output && <CodeBlock text={result.output} />}
           </>
         )}
       </div>

@@ -20,7 +20,7 @@ interface FormProps {
 export function Form({ refusal, isRunning, isDone = false, save, onSave, actions, children }: FormProps) {
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
-    const wrong = refusal && form.current?.querySelector<HTMLElement>('[aria-invalid="true"]');
+    const wrong = refusal && form.current?.querySelector<HTMLElement>('[aria-invalid="true"], [data-invalid]');
     if (!wrong) return;
     wrong.closest('details')?.setAttribute('open', '');
     wrong.focus();
@@ -94,11 +94,22 @@ export function Field(props: FieldProps & { readonly children: (ids: FieldIds) =
 }
 
 /** What the server refuses at this path or below it, without the path. Null: nothing. */
-export function useRefusalOf(path: string): string | null {
+function useRefusalOf(path: string): string | null {
   const refusal = useContext(RefusalContext);
   if (!refusal?.field) return null;
   if (refusal.field !== path && !refusal.field.startsWith(`${path}.`)) return null;
-  return refusal.message.replace(`${path} `, '');
+  const { field, message } = refusal;
+  return message.startsWith(field) ? message.slice(field.length).replace(/^:?\s*/, '') : message;
+}
+
+/** What the server refuses of something that is no field of its own. */
+export function PathProblem({ path }: { readonly path: string }) {
+  const problem = useRefusalOf(path);
+  return problem === null ? null : (
+    <p className="field-problem" data-invalid tabIndex={-1}>
+      {problem}
+    </p>
+  );
 }
 
 interface TextFieldProps extends FieldProps {
@@ -188,7 +199,6 @@ interface CheckListProps {
 
 /** Any of several values. */
 export function CheckList({ label, path, options, values, onChange }: CheckListProps) {
-  const problem = useRefusalOf(path);
   const toggle = (value: string, isChosen: boolean) =>
     onChange(isChosen ? [...values, value] : values.filter((one) => one !== value));
   return (
@@ -202,7 +212,7 @@ export function CheckList({ label, path, options, values, onChange }: CheckListP
           onChange={(isChosen) => toggle(value, isChosen)}
         />
       ))}
-      {problem && <p className="field-problem">{problem}</p>}
+      <PathProblem path={path} />
     </fieldset>
   );
 }

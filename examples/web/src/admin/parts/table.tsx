@@ -33,7 +33,7 @@ export function Table({ caption, columns, children }: TableProps) {
 }
 
 /** A page of a list, as the schema has it. */
-export interface Connection<Node> {
+interface Connection<Node> {
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
   readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor?: string | null };
 }
