@@ -62,6 +62,7 @@ function Desk() {
       <Sidebar
         conversationId={conversationId}
         lastEventSeq={data?.viewer.lastEventSeq ?? null}
+        isAdmin={data?.viewer.roles.includes('admin') ?? false}
         open={open}
         isOpen={isMenuOpen}
       />

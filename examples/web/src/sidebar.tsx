@@ -15,6 +15,7 @@ interface SidebarProps {
   readonly conversationId: string | null;
   /** From where on changes of the list are followed; null: not known yet. */
   readonly lastEventSeq: number | null;
+  readonly isAdmin: boolean;
   readonly open: (id: string | null) => void;
   readonly isOpen: boolean;
 }
@@ -22,7 +23,7 @@ interface SidebarProps {
 const pageSize = 30;
 
 /** The conversations: those that are pinned, the newest, archived ones, and what a search finds. */
-export function Sidebar({ conversationId, lastEventSeq, open, isOpen }: SidebarProps) {
+export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen }: SidebarProps) {
   const [words, setWords] = useState('');
   const [isArchived, setArchived] = useState(false);
   const search = useSettled(words.trim());
@@ -76,6 +77,12 @@ export function Sidebar({ conversationId, lastEventSeq, open, isOpen }: SidebarP
         <Icon name="archive" />
         {isArchived ? 'Back to recent' : 'Archived'}
       </button>
+      {isAdmin && (
+        <a className="button quiet wide" href="/admin">
+          <Icon name="shield" />
+          Admin
+        </a>
+      )}
     </nav>
   );
 }
