@@ -13,6 +13,8 @@ interface ProviderFormProps {
   readonly isKeyDropped: boolean;
 }
 
+type NumberField = 'sampleRate' | 'contextTokens';
+
 const apis = [
   ['CHAT_COMPLETIONS', 'Chat Completions'],
   ['RESPONSES', 'Responses'],
@@ -35,8 +37,18 @@ export function ProviderForm({ kind, title, draft, onChange, keyHint, isKeyDropp
     });
   };
   const path = (field: string) => `input.${kind}.${field}`;
-  const text = (field: 'model' | 'voice' | 'sampleRate' | 'contextTokens' | 'language', label: string) => (
-    <TextField label={label} path={path(field)} value={draft[field]} onChange={(value) => set({ [field]: value })} />
+  const text = (
+    field: 'model' | 'voice' | 'language' | NumberField,
+    label: string,
+    type: 'text' | 'number' = 'text',
+  ) => (
+    <TextField
+      label={label}
+      path={path(field)}
+      type={type}
+      value={draft[field]}
+      onChange={(value) => set({ [field]: value })}
+    />
   );
   const needsAddress = preset !== undefined && !preset.isBuiltIn;
   return (
@@ -107,9 +119,9 @@ export function ProviderForm({ kind, title, draft, onChange, keyHint, isKeyDropp
         {preset && (
           <>
             <div className="pair">
-              {kind === 'llm' && text('contextTokens', 'Context window in tokens')}
+              {kind === 'llm' && text('contextTokens', 'Context window in tokens', 'number')}
               {kind === 'tts' && text('voice', 'Voice')}
-              {kind === 'tts' && text('sampleRate', 'Samples per second')}
+              {kind === 'tts' && text('sampleRate', 'Samples per second', 'number')}
               {kind === 'stt' && text('language', 'Language, such as de')}
             </div>
             <TextField

@@ -105,6 +105,7 @@ export function GuardrailForm({ draft, index, classifiers, onChange, remove }: G
           <TextField
             label="Characters held back"
             path={`${path}.window`}
+            type="number"
             hint="Empty: whole sentences."
             value={draft.window}
             onChange={(window) => set({ window })}
@@ -162,6 +163,7 @@ function CheckFields({ draft, path, classifiers, set }: CheckFieldsProps) {
             <TextField
               label="Threshold, 0 to 1"
               path={`${path}.moderation.threshold`}
+              type="number"
               hint="Empty: the provider decides."
               value={draft.threshold}
               onChange={(threshold) => set({ threshold })}

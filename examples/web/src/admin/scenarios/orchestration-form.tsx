@@ -41,6 +41,7 @@ export function OrchestrationForm({ draft, classifiers, onChange }: Orchestratio
             <TextField
               label="How sure it has to be, 0 to 1"
               path="input.orchestration.threshold"
+              type="number"
               value={draft.threshold}
               onChange={(threshold) => onChange({ threshold })}
             />

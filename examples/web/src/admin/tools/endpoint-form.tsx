@@ -65,12 +65,14 @@ export function EndpointForm({ draft, onChange, secretHeaders, dropped }: Endpoi
         <TextField
           label="Time limit in milliseconds"
           path="input.timeoutMs"
+          type="number"
           value={draft.timeoutMs}
           onChange={(timeoutMs) => set({ timeoutMs })}
         />
         <TextField
           label="Longest result in characters"
           path="input.maxResultLength"
+          type="number"
           value={draft.maxResultLength}
           onChange={(maxResultLength) => set({ maxResultLength })}
         />
