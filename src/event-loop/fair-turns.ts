@@ -1,5 +1,8 @@
+/** The size of a piece of work; a function, if it can grow while it waits. */
+export type Units = number | (() => number);
+
 interface Piece {
-  readonly units: number;
+  readonly units: Units;
   readonly begin: () => void;
 }
 
@@ -27,9 +30,10 @@ export class FairTurns {
    * @param group such as an address or a tenant
    * @param member of the group, such as a token or a user
    */
-  wait(group: string, member: string, units = 1): Promise<void> | null {
-    if (this.#groups.size === 0 && this.#fits(units)) {
-      this.#use(units);
+  wait(group: string, member: string, units: Units = 1): Promise<void> | null {
+    const now = countUnits(units);
+    if (this.#groups.size === 0 && this.#fits(now)) {
+      this.#use(now);
       return null;
     }
     return new Promise((begin) => {
@@ -57,9 +61,11 @@ export class FairTurns {
     setImmediate(() => {
       this.#isScheduled = false;
       this.#used = 0;
-      for (let next = this.#next(); next && this.#fits(next.units); next = this.#next()) {
+      for (let next = this.#next(); next; next = this.#next()) {
+        const units = countUnits(next.units);
+        if (!this.#fits(units)) break;
         takeFirst(this.#groups, (line) => takeFirst(line, (pieces) => pieces.shift()));
-        this.#use(next.units);
+        this.#use(units);
         next.begin();
       }
     });
@@ -71,6 +77,8 @@ export class FairTurns {
     return pieces?.[0];
   }
 }
+
+const countUnits = (units: Units): number => (typeof units === 'number' ? units : units());
 
 /** Takes from the first entry, and puts what is left of it behind the others. */
 function takeFirst<Line extends { readonly size: number } | { readonly length: number }>(

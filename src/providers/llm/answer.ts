@@ -1,5 +1,6 @@
 import { parseJson } from '../../engine/json.ts';
 import type { ModelEvent } from '../../engine/ports.ts';
+import { BodyPieces } from './body-pieces.ts';
 import { BodySniffer } from './body-sniffer.ts';
 import { EventStreamDecoder } from './event-stream.ts';
 import {
@@ -10,7 +11,7 @@ import {
   oversizedAnswer,
   timeout,
 } from './failures.ts';
-import { cutChunk, ReadTurns } from './read-turns.ts';
+import { ReadTurns } from './read-turns.ts';
 import type { StepAccumulator, StepReader } from './step.ts';
 
 /** Bytes of one answer. A token is about 200 of them on the wire, more in the Responses API. */
@@ -56,6 +57,7 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
   const { response, reader, accumulator, timeouts, signal } = answer;
   const body: Body | undefined = response.body?.getReader();
   if (body === undefined) throw brokenOff();
+  const pieces = new BodyPieces(body);
   const cancel = () => void body.cancel().catch(() => {});
   let stalled = false;
   let hasBegun = false;
@@ -70,8 +72,8 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
   let bytes = 0;
   try {
     while (!ended) {
-      const chunk = await readChunk(body, answer);
-      if (chunk === undefined) {
+      const piece = await readPiece(pieces, answer);
+      if (piece === undefined) {
         if (stalled && !reader.isSettled) throw hasBegun ? timeout() : firstByteTimeout(timeouts.firstByteMs / 1_000);
         const failure = attempt(() => {
           if (!stalled) parser.end();
@@ -80,18 +82,23 @@ export async function* readAnswer(answer: Answer): AsyncGenerator<ModelEvent, vo
         if (failure) throw failure.error;
         break;
       }
-      bytes += chunk.length;
-      if (bytes > maxAnswerBytes) throw oversizedAnswer();
-      for (const piece of cutChunk(chunk)) {
-        const turn = turns.wait(piece.length);
-        if (turn) await turn;
-        signal.throwIfAborted();
-        // Text that arrived before a failure is kept. (Not by yield*: it costs three promises for each token.)
-        const failure = attempt(() => parser.push(piece));
-        for (const event of accumulator.take()) yield event;
-        if (failure) throw failure.error;
+      const turn = turns.wait(() => piece.length + pieces.countReady(piece.length));
+      if (turn) {
+        pieces.readAhead();
+        await turn;
         signal.throwIfAborted();
       }
+      // What has arrived by now becomes one event: with many answers at a time, each costs less the longer it waits.
+      const together = [piece, ...pieces.takeReady(piece.length)];
+      bytes += together.reduce((sum, { length }) => sum + length, 0);
+      if (bytes > maxAnswerBytes) throw oversizedAnswer();
+      // Text that arrived before a failure is kept. (Not by yield*: it costs three promises for each token.)
+      const failure = attempt(() => {
+        for (const part of together) parser.push(part);
+      });
+      for (const event of accumulator.take()) yield event;
+      if (failure) throw failure.error;
+      signal.throwIfAborted();
       ended = parser.isEnded;
       hasBegun ||= parser.hasBegun;
       timer.restart(chooseTimeout(reader, timeouts, hasBegun));
@@ -218,12 +225,12 @@ class SilenceTimer {
   }
 }
 
-/** The next chunk, or undefined at the end of the body. A connection that breaks after a complete answer is an end, too. */
-async function readChunk(body: Body, { reader, apiKey, signal }: Answer): Promise<Uint8Array | undefined> {
+/** The next piece, or undefined at the end of the body. A connection that breaks after a complete answer is an end, too. */
+async function readPiece(pieces: BodyPieces, { reader, apiKey, signal }: Answer): Promise<Uint8Array | undefined> {
   try {
-    const { value } = await body.read();
+    const piece = await pieces.next();
     signal.throwIfAborted();
-    return value;
+    return piece;
   } catch (error) {
     signal.throwIfAborted();
     if (reader.isSettled) return undefined;
