@@ -30,7 +30,8 @@ export const everySuite = defineConfig({
     // As are these: a poll that is met ends at once.
     expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
-    maxWorkers: 2,
+    // Tests wait most of their time, for timers, processes and databases: three at a time fill two cores.
+    maxWorkers: 3,
     passWithNoTests: false,
   },
 });
