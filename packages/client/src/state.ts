@@ -35,6 +35,17 @@ export interface TurnHandoff {
   readonly reason: string | null;
 }
 
+/** What a guardrail has found in a text of the turn. */
+export interface TurnGuardrail {
+  readonly guardrail: string;
+  /** Which text was checked: `GuardrailStage`. */
+  readonly stage: string;
+  /** What has happened with the text: a `ModerationAction`. */
+  readonly action: string;
+  /** Without the text that was flagged. */
+  readonly reasoning: string | null;
+}
+
 /** Why the turn failed, was refused or is lost. */
 export interface TurnError {
   /** A `RunErrorCode`, the `extensions.code` of the error that refused the turn, or CONNECTION_LOST. */
@@ -57,6 +68,8 @@ export interface TurnState {
   readonly messages: readonly TurnMessage[];
   readonly toolCalls: readonly TurnCall[];
   readonly handoffs: readonly TurnHandoff[];
+  /** In the order in which they were found. */
+  readonly guardrails: readonly TurnGuardrail[];
   readonly error: TurnError | null;
 }
 
@@ -69,6 +82,7 @@ export const emptyState: TurnState = {
   messages: [],
   toolCalls: [],
   handoffs: [],
+  guardrails: [],
   error: null,
 };
 
@@ -125,6 +139,11 @@ export function applyEvent(state: TurnState, event: TurnEvent): TurnState {
     case 'HandoffOccurred': {
       const { id, reason, fromAgent, toAgent } = event.handoff;
       return { ...next, handoffs: put(state.handoffs, { id, reason, from: fromAgent.name, to: toAgent.name }) };
+    }
+    case 'GuardrailTripped': {
+      const { guardrail, stage, decision } = event.result;
+      const found = { guardrail, stage, action: decision?.action ?? 'ALLOW', reasoning: decision?.reasoning ?? null };
+      return { ...next, guardrails: [...state.guardrails, found] };
     }
     case 'RunCompleted':
       return { ...next, status: 'COMPLETED', error: null };
