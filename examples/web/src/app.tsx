@@ -1,4 +1,4 @@
-import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useCallback } from 'react';
 import { useQuery } from 'urql';
 import { Chat } from './chat.tsx';
 import { useConnection } from './connection.ts';
@@ -9,6 +9,7 @@ import { SharedPage } from './shared-page.tsx';
 import { Sidebar } from './sidebar.tsx';
 import { SignIn } from './sign-in.tsx';
 import { getToken } from './token.ts';
+import { useDrawer } from './use-drawer.ts';
 
 const sharedToken = /^\/shared\/([\w-]+)$/.exec(location.pathname)?.[1];
 
@@ -30,33 +31,24 @@ export function App() {
 function Desk() {
   const conversationId = useConversationId();
   const isConnected = useConnection();
-  const [isMenuOpen, setMenuOpen] = useState(false);
   const [{ data, error }] = useQuery({ query: SessionDocument });
-  const menuButton = useRef<HTMLButtonElement>(null);
-  const open = useCallback((id: string | null) => {
-    setMenuOpen(false);
-    openConversation(id);
-  }, []);
-  useEffect(() => {
-    if (!isMenuOpen) return;
-    const close = ({ key }: KeyboardEvent) => {
-      if (key !== 'Escape') return;
-      setMenuOpen(false);
-      menuButton.current?.focus();
-    };
-    window.addEventListener('keydown', close);
-    return () => window.removeEventListener('keydown', close);
-  }, [isMenuOpen]);
-
+  const drawer = useDrawer();
+  const { isOpen: isMenuOpen, close } = drawer;
+  const open = useCallback(
+    (id: string | null) => {
+      close();
+      openConversation(id);
+    },
+    [close],
+  );
   if (error?.response?.status === 401) return <SignIn />;
   const choices = {
     agents: (data?.agents.edges ?? []).map(({ node }) => node).filter(({ isActive }) => isActive),
     scenarios: (data?.scenarios.edges ?? []).map(({ node }) => node).filter(({ isActive }) => isActive),
   };
-  const menu = { button: menuButton, isOpen: isMenuOpen, open: () => setMenuOpen(true) };
   return (
     <div className="desk" data-menu={isMenuOpen ? 'open' : 'closed'}>
-      <button type="button" className="skip button" onClick={focusComposer}>
+      <button type="button" className="skip button" inert={isMenuOpen} onClick={focusComposer}>
         Skip to the message
       </button>
       <Sidebar
@@ -65,9 +57,10 @@ function Desk() {
         isAdmin={data?.viewer.roles.includes('admin') ?? false}
         open={open}
         isOpen={isMenuOpen}
+        close={close}
       />
-      {isMenuOpen && <div className="backdrop" aria-hidden="true" onClick={() => setMenuOpen(false)} />}
-      <main className="main">
+      {isMenuOpen && <div className="backdrop" aria-hidden="true" onClick={close} />}
+      <main className="main" inert={isMenuOpen}>
         {!isConnected && (
           <p className="offline" role="status">
             Offline. The page goes on by itself when the server answers again.
@@ -79,9 +72,9 @@ function Desk() {
           </p>
         )}
         {conversationId === null ? (
-          <NewChat choices={choices} menu={menu} />
+          <NewChat choices={choices} menu={drawer} />
         ) : (
-          <Chat key={conversationId} conversationId={conversationId} choices={choices} menu={menu} />
+          <Chat key={conversationId} conversationId={conversationId} choices={choices} menu={drawer} />
         )}
       </main>
     </div>

@@ -16,6 +16,8 @@ const parts = [
   'ScenarioAgent',
   'GuardrailResult',
   'ModerationDecision',
+  'MemoryConnection',
+  'MemoryEdge',
   'MessageConnection',
   'MessageEdge',
   'MessageFeedback',
@@ -30,12 +32,20 @@ const parts = [
   'SharedMessageEdge',
   'Export',
   'ShareResult',
+  'Tool',
   'Usage',
   'Viewer',
 ];
 
 /** The options of graphcache: objects with an id are one object wherever they appear. */
 export const cacheOptions: CacheExchangeOpts = {
+  // Without it, graphcache guesses which parts of a subscription an event has.
+  possibleTypes: {
+    ConversationEvent: [
+      ...['AgentSwitched', 'ConversationCreated', 'ConversationDeleted', 'ConversationUpdated'],
+      ...['MessageAdded', 'RunChanged'],
+    ],
+  },
   keys: Object.fromEntries(parts.map((name) => [name, () => null])),
   updates: {
     Subscription: {

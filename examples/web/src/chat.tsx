@@ -1,5 +1,5 @@
 import type { ChatTurnInput } from '@switchboard/client';
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useClient, useMutation, useQuery, useSubscription } from 'urql';
 import { ChatMenu } from './chat-menu.tsx';
 import type { Choices, Menu } from './choices.ts';
@@ -37,9 +37,14 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
   const [{ data, error, fetching }] = useQuery({ query: ThreadDocument, variables, pause: !exists });
   const conversation = data?.conversation;
   const head = readFragment(ThreadHeadFragmentDoc, conversation);
-  const messages = readFragment(
-    MessageViewFragmentDoc,
-    (conversation?.messages.edges ?? []).map(({ node }) => node),
+  const edges = conversation?.messages.edges;
+  const messages = useMemo(
+    () =>
+      readFragment(
+        MessageViewFragmentDoc,
+        (edges ?? []).map(({ node }) => node),
+      ),
+    [edges],
   );
   const reload = useCallback(
     () => void client.query(ThreadDocument, { id: conversationId }, { requestPolicy: 'network-only' }).toPromise(),
@@ -60,15 +65,27 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
     const replaces = messageId == null ? null : { messageId, keeps: false };
     sendTurn({ conversationId, ...input, ...named(files) }, { replaces, isNew: false, files });
   };
-  const actions: MessageActions | null = isBusy
-    ? null
-    : {
+  const latest = useRef({ send, isBusy });
+  useEffect(() => {
+    latest.current = { send, isBusy };
+  });
+  // They stay the same, so that no message is rendered again when a turn begins or ends.
+  const actions = useMemo<MessageActions>(
+    () => ({
+      edit: (message, content) => {
+        const { current } = latest;
         // What was attached to the message belongs to its new version, too.
-        edit: (message, content) =>
-          send({ content, editMessageId: message.id }, readFragment(AttachmentViewFragmentDoc, message.attachments)),
-        regenerate: (message) => send({ regenerateMessageId: message.id }, []),
-        reload,
-      };
+        const files = readFragment(AttachmentViewFragmentDoc, message.attachments);
+        if (!current.isBusy) current.send({ content, editMessageId: message.id }, files);
+        return !current.isBusy;
+      },
+      regenerate: (message) => {
+        if (!latest.current.isBusy) latest.current.send({ regenerateMessageId: message.id }, []);
+      },
+      reload,
+    }),
+    [reload],
+  );
   const isMissing = exists && !fetching && data !== undefined && conversation === null && !live;
   return (
     <>
@@ -78,7 +95,7 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
           {head?.title ?? (isMissing ? 'Not found' : 'New chat')}
         </h1>
         {head && head.usage.totalTokens > 0 && (
-          <span className="head-usage muted">{head.usage.totalTokens.toLocaleString()} tokens</span>
+          <bdi className="head-usage muted">{head.usage.totalTokens.toLocaleString()} tokens</bdi>
         )}
         {head && <ChatMenu head={head} />}
       </header>
@@ -93,6 +110,7 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
         pageInfo={conversation?.messages.pageInfo ?? null}
         live={live}
         actions={actions}
+        isBusy={isBusy}
       />
       <Composer send={(content, files) => send({ content }, files)} stop={isBusy ? () => void live.turn.stop() : null}>
         {head && <AgentPicker head={head} choices={choices} isDisabled={isBusy} />}

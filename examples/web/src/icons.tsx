@@ -19,6 +19,7 @@ const paths = {
   plus: 'M12 5v14M5 12h14',
   retry: 'M4 12a8 8 0 1 1 2.500 5.800M4 20v-4.500h4.500',
   search: 'M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM16.500 16.500L20 20',
+  settings: 'M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4M4 12h14M18 10v4',
   share: 'M12 15V4M8 8l4-4 4 4M5 13v7h14v-7',
   shield: 'M12 3l7 3v6c0 4-3 7-7 9-4-2-7-5-7-9V6z',
   stop: 'M7 7h10v10H7z',

@@ -1,4 +1,7 @@
 import { Attachments } from './attachments.tsx';
+import { readFragment } from './generated/fragment-masking.ts';
+import { GuardrailViewFragmentDoc, type MessageViewFragment } from './generated/graphql.ts';
+import { GuardrailNotice, isAmong } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
 import { Markdown } from './markdown.tsx';
 import { ToolCall } from './tool-call.tsx';
@@ -7,18 +10,18 @@ import { dismissTurn, type LiveTurn, sendTurn } from './turns.ts';
 interface LiveProps {
   readonly live: LiveTurn;
   readonly conversationId: string;
-  /** Whether what the person wrote stands in the list already. */
-  readonly isQuestionListed: boolean;
+  /** What the person wrote, if it stands in the list already. */
+  readonly question: MessageViewFragment | undefined;
 }
 
 /** A turn while it runs: what the person wrote, and each step as it comes. */
-export function LiveView({ live, conversationId, isQuestionListed }: LiveProps) {
+export function LiveView({ live, conversationId, question }: LiveProps) {
   const { turn, state, order } = live;
   const isWriting = state.messages.some(({ isComplete, text }) => !isComplete && text !== '');
   const isOpen = ['CONNECTING', 'QUEUED', 'RUNNING'].includes(state.status);
   return (
     <>
-      {state.userMessage && !isQuestionListed && (
+      {state.userMessage && !question && (
         <li className="message user">
           <div className="bubble" dir="auto">
             {state.userMessage.content}
@@ -29,10 +32,11 @@ export function LiveView({ live, conversationId, isQuestionListed }: LiveProps) 
         </li>
       )}
       {order.map((key) => (
-        <Step key={key} name={key} live={live} />
+        <Step key={key} name={key} live={live} question={question} />
       ))}
       {isOpen && !isWriting && (
-        <li className="message assistant thinking">
+        // With each step it is another one: it does not move, it is there.
+        <li key={`thinking ${order.length}`} className="message assistant thinking">
           <span className="dots" aria-hidden="true">
             <i />
             <i />
@@ -79,11 +83,25 @@ function Refused({ live, conversationId }: { readonly live: LiveTurn; readonly c
   );
 }
 
-function Step({ name, live: { turn, state } }: { readonly name: string; readonly live: LiveTurn }) {
+interface StepProps extends Pick<LiveProps, 'live' | 'question'> {
+  readonly name: string;
+}
+
+function Step({ name, live: { turn, state }, question }: StepProps) {
   const [kind, id] = name.split(' ');
   if (kind === 'handoff') {
     const handoff = state.handoffs.find((one) => one.id === id);
     return handoff ? <Handoff from={handoff.from} to={handoff.to} reason={handoff.reason} /> : null;
+  }
+  if (kind === 'guardrail') {
+    const found = state.guardrails[Number(id)];
+    const known = readFragment(GuardrailViewFragmentDoc, question?.guardrailResults ?? []);
+    if (!found || isAmong(found, known)) return null;
+    return (
+      <li className="message assistant">
+        <GuardrailNotice {...found} />
+      </li>
+    );
   }
   if (kind === 'call') {
     const call = state.toolCalls.find((one) => one.id === id);

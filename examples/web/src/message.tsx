@@ -7,17 +7,20 @@ import {
   AttachmentViewFragmentDoc,
   type CallViewFragment,
   CallViewFragmentDoc,
+  GuardrailViewFragmentDoc,
   type MessageViewFragment,
   RateMessageDocument,
   SelectBranchDocument,
 } from './generated/graphql.ts';
+import { GuardrailNotices } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
 import { Markdown, SafeLink } from './markdown.tsx';
 import { ToolCall } from './tool-call.tsx';
 
-/** What a person can do with a message. Null: not now, while a turn runs. */
+/** What a person can do with a message. While a turn runs, it does nothing, and `.when-idle` hides the buttons. */
 export interface MessageActions {
-  readonly edit: (message: MessageViewFragment, content: string) => void;
+  /** @returns whether it was sent */
+  readonly edit: (message: MessageViewFragment, content: string) => boolean;
   readonly regenerate: (message: MessageViewFragment) => void;
   /** Reads the thread again after another branch was chosen. */
   readonly reload: () => void;
@@ -25,7 +28,7 @@ export interface MessageActions {
 
 interface MessageProps {
   readonly message: MessageViewFragment;
-  readonly actions: MessageActions | null;
+  readonly actions: MessageActions;
 }
 
 /** A stored message. */
@@ -40,15 +43,14 @@ export const Message = memo(({ message, actions }: MessageProps) => {
 
 function UserMessage({ message, actions }: MessageProps) {
   const [draft, setDraft] = useState<string | null>(null);
-  if (draft !== null && actions) {
+  if (draft !== null) {
     return (
       <li className="message user">
         <form
           className="edit"
           onSubmit={(event) => {
             event.preventDefault();
-            setDraft(null);
-            if (draft.trim() !== '') actions.edit(message, draft.trim());
+            if (draft.trim() === '' || actions.edit(message, draft.trim())) setDraft(null);
           }}
         >
           <textarea
@@ -82,17 +84,15 @@ function UserMessage({ message, actions }: MessageProps) {
       <div className="actions">
         <Branches message={message} actions={actions} />
         <CopyButton text={message.content} label="Copy message" />
-        {actions && (
-          <button
-            type="button"
-            className="icon-button"
-            aria-label="Edit message"
-            title="Edit message"
-            onClick={() => setDraft(message.content)}
-          >
-            <Icon name="edit" />
-          </button>
-        )}
+        <button
+          type="button"
+          className="icon-button when-idle"
+          aria-label="Edit message"
+          title="Edit message"
+          onClick={() => setDraft(message.content)}
+        >
+          <Icon name="edit" />
+        </button>
       </div>
     </li>
   );
@@ -181,17 +181,15 @@ function AnswerActions({ message, actions }: MessageProps) {
       >
         <Icon name="down" />
       </button>
-      {actions && (
-        <button
-          type="button"
-          className="icon-button"
-          aria-label="Answer again"
-          title="Answer again"
-          onClick={() => actions.regenerate(message)}
-        >
-          <Icon name="retry" />
-        </button>
-      )}
+      <button
+        type="button"
+        className="icon-button when-idle"
+        aria-label="Answer again"
+        title="Answer again"
+        onClick={() => actions.regenerate(message)}
+      >
+        <Icon name="retry" />
+      </button>
     </div>
   );
 }
@@ -206,16 +204,16 @@ function Branches({ message, actions }: MessageProps) {
     const to = branches[place + step];
     if (!to) return;
     await select({ messageId: to.id });
-    actions?.reload();
+    actions.reload();
   };
   return (
     <fieldset className="branches">
       <legend className="hidden">Versions</legend>
       <button
         type="button"
-        className="icon-button"
+        className="icon-button when-idle"
         aria-label="Earlier version"
-        disabled={!actions || place <= 0}
+        disabled={place <= 0}
         onClick={() => go(-1)}
       >
         <Icon name="chevronLeft" />
@@ -225,9 +223,9 @@ function Branches({ message, actions }: MessageProps) {
       </span>
       <button
         type="button"
-        className="icon-button"
+        className="icon-button when-idle"
         aria-label="Later version"
-        disabled={!actions || place >= branches.length - 1}
+        disabled={place >= branches.length - 1}
         onClick={() => go(1)}
       >
         <Icon name="chevronRight" />
@@ -236,18 +234,7 @@ function Branches({ message, actions }: MessageProps) {
   );
 }
 
-const done: Readonly<Record<string, string>> = {
-  BLOCK: 'has blocked this message',
-  REDACT: 'has replaced a part of this message',
-  FLAG: 'has flagged this message',
-};
-
-/** What guardrails have found. */
+/** What guardrails have found in the message. */
 function Notices({ message }: { readonly message: MessageViewFragment }) {
-  const tripped = message.guardrailResults.filter(({ tripwireTriggered }) => tripwireTriggered);
-  return tripped.map(({ guardrail, stage, decision }) => (
-    <p key={`${guardrail} ${stage}`} className="notice">
-      <Icon name="shield" /> The guardrail {guardrail} {done[decision?.action ?? ''] ?? 'has flagged this message'}.
-    </p>
-  ));
+  return <GuardrailNotices results={readFragment(GuardrailViewFragmentDoc, message.guardrailResults)} />;
 }

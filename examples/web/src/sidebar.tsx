@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { useClient, useQuery, useSubscription } from 'urql';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
@@ -11,6 +11,9 @@ import {
 import { Icon } from './icons.tsx';
 import { useSettled } from './use-settled.ts';
 
+/** Loaded when it is asked for. */
+const Settings = lazy(async () => ({ default: (await import('./settings.tsx')).Settings }));
+
 interface SidebarProps {
   readonly conversationId: string | null;
   /** From where on changes of the list are followed; null: not known yet. */
@@ -18,14 +21,17 @@ interface SidebarProps {
   readonly isAdmin: boolean;
   readonly open: (id: string | null) => void;
   readonly isOpen: boolean;
+  /** Closes it, where it lies over the chat. */
+  readonly close: () => void;
 }
 
 const pageSize = 30;
 
 /** The conversations: those that are pinned, the newest, archived ones, and what a search finds. */
-export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen }: SidebarProps) {
+export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen, close }: SidebarProps) {
   const [words, setWords] = useState('');
   const [isArchived, setArchived] = useState(false);
+  const [hasSettings, setSettings] = useState(false);
   const search = useSettled(words.trim());
   const nav = useRef<HTMLElement>(null);
   const version = useListVersion(lastEventSeq);
@@ -39,6 +45,9 @@ export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen }:
         <p className="brand">
           <img src="/favicon.svg" alt="" width="24" height="24" />
           Switchboard
+          <button type="button" className="icon-button drawer-close" aria-label="Close the list" onClick={close}>
+            <Icon name="close" />
+          </button>
         </p>
         <button type="button" className="button primary wide" onClick={() => open(null)}>
           <Icon name="plus" />
@@ -82,6 +91,15 @@ export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen }:
           <Icon name="shield" />
           Admin
         </a>
+      )}
+      <button type="button" className="button quiet wide" onClick={() => setSettings(true)}>
+        <Icon name="settings" />
+        Settings
+      </button>
+      {hasSettings && (
+        <Suspense>
+          <Settings close={() => setSettings(false)} />
+        </Suspense>
       )}
     </nav>
   );

@@ -1,68 +1,61 @@
-import { Fragment, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
-import { useClient } from 'urql';
+import { Fragment, memo, useMemo, useState } from 'react';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
-  EarlierMessagesDocument,
+  GuardrailViewFragmentDoc,
   type MessageViewFragment,
-  MessageViewFragmentDoc,
   type RunViewFragment,
   RunViewFragmentDoc,
 } from './generated/graphql.ts';
+import { GuardrailNotices } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
 import { Handoff, LiveView } from './live-view.tsx';
 import { Message, type MessageActions } from './message.tsx';
 import type { LiveTurn } from './turns.ts';
+import { type EarlierPage, useEarlier } from './use-earlier.ts';
+import { useStickyEnd } from './use-sticky-end.ts';
 
 interface ThreadProps {
   readonly conversationId: string;
   /** The newest, in the order of the conversation. */
   readonly messages: readonly MessageViewFragment[];
-  readonly pageInfo: Page | null;
+  readonly pageInfo: EarlierPage | null;
   readonly live: LiveTurn | null;
-  readonly actions: MessageActions | null;
-}
-
-interface Page {
-  readonly hasPreviousPage: boolean;
-  readonly startCursor?: string | null;
+  readonly actions: MessageActions;
+  /** A turn runs: nothing can be edited or answered again. */
+  readonly isBusy: boolean;
 }
 
 /** The messages, the turn that runs, and at the end what a screen reader is told of it. */
-export function Thread({ conversationId, messages, pageInfo, live, actions }: ThreadProps) {
-  const earlier = useEarlier(conversationId, messages[0]?.id, pageInfo);
+export function Thread({ conversationId, messages, pageInfo, live, actions, isBusy }: ThreadProps) {
   const { frame, list, isAtEnd, toEnd } = useStickyEnd(live?.input?.idempotencyKey);
+  const earlier = useEarlier(frame, { conversationId, firstId: messages[0]?.id, newest: pageInfo });
   const listed = useMemo(() => [...earlier.messages, ...messages], [earlier.messages, messages]);
-  const shown = hideBehind(listed, live);
+  const runId = live?.state.runId ?? null;
+  const replaces = live?.replaces?.messageId ?? null;
+  const isLive = live !== null;
+  const shown = useMemo(
+    () => (isLive ? hideBehind(listed, runId, replaces) : listed),
+    [listed, isLive, runId, replaces],
+  );
   // What was answered before the page was opened is not read aloud.
   const [hasHeard, setHeard] = useState(false);
   if (live !== null && !hasHeard) setHeard(true);
-  const question = live?.state.userMessage?.id ?? null;
+  const questionId = live?.state.userMessage?.id;
+  const question = questionId ? shown.find(({ id }) => id === questionId) : undefined;
   return (
     <div className="frame">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it */}
       <section className="thread" ref={frame} tabIndex={0} aria-label="Messages">
-        <ol className="messages" ref={list}>
+        <ol className="messages" ref={list} data-busy={isBusy}>
           {earlier.hasMore && (
-            <li className="earlier">
+            <li className="earlier" ref={earlier.watch}>
               <button type="button" className="button quiet" disabled={earlier.isLoading} onClick={earlier.load}>
                 Earlier messages
               </button>
             </li>
           )}
-          {shown.map((message, place) => (
-            <Fragment key={message.id}>
-              <Handoffs message={message} before={shown[place - 1]} />
-              <Message message={message} actions={actions} />
-              <RunEnd message={message} after={shown[place + 1]} isLive={live?.state.runId === message.run?.id} />
-            </Fragment>
-          ))}
-          {live && (
-            <LiveView
-              live={live}
-              conversationId={conversationId}
-              isQuestionListed={shown.some(({ id }) => id === question)}
-            />
-          )}
+          <History shown={shown} runId={runId} actions={actions} />
+          {live && <LiveView live={live} conversationId={conversationId} question={question} />}
         </ol>
       </section>
       {!isAtEnd && (
@@ -77,13 +70,33 @@ export function Thread({ conversationId, messages, pageInfo, live, actions }: Th
   );
 }
 
+interface HistoryProps {
+  readonly shown: readonly MessageViewFragment[];
+  /** Of the run that is shown while it writes. */
+  readonly runId: string | null;
+  readonly actions: MessageActions;
+}
+
+/** The stored messages. What a running turn writes renders none of them again. */
+const History = memo(({ shown, runId, actions }: HistoryProps) =>
+  shown.map((message, place) => (
+    <Fragment key={message.id}>
+      <Handoffs message={message} before={shown[place - 1]} />
+      <Message message={message} actions={actions} />
+      <RunEnd message={message} after={shown[place + 1]} isLive={runId !== null && runId === message.run?.id} />
+    </Fragment>
+  )),
+);
+
 /** The thread without what the running turn shows itself, and without what it takes the place of. */
-function hideBehind(listed: readonly MessageViewFragment[], live: LiveTurn | null): readonly MessageViewFragment[] {
-  if (live === null) return listed;
-  const { replaces, state } = live;
-  const cut = replaces ? listed.findIndex(({ id }) => id === replaces.messageId) : -1;
+function hideBehind(
+  listed: readonly MessageViewFragment[],
+  runId: string | null,
+  replaces: string | null,
+): readonly MessageViewFragment[] {
+  const cut = replaces === null ? -1 : listed.findIndex(({ id }) => id === replaces);
   const before = cut < 0 ? listed : listed.slice(0, cut);
-  return before.filter(({ role, run }) => role === 'USER' || run === null || run?.id !== state.runId);
+  return before.filter(({ role, run }) => role === 'USER' || run === null || run?.id !== runId);
 }
 
 /** Whole sentences at the beginning and the end of an answer: each word of it would be too much. */
@@ -129,73 +142,19 @@ function RunEnd({ message, after, isLive }: RunEndProps) {
   );
 }
 
-function RunNote({ run: { error, status, usage } }: { readonly run: RunViewFragment }) {
-  if (error) return <p className="problem">{error.message}</p>;
+function RunNote({ run }: { readonly run: RunViewFragment }) {
+  const { error, status, usage } = run;
+  // What was found in the question stands below it.
+  const ofAnswer = run.guardrailResults.filter(({ stage }) => stage !== 'INPUT');
   const words = status === 'CANCELLED' ? 'Stopped' : null;
   const used = usage.totalTokens > 0 ? `${usage.totalTokens.toLocaleString()} tokens` : null;
-  return <p className="muted">{[words, used].filter(Boolean).join(' · ')}</p>;
-}
-
-/** Pages before the newest one, each read when it is asked for. */
-function useEarlier(conversationId: string, firstId: string | undefined, newest: Page | null) {
-  const client = useClient();
-  const [pages, setPages] = useState<readonly MessageViewFragment[]>([]);
-  const [oldest, setOldest] = useState<Page | null>(null);
-  const [isLoading, setLoading] = useState(false);
-  const [anchor, setAnchor] = useState(firstId);
-  // The newest page begins elsewhere: another branch was chosen, or much was missed.
-  if (anchor !== firstId) {
-    setAnchor(firstId);
-    setPages([]);
-    setOldest(null);
-  }
-  const page = oldest ?? newest;
-  const load = async () => {
-    if (!page?.startCursor) return;
-    setLoading(true);
-    const variables = { id: conversationId, before: page.startCursor };
-    const { data } = await client.query(EarlierMessagesDocument, variables).toPromise();
-    setLoading(false);
-    const found = data?.conversation?.messages;
-    if (!found) return;
-    const nodes = found.edges.map(({ node }) => node);
-    setPages((known) => [...readFragment(MessageViewFragmentDoc, nodes), ...known]);
-    setOldest(found.pageInfo);
-  };
-  return { messages: pages, hasMore: page?.hasPreviousPage ?? false, isLoading, load };
-}
-
-/** Keeps the end in view while text comes, unless the person has scrolled up. */
-function useStickyEnd(sent: string | null | undefined) {
-  const frame = useRef<HTMLElement>(null);
-  const list = useRef<HTMLOListElement>(null);
-  const sticks = useRef(true);
-  const [isAtEnd, setAtEnd] = useState(true);
-  const toEnd = () => {
-    sticks.current = true;
-    if (frame.current) frame.current.scrollTop = frame.current.scrollHeight;
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever sends a message wants to see it
-  useLayoutEffect(toEnd, [sent]);
-  useEffect(() => {
-    const element = frame.current;
-    if (!element || !list.current) return;
-    const watch = () => {
-      const distance = element.scrollHeight - element.scrollTop - element.clientHeight;
-      sticks.current = distance < 60;
-      setAtEnd(distance < 200);
-    };
-    const observer = new ResizeObserver(() => {
-      if (sticks.current) element.scrollTop = element.scrollHeight;
-      else watch();
-    });
-    observer.observe(list.current);
-    observer.observe(element);
-    element.addEventListener('scroll', watch, { passive: true });
-    return () => {
-      observer.disconnect();
-      element.removeEventListener('scroll', watch);
-    };
-  }, []);
-  return { frame, list, isAtEnd, toEnd };
+  return (
+    <>
+      <GuardrailNotices results={readFragment(GuardrailViewFragmentDoc, ofAnswer)} />
+      {error && <p className="problem">{error.message}</p>}
+      <p className="muted">
+        <bdi>{[words, used].filter(Boolean).join(' · ')}</bdi>
+      </p>
+    </>
+  );
 }

@@ -14,7 +14,7 @@ export interface LiveTurn {
   readonly isNew: boolean;
   /** The files of its message. */
   readonly files: readonly AttachmentViewFragment[];
-  /** Handoffs, calls and messages in the order in which they were first seen: their kind and id. */
+  /** Handoffs, calls, messages and what guardrails have found, in the order in which they were first seen: their kind and id. */
   readonly order: readonly string[];
   readonly state: TurnState;
 }
@@ -97,12 +97,13 @@ function show(conversationId: string, turn: Turn, { replaces, isNew, files, inpu
   });
 }
 
-function extend(order: readonly string[], { handoffs, toolCalls, messages }: TurnState): readonly string[] {
+function extend(order: readonly string[], { handoffs, toolCalls, messages, guardrails }: TurnState): readonly string[] {
   const seen = new Set(order);
   const all = [
     ...handoffs.map(({ id }) => `handoff ${id}`),
     ...toolCalls.map(({ id }) => `call ${id}`),
     ...messages.map(({ id }) => `message ${id}`),
+    ...guardrails.map((_found, index) => `guardrail ${index}`),
   ];
   const added = all.filter((item) => !seen.has(item));
   return added.length === 0 ? order : [...order, ...added];

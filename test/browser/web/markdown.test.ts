@@ -1,4 +1,3 @@
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { readMessages, type Stage, setStage } from './page.ts';
@@ -35,9 +34,9 @@ const attack = `
 
 test('Nothing that a model writes runs, is loaded or leads to a script', async () => {
   const page = await stage.open();
-  const conversation = await ask(page, 'mutation { createConversation { id } }', {});
+  const conversation = await stage.ask(page, 'mutation { createConversation { id } }', {});
   const { id } = z.object({ createConversation: z.object({ id: z.string() }) }).parse(conversation).createConversation;
-  await ask(page, 'mutation($input: CreateMessageInput!) { createMessage(input: $input) { id } }', {
+  await stage.ask(page, 'mutation($input: CreateMessageInput!) { createMessage(input: $input) { id } }', {
     input: { conversationId: id, role: 'ASSISTANT', content: attack },
   });
   await page.goto(`${stage.url}/#${id}`);
@@ -52,15 +51,3 @@ test('Nothing that a model writes runs, is loaded or leads to a script', async (
   expect(await page.evaluate('window.attacked')).toBeUndefined();
   expect(stage.troubles).toEqual([]);
 });
-
-/** Sends a mutation with the token of the page. */
-async function ask(page: Page, query: string, variables: Readonly<Record<string, unknown>>): Promise<unknown> {
-  const token = await page.locator('meta[name="switchboard-token"]').getAttribute('content');
-  const response = await fetch(`${stage.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query, variables }),
-  });
-  const { data } = z.object({ data: z.unknown() }).parse(await response.json());
-  return data;
-}

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { z } from 'zod';
 import { launchBrowser, startAsItsUser } from '../../support/browser.ts';
 
 /** A server as `npm start` starts it, and a browser. */
@@ -10,6 +11,8 @@ export interface Stage {
   readonly browser: Browser;
   /** Opens the chat page in a context of its own, or in that of another page. */
   open(options?: OpenOptions): Promise<Page>;
+  /** Sends an operation with the token of a page. @returns its data */
+  ask(page: Page, query: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** What browsers have complained about: errors, warnings, and requests to other hosts. */
   readonly troubles: string[];
 }
@@ -19,6 +22,8 @@ interface OpenOptions extends BrowserContextOptions {
   /** A tab beside this one. */
   readonly beside?: Page;
 }
+
+const answer = z.object({ data: z.unknown(), errors: z.array(z.unknown()).optional() });
 
 /** Starts both, for one suite. @param env variables of the server */
 export async function setStage(
@@ -35,6 +40,17 @@ export async function setStage(
     url,
     browser,
     troubles,
+    async ask(page, query, variables = {}) {
+      const token = await page.locator('meta[name="switchboard-token"]').getAttribute('content');
+      const response = await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+        body: JSON.stringify({ query, variables }),
+      });
+      const { data, errors } = answer.parse(await response.json());
+      if (errors !== undefined) throw new Error(JSON.stringify(errors));
+      return data;
+    },
     async open({ path = '/', beside, ...options } = {}) {
       const context = beside?.context() ?? (await browser.newContext({ ...options, reducedMotion: 'reduce' }));
       const page = await context.newPage();
@@ -72,4 +88,24 @@ export async function readMessages(page: Page): Promise<string> {
 export async function waitForEnd(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Send' }).waitFor({ timeout: 90_000 });
   await page.locator('.run-end').last().waitFor();
+}
+
+/**
+ * Keeps back what the server sends from the first message with this word on. For sockets that are opened afterwards.
+ * @returns lets it go
+ */
+export async function holdFrom(page: Page, word: string): Promise<() => void> {
+  const held: (() => void)[] = [];
+  let isHeld = true;
+  await page.routeWebSocket(/graphql/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => {
+      if (isHeld && (held.length > 0 || String(message).includes(word))) held.push(() => socket.send(message));
+      else socket.send(message);
+    });
+  });
+  return () => {
+    isHeld = false;
+    for (const send of held.splice(0)) send();
+  };
 }

@@ -1,0 +1,61 @@
+import type { GuardrailViewFragment } from './generated/graphql.ts';
+import { Icon } from './icons.tsx';
+
+const texts: Readonly<Record<string, string>> = {
+  INPUT: 'the message',
+  OUTPUT: 'the answer',
+  TOOL_INPUT: 'what a tool was to be sent',
+  TOOL_OUTPUT: 'what a tool has returned',
+};
+
+interface NoticeProps {
+  readonly guardrail: string;
+  readonly stage: string;
+  readonly action: string;
+  readonly reasoning: string | null;
+}
+
+/** What a guardrail has found, and what has happened with the text. */
+export function GuardrailNotice({ guardrail, stage, action, reasoning }: NoticeProps) {
+  const text = texts[stage] ?? 'a text';
+  const what =
+    { BLOCK: `has blocked ${text}`, REDACT: `has replaced a part of ${text}` }[action] ?? `has flagged ${text}`;
+  return (
+    <p className="notice">
+      <Icon name="shield" />
+      <span>
+        <bdi>
+          The guardrail {guardrail} {what}.
+        </bdi>
+        {reasoning && <bdi> {reasoning}</bdi>}
+      </span>
+    </p>
+  );
+}
+
+/** What guardrails have found, of all that they have looked at; the same is said once. */
+export function GuardrailNotices({ results }: { readonly results: readonly GuardrailViewFragment[] }) {
+  return [...findings(results)].map(([key, notice]) => <GuardrailNotice key={key} {...notice} />);
+}
+
+/** What was flagged, by names that tell findings apart. */
+function findings(results: readonly GuardrailViewFragment[]): ReadonlyMap<string, NoticeProps> {
+  return new Map(
+    results
+      .filter(({ tripwireTriggered }) => tripwireTriggered)
+      .map(({ guardrail, stage, decision }) => {
+        const { action = 'ALLOW', reasoning = null } = decision ?? {};
+        const notice = { guardrail, stage, action, reasoning: reasoning ?? null };
+        return [nameOf(notice), notice];
+      }),
+  );
+}
+
+/** Whether a finding of a turn stands among those of its stored message. */
+export function isAmong(notice: NoticeProps, results: readonly GuardrailViewFragment[]): boolean {
+  return findings(results).has(nameOf(notice));
+}
+
+function nameOf({ guardrail, stage, action }: NoticeProps): string {
+  return `${guardrail} ${stage} ${action}`;
+}
