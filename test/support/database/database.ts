@@ -113,14 +113,20 @@ async function createOnServer(template: { adminUrl: string; database: string }):
   };
 }
 
-/** Only a superuser may end the server's own work on a database, such as an autovacuum: whoever is none waits for it. */
+/** Insufficient privilege, and a database that is in use. */
+const passing = new Set(['42501', '55006']);
+
+/**
+ * Only a superuser may end the server's own work on a database, such as an autovacuum: whoever is none waits for it. And on a
+ * busy machine sessions take a while to end.
+ */
 async function dropOnServer(adminUrl: string, name: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await runOnServer(adminUrl, `DROP DATABASE "${name}" WITH (FORCE)`);
     } catch (error) {
-      const isRefused = error instanceof pg.DatabaseError && error.code === '42501';
-      if (!isRefused || attempt === 20) throw error;
+      const isPassing = error instanceof pg.DatabaseError && passing.has(error.code ?? '');
+      if (!isPassing || attempt === 60) throw error;
       await sleep(500);
     }
   }
