@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { AttachmentsEnv } from '../config/attachments.ts';
 import type { Database } from '../database/client.ts';
-import { withoutCounting } from '../database/statements.ts';
+import { Rounds } from '../database/rounds.ts';
 import { DocumentParser } from '../knowledge/parse/document-parser.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
@@ -22,9 +22,7 @@ export class AttachmentRuntime implements AsyncDisposable {
   /** Counts the files that are being read. */
   readonly reading = new ConcurrencyLimit('uploads', atOnce);
   readonly parser = new DocumentParser(parserLimits);
-  readonly #logger: Logger;
-  #sweep: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #sweep: Rounds;
 
   constructor(options: {
     readonly db: Database;
@@ -35,26 +33,22 @@ export class AttachmentRuntime implements AsyncDisposable {
     this.db = options.db;
     this.bounds = options.bounds;
     this.limit = options.limit;
-    this.#logger = options.logger;
+    this.#sweep = new Rounds({
+      everyMs: sweepEveryMs,
+      work: () => deleteExpiredAttachments(this.db),
+      problem: 'failed to delete expired uploads',
+      logger: options.logger,
+    });
   }
 
   /** Starts to delete expired uploads every minute. */
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#sweep ??= withoutCounting(null, () => deleteExpiredAttachments(this.db))
-        .catch((error: unknown) => this.#logger.error({ err: error }, 'failed to delete expired uploads'))
-        .finally(() => {
-          this.#sweep = null;
-        });
-    }, sweepEveryMs);
-    this.#timer.unref();
+    this.#sweep.start();
   }
 
   /** Ends the job and the reader of documents. Resolves when it uses the database no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.parser[Symbol.asyncDispose]();
-    await this.#sweep;
+    await Promise.all([this.#sweep[Symbol.asyncDispose](), this.parser[Symbol.asyncDispose]()]);
   }
 }
 

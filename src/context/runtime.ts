@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Database } from '../database/client.ts';
-import { withoutCounting } from '../database/statements.ts';
+import { Rounds } from '../database/rounds.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 import type { ToolRegistry } from '../tools/registry/registry.ts';
 import { deleteExpiredSnapshots } from './expire.ts';
@@ -41,8 +41,7 @@ export class ContextRuntime implements ContextOptions, AsyncDisposable {
   readonly references: boolean;
   /** Counts the snapshots that are being made. */
   readonly making = new ConcurrencyLimit('snapshots', atOnce);
-  #sweep: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #sweep: Rounds;
 
   constructor(options: ContextOptions) {
     this.db = options.db;
@@ -51,26 +50,26 @@ export class ContextRuntime implements ContextOptions, AsyncDisposable {
     this.ttlSeconds = options.ttlSeconds;
     this.recordTools = options.recordTools;
     this.references = options.references;
+    this.#sweep = new Rounds({
+      everyMs: sweepEveryMs,
+      work: () => this.#deleteExpired(),
+      problem: 'failed to delete expired context snapshots',
+      logger: options.logger,
+    });
   }
 
   /** Starts to delete expired snapshots every minute. Of several instances, one does it at a time. */
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#sweep ??= withoutCounting(null, () => deleteExpiredSnapshots(this.db))
-        .then((deleted) => {
-          if (deleted > 0) this.logger.debug({ deleted }, 'deleted expired context snapshots');
-        })
-        .catch((error: unknown) => this.logger.error({ err: error }, 'failed to delete expired context snapshots'))
-        .finally(() => {
-          this.#sweep = null;
-        });
-    }, sweepEveryMs);
-    this.#timer.unref();
+    this.#sweep.start();
   }
 
   /** Ends the job. Resolves when it uses the database no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweep;
+    await this.#sweep[Symbol.asyncDispose]();
+  }
+
+  async #deleteExpired(): Promise<void> {
+    const deleted = await deleteExpiredSnapshots(this.db);
+    if (deleted > 0) this.logger.debug({ deleted }, 'deleted expired context snapshots');
   }
 }

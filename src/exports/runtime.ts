@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Database } from '../database/client.ts';
-import { withoutCounting } from '../database/statements.ts';
+import { Rounds } from '../database/rounds.ts';
 import { ConcurrencyLimit } from '../limits/concurrency-limit.ts';
 
 const sweepEveryMs = 60_000;
@@ -20,9 +20,7 @@ export class ExportRuntime implements AsyncDisposable {
   readonly making = new ConcurrencyLimit('exports', atOnce);
   /** Counts the files of conversations that are being imported. */
   readonly importing = new ConcurrencyLimit('imports', atOnce);
-  readonly #logger: Logger;
-  #sweep: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #sweep: Rounds;
 
   constructor(options: {
     readonly db: Database;
@@ -33,25 +31,22 @@ export class ExportRuntime implements AsyncDisposable {
     this.db = options.db;
     this.ttlMs = options.ttlSeconds * 1000;
     this.maxImportBytes = options.maxImportBytes;
-    this.#logger = options.logger;
+    this.#sweep = new Rounds({
+      everyMs: sweepEveryMs,
+      work: () => deleteExpiredExports(this.db),
+      problem: 'failed to delete expired exports',
+      logger: options.logger,
+    });
   }
 
   /** Starts to delete expired files every minute. */
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#sweep ??= withoutCounting(null, () => deleteExpiredExports(this.db))
-        .catch((error: unknown) => this.#logger.error({ err: error }, 'failed to delete expired exports'))
-        .finally(() => {
-          this.#sweep = null;
-        });
-    }, sweepEveryMs);
-    this.#timer.unref();
+    this.#sweep.start();
   }
 
   /** Ends the job. Resolves when it uses the database no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#sweep;
+    await this.#sweep[Symbol.asyncDispose]();
   }
 }
 
