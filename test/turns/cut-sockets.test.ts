@@ -11,6 +11,7 @@ import {
   type SendMutation,
 } from '../generated/graphql.ts';
 import { shareApp } from '../support/app.ts';
+import { expectNoRepeats, readUntilCut } from '../support/clients/cut.ts';
 import {
   askForEvents,
   askForTurn,
@@ -70,7 +71,7 @@ describe.each(transports)('a client over %s that is cut off after any event', (_
       await cutAtEach(async (place) => {
         const turn = await prepareTurn();
         const transcript = new Transcript();
-        const cut = await readUntilCut(open, turn, askForTurn({ input: turn.input }), transcript, place);
+        const cut = await readUntilCut(readerOf(open, turn), askForTurn({ input: turn.input }), transcript, place);
         if (cut) {
           const ended = transcript.last?.__typename === 'RunCompleted';
           await using reader = open(`${app.url}/graphql`, turn.token, 0);
@@ -93,7 +94,7 @@ describe.each(transports)('a client over %s that is cut off after any event', (_
       let cuts = 0;
       for (; transcript.last?.__typename !== 'RunCompleted'; cuts += 1) {
         const stream = transcript.last ? resume(turn.input, transcript) : askForTurn({ input: turn.input });
-        expect(await readUntilCut(open, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
+        expect(await readUntilCut(readerOf(open, turn), stream, transcript, transcript.events.length + 1)).toBe(true);
         expectNoRepeats(transcript);
       }
       expect(cuts).toBeGreaterThanOrEqual(minEvents);
@@ -111,7 +112,9 @@ test.each(['edited', 'answered again'] as const)(
     for (let way = 0; transcript.last?.__typename !== 'RunCompleted'; way += 1) {
       const back = waysBack[way % waysBack.length]?.[1];
       const stream = transcript.last && back ? back(turn.input, transcript) : askForTurn({ input: turn.input });
-      expect(await readUntilCut(openWsTransport, turn, stream, transcript, transcript.events.length + 1)).toBe(true);
+      expect(
+        await readUntilCut(readerOf(openWsTransport, turn), stream, transcript, transcript.events.length + 1),
+      ).toBe(true);
       expectNoRepeats(transcript);
     }
     await expectWholeTurn(turn, transcript);
@@ -143,6 +146,8 @@ const says =
   ({ messages }: { readonly messages: readonly object[] }) =>
     messages.some((message) => 'content' in message && message.content === content);
 
+const readerOf = (open: OpenTransport, { token }: PreparedTurn) => ({ open, url: app.url, token });
+
 interface PreparedTurn {
   readonly token: string;
   readonly conversationId: string;
@@ -169,34 +174,6 @@ async function prepareTurn(delayMs?: number | null): Promise<PreparedTurn> {
   const conversationId = created.createConversation.id;
   const input = { conversationId, content, idempotencyKey: randomUUID() };
   return { token, conversationId, input, content, earlierCalls: 0 };
-}
-
-/**
- * Reads a stream up to the event at a place in the transcript, from 1; there the wire is cut, and nothing more of it
- * is read.
- * @returns false where the stream has ended before
- */
-async function readUntilCut(
-  open: OpenTransport,
-  turn: PreparedTurn,
-  stream: TurnStream,
-  transcript: Transcript,
-  place: number,
-): Promise<boolean> {
-  await using wire = await openWire(app.url);
-  await using reader = open(wire.url, turn.token, 0);
-  let cut = false;
-  const reading = reader.follow(stream, (event) => {
-    if (cut) return;
-    transcript.take(event);
-    if (transcript.events.length < place) return;
-    cut = true;
-    wire.cut();
-  });
-  await reading.catch((error: unknown) => {
-    if (!cut) throw error;
-  });
-  return cut;
 }
 
 /** The client has exactly what is stored, and it was done once. */
@@ -232,10 +209,6 @@ async function expectWholeTurn(turn: PreparedTurn, transcript: Transcript): Prom
     history.some((message) => message.role === 'user' && message.content === turn.content),
   );
   expect(asked).toHaveLength(modelCalls + turn.earlierCalls);
-}
-
-function expectNoRepeats({ events }: Transcript): void {
-  for (const [index, event] of events.entries()) expect(event.seq).toBeGreaterThan(events[index - 1]?.seq ?? 0);
 }
 
 /**
