@@ -1,8 +1,9 @@
-import { NotFoundError } from '../api/errors.ts';
+import { NotFoundError, UnavailableError } from '../api/errors.ts';
 import { formatId, readId } from '../api/ids.ts';
 import { notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database } from '../database/client.ts';
+import type { ObjectStore } from './object-store.ts';
 
 /** The size of a row of a file, in bytes. */
 export const pieceBytes = 256 * 1024;
@@ -18,8 +19,22 @@ export function pathOfAttachment(id: string): string {
 /** An upload as it is fetched. */
 export interface AttachmentFile {
   readonly id: string;
+  /** The name to show to people. */
+  readonly name: string;
   readonly mediaType: string;
   readonly size: number;
+  /** The name of its object in the store of files. Null: it is in the database. */
+  readonly objectKey: string | null;
+}
+
+/** An upload as its content is read whole. */
+export type StoredContent = Pick<AttachmentFile, 'id' | 'size' | 'objectKey'>;
+
+/** Where the contents of uploads are. */
+export interface AttachmentFiles {
+  readonly db: Database;
+  /** The store for new files, and for those that are there. Null: there is none, the database holds the files. */
+  readonly store: ObjectStore | null;
 }
 
 /**
@@ -29,7 +44,10 @@ export interface AttachmentFile {
  */
 export async function readAttachmentFile(viewer: Viewer, db: Database, id: string): Promise<AttachmentFile> {
   const row = readId('Attachment', id);
-  const select = { id: true, tenantId: true, userId: true, mediaType: true, size: true, expiresAt: true } as const;
+  const select = {
+    ...{ id: true, tenantId: true, userId: true },
+    ...{ name: true, mediaType: true, size: true, objectKey: true, expiresAt: true },
+  } as const;
   const file = row === null ? null : await db.attachment.findUnique({ where: { id: row }, select });
   if (file === null || file.tenantId !== viewer.tenantId || file.userId !== viewer.userId)
     throw notFoundOrForbidden(
@@ -45,14 +63,21 @@ export async function readAttachmentFile(viewer: Viewer, db: Database, id: strin
  * Reads the content of an upload piece by piece, as fast as its reader takes it.
  * @param from the first byte
  * @param to the last byte, inclusive
- * @throws {NotFoundError} if it is deleted meanwhile
+ * @throws {NotFoundError} if it is deleted meanwhile; {@link UnavailableError} if it is in a store that does not work, or was taken
+ *   out of the configuration
  */
 export async function* readAttachmentBytes(
-  db: Database,
-  id: string,
+  { db, store }: AttachmentFiles,
+  { id, objectKey }: Pick<AttachmentFile, 'id' | 'objectKey'>,
   from: number,
   to: number,
 ): AsyncGenerator<Uint8Array> {
+  if (objectKey !== null) {
+    if (store === null)
+      throw new UnavailableError('This attachment is in a store of files that is not configured (STORAGE_URL).');
+    yield* store.read(objectKey, from, to);
+    return;
+  }
   const last = Math.floor(to / pieceBytes);
   for (let position = Math.floor(from / pieceBytes); position <= last; position += 1) {
     const begin = position * pieceBytes;
@@ -61,4 +86,11 @@ export async function* readAttachmentBytes(
     if (piece === null) throw new NotFoundError('This attachment was deleted.');
     yield piece.data.subarray(Math.max(0, from - begin), to - begin + 1);
   }
+}
+
+/** Reads the content of an upload whole. @throws as {@link readAttachmentBytes} does */
+export async function readWholeAttachment(files: AttachmentFiles, file: StoredContent): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readAttachmentBytes(files, file, 0, file.size - 1)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }

@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { ConflictError } from '../api/errors.ts';
 import { badInput } from '../api/input.ts';
 import type { UploadedFile } from '../api/uploaded-file.ts';
@@ -22,7 +23,7 @@ const path = ['file'];
  * @returns its row, without its content
  * @throws {RateLimitedError} if the viewer uploads too often, or too much at once
  * @throws {BadUserInputError} if it is empty, too large, not what it says, or cannot be read
- * @throws {ConflictError} if the user or the tenant has stored too much
+ * @throws {ConflictError} if the user or the tenant has stored too much; {@link UnavailableError} if the store of files does not work
  */
 export async function uploadAttachment(
   viewer: Viewer,
@@ -46,18 +47,22 @@ export async function uploadAttachment(
 async function storeFile(
   { tenantId, userId }: Viewer,
   db: Database,
-  { bounds }: AttachmentRuntime,
+  { bounds, store }: AttachmentRuntime,
   { file, content }: { readonly file: UploadedFile; readonly content: AttachmentContent },
 ): Promise<Attachment> {
   const owner = { tenantId, userId };
   const { data } = file;
   const expiresAt = new Date(Date.now() + unfinishedMs);
-  const row = { ...owner, ...content, name: nameOf(file), size: data.length, expiresAt };
-  const { id } = await db.attachment.create({ data: row, select: { id: true } });
+  const id = randomUUIDv7();
+  const objectKey = store === null ? null : `attachments/${id}`;
+  // The row is there before the object: whatever happens, the object is deleted after it.
+  const row = { ...owner, ...content, id, name: nameOf(file), size: data.length, expiresAt, objectKey };
+  await db.attachment.create({ data: row, select: { id: true } });
   try {
     // Counted with this one: of two concurrent uploads, at least the later one sees both.
     await assertRoom(db, owner, bounds);
-    for (let position = 0; position * pieceBytes < data.length; position += 1) {
+    if (store !== null && objectKey !== null) await store.put(objectKey, new Uint8Array(data));
+    for (let position = 0; objectKey === null && position * pieceBytes < data.length; position += 1) {
       const piece = new Uint8Array(data.subarray(position * pieceBytes, (position + 1) * pieceBytes));
       await db.attachmentPiece.createMany({ data: [{ attachmentId: id, position, data: piece }] });
     }

@@ -131,7 +131,16 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     ...shared,
     keepAliveMs: env.keepAliveSeconds * 1000,
     isDraining,
-    files: { isPath: isFilePath, serve: createFileRoute({ db, verifyToken, openOperations }) },
+    files: {
+      isPath: isFilePath,
+      serve: createFileRoute({
+        db,
+        keys: runtimes.attachments.keys,
+        store: runtimes.attachments.store,
+        verifyToken,
+        openOperations,
+      }),
+    },
     serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,
     checkReadiness: () => readiness.check(),
     webPage: env.web ? createWebPage(mintToken) : null,

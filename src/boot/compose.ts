@@ -5,6 +5,7 @@ import { listAgentsWithTools } from '../agents/list-agents-with-tools.ts';
 import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
+import { openObjectStore } from '../attachments/object-store.ts';
 import { AttachmentRuntime } from '../attachments/runtime.ts';
 import type { Env } from '../config/env.ts';
 import type { ContactDependencies } from '../contacts/dependencies.ts';
@@ -181,6 +182,7 @@ export async function compose(
   opening.defer(() => speech.close());
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const titles = openTitles({ db, jobs, agents, feed, logger }, env.titleModel);
+  const files = { db, store: openObjectStore(env.attachments.storage) };
   const runs = new RunScheduler({
     db,
     upkeep,
@@ -200,7 +202,7 @@ export async function compose(
     historyTokens,
     titles,
     storesReasoning: env.storesReasoning,
-    transcribe: (viewer, recording, signal) => transcribeRecording(viewer, speech, recording, signal),
+    transcribe: (viewer, recording, signal) => transcribeRecording(viewer, { speech, files }, recording, signal),
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new SharedConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }, { counts }),
     startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
@@ -217,13 +219,11 @@ export async function compose(
   await runs.start();
   opening.defer(() => runs.close());
   opening.use(pollSchedules(runs));
-
-  const exports = opening.use(
-    new ExportRuntime({ db, ttlSeconds: env.exportTtlSeconds, maxImportBytes: env.importMaxBytes, logger }),
-  );
+  const exported = { ttlSeconds: env.exportTtlSeconds, maxImportBytes: env.importMaxBytes };
+  const exports = opening.use(new ExportRuntime({ db, ...exported, logger }));
   exports.start();
-  const uploadLimit = limitOf('uploads', env.rateLimits.uploads);
-  const attachments = opening.use(new AttachmentRuntime({ db, bounds: env.attachments, limit: uploadLimit, logger }));
+  const uploads = { bounds: env.attachments, limit: limitOf('uploads', env.rateLimits.uploads) };
+  const attachments = opening.use(new AttachmentRuntime({ ...files, ...uploads, keys, logger }));
   attachments.start();
   const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
   snapshots.start();

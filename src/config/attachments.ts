@@ -1,3 +1,4 @@
+import { parseStorageUrl, type StorageEnv } from './storage.ts';
 import type { Variables } from './variables.ts';
 
 /** What uploaded attachments may take. */
@@ -9,6 +10,10 @@ export interface AttachmentsEnv {
   readonly tenantBytes: number;
   /** How long an upload waits for its message, in milliseconds. Then it is deleted. */
   readonly ttlMs: number;
+  /** How long a signed address can be fetched at most, in milliseconds. */
+  readonly urlMs: number;
+  /** Where files are stored. Null: in the database. */
+  readonly storage: StorageEnv | null;
 }
 
 /** What the variables say of attachments. */
@@ -18,5 +23,7 @@ export function readAttachments(read: Variables): AttachmentsEnv {
     userBytes: read.ATTACHMENT_USER_MB * 1_000_000,
     tenantBytes: read.ATTACHMENT_TENANT_MB * 1_000_000,
     ttlMs: read.ATTACHMENT_TTL_SECONDS * 1_000,
+    urlMs: read.ATTACHMENT_URL_SECONDS * 1_000,
+    storage: read.STORAGE_URL === undefined ? null : parseStorageUrl(read.STORAGE_URL),
   };
 }

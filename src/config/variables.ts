@@ -5,6 +5,7 @@ import { chosenTenants } from './chosen-tenants.ts';
 import { keyRing } from './key-ring.ts';
 import { rate } from './limits.ts';
 import { otlpProtocols, pairs, samplers } from './otlp.ts';
+import { parseStorageUrl } from './storage.ts';
 import { tenantBudgets } from './token-budgets.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -198,10 +199,18 @@ export const variables = z.object({
   PUBLIC_URL: urlOf('https', 'http'),
   EXPORT_TTL_SECONDS: wholeNumber(10, 604_800, 3_600),
   IMPORT_MAX_MB: wholeNumber(1, 500, 100),
+  STORAGE_URL: z
+    .string()
+    .refine(
+      (value) => parseStorageUrl(value) !== null,
+      'must be s3://<key id>:<secret>@<host>/<bucket>, with ?region=<region> if it is not us-east-1',
+    )
+    .optional(),
   ATTACHMENT_MAX_MB: wholeNumber(1, 25, 20),
   ATTACHMENT_USER_MB: wholeNumber(1, 1_000_000, 500),
   ATTACHMENT_TENANT_MB: wholeNumber(1, 100_000_000, 20_000),
   ATTACHMENT_TTL_SECONDS: wholeNumber(10, 604_800, 86_400),
+  ATTACHMENT_URL_SECONDS: wholeNumber(10, 86_400, 3_600),
   CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
   CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
   TITLE_MODEL: name,

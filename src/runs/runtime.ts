@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
+import type { StoredContent } from '../attachments/files.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { KnownConversations } from '../conversations/known-conversations.ts';
 import type { TitleQueue } from '../conversations/titles/title-job.ts';
@@ -93,7 +94,7 @@ export interface RunDependencies {
    */
   readonly transcribe: (
     viewer: Viewer,
-    recording: { readonly agentId: string; readonly data: Buffer },
+    recording: { readonly agentId: string; readonly file: StoredContent },
     signal: AbortSignal,
   ) => Promise<string>;
   /** Carries the events of live runs between instances; null: they are read in the database. */

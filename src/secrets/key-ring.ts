@@ -30,8 +30,8 @@ const header = z.object({ alg: z.literal('dir'), enc: z.literal('A256GCM'), kid:
 /** The keys for stored secrets. The first one encrypts; the others only decrypt. */
 export class KeyRing {
   readonly #keys: ReadonlyMap<string, Uint8Array>;
-  /** Derived from the keys, by kid. */
-  readonly #hashKeys = new Map<string, Uint8Array>();
+  /** Derived from the keys, by purpose and kid. */
+  readonly #derivedKeys = new Map<string, Uint8Array>();
 
   /** The id of the key that new secrets are sealed with. */
   readonly currentKid: string;
@@ -82,7 +82,7 @@ export class KeyRing {
    * @returns `kid.HMAC-SHA-256` in base64url, with a key that is derived for this purpose (RFC 2104, RFC 5869)
    */
   hash(text: string): string {
-    return `${this.currentKid}.${this.#digest(this.currentKid, text)}`;
+    return `${this.currentKid}.${this.#digest('hashes of texts', this.currentKid, text)}`;
   }
 
   /**
@@ -95,14 +95,32 @@ export class KeyRing {
     const kid = hash.slice(0, end);
     if (end < 0) return false;
     if (!this.#keys.has(kid)) return true;
-    const [written, made] = [Buffer.from(hash.slice(end + 1)), Buffer.from(this.#digest(kid, text))];
-    return written.length === made.length && timingSafeEqual(written, made);
+    return areEqual(hash.slice(end + 1), this.#digest('hashes of texts', kid, text));
   }
 
-  #digest(kid: string, text: string): string {
-    const known = this.#hashKeys.get(kid);
-    const key = known ?? new Uint8Array(hkdfSync('sha256', this.#keyOf(kid), '', 'hashes of texts', 32));
-    if (!known) this.#hashKeys.set(kid, key);
+  /**
+   * Signs a text with the current key, so that it can be given away and recognised when it comes back.
+   * @returns `kid.HMAC-SHA-256` in base64url, with a key that is derived for this purpose: no hash is a signature
+   */
+  sign(text: string): string {
+    return `${this.currentKid}.${this.#digest('signatures', this.currentKid, text)}`;
+  }
+
+  /**
+   * Whether a text was signed by this ring. If the key of the signature is not in it any more, the text counts as not signed.
+   * @param signature of {@link sign}; strangers may have written it
+   */
+  isSignatureOf(signature: string, text: string): boolean {
+    const end = signature.lastIndexOf('.');
+    const kid = signature.slice(0, end);
+    return end > 0 && this.#keys.has(kid) && areEqual(signature.slice(end + 1), this.#digest('signatures', kid, text));
+  }
+
+  #digest(purpose: 'hashes of texts' | 'signatures', kid: string, text: string): string {
+    const name = `${purpose} ${kid}`;
+    const known = this.#derivedKeys.get(name);
+    const key = known ?? new Uint8Array(hkdfSync('sha256', this.#keyOf(kid), '', purpose, 32));
+    if (!known) this.#derivedKeys.set(name, key);
     return createHmac('sha256', key).update(text).digest('base64url');
   }
 
@@ -111,6 +129,11 @@ export class KeyRing {
     if (key === undefined) throw new Error(`The key ring has no key ${JSON.stringify(kid)}.`);
     return key;
   }
+}
+
+function areEqual(written: string, made: string): boolean {
+  const [one, other] = [Buffer.from(written), Buffer.from(made)];
+  return one.length === other.length && timingSafeEqual(one, other);
 }
 
 function describeBinding({ owner, name, origin }: SecretBinding): string {

@@ -2,6 +2,7 @@ import { requireStt } from '../agents/resolve.ts';
 import { formatId } from '../api/ids.ts';
 import { badInput } from '../api/input.ts';
 import { UploadedFile } from '../api/uploaded-file.ts';
+import { type AttachmentFiles, readWholeAttachment, type StoredContent } from '../attachments/files.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { TranscriptionEndpoint } from '../providers/llm/endpoints.ts';
 import { type AudioType, audioFormats, findAudioType } from '../providers/speech/audio-type.ts';
@@ -60,15 +61,16 @@ export async function transcribeAudio(
  * As {@link transcribeAudio}, for a recording that belongs to a message.
  * @param recording.agentId the row id
  * @returns the text
+ * @throws as {@link transcribeAudio} does, and if the recording cannot be read
  */
 export async function transcribeRecording(
   viewer: Viewer,
-  deps: SpeechRuntime,
-  { agentId, data }: { readonly agentId: string; readonly data: Buffer },
+  { speech, files }: { readonly speech: SpeechRuntime; readonly files: AttachmentFiles },
+  { agentId, file }: { readonly agentId: string; readonly file: StoredContent },
   signal: AbortSignal,
 ): Promise<string> {
-  const args = { agentId: formatId('Agent', agentId), audio: new UploadedFile(data) };
-  return (await transcribeAudio(viewer, deps, args, signal)).text;
+  const audio = new UploadedFile(await readWholeAttachment(files, file));
+  return (await transcribeAudio(viewer, speech, { agentId: formatId('Agent', agentId), audio }, signal)).text;
 }
 
 async function transcribe(

@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 import { decodeForWhisper, readWav } from '../../src/providers/speech/wav.ts';
+import { parseKeyRing } from '../../src/secrets/key-ring.ts';
 import { createFileRoute } from '../../src/server/http/files.ts';
 import { deleteExpiredClips, pieceBytes } from '../../src/speech/clips.ts';
-import { shareApp, startTestApp, type TestApp } from '../support/app.ts';
+import { shareApp, startTestApp, type TestApp, testKeys } from '../support/app.ts';
 
 const speak =
   'mutation ($text: String!, $agentId: ID) { synthesizeSpeech(text: $text, agentId: $agentId) { url mediaType size } }';
@@ -184,7 +185,15 @@ describe('a clip', () => {
     const clip = await say('one two three '.repeat(700));
     const viewer = { userId: 'alice', tenantId: 'acme', roles: [], expiresAt: Number.POSITIVE_INFINITY };
     const openOperations = new ConcurrencyLimit('open operations', { user: 1, tenant: null, process: null });
-    const route = { db: app.app.db, verifyToken: async () => viewer, openOperations, maxStallMs: 300 };
+    const keys = parseKeyRing(testKeys);
+    const route = {
+      db: app.app.db,
+      store: null,
+      keys,
+      verifyToken: async () => viewer,
+      openOperations,
+      maxStallMs: 300,
+    };
     const serve = createFileRoute(route);
     const server = createServer((request, response) => void serve(request, response));
     await once(server.listen(0, '127.0.0.1'), 'listening');

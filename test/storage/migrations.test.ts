@@ -120,6 +120,38 @@ test('Guardrails of earlier versions, which were any JSON, are kept aside, and w
   ]);
 });
 
+test('The room that attachments take is counted from those that are there already', async () => {
+  await using database = await createTestDatabase();
+  const migration = (await readdir(migrationsFolder)).find((name) => name.endsWith('_room_of_attachments')) ?? '';
+  const sql = await readFile(join(migrationsFolder, migration, 'migration.sql'), 'utf8');
+  const insert = (user: string, size: number) =>
+    `INSERT INTO attachments (id, tenant_id, user_id, name, media_type, kind, size, expires_at)
+       VALUES (gen_random_uuid(), 't', '${user}', 'n', 'text/plain', 'TEXT', ${size}, now());`;
+  // The database as it was before.
+  await query(
+    database.url,
+    `DROP TABLE attachment_user_bytes, attachment_tenant_bytes; DROP INDEX attachments_waiting;
+     DROP FUNCTION count_attachment_bytes CASCADE; DROP FUNCTION uncount_attachment_bytes CASCADE;
+     INSERT INTO tenants (id) VALUES ('t');
+     INSERT INTO users (tenant_id, id) VALUES ('t', 'a'), ('t', 'b');
+     ${insert('a', 10)} ${insert('a', 5)} ${insert('b', 3)}`,
+  );
+  await query(database.url, `BEGIN; ${sql}; COMMIT;`);
+  const counted = `SELECT user_id, bytes::int FROM attachment_user_bytes
+    UNION ALL SELECT tenant_id, bytes::int FROM attachment_tenant_bytes ORDER BY 1`;
+  expect(await query(database.url, counted)).toEqual([
+    { user_id: 'a', bytes: 15 },
+    { user_id: 'b', bytes: 3 },
+    { user_id: 't', bytes: 18 },
+  ]);
+  await query(database.url, `${insert('b', 4)} DELETE FROM attachments WHERE size = 10`);
+  expect(await query(database.url, counted)).toEqual([
+    { user_id: 'a', bytes: 5 },
+    { user_id: 'b', bytes: 7 },
+    { user_id: 't', bytes: 12 },
+  ]);
+});
+
 describe('the constraints that are written by hand', () => {
   let database: TestDatabase;
   beforeAll(async () => {

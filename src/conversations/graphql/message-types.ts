@@ -1,6 +1,7 @@
 import { formatId } from '../../api/ids.ts';
 import { badInput } from '../../api/input.ts';
 import { pathOfAttachment } from '../../attachments/files.ts';
+import { signAddress } from '../../attachments/signed-address.ts';
 import type { Message } from '../../generated/prisma/client.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
@@ -63,6 +64,16 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
       description:
         'The http or https URL of the file. Of an upload, its path on this server: only its owner can fetch it, with the header `Authorization: Bearer <access token>`. Example: `/attachments/att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
       resolve: ({ id, url }) => (id === null ? url : pathOfAttachment(id)),
+    }),
+    signedUrl: t.string({
+      nullable: true,
+      description:
+        'Of an upload, its path on this server with a signature: whoever has it can fetch the file without an access token, as an `<img>` does, until it expires: ATTACHMENT_URL_SECONDS (default 3,600) after it was read at the latest, and after half of that time at the earliest. Ask again for a new one. It is the same for half of that time, and it is made for the viewer. Null: the file was given by its URL, or the viewer reads a shared conversation without an access token. Example: `/attachments/att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17?access=1767225600.k1.…`.',
+      resolve: ({ id }, _args, context) => {
+        if (id === null || !context.authenticated) return null;
+        const { keys, bounds } = context.attachments;
+        return signAddress(keys, context.viewer, id, { now: Date.now(), urlMs: bounds.urlMs });
+      },
     }),
     size: t.exposeInt('size', { description: 'The size in bytes.' }),
     notice: t.exposeString('notice', {

@@ -1,5 +1,4 @@
 import { SwitchboardError } from '../../api/errors.ts';
-import { readAttachmentBytes } from '../../attachments/files.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import type { HearRecording } from '../plan/attached-files.ts';
@@ -26,13 +25,10 @@ interface Hearing {
 export function hearRecordings(runtime: RunRuntime, { viewer, run, agentId, signal }: Hearing): HearRecording {
   const { db } = runtime;
   const { tenantId, conversationId } = run;
-  return async ({ id, size }) => {
+  return async (file) => {
+    const { id } = file;
     try {
-      const pieces: Uint8Array[] = [];
-      for await (const piece of readAttachmentBytes(db, id, 0, size - 1)) pieces.push(piece);
-      const text = (await runtime.transcribe(viewer, { agentId, data: Buffer.concat(pieces) }, signal))
-        .slice(0, maxCharacters)
-        .toWellFormed();
+      const text = (await runtime.transcribe(viewer, { agentId, file }, signal)).slice(0, maxCharacters).toWellFormed();
       const where = { id, tenantId, conversationId };
       // Whoever was first has decided what it says.
       await db.attachment.updateMany({ where: { ...where, text: null }, data: { text } });

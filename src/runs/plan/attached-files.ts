@@ -1,4 +1,5 @@
 import { readId } from '../../api/ids.ts';
+import type { StoredContent } from '../../attachments/files.ts';
 import { cleanForModel } from '../../context/delimit.ts';
 import type { Db } from '../../database/client.ts';
 import type { AttachedContent, InputImage } from '../../engine/ports.ts';
@@ -14,10 +15,7 @@ const bytesPerToken = 4;
  * Writes down what is said in a recording that was not transcribed yet.
  * @returns the text, or why there is none
  */
-export type HearRecording = (file: {
-  readonly id: string;
-  readonly size: number;
-}) => Promise<{ readonly text: string } | { readonly notice: string }>;
+export type HearRecording = (file: StoredContent) => Promise<{ readonly text: string } | { readonly notice: string }>;
 
 /** A message whose files models are given. */
 type FiledMessage = Pick<Message, 'id' | 'content' | 'attachments'>;
@@ -27,6 +25,7 @@ interface FileRow {
   readonly kind: AttachmentKind;
   readonly name: string;
   readonly size: number;
+  readonly objectKey: string | null;
   /** Null: there is none, or there is no room for it any more. */
   readonly text: string | null;
   readonly hasRoom: boolean;
@@ -74,7 +73,7 @@ export async function readAttachedFiles<Filed extends FiledMessage>(
       JOIN attachments AS a ON a.id = w.id
       WHERE a.tenant_id = ${tenantId} AND a.conversation_id = ${conversationId}::uuid
     )
-    SELECT a.id, a.kind, a.name, a.size, a.is_text_cut AS "isTextCut", a.image_tokens AS "imageTokens", a.notice,
+    SELECT a.id, a.kind, a.name, a.size, a.object_key AS "objectKey", a.is_text_cut AS "isTextCut", a.image_tokens AS "imageTokens", a.notice,
       files.before <= ${maxBytes} AS "hasRoom",
       CASE WHEN files.before <= ${maxBytes} THEN a.text END AS text
     FROM files JOIN attachments AS a ON a.id = files.id`;

@@ -3,7 +3,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parse as parseRange } from 'range-parser';
 import { httpStatusOf, NotFoundError, SwitchboardError, UnauthenticatedError } from '../../api/errors.ts';
-import { attachmentPath, readAttachmentBytes, readAttachmentFile } from '../../attachments/files.ts';
+import {
+  type AttachmentFile,
+  type AttachmentFiles,
+  attachmentPath,
+  readAttachmentBytes,
+  readAttachmentFile,
+} from '../../attachments/files.ts';
+import { accessParameter, readSignedFile } from '../../attachments/signed-address.ts';
 import { readBearerToken } from '../../auth/bearer.ts';
 import type { VerifyToken } from '../../auth/verify-token.ts';
 import type { Viewer } from '../../auth/viewer.ts';
@@ -11,9 +18,10 @@ import type { Database } from '../../database/client.ts';
 import { countStatementsIn, type StatementTally } from '../../database/statements.ts';
 import { exportPath, readExport, readExportBytes } from '../../exports/files.ts';
 import type { ConcurrencyLimit } from '../../limits/concurrency-limit.ts';
+import type { KeyRing } from '../../secrets/key-ring.ts';
 import { readClip, readClipBytes } from '../../speech/clips.ts';
 import { clipPath } from '../../speech/synthesize.ts';
-import { readPath } from '../requests/path.ts';
+import { readParameter, readPath } from '../requests/path.ts';
 import { respondError } from '../requests/respond.ts';
 
 /** The code of range-parser for a range that is well-formed and lies outside the content. */
@@ -24,11 +32,18 @@ const maxRangeLength = 100;
 /** How long a client may read nothing of a file, in milliseconds. Then the connection ends; players ask for the rest. */
 const stallMs = 30_000;
 
+/** How long browsers may show a file of a signed address without asking again, in seconds: it may be deleted meanwhile. */
+const signedAgeSeconds = 300;
+/** What browsers show of signed addresses: formats without scripts. */
+const shownInline = /^(image\/(png|jpeg|webp|gif)|audio\/[\w.+-]+)$/;
+
 /** A file that is stored for its user, without its content. */
 interface StoredFile {
   readonly id: string;
   readonly mediaType: string;
   readonly size: number;
+  /** The name of its object in the store of files; absent or null: it is in the database. */
+  readonly objectKey?: string | null;
 }
 
 /** How files of one kind are read. */
@@ -37,21 +52,37 @@ interface FileKind {
   /** Whether browsers show the content: else they store it, whatever is in it. */
   readonly isShown: boolean;
   readonly read: (viewer: Viewer, db: Database, id: string) => Promise<StoredFile>;
-  readonly readBytes: (db: Database, id: string, from: number, to: number) => AsyncIterable<Uint8Array>;
+  readonly readBytes: (files: AttachmentFiles, file: StoredFile, from: number, to: number) => AsyncIterable<Uint8Array>;
 }
 
 const kinds: readonly FileKind[] = [
-  { path: clipPath, isShown: true, read: readClip, readBytes: readClipBytes },
-  { path: exportPath, isShown: false, read: readExport, readBytes: readExportBytes },
-  { path: attachmentPath, isShown: false, read: readAttachmentFile, readBytes: readAttachmentBytes },
+  {
+    path: clipPath,
+    isShown: true,
+    read: readClip,
+    readBytes: ({ db }, { id }, from, to) => readClipBytes(db, id, from, to),
+  },
+  {
+    path: exportPath,
+    isShown: false,
+    read: readExport,
+    readBytes: ({ db }, { id }, from, to) => readExportBytes(db, id, from, to),
+  },
+  {
+    path: attachmentPath,
+    isShown: false,
+    read: readAttachmentFile,
+    readBytes: (files, { id, objectKey = null }, from, to) => readAttachmentBytes(files, { id, objectKey }, from, to),
+  },
 ];
 
 function findKind(path: string): FileKind | undefined {
   return kinds.find((kind) => path.startsWith(kind.path));
 }
 
-interface FileRoute {
-  readonly db: Database;
+interface FileRoute extends AttachmentFiles {
+  /** Sign the addresses that can be fetched without a token. */
+  readonly keys: KeyRing;
   readonly verifyToken: VerifyToken;
   /** Each file that is being read counts against it. */
   readonly openOperations: ConcurrencyLimit;
@@ -64,8 +95,9 @@ export function isFilePath(path: string): boolean {
 }
 
 /**
- * Creates the route of spoken clips, of exports and of attachments: GET and HEAD with the access token of the owner, the whole file or one
- * range (RFC 9110, section 14), which players need for seeking. A file never changes, so its id is its entity tag.
+ * Creates the route of spoken clips, of exports and of attachments: GET and HEAD with the access token of the owner, or with the
+ * signed address of an attachment, the whole file or one range (RFC 9110, section 14), which players need for seeking. A file never
+ * changes, so its id is its entity tag.
  */
 export function createFileRoute(route: FileRoute) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -82,30 +114,24 @@ export function createFileRoute(route: FileRoute) {
 async function serveFile(
   request: IncomingMessage,
   response: ServerResponse,
-  { db, verifyToken, openOperations, maxStallMs = stallMs }: FileRoute,
+  route: FileRoute,
   statements: StatementTally,
 ): Promise<void> {
-  const token = readBearerToken(request.headers.authorization);
-  if (token === null) throw new UnauthenticatedError();
-  const viewer = await verifyToken(token);
+  const { db, openOperations, maxStallMs = stallMs } = route;
+  const path = readPath(request);
+  const kind = findKind(path);
+  const signed = kind?.path === attachmentPath ? await findSigned(request, route, path.slice(kind.path.length)) : null;
+  const viewer = signed?.owner ?? (await readViewer(request, route));
   statements.owner = viewer;
   using _open = openOperations.enter(viewer);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Files are fetched with GET.');
   }
-  const path = readPath(request);
-  const kind = findKind(path);
   if (kind === undefined) throw new NotFoundError('There is no such file.');
-  const file = await kind.read(viewer, db, path.slice(kind.path.length));
+  const file: StoredFile = signed?.file ?? (await kind.read(viewer, db, path.slice(kind.path.length)));
   const tag = `"${file.id}"`;
-  // Players may store it, but must revalidate: permission to hear it can change.
-  const headers = {
-    'cache-control': kind.isShown ? 'private, no-cache' : 'private, no-store',
-    vary: 'authorization, origin',
-    etag: tag,
-    ...(kind.isShown ? {} : { 'content-disposition': 'attachment', 'x-content-type-options': 'nosniff' }),
-  };
+  const headers = { ...(signed === null ? headersOf(kind) : headersOfSigned(signed)), etag: tag };
   if (matchesTag(request.headers['if-none-match'], tag)) {
     response.writeHead(304, headers).end();
     return;
@@ -122,6 +148,8 @@ async function serveFile(
     );
   }
   const { start, end } = range ?? { start: 0, end: file.size - 1 };
+  // If nothing of it can be read, the answer is an error.
+  const content = request.method === 'HEAD' ? null : await beginReading(kind.readBytes(route, file, start, end));
   response.writeHead(range === null ? 200 : 206, {
     ...headers,
     'content-type': file.mediaType,
@@ -129,17 +157,77 @@ async function serveFile(
     'accept-ranges': 'bytes',
     ...(range === null ? {} : { 'content-range': `bytes ${start}-${end}/${file.size}` }),
   });
-  if (request.method === 'HEAD') {
+  if (content === null) {
     response.end();
     return;
   }
   response.setTimeout(maxStallMs, () => response.destroy());
   try {
-    await pipeline(Readable.from(kind.readBytes(db, file.id, start, end)), response);
+    await pipeline(Readable.from(content), response);
   } catch (error) {
     // Players disconnect when they have enough.
     if (!request.socket.destroyed) throw error;
   }
+}
+
+/** Reads the first piece, so that what fails at once fails before anything is sent. */
+async function beginReading(bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const iterator = bytes[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  return (async function* () {
+    try {
+      for (let next = first; next.done !== true; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
+
+async function readViewer(request: IncomingMessage, { verifyToken }: FileRoute): Promise<Viewer> {
+  const token = readBearerToken(request.headers.authorization);
+  if (token === null) throw new UnauthenticatedError();
+  return verifyToken(token);
+}
+
+/** The attachment of a signed address. Null: the address has no signature, or the request has a token, which decides then. */
+async function findSigned(request: IncomingMessage, { db, keys }: FileRoute, id: string) {
+  const access = request.headers.authorization === undefined ? readParameter(request, accessParameter) : null;
+  return access === null ? null : readSignedFile(keys, db, { id, access, now: Date.now() });
+}
+
+/** Players may store what is shown, but must revalidate: permission to hear it can change. */
+function headersOf({ isShown }: FileKind): Record<string, string> {
+  return {
+    'cache-control': isShown ? 'private, no-cache' : 'private, no-store',
+    vary: 'authorization, origin',
+    ...(isShown ? {} : { 'content-disposition': 'attachment', 'x-content-type-options': 'nosniff' }),
+  };
+}
+
+/** Pages of other sites may show it, and nothing that is in it is run: browsers show images and sound only, and store the rest. */
+function headersOfSigned({
+  file,
+  owner,
+}: {
+  readonly file: AttachmentFile;
+  readonly owner: Pick<Viewer, 'expiresAt'>;
+}): Record<string, string> {
+  const seconds = Math.max(0, Math.floor((owner.expiresAt - Date.now()) / 1_000));
+  // RFC 8187: what encodeURIComponent leaves and a header must not have is encoded as well.
+  const name = encodeURIComponent(file.name.toWellFormed()).replaceAll(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16)}`,
+  );
+  const isShown = shownInline.test(file.mediaType);
+  return {
+    'cache-control': `private, max-age=${Math.min(seconds, signedAgeSeconds)}`,
+    vary: 'authorization, origin',
+    'content-disposition': `${isShown ? 'inline' : 'attachment'}; filename*=UTF-8''${name}`,
+    'content-security-policy': "default-src 'none'; sandbox",
+    'cross-origin-resource-policy': 'cross-origin',
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+  };
 }
 
 /** Whether If-None-Match matches a tag: one, a list, weak ones, or `*` for any (RFC 9110, section 13.1.2). */

@@ -14,3 +14,9 @@ export function isValidHost(host: string | undefined): boolean {
 export function readPath(request: IncomingMessage): string {
   return (request.url ?? '').split('?', 1)[0] ?? '';
 }
+
+/** A parameter in the query of a request; null: it is absent, or stands there twice. */
+export function readParameter(request: IncomingMessage, name: string): string | null {
+  const values = new URLSearchParams((request.url ?? '').split('?').slice(1).join('?')).getAll(name);
+  return values.length === 1 ? (values[0] ?? null) : null;
+}
