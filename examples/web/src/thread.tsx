@@ -28,7 +28,7 @@ interface ThreadProps {
 /** The messages, the turn that runs, and at the end what a screen reader is told of it. */
 export function Thread({ conversationId, messages, pageInfo, live, actions, isBusy }: ThreadProps) {
   const { frame, list, isAtEnd, toEnd } = useStickyEnd(live?.input?.idempotencyKey);
-  const earlier = useEarlier(frame, { conversationId, firstId: messages[0]?.id, newest: pageInfo });
+  const earlier = useEarlier(frame, { conversationId, messages, newest: pageInfo });
   const listed = useMemo(() => [...earlier.messages, ...messages], [earlier.messages, messages]);
   const runId = live?.state.runId ?? null;
   const replaces = live?.replaces?.messageId ?? null;

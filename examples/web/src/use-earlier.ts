@@ -10,7 +10,8 @@ export interface EarlierPage {
 
 interface Newest {
   readonly conversationId: string;
-  readonly firstId: string | undefined;
+  /** The newest messages, and where they begin. */
+  readonly messages: readonly MessageViewFragment[];
   readonly newest: EarlierPage | null;
 }
 
@@ -18,18 +19,23 @@ interface Newest {
 const ahead = 1_500;
 
 /** Pages before the newest one: each is read when it comes near the screen. What is on the screen stays where it is. */
-export function useEarlier(frame: RefObject<HTMLElement | null>, { conversationId, firstId, newest }: Newest) {
+export function useEarlier(frame: RefObject<HTMLElement | null>, { conversationId, messages, newest }: Newest) {
   const client = useClient();
   const [pages, setPages] = useState<readonly MessageViewFragment[]>([]);
   const [oldest, setOldest] = useState<EarlierPage | null>(null);
   const [isLoading, setLoading] = useState(false);
-  const [anchor, setAnchor] = useState(firstId);
+  const [seen, setSeen] = useState({ messages, newest });
   const [button, watch] = useState<Element | null>(null);
-  // The newest page begins elsewhere: another branch was chosen, or much was missed.
-  if (anchor !== firstId) {
-    setAnchor(firstId);
-    setPages([]);
-    setOldest(null);
+  const firstId = messages[0]?.id;
+  if (seen.messages !== messages) {
+    setSeen({ messages, newest });
+    // It was read again and begins elsewhere: later, or in another branch. What comes before a message is always the same.
+    if (seen.messages[0]?.id !== firstId) {
+      const known = [...pages, ...seen.messages];
+      const at = known.findIndex(({ id }) => id === firstId);
+      setPages(at < 0 ? [] : known.slice(0, at));
+      setOldest(at <= 0 ? null : (oldest ?? seen.newest));
+    }
   }
   const page = oldest ?? newest;
   const before = page?.hasPreviousPage ? page.startCursor : null;
