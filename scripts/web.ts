@@ -6,13 +6,16 @@ import { parseArgs } from 'node:util';
 import type { InlineConfig } from 'vite';
 
 // npm run web: the page of examples/web with its code reloaded as it changes, beside a server that runs already.
+// With --example apollo, that of examples/apollo.
 // With --generate, it only writes the types of its documents. With --build, it is built into dist/web, which the server serves at `/`, with the dock beside it; if nothing has changed since, that takes no time.
 
 const root = join(import.meta.dirname, '..');
 const folder = join(root, 'examples/web');
 const dockFolder = join(root, 'examples/dock');
 const built = join(root, 'dist/web');
-const { values } = parseArgs({ options: { build: { type: 'boolean' }, generate: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: { build: { type: 'boolean' }, generate: { type: 'boolean' }, example: { type: 'string', default: 'web' } },
+});
 
 if (values.generate) await generate();
 else if (values.build) await buildPage();
@@ -25,11 +28,13 @@ async function generate(): Promise<void> {
   const { admin, chat } = await import('../examples/web/codegen.ts');
   const { default: clientConfig } = await import('../packages/client/codegen.ts');
   const { default: dock } = await import('../examples/dock/codegen.ts');
+  const { default: apollo } = await import('../examples/apollo/codegen.ts');
   const problems = [
     ...(await runCodegen(clientConfig, root)),
     ...(await runCodegen(chat, folder)),
     ...(await runCodegen(admin, folder)),
     ...(await runCodegen(dock, dockFolder)),
+    ...(await runCodegen(apollo, join(root, 'examples/apollo'))),
   ];
   if (problems.length > 0) throw new Error(problems.join('\n'));
 }
@@ -37,7 +42,7 @@ async function generate(): Promise<void> {
 async function serve(): Promise<void> {
   await generate();
   const { createServer } = await import('vite');
-  const server = await createServer({ configFile: join(folder, 'vite.config.ts') });
+  const server = await createServer({ configFile: join(root, 'examples', values.example, 'vite.config.ts') });
   await server.listen();
   server.printUrls();
 }
@@ -63,6 +68,7 @@ async function buildPage(): Promise<void> {
 function readStamp(): string {
   const patterns = [
     'examples/web/{index.html,*.ts,public/**,src/**/*.{ts,tsx,css,graphql}}',
+    'examples/apollo/{*.ts,src/*.graphql}',
     'examples/dock/{*.ts,public/**,src/**/*.{ts,graphql}}',
     'packages/client/{*.ts,src/**/*.{ts,graphql}}',
     'schema.graphql',
