@@ -25,7 +25,7 @@ async function generate(): Promise<void> {
   // codegen.ts reads the schema of the folder that it is called in.
   process.chdir(root);
   const { runCodegen } = await import('./run-codegen.ts');
-  const { admin, chat } = await import('../examples/web/codegen.ts');
+  const { admin, chat, voice } = await import('../examples/web/codegen.ts');
   const { default: clientConfig } = await import('../packages/client/codegen.ts');
   const { default: dock } = await import('../examples/dock/codegen.ts');
   const { default: apollo } = await import('../examples/apollo/codegen.ts');
@@ -33,6 +33,7 @@ async function generate(): Promise<void> {
     ...(await runCodegen(clientConfig, root)),
     ...(await runCodegen(chat, folder)),
     ...(await runCodegen(admin, folder)),
+    ...(await runCodegen(voice, folder)),
     ...(await runCodegen(dock, dockFolder)),
     ...(await runCodegen(apollo, join(root, 'examples/apollo'))),
   ];
@@ -69,6 +70,7 @@ function readStamp(): string {
   const patterns = [
     'examples/web/{index.html,*.ts,public/**,src/**/*.{ts,tsx,css,graphql}}',
     'examples/apollo/{*.ts,src/*.graphql}',
+    'examples/voice-call.ts',
     'examples/dock/{*.ts,public/**,src/**/*.{ts,graphql}}',
     'packages/client/{*.ts,src/**/*.{ts,graphql}}',
     'schema.graphql',

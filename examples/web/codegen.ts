@@ -1,4 +1,5 @@
 import shared from '../../codegen.ts';
+import { describeOperations } from '../../packages/client/codegen.ts';
 
 const target = {
   preset: 'client',
@@ -18,4 +19,21 @@ export const admin = {
   schema: '../../schema.graphql',
   documents: ['src/admin/**/*.graphql'],
   generates: { 'src/admin/generated/': target },
+};
+
+const calls = 'src/voice/voice.graphql';
+
+/** Those of the page of calls are sent as they are written: nothing caches them. */
+export const voice = {
+  schema: '../../schema.graphql',
+  documents: [calls],
+  generates: {
+    'src/voice/generated/operations.ts': {
+      plugins: [
+        'typescript-operations',
+        { add: { content: describeOperations(import.meta.dirname, calls), placement: 'append' } },
+      ],
+      config: { ...target.config, scalars: { ...target.config.scalars, ID: 'string' } },
+    },
+  },
 };

@@ -143,7 +143,7 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
     },
     serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,
     checkReadiness: () => readiness.check(),
-    webPage: env.web ? createWebPage(mintToken) : null,
+    webPage: env.web ? createWebPage(mintToken, env.openai && `${env.openai.baseUrl}/realtime/calls`) : null,
     serveGraphiql: env.graphiql
       ? createGraphiqlPage(() => preparePlayground({ mintToken, verifyToken, db, feed, viewers }))
       : null,

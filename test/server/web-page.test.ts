@@ -10,7 +10,10 @@ import { createWebPage } from '../../src/server/http/web-page.ts';
 const token = 'eyJ.of-an.administrator';
 
 /** Serves a page of two files, as it is built. */
-async function servePage(resources: AsyncDisposableStack, options: { isBuilt?: boolean; mints?: boolean } = {}) {
+async function servePage(
+  resources: AsyncDisposableStack,
+  options: { isBuilt?: boolean; mints?: boolean; callsUrl?: string } = {},
+) {
   const { isBuilt = true, mints = true } = options;
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'web-page-')), (path) => rm(path, { recursive: true }));
   const build = async () => {
@@ -22,7 +25,7 @@ async function servePage(resources: AsyncDisposableStack, options: { isBuilt?: b
     await writeFile(join(folder, 'assets/index-1.js'), 'start()');
   };
   if (isBuilt) await build();
-  const page = createWebPage(mints ? async () => token : null, folder);
+  const page = createWebPage(mints ? async () => token : null, options.callsUrl, folder);
   const server = createServer((request, response) => void page.serve(request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -84,6 +87,17 @@ test('The dock is a script that browsers ask for anew, and its page is as strict
   expect(await shown.text()).toBe(`<title>Dock</title><meta name="switchboard-token" content="${token}" />`);
   expect(shown.headers.get('content-security-policy')).toBe((await ask('/')).headers.get('content-security-policy'));
   expect(await (await ask('/dock', { headers: { 'x-forwarded-for': '10.0.0.1' } })).text()).not.toContain(token);
+});
+
+test('The page of calls may ask the provider of calls, and no other page may', async () => {
+  await using resources = new AsyncDisposableStack();
+  const { ask } = await servePage(resources, { callsUrl: 'https://models.example/v1/realtime/calls' });
+  const policyOf = async (path: string) => (await ask(path)).headers.get('content-security-policy');
+  expect(await policyOf('/voice')).toContain("connect-src 'self' https://models.example;");
+  expect(await policyOf('/')).toContain("connect-src 'self';");
+  expect(
+    await (await servePage(resources)).ask('/voice').then(({ headers }) => headers.get('content-security-policy')),
+  ).toBe(await policyOf('/'));
 });
 
 test('A chat page that is not built is not found, until it is', async () => {

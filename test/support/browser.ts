@@ -44,8 +44,11 @@ async function stop(server: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Launches a Chromium that asks no other host for anything of its own. */
-export async function launchBrowser(resources: AsyncDisposableStack): Promise<Browser> {
+/**
+ * Launches a Chromium that asks no other host for anything of its own.
+ * @param args further flags
+ */
+export async function launchBrowser(resources: AsyncDisposableStack, args: readonly string[] = []): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath,
     args: [
@@ -56,6 +59,7 @@ export async function launchBrowser(resources: AsyncDisposableStack): Promise<Br
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   });
   resources.defer(() => browser.close());

@@ -15,11 +15,19 @@ const sharedToken = /^\/shared\/([\w-]+)$/.exec(location.pathname)?.[1];
 
 /** A file of its own: whoever chats does not load it. */
 const Admin = lazy(() => import('./admin/admin.tsx'));
+const Voice = lazy(() => import('./voice/voice-page.tsx'));
 
-/** The page: a conversation that was shared, a form for a token, the admin pages, or the chat. */
+/** The page: a conversation that was shared, a form for a token, calls by voice, the admin pages, or the chat. */
 export function App() {
   if (sharedToken !== undefined) return <SharedPage token={sharedToken} />;
   if (getToken() === null) return <SignIn />;
+  if (location.pathname === '/voice') {
+    return (
+      <Suspense>
+        <Voice />
+      </Suspense>
+    );
+  }
   if (!/^\/admin(\/|$)/.test(location.pathname)) return <Desk />;
   return (
     <Suspense>

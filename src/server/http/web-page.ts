@@ -44,12 +44,15 @@ interface Page {
 /** The admin pages: the same page, which shows them by its address. */
 const adminPath = /^\/admin(?:\/[\w-]+)*\/?$/;
 
+/** Calls by voice: the same page, which may ask the provider of the calls, too. */
+const voicePath = '/voice';
+
 /** The dock, which pages of any origin load, and the page that shows it. Their names do not change with their contents. */
 const dockPath = '/dock';
 const dockFiles = ['dock.js', 'dock-demo.js', 'dock-demo.css'];
 
 /**
- * The page of examples/web, at `/`, at `/admin` and below, and at the addresses of shared conversations; and the dock of
+ * The page of examples/web, at `/`, at `/admin` and below, at `/voice`, and at the addresses of shared conversations; and the dock of
  * examples/dock, at `/dock.js`, with a page that shows it at `/dock`.
  */
 export interface WebPage {
@@ -60,8 +63,13 @@ export interface WebPage {
 /**
  * Serves the built page. Its files are few: they are read once, when the page is first asked for.
  * @param mintToken makes a token for a browser on this machine, as GraphiQL has one; null: people bring their own
+ * @param callsUrl where calls by voice begin, for the page at `/voice`; null: the model is the demo's
  */
-export function createWebPage(mintToken: (() => Promise<string>) | null, folder = defaultFolder): WebPage {
+export function createWebPage(
+  mintToken: (() => Promise<string>) | null,
+  callsUrl: string | null = null,
+  folder = defaultFolder,
+): WebPage {
   let page: Promise<Page | null> | undefined;
   const open = async () => {
     page ??= readPage(folder);
@@ -75,6 +83,7 @@ export function createWebPage(mintToken: (() => Promise<string>) | null, folder 
       path === '/' ||
       path === '/favicon.svg' ||
       path === dockPath ||
+      path === voicePath ||
       dockFiles.includes(path.slice(1)) ||
       adminPath.test(path) ||
       /^\/(?:assets|shared)\/[\w.-]+$/.test(path),
@@ -88,16 +97,20 @@ export function createWebPage(mintToken: (() => Promise<string>) | null, folder 
       }
       if (file) return sendFile(request, response, path, file);
       // Whoever follows a link to a shared conversation gets none.
-      const isOwn = path === '/' || path === dockPath || adminPath.test(path);
+      const isOwn = path === '/' || path === dockPath || path === voicePath || adminPath.test(path);
       const token = isOwn && mintToken !== null && isLocalBrowser(request) ? await mintToken() : '';
       const written = path === dockPath ? found.dockHtml : found.html;
-      const html = written.replace('name="switchboard-token" content=""', () => {
-        // A token of ours is base64url with points: nothing in it has to be escaped.
-        return `name="switchboard-token" content="${token}"`;
-      });
+      const calls = path === voicePath && callsUrl !== null ? new URL(callsUrl) : null;
+      // A token of ours is base64url with points, and quotes are encoded in URLs: nothing has to be escaped.
+      const html = written
+        .replace('name="switchboard-token" content=""', () => `name="switchboard-token" content="${token}"`)
+        .replace(
+          'name="switchboard-calls" content=""',
+          () => `name="switchboard-calls" content="${calls?.href ?? ''}"`,
+        );
       response.writeHead(200, {
         'content-type': 'text/html; charset=utf-8',
-        'content-security-policy': policy,
+        'content-security-policy': calls ? policy.replace("connect-src 'self'", `$& ${calls.origin}`) : policy,
         'referrer-policy': 'no-referrer',
       });
       response.end(request.method === 'HEAD' ? undefined : html);

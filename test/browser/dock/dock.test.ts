@@ -32,7 +32,7 @@ test('An answer knows the page that the user sees, and the token is nowhere in t
   await page.getByLabel('Note for the courier').fill('Please ring twice');
   await page.getByRole('button', { name: 'Help' }).focus();
   await page.keyboard.press('Enter');
-  // The message has the focus, so that a person can write at once.
+  // The message has the focus, so that a person can write immediately.
   await page.keyboard.type('What do I see?');
   await page.keyboard.press('Enter');
   await waitForAnswer(page, 'Please ring twice');

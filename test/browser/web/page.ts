@@ -25,16 +25,21 @@ interface OpenOptions extends BrowserContextOptions {
 
 const answer = z.object({ data: z.unknown(), errors: z.array(z.unknown()).optional() });
 
-/** Starts both, for one suite. @param env variables of the server */
+/**
+ * Starts both, for one suite.
+ * @param env variables of the server
+ * @param flags of the browser
+ */
 export async function setStage(
   resources: AsyncDisposableStack,
   env: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
 ): Promise<Stage> {
   const folder = resources.adopt(await mkdtemp(join(tmpdir(), 'switchboard-web-')), (path) =>
     rm(path, { recursive: true, force: true }),
   );
   const { origin: url } = new URL(await startAsItsUser(resources, folder, env));
-  const browser = await launchBrowser(resources);
+  const browser = await launchBrowser(resources, flags);
   const troubles: string[] = [];
   return {
     url,
