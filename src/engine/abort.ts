@@ -17,6 +17,8 @@ export class TurnAborted extends Error {
  * @throws the signal's reason if it is aborted first
  */
 export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // If the signal is first, nobody listens to the work any more: also where it was aborted before.
+  work.catch(() => {});
   signal.throwIfAborted();
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
@@ -27,7 +29,5 @@ export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promi
     return await Promise.race([work, aborted]);
   } finally {
     if (stop) signal.removeEventListener('abort', stop);
-    // If the signal was first, nobody listens to the work any more.
-    work.catch(() => {});
   }
 }
