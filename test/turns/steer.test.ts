@@ -185,39 +185,43 @@ describe('a run that ends otherwise', () => {
 const rounds = Number(process.env.STEER_ROUNDS ?? 30);
 const raceTimeout = 240_000 + rounds * 2_000;
 
-test('Raced at the end of a run, each message has exactly one of two outcomes, and each of 20 racing requests the same', async () => {
-  const isFirst = (request: { readonly messages: readonly unknown[] }) =>
-    JSON.stringify(request.messages.at(-1)).includes('"first"');
-  const answer = {
-    text: 'An answer.',
-    match: (request: { readonly messages: readonly unknown[] }) => !isFirst(request),
-  };
-  let left = 0;
-  for (let round = 0; round < rounds; round++) {
-    const hasTool = round % 3 !== 0;
-    const { chat, gate, first, steer, runId } = await beBusy(hasTool ? look : []);
-    const asked = app.model.requests.length;
-    const wanted = hasTool ? 2 : 1;
-    app.model.add(...Array.from({ length: Math.max(wanted - left, 0) }, () => answer));
-    const inStock = Math.max(wanted, left);
-    gate.open();
-    // At another moment in each round: before, during and after the last step.
-    for (let turn = 0; turn < (round * 7) % 60; turn++) await nextLoopTurn();
-    const readers = round % 10 === 0 ? 20 : 2;
-    const racing = Array.from({ length: readers }, () => steer('rather that').rest());
-    const [own, all] = await Promise.all([Promise.all(racing), first.rest()]);
-    left = inStock - (app.model.requests.length - asked);
-    for (const events of own) expect(placesOf(events)).toEqual(placesOf(own[0] ?? []));
-    const { contents, runs } = await read(chat, chat.conversationId);
-    expect(contents.filter((content) => content === 'rather that')).toHaveLength(1);
-    const hasJoined = own[0]?.[0]?.runId === runId;
-    expect(steeredIn(all)).toEqual(hasJoined ? ['rather that'] : []);
-    expect(runs).toHaveLength(hasJoined ? 1 : 2);
-    const given = app.model.requests
-      .slice(asked)
-      .filter(({ messages }) => JSON.stringify(messages).includes('rather that'));
-    expect(given).toHaveLength(1);
-  }
-  const chat = await openChat(app);
-  for (; left > 0; left--) await chat.readToEnd('What is left');
-}, raceTimeout);
+test(
+  'Raced at the end of a run, each message has exactly one of two outcomes, and each of 20 racing requests the same',
+  async () => {
+    const isFirst = (request: { readonly messages: readonly unknown[] }) =>
+      JSON.stringify(request.messages.at(-1)).includes('"first"');
+    const answer = {
+      text: 'An answer.',
+      match: (request: { readonly messages: readonly unknown[] }) => !isFirst(request),
+    };
+    let left = 0;
+    for (let round = 0; round < rounds; round++) {
+      const hasTool = round % 3 !== 0;
+      const { chat, gate, first, steer, runId } = await beBusy(hasTool ? look : []);
+      const asked = app.model.requests.length;
+      const wanted = hasTool ? 2 : 1;
+      app.model.add(...Array.from({ length: Math.max(wanted - left, 0) }, () => answer));
+      const inStock = Math.max(wanted, left);
+      gate.open();
+      // At another moment in each round: before, during and after the last step.
+      for (let turn = 0; turn < (round * 7) % 60; turn++) await nextLoopTurn();
+      const readers = round % 10 === 0 ? 20 : 2;
+      const racing = Array.from({ length: readers }, () => steer('rather that').rest());
+      const [own, all] = await Promise.all([Promise.all(racing), first.rest()]);
+      left = inStock - (app.model.requests.length - asked);
+      for (const events of own) expect(placesOf(events)).toEqual(placesOf(own[0] ?? []));
+      const { contents, runs } = await read(chat, chat.conversationId);
+      expect(contents.filter((content) => content === 'rather that')).toHaveLength(1);
+      const hasJoined = own[0]?.[0]?.runId === runId;
+      expect(steeredIn(all)).toEqual(hasJoined ? ['rather that'] : []);
+      expect(runs).toHaveLength(hasJoined ? 1 : 2);
+      const given = app.model.requests
+        .slice(asked)
+        .filter(({ messages }) => JSON.stringify(messages).includes('rather that'));
+      expect(given).toHaveLength(1);
+    }
+    const chat = await openChat(app);
+    for (; left > 0; left--) await chat.readToEnd('What is left');
+  },
+  raceTimeout,
+);
