@@ -49,6 +49,8 @@ async function serve(): Promise<void> {
 }
 
 async function buildPage(): Promise<void> {
+  // Whoever builds it, a suite for example, it is the page for people: without the warnings for those who develop it.
+  process.env.NODE_ENV = 'production';
   const stamp = readStamp();
   const stampPath = join(built, 'made-from');
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return;
