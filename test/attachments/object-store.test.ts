@@ -156,7 +156,9 @@ test('What cannot be deleted is tried again later, and what does not exist is de
   await Promise.all([sweep(), sweep()]);
   expect(s3.objects.has(pathOf(id))).toBe(false);
   expect(await app.app.db.deletedObject.count()).toBe(0);
-  await app.app.db.deletedObject.create({ data: { objectKey: 'attachments/gone', dueAt: new Date(0) } });
+  await app.app.db.deletedObject.create({
+    data: { tenantId: 'acme', objectKey: 'attachments/gone', dueAt: new Date(0) },
+  });
   await sweep();
   expect(await app.app.db.deletedObject.count()).toBe(0);
 });

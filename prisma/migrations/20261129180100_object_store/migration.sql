@@ -3,6 +3,7 @@ ALTER TABLE "attachments" ADD COLUMN     "object_key" TEXT;
 
 -- CreateTable
 CREATE TABLE "deleted_objects" (
+    "tenant_id" TEXT NOT NULL,
     "object_key" TEXT NOT NULL,
     "due_at" TIMESTAMPTZ(3) NOT NULL,
     "attempts" INTEGER NOT NULL DEFAULT 0,
@@ -17,8 +18,8 @@ CREATE INDEX "deleted_objects_due_at_idx" ON "deleted_objects"("due_at");
 -- to the store: its object is deleted when it must have arrived.
 CREATE FUNCTION note_deleted_objects() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO deleted_objects (object_key, due_at)
-    SELECT object_key, now() + CASE WHEN conversation_id IS NULL THEN interval '10 minutes' ELSE interval '0' END
+  INSERT INTO deleted_objects (tenant_id, object_key, due_at)
+    SELECT tenant_id, object_key, now() + CASE WHEN conversation_id IS NULL THEN interval '10 minutes' ELSE interval '0' END
     FROM gone WHERE object_key IS NOT NULL
     ON CONFLICT (object_key) DO NOTHING;
   RETURN NULL;
