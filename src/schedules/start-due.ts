@@ -3,7 +3,7 @@ import { SwitchboardError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Database, Db } from '../database/client.ts';
-import type { Schedule } from '../generated/prisma/client.ts';
+import { Prisma, type Schedule } from '../generated/prisma/client.ts';
 import { startRun } from '../runs/commands/start.ts';
 import type { RunRuntime } from '../runs/runtime.ts';
 import { findDue } from './cron.ts';
@@ -37,6 +37,9 @@ export async function startDue(runtime: RunRuntime, now: Date): Promise<number> 
   return started;
 }
 
+/** Now, in the precision of its column, which would round it up: it could be a moment ahead for the statement that follows. */
+const soon = Prisma.sql`date_trunc('milliseconds', clock_timestamp())`;
+
 async function takeDueTimes(db: Database, now: Date): Promise<void> {
   await db.$transaction(async (tx) => {
     const due = await tx.$queryRaw<(Pick<Schedule, 'id' | 'tenantId' | 'cron' | 'timeZone'> & { nextAt: Date })[]>`
@@ -50,7 +53,7 @@ async function takeDueTimes(db: Database, now: Date): Promise<void> {
       if (dueAt === null) continue;
       await tx.$executeRaw`
         INSERT INTO schedule_times (tenant_id, schedule_id, due_at, conversation_id, next_attempt_at)
-        VALUES (${tenantId}, ${id}::uuid, ${dueAt}, ${randomUUIDv7()}::uuid, clock_timestamp()) ON CONFLICT DO NOTHING`;
+        VALUES (${tenantId}, ${id}::uuid, ${dueAt}, ${randomUUIDv7()}::uuid, ${soon}) ON CONFLICT DO NOTHING`;
     }
   });
 }

@@ -15,6 +15,9 @@ const isTitle: TestStep['match'] = ({ model }) => model === 'title-model';
 const isAnswer: TestStep['match'] = ({ model }) => model !== 'title-model';
 const answer = (text = 'It is sunny.'): TestStep => ({ text, match: isAnswer });
 const title = (text: string, more: Partial<TestStep> = {}): TestStep => ({ text, match: isTitle, ...more });
+/** A title of the conversation that begins so: jobs may be carried out in another order. */
+const titleOf = (first: string, text: string, more: Partial<TestStep> = {}): TestStep =>
+  title(text, { match: (request) => isTitle(request) && JSON.stringify(request.messages).includes(first), ...more });
 
 /** A conversation and its title. */
 async function openTitled(of: TestApp = app, input: Parameters<typeof openChat>[1] = {}) {
@@ -36,8 +39,8 @@ function countAsked(): number {
 /** Resolves when the jobs that were enqueued before have been carried out: a title of another conversation was made. */
 async function passJobs() {
   const other = await openTitled();
-  app.model.add(answer(), title('Passed'));
-  await other.readToEnd('Pass');
+  app.model.add(answer(), titleOf('Let them pass', 'Passed'));
+  await other.readToEnd('Let them pass');
   await expect.poll(other.readTitle).toBe('Passed');
 }
 
@@ -137,13 +140,13 @@ test('What guardrails have blocked is never given to it, and what they have repl
 test('A model that fails, writes nothing or too much leaves the title of the first message', async () => {
   const failing = await openTitled();
   // The job is tried again.
-  app.model.add(answer(), title('', { misbehave: { status: 400 } }), title('At last'));
+  app.model.add(answer(), titleOf('The first', '', { misbehave: { status: 400 } }), titleOf('The first', 'At last'));
   const events = await failing.readToEnd('The first message');
   expect(events.at(-1)?.__typename).toBe('RunCompleted');
   await expect.poll(failing.readTitle).toBe('At last');
 
   const empty = await openTitled();
-  app.model.add(answer(), title('""'));
+  app.model.add(answer(), titleOf('Another first', '""'));
   await empty.readToEnd('Another first message');
   await passJobs();
   expect(await empty.readTitle()).toBe('Another first message');

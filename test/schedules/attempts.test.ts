@@ -38,7 +38,7 @@ const times = (id: string) =>
 /** Makes it time for the next attempt. */
 const makeDue = (id: string) =>
   here.app.db.$executeRaw`
-    UPDATE schedule_times SET next_attempt_at = clock_timestamp()
+    UPDATE schedule_times SET next_attempt_at = date_trunc('milliseconds', clock_timestamp())
     WHERE schedule_id = ${rowOf(id)}::uuid AND next_attempt_at IS NOT NULL`;
 const atRest = () => expect.poll(() => here.app.runs.openTurns.size + there.app.runs.openTurns.size).toBe(0);
 /** Ends what the tests before have left. */
