@@ -14,6 +14,7 @@ const paths = {
   file: 'M6 3h8l4 4v14H6zM14 3v4h4',
   handoff: 'M4 8h13M13 4l4 4-4 4M20 16H7M11 12l-4 4 4 4',
   menu: 'M4 7h16M4 12h16M4 17h16',
+  microphone: 'M12 3a3 3 0 0 1 3 3v6a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM6 11a6 6 0 0 0 12 0M12 17v4',
   more: 'M6 12h.01M12 12h.01M18 12h.01',
   pin: 'M12 15v6M8 4h8l-1 6 3 5H6l3-5z',
   plus: 'M12 5v14M5 12h14',

@@ -86,6 +86,10 @@ export function Sidebar({ conversationId, lastEventSeq, isAdmin, open, isOpen, c
         <Icon name="archive" />
         {isArchived ? 'Back to recent' : 'Archived'}
       </button>
+      <a className="button quiet wide" href="/voice">
+        <Icon name="microphone" />
+        Voice
+      </a>
       {isAdmin && (
         <a className="button quiet wide" href="/admin">
           <Icon name="shield" />

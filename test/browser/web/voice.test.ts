@@ -31,7 +31,8 @@ afterAll(() => resources.disposeAsync());
 const transcript = (page: Page) => page.getByLabel('Transcript').textContent();
 
 test('With the demo, the page says what a call needs, and a script takes the way of what is said into a conversation', async () => {
-  const page = await demo.open({ path: '/voice' });
+  const page = await demo.open();
+  await page.getByRole('link', { name: 'Voice' }).click();
   await page.getByLabel('Scenario').selectOption('support');
   await page.getByRole('button', { name: 'Call', exact: true }).click();
   await page.getByText('What is missing for a real call').waitFor({ timeout: 60_000 });
