@@ -1,10 +1,17 @@
-import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ReactNode, type Ref, useEffect, useImperativeHandle, useRef, useState } from 'react';
 import { Uploads, useDrop } from './attachments.tsx';
 import type { AttachmentViewFragment } from './generated/graphql.ts';
 import { Icon } from './icons.tsx';
 import { maxFiles, useUploads } from './uploads.ts';
 
+/** What else of the page does with the message that is being written. */
+export interface ComposerHandle {
+  /** Sends a text with the files that were chosen. If one of them is not stored, the text is only written down. */
+  readonly say: (content: string) => void;
+}
+
 interface ComposerProps {
+  readonly ref?: Ref<ComposerHandle>;
   readonly send: (content: string, files: readonly AttachmentViewFragment[]) => void;
   /** Ends the turn that runs. Null: none runs. */
   readonly stop: (() => void) | null;
@@ -12,7 +19,7 @@ interface ComposerProps {
 }
 
 /** Where a message is written. Enter sends it, Shift and Enter begin a line. Files are chosen, dropped on the page or pasted. */
-export function Composer({ send, stop, children }: ComposerProps) {
+export function Composer({ ref, send, stop, children }: ComposerProps) {
   const area = useRef<HTMLTextAreaElement>(null);
   const chooser = useRef<HTMLInputElement>(null);
   const [text, setText] = useState('');
@@ -23,13 +30,23 @@ export function Composer({ send, stop, children }: ComposerProps) {
   }, []);
   const files = uploads.flatMap(({ stored }) => stored ?? []);
   // A file that was refused has to be taken away first: nobody sends a message without it by accident.
-  const canSend = text.trim() !== '' && stop === null && files.length === uploads.length;
-  const submit = () => {
-    if (!canSend) return;
-    send(text.trim(), files);
+  const isReady = stop === null && files.length === uploads.length;
+  const canSend = text.trim() !== '' && isReady;
+  const say = (content: string) => {
+    send(content, files);
     setText('');
     clear();
   };
+  const submit = () => {
+    if (canSend) say(text.trim());
+  };
+  useImperativeHandle(ref, () => ({
+    say: (content) => {
+      if (isReady) return say(content);
+      setText(content);
+      area.current?.focus();
+    },
+  }));
   return (
     <form
       className="composer"

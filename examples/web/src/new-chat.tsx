@@ -1,6 +1,6 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import type { Choices, Menu } from './choices.ts';
-import { Composer } from './composer.tsx';
+import { Composer, type ComposerHandle } from './composer.tsx';
 import type { AttachmentViewFragment } from './generated/graphql.ts';
 import { MenuButton } from './menu-button.tsx';
 import { openConversation } from './route.ts';
@@ -24,7 +24,8 @@ export function NewChat({ choices, menu }: { readonly choices: Choices; readonly
   ];
   // Before the list is here, it is taken for granted.
   const chosen = known.length === 0 || known.includes(who) ? who : '';
-  const start = (content: string, files: readonly AttachmentViewFragment[] = []) => {
+  const composer = useRef<ComposerHandle>(null);
+  const start = (content: string, files: readonly AttachmentViewFragment[]) => {
     const conversationId = `conv_${crypto.randomUUID()}`;
     const [kind, value] = chosen.split(' ');
     const newConversation = {
@@ -46,7 +47,7 @@ export function NewChat({ choices, menu }: { readonly choices: Choices; readonly
           <ul className="suggestions">
             {suggestions.map((suggestion) => (
               <li key={suggestion}>
-                <button type="button" className="suggestion" onClick={() => start(suggestion)}>
+                <button type="button" className="suggestion" onClick={() => composer.current?.say(suggestion)}>
                   {suggestion}
                 </button>
               </li>
@@ -54,7 +55,7 @@ export function NewChat({ choices, menu }: { readonly choices: Choices; readonly
           </ul>
         </div>
       </div>
-      <Composer send={start} stop={null}>
+      <Composer ref={composer} send={start} stop={null}>
         <label className="picker">
           <span className="hidden">Who answers</span>
           <select

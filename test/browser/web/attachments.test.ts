@@ -104,6 +104,8 @@ test('A file that the server refuses says why, and no message goes without it by
   await page.getByText('A message has at most 20 files').waitFor();
   await expect.poll(() => failed.count()).toBe(20);
   expect(await failed.first().innerText()).toContain('could not be reached');
+  // It would go on to read the list, and to be refused.
+  await page.close();
   // The browser itself complains of each request that fails.
   expect(stage.troubles.splice(0).filter((trouble) => !trouble.startsWith('Failed to load resource'))).toEqual([]);
 });
@@ -123,5 +125,28 @@ test('How far a file is, is shown while it is sent', async () => {
   go();
   await chosen(page).locator('[data-state="stored"]').waitFor();
   expect(await page.getByRole('progressbar').count()).toBe(0);
+  expect(stage.troubles).toEqual([]);
+});
+
+test('A suggestion takes the files with it that were chosen before, and waits for those that are on their way', async () => {
+  const page = await stage.open();
+  let go = () => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  await page.route('**/graphql', async (route) => {
+    if (route.request().headers()['content-type']?.startsWith('multipart/')) await held;
+    await route.continue();
+  });
+  await page.locator('input[type="file"]').setInputFiles([textFile('mine.txt', 'Mine.')]);
+  await page.getByRole('progressbar', { name: 'Upload of mine.txt' }).waitFor();
+  await page.getByRole('button', { name: 'What time is it?' }).click();
+  expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('What time is it?');
+  go();
+  await chosen(page).locator('[data-state="stored"]').waitFor();
+  await page.getByRole('button', { name: 'Where is my order 1042?' }).click();
+  await waitForEnd(page);
+  expect(await page.locator('.bubble').allTextContents()).toEqual(['Where is my order 1042?']);
+  expect(await page.locator('.message.user .file-name span[dir]').allTextContents()).toEqual(['mine.txt']);
   expect(stage.troubles).toEqual([]);
 });
