@@ -1,18 +1,32 @@
 import { useEffect, useState } from 'react';
+import { useClient } from 'urql';
 import { download } from './download.ts';
-import type { AttachmentViewFragment } from './generated/graphql.ts';
+import { AttachmentAddressesDocument, type AttachmentViewFragment } from './generated/graphql.ts';
 import { Icon } from './icons.tsx';
 import { SafeLink } from './markdown.tsx';
 import type { Upload } from './uploads.ts';
 
+/** Images that the server lets a browser show. */
+const shownTypes: ReadonlySet<string> = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/gif']);
+
+interface AttachmentsProps {
+  readonly files: readonly AttachmentViewFragment[];
+  /** Null: it is not stored yet. */
+  readonly messageId: string | null;
+}
+
 /** The files of a message, with what models are not given of them. */
-export function Attachments({ files }: { readonly files: readonly AttachmentViewFragment[] }) {
+export function Attachments({ files, messageId }: AttachmentsProps) {
   if (files.length === 0) return null;
   return (
     <ul className="attachments" aria-label="Files">
       {files.map((file) => (
         <li key={file.url} className="file">
-          {file.url.startsWith('/') ? <Stored file={file} /> : <SafeLink url={file.url}>{file.name}</SafeLink>}
+          {file.url.startsWith('/') ? (
+            <Stored file={file} messageId={messageId} />
+          ) : (
+            <SafeLink url={file.url}>{file.name}</SafeLink>
+          )}
           {file.notice && <p className="file-note">{file.notice}</p>}
         </li>
       ))}
@@ -20,26 +34,74 @@ export function Attachments({ files }: { readonly files: readonly AttachmentView
   );
 }
 
-/** A file on this server. */
-function Stored({ file: { name, size, url } }: { readonly file: AttachmentViewFragment }) {
+interface StoredProps {
+  readonly file: AttachmentViewFragment;
+  readonly messageId: string | null;
+}
+
+/** A file on this server: an image as it looks, any other by its name. Either is a button that saves it. */
+function Stored({ file, messageId }: StoredProps) {
+  const { name, size, url, type, signedUrl } = file;
   const [problem, setProblem] = useState<string | null>(null);
+  const [isBroken, setBroken] = useState(false);
+  const isShown = !isBroken && !!signedUrl && shownTypes.has(type);
   const save = () => {
     setProblem(null);
     download(url, name).catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)));
   };
   return (
     <>
-      <button type="button" className="file-name" title={`Download ${name}`} onClick={save}>
-        <Icon name="file" />
-        <span dir="auto">{name}</span>
-        <span className="muted">{formatSize(size)}</span>
-      </button>
+      {isShown ? (
+        <button type="button" className="thumbnail" title={`Download ${name} (${formatSize(size)})`} onClick={save}>
+          <Thumbnail file={file} messageId={messageId} giveUp={() => setBroken(true)} />
+        </button>
+      ) : (
+        <button type="button" className="file-name" title={`Download ${name}`} onClick={save}>
+          <Icon name="file" />
+          <span dir="auto">{name}</span>
+          <span className="muted">{formatSize(size)}</span>
+        </button>
+      )}
       {problem && (
         <p className="file-note" role="alert">
           {problem}
         </p>
       )}
     </>
+  );
+}
+
+interface ThumbnailProps extends StoredProps {
+  readonly giveUp: () => void;
+}
+
+/**
+ * An image of a message, by an address that needs no token. A browser loads it when it comes near the screen, which can be
+ * after the address has expired: then it asks for another one, once.
+ */
+function Thumbnail({ file: { id, name, signedUrl }, messageId, giveUp }: ThumbnailProps) {
+  const client = useClient();
+  // What is shown stays, also when the message is read again with another address: the image would be loaded again.
+  const [shown, setShown] = useState({ url: signedUrl ?? '', isSecond: false });
+  const askAgain = async () => {
+    if (messageId === null || shown.isSecond) return giveUp();
+    const context = { requestPolicy: 'network-only' } as const;
+    const { data } = await client.query(AttachmentAddressesDocument, { messageId }, context).toPromise();
+    const url = data?.message?.attachments.find((one) => one.id === id)?.signedUrl;
+    if (url) setShown({ url, isSecond: true });
+    else giveUp();
+  };
+  return (
+    <img
+      key={String(shown.isSecond)}
+      src={shown.url}
+      alt={name}
+      width="192"
+      height="144"
+      loading="lazy"
+      decoding="async"
+      onError={askAgain}
+    />
   );
 }
 

@@ -26,7 +26,7 @@ export function LiveView({ live, conversationId, question }: LiveProps) {
           <div className="bubble" dir="auto">
             {state.userMessage.content}
           </div>
-          <Attachments files={live.files} />
+          <Attachments files={live.files} messageId={state.userMessage.id} />
           {/* Keeps the room of the buttons that come when the message is stored. */}
           <div className="actions" />
         </li>

@@ -79,7 +79,7 @@ function UserMessage({ message, actions }: MessageProps) {
       <div className="bubble" dir="auto">
         {message.content}
       </div>
-      <Attachments files={readFragment(AttachmentViewFragmentDoc, message.attachments)} />
+      <Attachments files={readFragment(AttachmentViewFragmentDoc, message.attachments)} messageId={message.id} />
       <Notices message={message} />
       <div className="actions">
         <Branches message={message} actions={actions} />

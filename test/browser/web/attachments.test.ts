@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listViolations } from './axe.ts';
 import { type Stage, say, setStage, waitForEnd } from './page.ts';
 
 const resources = new AsyncDisposableStack();
@@ -126,6 +127,65 @@ test('How far a file is, is shown while it is sent', async () => {
   await chosen(page).locator('[data-state="stored"]').waitFor();
   expect(await page.getByRole('progressbar').count()).toBe(0);
   expect(stage.troubles).toEqual([]);
+});
+
+/** A picture of one pixel. */
+const dot = {
+  name: 'dot.png',
+  mimeType: 'image/png',
+  buffer: Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==',
+    'base64',
+  ),
+};
+
+test('An image is shown in its message, in a room of its own, and by another address when the first one is refused', async () => {
+  const page = await stage.open();
+  const image = page.getByRole('img', { name: 'dot.png' });
+  const width = () => image.evaluate((node) => (node instanceof HTMLImageElement ? node.naturalWidth : -1));
+  const room = async () => {
+    const { width = 0, height = 0 } = (await image.boundingBox()) ?? {};
+    return { width, height };
+  };
+  await page.locator('input[type="file"]').setInputFiles([dot]);
+  await chosen(page).locator('[data-state="stored"]').waitFor();
+  await say(page, 'What is in this picture?');
+  await waitForEnd(page);
+  await expect.poll(width).toBe(1);
+  const loaded = await room();
+  expect(loaded).toEqual({ width: 192, height: 144 });
+  expect(await listViolations(page)).toEqual([]);
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'dot.png' }).click();
+  expect((await download).suggestedFilename()).toBe('dot.png');
+
+  // The first address is refused, as one that has expired is.
+  let go = () => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  let asked = 0;
+  await page.route('**/attachments/*', async (route) => {
+    asked += 1;
+    if (asked > 1) return route.continue();
+    await held;
+    await route.fulfill({ status: 404 });
+  });
+  await page.reload();
+  await image.waitFor();
+  expect(await room()).toEqual(loaded);
+  go();
+  await expect.poll(width).toBe(1);
+  expect(asked).toBe(2);
+
+  // A file that is gone has its name.
+  await page.unroute('**/attachments/*');
+  await page.route('**/attachments/*', (route) => route.fulfill({ status: 404 }));
+  await page.reload();
+  await page.locator('.message.user').getByText('dot.png').waitFor();
+  expect(await image.count()).toBe(0);
+  // The browser itself complains of each file that is refused.
+  expect(stage.troubles.splice(0).filter((trouble) => !trouble.startsWith('Failed to load resource'))).toEqual([]);
 });
 
 test('A suggestion takes the files with it that were chosen before, and waits for those that are on their way', async () => {
