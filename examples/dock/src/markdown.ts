@@ -70,10 +70,16 @@ function render(node: Nodes): Node | Node[] {
       return element('br');
     case 'table': {
       const [head, ...rows] = node.children.map((row, place) =>
-        element('tr', {}, ...row.children.map((cell) => element(place === 0 ? 'th' : 'td', {}, ...renderAll(cell)))),
+        element(
+          'tr',
+          {},
+          ...row.children.map((cell) =>
+            element(place === 0 ? 'th' : 'td', {}, element('span', {}, ...renderAll(cell))),
+          ),
+        ),
       );
       const table = element('table', {}, element('thead', {}, ...(head ? [head] : [])), element('tbody', {}, ...rows));
-      return element('section', { class: 'table', tabindex: '0', 'aria-label': 'Table' }, table);
+      return element('section', { class: 'table', dir: 'auto', tabindex: '0', 'aria-label': 'Table' }, table);
     }
     default:
       return 'children' in node ? renderAll(node) : [];

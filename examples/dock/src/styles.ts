@@ -60,6 +60,7 @@ blockquote { border-inline-start: 3px solid var(--line); padding-inline-start: 1
 .table { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { border: 1px solid var(--line); padding: 4px 8px; text-align: start; }
+th > span, td > span { unicode-bidi: plaintext; }
 hr { border: 0; border-block-start: 1px solid var(--line); width: 100%; }
 .question {
   align-self: flex-end; background: var(--soft); border-radius: 14px; padding: 8px 14px; max-width: 85%;

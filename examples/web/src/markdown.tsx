@@ -90,17 +90,18 @@ function render(node: Nodes, cite: Cite | undefined): ReactNode {
   }
 }
 
+/** A table begins on the side where the letters of its first word begin: cells with a direction of their own would hide it. */
 function renderTable({ children: [head, ...rows] }: Table, cite: Cite | undefined): ReactNode {
   const cells = (row: Table['children'][number], Cell: 'th' | 'td') =>
     row.children.map((cell, index) => (
       // biome-ignore lint/suspicious/noArrayIndexKey: a cell is its place
-      <Cell key={index} dir="auto">
-        {renderAll(cell, cite)}
+      <Cell key={index}>
+        <span>{renderAll(cell, cite)}</span>
       </Cell>
     ));
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it
-    <section className="table" tabIndex={0} aria-label="Table">
+    <section className="table" dir="auto" tabIndex={0} aria-label="Table">
       <table>
         {head && (
           <thead>

@@ -113,7 +113,7 @@ const attack = `<script>window.attacked = 'script'</script> <img src=x onerror="
 
 [run](javascript:window.attacked='link') ![pixel](https://attacker.example/pixel.png) [good](https://example.com/page)
 
-| a |
+| الاسم |
 |---|
 | <svg onload="window.attacked = 'cell'"></svg> |
 
@@ -147,6 +147,11 @@ test('What a model writes stays inert in the dock: it runs nothing, loads nothin
     .evaluateAll((links) => links.map((link) => link.getAttribute('href')));
   expect(targets).toEqual(['https://attacker.example/pixel.png', 'https://example.com/page']);
   expect(await page.locator('.answer td').count()).toBe(1);
+  // A table begins on the side where its letters begin.
+  const directions = page
+    .locator('.answer td')
+    .evaluateAll((cells) => cells.map((td) => getComputedStyle(td).direction));
+  expect(await directions).toEqual(['rtl']);
   expect(await page.evaluate('window.attacked')).toBeUndefined();
   expect(stage.troubles).toEqual([]);
 });

@@ -18,6 +18,19 @@ const focused = (page: Page) =>
 const hasSidewaysScroll = (page: Page) =>
   page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 
+/** Of each table, the directions of its cells, and whether its first column stands on the right. */
+const describeTables = (page: Page) =>
+  page.locator('.table').evaluateAll((tables) =>
+    tables.map((table) => {
+      const cells = [...table.querySelectorAll('td')].map((cell) => cell.getBoundingClientRect().left);
+      const sides = [...table.querySelectorAll('th, td')].map((cell) => {
+        const { direction, textAlign } = getComputedStyle(cell);
+        return `${direction} ${textAlign}`;
+      });
+      return [...new Set(sides), (cells[0] ?? 0) > (cells[1] ?? 0)];
+    }),
+  );
+
 test('On a narrow screen the list is a drawer: the keyboard stays in it, Escape closes it, and the focus goes back', async () => {
   const page = await stage.open(narrow);
   const opener = page.getByRole('button', { name: 'Conversations' });
@@ -66,7 +79,8 @@ test('Texts have the direction of their letters, in both layouts, and long ones 
   const page = await stage.open(narrow);
   const created = await stage.ask(page, 'mutation { createConversation(input: { title: "رسالة" }) { id } }');
   const { id } = z.object({ createConversation: z.object({ id: z.string() }) }).parse(created).createConversation;
-  const content = `${'هذه رسالة طويلة جدا عن الطلب رقم 1042. '.repeat(40)}\n\n- ${'كلمة'.repeat(60)}\n- English in between\n\n\`\`\`ts\nconst order = 1042;\n\`\`\``;
+  const table = '| الاسم | No. |\n|---|---|\n| order | 2 |\n\nand\n\n| Name | عدد |\n|---|---|\n| طلب | 2 |';
+  const content = `${'هذه رسالة طويلة جدا عن الطلب رقم 1042. '.repeat(40)}\n\n- ${'كلمة'.repeat(60)}\n- English in between\n\n\`\`\`ts\nconst order = 1042;\n\`\`\`\n\n${table}`;
   for (const role of ['USER', 'ASSISTANT'])
     await stage.ask(page, 'mutation ($input: CreateMessageInput!) { createMessage(input: $input) { id } }', {
       input: { conversationId: id, role, content },
@@ -90,6 +104,10 @@ test('Texts have the direction of their letters, in both layouts, and long ones 
     expect(await direction('.prose p')).toBe('rtl');
     expect(await direction('.prose li:last-child')).toBe('ltr');
     expect(await direction('.prose pre')).toBe('ltr');
+    expect(await describeTables(page)).toEqual([
+      ['rtl start', true],
+      ['ltr start', false],
+    ]);
     expect(await hasSidewaysScroll(page)).toBe(false);
     expect(await page.locator('.thread').evaluate((thread) => thread.scrollWidth > thread.clientWidth)).toBe(false);
   }
