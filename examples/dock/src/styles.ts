@@ -9,6 +9,8 @@ const css = `
   --muted: light-dark(#596173, #a0a7b5);
   --accent: light-dark(#3b5bdb, #8ea4ff);
   --accent-text: light-dark(#ffffff, #0d1230);
+  --warn: light-dark(#8a5300, #f0bd6a);
+  --warn-soft: light-dark(#fdf3e1, #33280f);
   --bad: light-dark(#b42318, #ff9a90);
   --bad-soft: light-dark(#fdecea, #3a1b18);
   position: fixed;
@@ -74,6 +76,7 @@ hr { border: 0; border-block-start: 1px solid var(--line); width: 100%; }
 .approval { display: flex; flex-direction: column; gap: 8px; border-color: var(--accent); }
 .buttons { display: flex; flex-wrap: wrap; gap: 8px; }
 .problem { background: var(--bad-soft); color: var(--bad); border-radius: 8px; padding: 8px 12px; overflow-wrap: anywhere; }
+.notice { background: var(--warn-soft); color: var(--warn); border-radius: 8px; padding: 8px 12px; font-size: 14px; overflow-wrap: anywhere; }
 .panel > .problem { margin: 0 16px 8px; }
 .dots::after { content: "●●●"; letter-spacing: 3px; color: var(--muted); font-size: 9px; animation: breathe 1.2s infinite alternate; }
 @keyframes breathe { from { opacity: 0.35; } }

@@ -1,7 +1,8 @@
-import type { Turn, TurnCall, TurnMessage, TurnState } from '@switchboard/client';
+import type { Turn, TurnCall, TurnGuardrail, TurnMessage, TurnState } from '@switchboard/client';
 import { renderApproval, renderCall } from './call-view.ts';
 import { button, element } from './dom.ts';
 import { Markdown } from './markdown.ts';
+import { renderNotice } from './notice-view.ts';
 
 /** What a turn tells the dock in which it is shown. */
 export interface TurnWatcher {
@@ -39,11 +40,12 @@ export class TurnView {
 
   #update(): void {
     const state = this.turn.getState();
-    const { userMessage, handoffs, toolCalls, messages } = state;
+    const { userMessage, handoffs, toolCalls, messages, guardrails } = state;
     if (userMessage) this.#put('question', userMessage.content, () => renderQuestion(userMessage.content));
     for (const { id, from, to } of handoffs) {
       this.#put(`handoff ${id}`, to, () => element('p', { class: 'note' }, `${from} handed over to ${to}`));
     }
+    for (const found of guardrails) this.#putNotice(found);
     for (const call of toolCalls) this.#putCall(call);
     for (const message of messages) this.#putMessage(message);
     this.#showEnd(state);
@@ -74,6 +76,15 @@ export class TurnView {
       return made;
     });
     if (hadFocus) this.#watcher.focusLost();
+  }
+
+  #putNotice({ guardrail, stage, action, reasoning }: TurnGuardrail): void {
+    // The same is said once.
+    this.#put(`guardrail ${guardrail} ${stage} ${action}`, action, () => {
+      const notice = renderNotice({ guardrail, stage, action }, reasoning);
+      this.#watcher.announce(notice.textContent);
+      return notice;
+    });
   }
 
   #putMessage(message: TurnMessage): void {

@@ -1,32 +1,18 @@
 import type { GuardrailViewFragment } from './generated/graphql.ts';
+import { describeFinding, type Finding } from './guardrail-words.ts';
 import { Icon } from './icons.tsx';
 
-const texts: Readonly<Record<string, string>> = {
-  INPUT: 'the message',
-  OUTPUT: 'the answer',
-  TOOL_INPUT: 'what a tool was to be sent',
-  TOOL_OUTPUT: 'what a tool has returned',
-};
-
-interface NoticeProps {
-  readonly guardrail: string;
-  readonly stage: string;
-  readonly action: string;
+interface NoticeProps extends Finding {
   readonly reasoning: string | null;
 }
 
 /** What a guardrail has found, and what has happened with the text. */
-export function GuardrailNotice({ guardrail, stage, action, reasoning }: NoticeProps) {
-  const text = texts[stage] ?? 'a text';
-  const what =
-    { BLOCK: `has blocked ${text}`, REDACT: `has replaced a part of ${text}` }[action] ?? `has flagged ${text}`;
+export function GuardrailNotice({ reasoning, ...finding }: NoticeProps) {
   return (
     <p className="notice">
       <Icon name="shield" />
       <span>
-        <bdi>
-          The guardrail {guardrail} {what}.
-        </bdi>
+        <bdi>{describeFinding(finding)}</bdi>
         {reasoning && <bdi> {reasoning}</bdi>}
       </span>
     </p>

@@ -108,6 +108,27 @@ test('A turn is stopped, and the person begins a new conversation', async () => 
   expect(stage.troubles).toEqual([]);
 });
 
+test('What guardrails find is said while a turn runs, and after the page was loaded again', async () => {
+  const page = await stage.open({ path: '/dock' });
+  const open = async () => {
+    await page.locator('switchboard-dock').evaluate((dock) => dock.setAttribute('scenario-key', 'guarded'));
+    await page.getByRole('button', { name: 'Help' }).click();
+  };
+  await open();
+  await say(page, 'I am bob@example.com');
+  await waitForAnswer(page, 'has replaced a part of the message');
+  await say(page, 'My password is hunter2');
+  await waitForAnswer(page, 'has blocked the message');
+  const notices = page.locator('switchboard-dock .notice');
+  const shown = await notices.allTextContents();
+  expect(shown).toHaveLength(2);
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+  await page.reload();
+  await open();
+  await expect.poll(() => notices.allTextContents(), { timeout: 60_000 }).toEqual(shown);
+  expect(stage.troubles).toEqual([]);
+});
+
 const attack = `<script>window.attacked = 'script'</script> <img src=x onerror="window.attacked = 'onerror'">
 <iframe src="https://attacker.example/frame"></iframe>
 
