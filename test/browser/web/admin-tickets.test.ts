@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { listViolationsOfThemes } from './axe.ts';
 import { type Stage, say, setStage, waitForEnd } from './page.ts';
 
@@ -51,5 +52,35 @@ test('Tickets that an agent and a person open are listed, filtered, commented on
   await page.getByRole('link', { name: 'the printer is on fire' }).waitFor({ state: 'detached' });
   await page.getByRole('link', { name: 'New mugs' }).waitFor();
   expect(await listViolationsOfThemes(page)).toEqual([]);
+  expect(stage.troubles).toEqual([]);
+});
+
+const subscribing = z.object({ id: z.string(), type: z.string(), payload: z.unknown().optional() });
+
+test('When the events since the last one are gone, the list is read again and followed on, and what was written stays', async () => {
+  const page = await stage.open();
+  let expire = () => {};
+  let followed = 0;
+  await page.routeWebSocket(/graphql/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const { data } = subscribing.safeParse(JSON.parse(String(message)));
+      if (data?.type === 'subscribe' && String(message).includes('ticketEvents')) {
+        followed += 1;
+        const payload = [{ message: 'They are gone.', extensions: { code: 'EVENTS_EXPIRED' } }];
+        expire = () => socket.send(JSON.stringify({ id: data.id, type: 'error', payload }));
+      }
+      server.send(message);
+    });
+  });
+  await page.goto(`${stage.url}/admin/tickets`);
+  await page.getByLabel('Subject').fill('Half of a subject');
+  await expect.poll(() => followed).toBe(1);
+  expire();
+  await expect.poll(() => followed).toBe(2);
+  const create = 'mutation ($input: CreateTicketInput!) { createTicket(input: $input) { id } }';
+  await stage.ask(page, create, { input: { subject: 'After the gap', body: 'Is it followed?' } });
+  await page.getByRole('link', { name: 'After the gap' }).waitFor({ timeout: 60_000 });
+  expect(await page.getByLabel('Subject').inputValue()).toBe('Half of a subject');
   expect(stage.troubles).toEqual([]);
 });

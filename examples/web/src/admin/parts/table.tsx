@@ -1,4 +1,4 @@
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { type AnyVariables, type DocumentInput, useQuery } from 'urql';
 import { Problem } from './states.tsx';
 
@@ -50,14 +50,23 @@ interface RowsProps<Data, Variables extends AnyVariables, Node> {
   /** What stands in place of the rows if there are none. */
   readonly empty: ReactNode;
   readonly after?: string | null;
+  /** Grows when all of it is to be read again. */
+  readonly version?: number;
 }
 
 /** The rows of a table: a page of a list and, when it is asked for, the one after it, which begins where this one ends. */
 export function Rows<Data, Variables extends AnyVariables, Node>(props: RowsProps<Data, Variables, Node>) {
-  const { query, variables, type, read, row, empty, after = null } = props;
+  const { query, variables, type, read, row, empty, after = null, version = 0 } = props;
   const [hasNext, setNext] = useState(false);
   const [context] = useState(() => ({ additionalTypenames: [type] }));
-  const [{ data, error }] = useQuery<Data, AnyVariables>({ query, variables: { ...variables, after }, context });
+  const [{ data, error }, readAgain] = useQuery<Data, AnyVariables>({
+    query,
+    variables: { ...variables, after },
+    context,
+  });
+  useEffect(() => {
+    if (version > 0) readAgain({ requestPolicy: 'network-only' });
+  }, [version, readAgain]);
   const page = data === undefined ? null : read(data);
   const { hasNextPage = false, endCursor = null } = page?.pageInfo ?? {};
   const message = error ? <Problem error={error} /> : page?.edges.length === 0 && after === null ? empty : null;

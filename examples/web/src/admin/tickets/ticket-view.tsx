@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
 import { readFragment } from '../generated/fragment-masking.ts';
 import {
@@ -19,9 +19,18 @@ import { priorities, statuses } from './words.ts';
 
 const back = { to: ['tickets'], title: 'Tickets' };
 
+interface TicketViewProps {
+  readonly id: string;
+  /** Grows when it is to be read again. */
+  readonly version: number;
+}
+
 /** One ticket: what it asks for, what was said about it, what was changed, and forms for both. */
-export function TicketView({ id }: { readonly id: string }) {
-  const [{ data, error }] = useQuery({ query: TicketDocument, variables: { id } });
+export function TicketView({ id, version }: TicketViewProps) {
+  const [{ data, error }, readAgain] = useQuery({ query: TicketDocument, variables: { id } });
+  useEffect(() => {
+    if (version > 0) readAgain({ requestPolicy: 'network-only' });
+  }, [version, readAgain]);
   const ticket = readFragment(TicketViewFragmentDoc, data?.ticket);
   if (!ticket) {
     return (

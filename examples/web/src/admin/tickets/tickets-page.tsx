@@ -24,12 +24,12 @@ import { priorities, priorityTones, statuses, statusTones } from './words.ts';
 
 /** `/admin/tickets`: the list; with an id, one of them. */
 export function TicketsPage({ path: [id] }: PageProps) {
-  const isFollowing = useTicketChanges();
-  if (!isFollowing) return <Loading />;
-  return id === undefined ? <Tickets /> : <TicketView id={id} />;
+  const version = useTicketChanges();
+  if (version === null) return <Loading />;
+  return id === undefined ? <Tickets version={version} /> : <TicketView id={id} version={version} />;
 }
 
-function Tickets() {
+function Tickets({ version }: { readonly version: number }) {
   const [status, setStatus] = useState<TicketStatus | ''>('');
   const [priority, setPriority] = useState<TicketPriority | ''>('');
   const [assignee, setAssignee] = useState('');
@@ -68,6 +68,7 @@ function Tickets() {
           query={TicketsDocument}
           variables={{ filter }}
           type="Ticket"
+          version={version}
           read={({ tickets }) => tickets}
           empty="No ticket is like that."
           row={(node) => {
