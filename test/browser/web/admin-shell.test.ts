@@ -42,6 +42,25 @@ test('Every page of the navigation opens with the keyboard, and takes the focus 
   await page.getByRole('heading', { level: 1, name: links.at(-1) ?? '' }).waitFor();
 });
 
+test('On a narrow screen the navigation shows the page that is open, however far it stands in the row', async () => {
+  const page = await stage.open({ path: '/admin/runs', viewport: { width: 320, height: 640 } });
+  const navigation = page.getByRole('navigation', { name: 'Admin' });
+  const isInView = (title: string) =>
+    navigation.getByRole('link', { name: title, exact: true }).evaluate((link) => {
+      const { left, right } = link.getBoundingClientRect();
+      return link.getAttribute('aria-current') === 'page' && left >= 0 && right <= innerWidth;
+    });
+  await page.getByRole('heading', { level: 1, name: 'Runs' }).waitFor();
+  await expect.poll(() => isInView('Runs')).toBe(true);
+  await page.evaluate(() => {
+    history.pushState(null, '', '/admin/agents');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor();
+  await expect.poll(() => isInView('Agents')).toBe(true);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+});
+
 test('Who is no admin is told so, and is shown no pages', async () => {
   const page = await stage.open();
   await page.route('**/graphql', async (route) => {

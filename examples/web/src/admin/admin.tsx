@@ -1,4 +1,4 @@
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import { Provider, useQuery } from 'urql';
 import { SignIn } from '../sign-in.tsx';
 import { adminClient } from './client.ts';
@@ -28,15 +28,21 @@ function Frame() {
   useEffect(() => {
     document.title = `${title} – Switchboard`;
   }, [title]);
+  const nav = useRef<HTMLElement>(null);
+  const isAdmin = data?.viewer.roles.includes('admin') ?? false;
+  useEffect(() => {
+    // On a narrow screen the pages stand in a row that is wider than it.
+    if (isAdmin && page)
+      nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [isAdmin, page]);
 
   if (error?.response?.status === 401) return <SignIn />;
-  const isAdmin = data?.viewer.roles.includes('admin') ?? false;
   return (
     <div className="admin">
       <a className="skip button" href="#page">
         Skip to the page
       </a>
-      <nav className="admin-nav" aria-label="Admin">
+      <nav className="admin-nav" aria-label="Admin" ref={nav}>
         <p className="brand">
           <img src="/favicon.svg" alt="" width="24" height="24" />
           Switchboard
