@@ -41,6 +41,12 @@ const claimedByName: Readonly<Record<string, string>> = {
   '.flac': 'audio/flac',
 };
 
+/** Whether the end of a name says what a file is. */
+export function saysType(name: string): boolean {
+  const end = extname(name).toLowerCase();
+  return end === '.txt' || end in textTypes || end in claimedByName;
+}
+
 /** What a file is, and what models are given of it. */
 export interface AttachmentContent {
   readonly kind: AttachmentKind;

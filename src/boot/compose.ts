@@ -5,8 +5,6 @@ import { listAgentsWithTools } from '../agents/list-agents-with-tools.ts';
 import { readAllowedModels } from '../agents/providers/operator-key.ts';
 import { checkSeededAgents } from '../agents/seeded.ts';
 import { StartError } from '../api/errors.ts';
-import { openObjectStore } from '../attachments/object-store.ts';
-import { AttachmentRuntime } from '../attachments/runtime.ts';
 import type { Env } from '../config/env.ts';
 import type { ContactDependencies } from '../contacts/dependencies.ts';
 import { ContextRuntime } from '../context/runtime.ts';
@@ -47,7 +45,6 @@ import type { CommonToolNames } from '../scenarios/files/missing-tools.ts';
 import { assertAgentUnused } from '../scenarios/members.ts';
 import { pollSchedules } from '../schedules/poll.ts';
 import { SpeechRuntime } from '../speech/dependencies.ts';
-import { transcribeRecording } from '../speech/transcribe.ts';
 import { ProvisionedViewers } from '../tenants/provisioned-viewers.ts';
 import { readSeed } from '../tenants/seed-file.ts';
 import type { TicketRuntime } from '../tickets/runtime.ts';
@@ -57,6 +54,7 @@ import { type OperatorTools, readToolsFile } from '../tools/registry/tools-file.
 import type { Stores } from './connect-stores.ts';
 import { contributeTools } from './contribute-tools.ts';
 import { openModel } from './default-model.ts';
+import { openAttachments } from './open-attachments.ts';
 import { openKnowledge } from './open-knowledge.ts';
 import { openWebhooks } from './open-webhooks.ts';
 
@@ -182,7 +180,8 @@ export async function compose(
   opening.defer(() => speech.close());
   const { maxRetries, maxResultLength, historyTokens } = engineLimits;
   const titles = openTitles({ db, jobs, agents, feed, logger }, env.titleModel);
-  const files = { db, store: openObjectStore(env.attachments.storage) };
+  const uploads = { guard, speech, limit: limitOf('uploads', env.rateLimits.uploads), logger };
+  const { attachments, files } = openAttachments(env, stores, uploads, opening);
   const runs = new RunScheduler({
     db,
     upkeep,
@@ -202,7 +201,7 @@ export async function compose(
     historyTokens,
     titles,
     storesReasoning: env.storesReasoning,
-    transcribe: (viewer, recording, signal) => transcribeRecording(viewer, { speech, files }, recording, signal),
+    files,
     turnLimit: limitOf('turns', env.rateLimits.turns),
     openTurns: new SharedConcurrencyLimit('running turns', { ...env.turnsAtOnce, process: null }, { counts }),
     startsByConversation: new FairQueue('turns of this conversation', { running: 1, waiting: maxWaitingStarts }),
@@ -222,9 +221,6 @@ export async function compose(
   const exported = { ttlSeconds: env.exportTtlSeconds, maxImportBytes: env.importMaxBytes };
   const exports = opening.use(new ExportRuntime({ db, ...exported, logger }));
   exports.start();
-  const uploads = { bounds: env.attachments, limit: limitOf('uploads', env.rateLimits.uploads) };
-  const attachments = opening.use(new AttachmentRuntime({ ...files, ...uploads, keys, logger }));
-  attachments.start();
   const snapshots = opening.use(new ContextRuntime({ db, tools, logger, ...env.context }));
   snapshots.start();
   const realtime = new RealtimeRuntime({

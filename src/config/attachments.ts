@@ -12,6 +12,8 @@ export interface AttachmentsEnv {
   readonly ttlMs: number;
   /** How long a signed address can be fetched at most, in milliseconds. */
   readonly urlMs: number;
+  /** Whether files that a message has by their URLs are read for models. */
+  readonly fetches: boolean;
   /** Where files are stored. Null: in the database. */
   readonly storage: StorageEnv | null;
 }
@@ -24,6 +26,7 @@ export function readAttachments(read: Variables): AttachmentsEnv {
     tenantBytes: read.ATTACHMENT_TENANT_MB * 1_000_000,
     ttlMs: read.ATTACHMENT_TTL_SECONDS * 1_000,
     urlMs: read.ATTACHMENT_URL_SECONDS * 1_000,
+    fetches: read.ATTACHMENT_FETCH !== 'false',
     storage: read.STORAGE_URL === undefined ? null : parseStorageUrl(read.STORAGE_URL),
   };
 }

@@ -211,6 +211,7 @@ export const variables = z.object({
   ATTACHMENT_TENANT_MB: wholeNumber(1, 100_000_000, 20_000),
   ATTACHMENT_TTL_SECONDS: wholeNumber(10, 604_800, 86_400),
   ATTACHMENT_URL_SECONDS: wholeNumber(10, 86_400, 3_600),
+  ATTACHMENT_FETCH: z.enum(['true', 'false'], 'must be true or false').optional(),
   CONTEXT_TTL_SECONDS: wholeNumber(1, 604_800, 3_600),
   CONTEXT_RECORD_TOOLS: recordTools.prefault('order=lookup_order.orderNumber'),
   TITLE_MODEL: name,

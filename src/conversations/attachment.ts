@@ -36,6 +36,8 @@ export const storedAttachments = z.array(
     id: z.string().nullable().default(null),
     /** What models are not given of it, and why. Null: they are given all of it. */
     notice: z.string().nullable().default(null),
+    /** Of one that was given by its address, the public id of what was read there. Absent: nothing. */
+    fileId: z.string().optional(),
   }),
 );
 export type Attachment = z.output<typeof storedAttachments>[number];

@@ -57,7 +57,14 @@ function chooseMediaType(bytes: Buffer, from: { readonly url: string; readonly m
   return guess === 'text/plain' && (format === 'markdown' || format === 'html') ? from.mediaType : guess;
 }
 
-async function follow(dial: typeof fetch, first: string, signal: AbortSignal): Promise<Response> {
+/**
+ * Asks an address of a user, and the addresses that it redirects to. Each request has its own headers: nothing that one server has
+ * sent goes to another.
+ * @param dial with the address guard
+ * @returns the last response, which is OK; its body is not read yet
+ * @throws {UnreadableDocumentError | UnreachableDocumentError} as {@link fetchDocument} does
+ */
+export async function follow(dial: typeof fetch, first: string, signal: AbortSignal): Promise<Response> {
   let url = first;
   for (let redirects = 0; redirects <= maxRedirects; redirects++) {
     const response = await request(dial, url, signal);

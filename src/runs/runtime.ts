@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
 import type { StoredContent } from '../attachments/files.ts';
+import type { ReadAddress } from '../attachments/store-file.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { KnownConversations } from '../conversations/known-conversations.ts';
 import type { TitleQueue } from '../conversations/titles/title-job.ts';
@@ -39,6 +40,31 @@ export interface RunSizeLimits {
   readonly maxBytes: number;
   /** Bytes of memory that the events of all runs of this process may take together, while they are carried out. */
   readonly maxLiveBytes: number;
+}
+
+/** Finds out what is in files of messages that nobody knows before a run needs it. */
+export interface RunFiles {
+  /**
+   * Writes down what is said in a recording, by the speech-to-text provider of an agent.
+   * @throws {SwitchboardError} if it cannot; the signal's reason if it is aborted
+   */
+  readonly transcribe: (
+    viewer: Viewer,
+    recording: { readonly agentId: string; readonly file: StoredContent },
+    signal: AbortSignal,
+  ) => Promise<string>;
+  /**
+   * Reads a file that a message has by its address, and stores what models are given of it: no message has it yet. Null: the
+   * operator has switched that off.
+   * @throws {unknown} the signal's reason if it is aborted; an error of the database
+   */
+  readonly readAddress:
+    | ((
+        viewer: Viewer,
+        file: { readonly name: string; readonly type: string; readonly url: string },
+        signal: AbortSignal,
+      ) => Promise<ReadAddress>)
+    | null;
 }
 
 /** What runs are carried out with, as the operator has set it up. */
@@ -88,15 +114,8 @@ export interface RunDependencies {
   readonly feed: ConversationFeed;
   /** Adds attachments of turns to the knowledge bases that they name. */
   readonly knowledge: AttachingRuntime;
-  /**
-   * Writes down what is said in a recording, by the speech-to-text provider of an agent.
-   * @throws {SwitchboardError} if it cannot; the signal's reason if it is aborted
-   */
-  readonly transcribe: (
-    viewer: Viewer,
-    recording: { readonly agentId: string; readonly file: StoredContent },
-    signal: AbortSignal,
-  ) => Promise<string>;
+  /** Finds out what is in the files of messages. */
+  readonly files: RunFiles;
   /** Carries the events of live runs between instances; null: they are read in the database. */
   readonly sharedLog: SharedLog | null;
   /** How often a user may start a turn. */

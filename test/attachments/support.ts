@@ -1,3 +1,6 @@
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { type HttpAnswer, readAnswer, type TestApp } from '../support/app.ts';
 
@@ -58,4 +61,30 @@ export function pdf(text: string): Buffer {
   return Buffer.from(
     `${file}xref\n0 6\n0000000000 65535 f \n${table}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n${file.length}\n%%EOF\n`,
   );
+}
+
+/** A PNG that says that it is very large, and has nothing in it. */
+export async function bomb(): Promise<Buffer> {
+  const small = await picture(1, 1);
+  const large = Buffer.from(small);
+  large.writeUInt32BE(20_000, 16);
+  large.writeUInt32BE(20_000, 20);
+  large.writeUInt32BE(crc32(large.subarray(12, 29)), 29);
+  return large;
+}
+
+/** A server of this machine, which the address guard does not let through unless it is listed. */
+export async function serve(answer: RequestListener) {
+  const visits: { readonly url: string; readonly headers: IncomingHttpHeaders }[] = [];
+  const server = createServer((request, response) => {
+    visits.push({ url: request.url ?? '', headers: request.headers });
+    answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { port, visits, url: `http://127.0.0.1:${port}`, close, [Symbol.dispose]: close };
 }

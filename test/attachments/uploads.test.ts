@@ -1,10 +1,10 @@
-import { crc32, deflateRawSync } from 'node:zlib';
+import { deflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { deleteExpiredAttachments } from '../../src/attachments/runtime.ts';
 import { eraseUser } from '../../src/retention/erase-user.ts';
 import { shareApp } from '../support/app.ts';
 import { openChat } from '../support/chat.ts';
-import { pdf, picture, upload, uploadId } from './support.ts';
+import { bomb, pdf, picture, upload, uploadId } from './support.ts';
 
 const app = shareApp({ env: { RATE_LIMIT_UPLOADS: '0', ATTACHMENT_MAX_MB: '1', ATTACHMENT_USER_MB: '2' } });
 
@@ -22,16 +22,6 @@ function zip(name: string, content: string): Buffer {
   header.writeUInt32LE(content.length, 22);
   header.writeUInt16LE(name.length, 26);
   return Buffer.concat([header, Buffer.from(name), packed]);
-}
-
-/** A PNG that says that it is very large, and has nothing in it. */
-async function bomb(): Promise<Buffer> {
-  const small = await picture(1, 1);
-  const large = Buffer.from(small);
-  large.writeUInt32BE(20_000, 16);
-  large.writeUInt32BE(20_000, 20);
-  large.writeUInt32BE(crc32(large.subarray(12, 29)), 29);
-  return large;
 }
 
 test('An upload is stored, and fetched by its owner alone', async () => {

@@ -49,7 +49,7 @@ const levels: readonly (readonly string[])[] = [
     'webhooks',
   ],
   ['knowledge', 'tools/registry'],
-  ['agents', 'tools/stored'],
+  ['agents', 'attachments/fetch', 'tools/stored'],
   ['agents/check', 'scenarios', 'speech'],
   ['guardrails/moderate', 'orchestration', 'scenarios/files'],
   ['conversations', 'server/requests', 'tenants'],

@@ -104,6 +104,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     RATE_LIMIT_ANSWER_BYTES: '0',
     MAX_TURNS_PER_USER: '0',
     MAX_TURNS_PER_TENANT: '0',
+    // Names of files in tests are not looked up.
+    ATTACHMENT_FETCH: 'false',
     ...options.env,
   });
   const logs: LogLine[] = [];

@@ -19,7 +19,7 @@ export async function startAsItsUser(
   const { PATH, HOME } = process.env;
   const server = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
     cwd: folder,
-    env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'warn', ...env },
+    env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'warn', ATTACHMENT_FETCH: 'false', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   resources.defer(() => stop(server));

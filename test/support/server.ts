@@ -34,6 +34,8 @@ const noLimits = {
   RATE_LIMIT_ANSWER_BYTES: '0',
   MAX_TURNS_PER_USER: '0',
   MAX_TURNS_PER_TENANT: '0',
+  // Names of files in tests are not looked up.
+  ATTACHMENT_FETCH: 'false',
 };
 
 /** Starts a server on a data folder, and does not wait for it. */

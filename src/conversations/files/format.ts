@@ -57,9 +57,9 @@ const feedback = z.object({
   createdAt: moment,
 });
 
-/** Uploads stay where they were uploaded: who imports a file has them by name alone. */
+/** Files stay where they are stored: who imports a file of conversations has them by name alone. */
 function dropIds(attachments: z.output<typeof storedAttachments>) {
-  return attachments.map((attachment) => ({ ...attachment, id: null }));
+  return attachments.map(({ fileId: _fileId, ...attachment }) => ({ ...attachment, id: null }));
 }
 
 const message = z.object({

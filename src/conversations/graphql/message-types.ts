@@ -79,7 +79,7 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
     notice: t.exposeString('notice', {
       nullable: true,
       description:
-        'What the model is not given of an upload, and why, for the user: it is told so, too. Null: it is given all of it.',
+        'What the model is not given of a file, and why, for the user: it is told so, too. Of one that was given by its URL, it is there when the run has read it. Null: the model is given all of it, or the URL alone (ATTACHMENT_FETCH).',
     }),
     knowledgeBaseId: t.exposeID('knowledgeBaseId', {
       nullable: true,
@@ -92,17 +92,21 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
 /** Attachments as clients give them; turns take them too. */
 export const AttachmentInput = builder.inputType('AttachmentInput', {
   description:
-    'A reference to a file that belongs to a message. The file itself is stored only as a document of a knowledge base, if one is named.',
+    'A reference to a file that belongs to a message. The run that the message begins or joins reads it from its URL, once, unless ATTACHMENT_FETCH is false: models are given images scaled down, and of PDF, DOCX, HTML and other texts the text, as of uploads. What they are given is stored with the conversation, and takes room of the user. The file itself is stored only as a document of a knowledge base, if one is named, or if it is a recording.',
   fields: (t) => ({
     name: t.string({
       required: true,
       description: 'The file name to show to people, 1 to 255 characters. Example: `invoice.pdf`.',
     }),
-    type: t.string({ required: true, description: 'The media type, 1 to 255 characters. Example: `image/png`.' }),
+    type: t.string({
+      required: true,
+      description:
+        'The media type, 1 to 255 characters. The content must agree with it if it names an image, a PDF, a DOCX file, sound or video. Example: `image/png`.',
+    }),
     url: t.string({
       required: true,
       description:
-        'The http or https URL of the file, at most 2,048 characters. Example: `https://files.example.com/invoice.pdf`.',
+        'The http or https URL of the file, at most 2,048 characters. It is read without a token and without cookies; private addresses are refused unless MODEL_ALLOWED_HOSTS lists them. Example: `https://files.example.com/invoice.pdf`.',
     }),
     size: t.int({ required: true, description: 'The size in bytes.' }),
     knowledgeBaseId: t.id({

@@ -15,7 +15,7 @@ import { rebuildEvents } from '../rebuild-events.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import { isOpenCall, readStoredCall } from '../stored-call.ts';
 import { findPosition, type RunPosition } from './find-position.ts';
-import { hearRecordings } from './hear-recordings.ts';
+import { readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
 import { restoreTurn } from './restore-turn.ts';
 import { limitsFrom } from './resume.ts';
@@ -92,8 +92,8 @@ export async function continueTurn(
   await tellAgain(runtime, run, recorder);
 
   const budget = Math.min(planHistoryTokens(agentOf(turn)), runtime.historyTokens);
-  const hear = hearRecordings(runtime, { viewer, run, agentId: agent.id, signal });
-  const history = await loadHistory(runtime.db, run, budget, { agents: turn.agents, beforeStep: step, hear });
+  const reader = readerOf(runtime, execution, agent.id);
+  const history = await loadHistory(runtime.db, run, budget, { agents: turn.agents, beforeStep: step, reader });
   const before = [...rows.toolCalls, ...rows.handoffs].filter((entry) => entry.step < step);
   const usedCallIds = before.map(({ callId }) => callId);
   const common = { agents: turn.agents, startAgentId: agent.id, history, limits: limitsFrom(runtime, step) };

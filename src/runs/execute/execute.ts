@@ -24,8 +24,8 @@ import { setAgent } from '../transitions/set-agent.ts';
 import { CannotContinue, continueTurn } from './continue-turn.ts';
 import { finishRun, interruptRun } from './finish.ts';
 import { readInputResults } from './guard-rows.ts';
-import { hearRecordings } from './hear-recordings.ts';
 import { type Pause, waitForApproval } from './pause.ts';
+import { hasAddresses, readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
 import { resumeTurn } from './resume.ts';
 import { portsOf } from './turn-ports.ts';
@@ -179,10 +179,12 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
   const agent = agents.get(startAgentId);
   if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
-  const hear = hearRecordings(runtime, { viewer: request.viewer, run, agentId: startAgentId, signal: request.signal });
-  const history = openingMessage
-    ? historyOfFirst(openingMessage, budget)
-    : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0, hear }), retry);
+  const reader = readerOf(runtime, request, startAgentId);
+  // What is read at the addresses of files is stored with the message: it is read as any other then.
+  const history =
+    openingMessage && !(reader.fetch && hasAddresses(openingMessage))
+      ? historyOfFirst(openingMessage, budget)
+      : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0, reader }), retry);
   const router = routerOf(runtime, request, turn);
   const plan = { agents, startAgentId, history, limits: runtime.limits, resumed: null, ...(router && { router }) };
   return { turn, plan };

@@ -28,7 +28,9 @@ export function hearRecordings(runtime: RunRuntime, { viewer, run, agentId, sign
   return async (file) => {
     const { id } = file;
     try {
-      const text = (await runtime.transcribe(viewer, { agentId, file }, signal)).slice(0, maxCharacters).toWellFormed();
+      const text = (await runtime.files.transcribe(viewer, { agentId, file }, signal))
+        .slice(0, maxCharacters)
+        .toWellFormed();
       const where = { id, tenantId, conversationId };
       // Whoever was first has decided what it says.
       await db.attachment.updateMany({ where: { ...where, text: null }, data: { text } });

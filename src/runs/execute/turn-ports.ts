@@ -10,8 +10,8 @@ import type { PlannedTurn } from '../planned-turn.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import type { JoinedMessage } from '../transitions/join-steered.ts';
 import { giveFiles } from './give-files.ts';
-import { hearRecordings } from './hear-recordings.ts';
 import { nameMessage } from './name-message.ts';
+import { readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
 
 /** A run that is carried out by the process that has its lease. */
@@ -73,15 +73,16 @@ export function portsOf(
 /** Messages that join the turn, with what the model is given of their files. */
 async function addFiles(
   runtime: RunRuntime,
-  { viewer, run, signal }: LeasedRun,
+  execution: LeasedRun,
   agentId: string | null,
   joined: readonly JoinedMessage[],
 ): Promise<readonly SteeringMessage[]> {
   if (joined.length === 0) return [];
   const rows = joined.map(({ message }) => message);
-  const hear = hearRecordings(runtime, { viewer, run, agentId: agentId ?? '', signal });
+  const reader = readerOf(runtime, execution, agentId ?? '');
   const budgetTokens = runtime.historyTokens;
-  const files = await readAttachedFiles(runtime.db, run, rows, { budgetTokens, hears: () => agentId !== null, hear });
+  const options = { budgetTokens, isOfRun: () => agentId !== null, reader };
+  const files = await readAttachedFiles(runtime.db, execution.run, rows, options);
   return joined.map(({ message, ...steering }) => {
     const attached = files.get(message.id);
     return { ...steering, ...(attached && { attached }) };

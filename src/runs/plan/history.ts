@@ -6,7 +6,7 @@ import type { Run } from '../../generated/prisma/client.ts';
 import { withAttachments } from '../attached-text.ts';
 import { readProviderState } from '../provider-state.ts';
 import type { OpeningMessage } from '../runtime.ts';
-import { type HearRecording, readAttachedFiles } from './attached-files.ts';
+import { type FileReader, readAttachedFiles } from './attached-files.ts';
 import { nameHandoffs } from './handoff-names.ts';
 import { type PastMessageRow, readPastMessages } from './past-messages.ts';
 
@@ -18,7 +18,7 @@ const bytesPerToken = 5;
  * only as far as the budget goes. Three statements at most, whatever the length.
  * @param budgetTokens older turns are dropped beyond it
  * @param options.agents those of the turn: handoffs to them are named as the turn offers them
- * @param options.hear writes down the recordings of the messages of the run; unset: nobody does
+ * @param options.reader reads what is not known yet of the files of the messages of the run; unset: nobody does
  * @param options.beforeStep also what the run itself has written before this step; 0: it begins
  */
 export async function loadHistory(
@@ -28,11 +28,11 @@ export async function loadHistory(
   {
     agents,
     beforeStep,
-    hear,
+    reader,
   }: {
     readonly agents: ReadonlyMap<string, PlannedAgent>;
     readonly beforeStep: number;
-    readonly hear?: HearRecording;
+    readonly reader?: FileReader;
   },
 ): Promise<HistoryItem[]> {
   const isPast = ({ runId, step }: { readonly runId: string | null; readonly step: number | null }) =>
@@ -78,8 +78,8 @@ export async function loadHistory(
 
   const files = await readAttachedFiles(db, run, messages.toReversed(), {
     budgetTokens,
-    hears: ({ id, runId }) => id === run.userMessageId || runId === run.id,
-    ...(hear && { hear }),
+    isOfRun: ({ id, runId }) => id === run.userMessageId || runId === run.id,
+    ...(reader && { reader }),
   });
   const offered = nameHandoffs(agents.values());
   const others = nameHandoffs([...agents.values(), ...handoffs.map(({ toAgent }) => toAgent)]);

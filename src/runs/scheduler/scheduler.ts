@@ -80,7 +80,7 @@ export class RunScheduler implements RunRuntime {
   readonly historyTokens: number;
   readonly titles: RunDependencies['titles'];
   readonly storesReasoning: RunDependencies['storesReasoning'];
-  readonly transcribe: RunDependencies['transcribe'];
+  readonly files: RunDependencies['files'];
   readonly outageMs: number;
   readonly drainMs: number;
   readonly exclusive: boolean;
@@ -122,7 +122,7 @@ export class RunScheduler implements RunRuntime {
     this.historyTokens = dependencies.historyTokens;
     this.titles = dependencies.titles;
     this.storesReasoning = dependencies.storesReasoning;
-    this.transcribe = dependencies.transcribe;
+    this.files = dependencies.files;
     this.outageMs = dependencies.outageMs;
     this.drainMs = dependencies.drainMs;
     this.exclusive = dependencies.exclusive;
