@@ -47,7 +47,7 @@ export async function deleteObjects({
         { err: failure, objects: claimed.length - deleted.length },
         'could not delete objects of attachments: they are tried again',
       );
-    // What is down now is down for the rest, too.
-    if (claimed.length < batch || failure !== null || signal.aborted) return;
+    // A store that deletes none of them is down for the rest, too.
+    if (claimed.length < batch || deleted.length === 0 || signal.aborted) return;
   }
 }

@@ -19,6 +19,8 @@ export interface ReadAddress {
   readonly id: string | null;
   /** What models are not given of it, and why. Null: they are given all of it. */
   readonly notice: string | null;
+  /** Whether the reason passes: the next run of the message reads it. */
+  readonly isPassing?: boolean;
 }
 
 /** A file to store. */

@@ -38,6 +38,8 @@ export const storedAttachments = z.array(
     notice: z.string().nullable().default(null),
     /** Of one that was given by its address, the public id of what was read there. Absent: nothing. */
     fileId: z.string().optional(),
+    /** Whether nothing was read there for a reason that passes: the next run of its message reads it. Absent: no. */
+    isPassing: z.boolean().optional(),
   }),
 );
 export type Attachment = z.output<typeof storedAttachments>[number];

@@ -102,7 +102,8 @@ export async function embedSearch(
   const texts = left.map(({ text }) => text);
   const embedded = await orNull(runtime.embed(tenantId, model, texts, ended));
   if (embedded === null) return searched;
-  await db.$executeRaw`
+  // One that is deleted meanwhile, or a vector that the database refuses, leaves the search without these.
+  const stored = db.$executeRaw`
     INSERT INTO memory_vectors (tenant_id, memory_id, model_key, content_hash, dimensions, embedding)
     SELECT m.tenant_id, m.id, ${embedded.modelKey}, t.hash, ${embedded.vectors[0]?.length ?? 0}::int, t.embedding::vector
     FROM unnest(${left.map(({ id }) => id)}::uuid[], ${left.map(({ hash }) => hash)}::text[],
@@ -111,6 +112,7 @@ export async function embedSearch(
     ORDER BY m.id
     ON CONFLICT (tenant_id, memory_id) DO UPDATE SET model_key = excluded.model_key,
       content_hash = excluded.content_hash, dimensions = excluded.dimensions, embedding = excluded.embedding`;
+  await orNull(stored);
   return searched;
 }
 

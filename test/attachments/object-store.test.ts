@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { deleteObjects } from '../../src/attachments/delete-objects.ts';
@@ -11,7 +13,7 @@ import { eraseUser } from '../../src/retention/erase-user.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { openChat } from '../support/chat.ts';
 import { type FakeS3, openFakeS3 } from '../support/fake-s3.ts';
-import { upload, uploadId } from './support.ts';
+import { serve, upload, uploadId } from './support.ts';
 
 let s3: FakeS3;
 let app: TestApp;
@@ -202,4 +204,41 @@ test('STORAGE_URL names a host, a bucket and keys, and nothing else', () => {
     's3://key:%zz@host/bucket',
   ])
     expect([wrong, parseStorageUrl(wrong)]).toEqual([wrong, null]);
+});
+
+test('Whoever leaves before the store has sent the first piece leaves no answer of the store open', async () => {
+  const objects = new Map<string, Buffer>();
+  const waiting: (() => void)[] = [];
+  let open = 0;
+  using slow = await serve(async (request, response) => {
+    const { method, url = '' } = request;
+    if (method === 'PUT') {
+      objects.set(url, await buffer(request));
+      response.end();
+      return;
+    }
+    open += 1;
+    response.on('close', () => {
+      open -= 1;
+    });
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    response.writeHead(206, { 'content-length': objects.get(url)?.length }).end(objects.get(url));
+  });
+  const STORAGE_URL = `s3://id:secret@127.0.0.1:${slow.port}/bucket?tls=false`;
+  await using other = await startTestApp({ env: { RATE_LIMIT_UPLOADS: '0', STORAGE_URL } });
+  const chat = await openChat(other, {}, { tenant: randomUUID(), sub: 'owner' });
+  const id = await uploadId(other, chat.token, 'Some text. '.repeat(1_000_000), { name: 'text.txt' });
+  const { hostname, port, host } = new URL(other.url);
+  const sockets = Array.from({ length: 4 }, () => {
+    const socket = connect(Number(port), hostname).on('error', () => {});
+    const headers = [`GET /attachments/${id} HTTP/1.1`, `Host: ${host}`, `Authorization: Bearer ${chat.token}`];
+    socket.write(`${headers.join('\r\n')}\r\n\r\n`);
+    return socket;
+  });
+  await expect.poll(() => waiting.length).toBe(4);
+  for (const socket of sockets) socket.destroy();
+  // The server hears of it in the meantime.
+  await sleep(300);
+  for (const send of waiting) send();
+  await expect.poll(() => open).toBe(0);
 });

@@ -11,13 +11,17 @@ import { type AddressedFile, fetchFile, readFetched, UnreadableAddressError } fr
 
 /** What one address may take, redirects included, in milliseconds. */
 const addressMs = 30_000;
-/** Files of a tenant, and of a process, that are fetched and read at the same time; and those of them whose content is read. */
+/** How long one waits for its turn, in milliseconds: the person waits, too. */
+const maxWaitMs = 60_000;
+/** Files of a user, of a tenant and of a process that are fetched and read at the same time; and those whose content is read. */
+const ofUser = { running: 2, waiting: 40 } as const;
 const ofTenant = { running: 4, waiting: 200 } as const;
 const ofProcess = { running: 16, waiting: 2_000 } as const;
 const readAtOnce = { running: 2, waiting: 2_000 } as const;
 const everybody = '';
 
 const why = 'The file could not be read from its address.';
+const tooBusy = 'Too many files are read from their addresses now. Try again later.';
 
 /** Reads files that messages have by their addresses. One for the process. */
 export class AddressReader {
@@ -25,6 +29,8 @@ export class AddressReader {
   readonly #guard: AddressGuard;
   readonly #logger: Logger;
   readonly #timeoutMs: number;
+  readonly #maxWaitMs: number;
+  readonly #users = new FairQueue('files by URL of yours', ofUser);
   readonly #tenants = new FairQueue('files by URL of your organisation', ofTenant);
   readonly #files = new FairQueue('files by URL', ofProcess);
   readonly #reading = new FairQueue('files that are read', readAtOnce);
@@ -35,11 +41,14 @@ export class AddressReader {
     readonly logger: Logger;
     /** What one address may take, in milliseconds. */
     readonly timeoutMs?: number;
+    /** How long a file waits for its turn, in milliseconds. */
+    readonly maxWaitMs?: number;
   }) {
     this.#attachments = options.attachments;
     this.#guard = options.guard;
     this.#logger = options.logger;
     this.#timeoutMs = options.timeoutMs ?? addressMs;
+    this.#maxWaitMs = options.maxWaitMs ?? maxWaitMs;
   }
 
   /**
@@ -48,20 +57,28 @@ export class AddressReader {
    * @throws {unknown} the signal's reason if it is aborted; an error of the database
    */
   async read(viewer: Viewer, file: AddressedFile, signal: AbortSignal): Promise<ReadAddress> {
+    const impatience = new AbortController();
+    const timer = setTimeout(() => impatience.abort(new UnavailableError(tooBusy)), this.#maxWaitMs);
+    const waiting = AbortSignal.any([signal, impatience.signal]);
+    const work = () => {
+      waiting.throwIfAborted();
+      clearTimeout(timer);
+      return this.#readInTurn(viewer, file, signal);
+    };
     try {
-      const work = () => this.#readInTurn(viewer, file, signal);
+      const { tenantId, userId } = viewer;
       // The file is in memory to the end: it keeps its place until then.
-      const inTurn = this.#tenants.run(viewer.tenantId, () => this.#files.run(everybody, work));
-      return await raceAbort(inTurn, signal);
+      const ofProcess = () => this.#files.run(everybody, work);
+      const ofTenant = () => this.#tenants.run(tenantId, ofProcess);
+      return await raceAbort(this.#users.run(JSON.stringify([tenantId, userId]), ofTenant), waiting);
     } catch (error) {
       signal.throwIfAborted();
-      const isTold =
-        error instanceof UnreadableAddressError ||
-        error instanceof ConflictError ||
-        error instanceof RateLimitedError ||
-        error instanceof UnavailableError;
+      const isPassing = error instanceof RateLimitedError || error instanceof UnavailableError;
+      const isTold = isPassing || error instanceof UnreadableAddressError || error instanceof ConflictError;
       if (!isTold) throw error;
-      return { id: null, notice: `${why} ${error.message}` };
+      return { id: null, notice: `${why} ${error.message}`, ...(isPassing && { isPassing }) };
+    } finally {
+      clearTimeout(timer);
     }
   }
 

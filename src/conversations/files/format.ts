@@ -59,7 +59,7 @@ const feedback = z.object({
 
 /** Files stay where they are stored: who imports a file of conversations has them by name alone. */
 function dropIds(attachments: z.output<typeof storedAttachments>) {
-  return attachments.map(({ fileId: _fileId, ...attachment }) => ({ ...attachment, id: null }));
+  return attachments.map(({ fileId: _fileId, isPassing: _isPassing, ...attachment }) => ({ ...attachment, id: null }));
 }
 
 const message = z.object({

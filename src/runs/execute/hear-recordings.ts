@@ -1,5 +1,6 @@
 import { SwitchboardError } from '../../api/errors.ts';
 import type { Viewer } from '../../auth/viewer.ts';
+import { raceAbort } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import type { HearRecording } from '../plan/attached-files.ts';
 import type { RunRuntime } from '../runtime.ts';
@@ -28,9 +29,9 @@ export function hearRecordings(runtime: RunRuntime, { viewer, run, agentId, sign
   return async (file) => {
     const { id } = file;
     try {
-      const text = (await runtime.files.transcribe(viewer, { agentId, file }, signal))
-        .slice(0, maxCharacters)
-        .toWellFormed();
+      // A store of files that is silent is not waited for if the run is stopped.
+      const heard = await raceAbort(runtime.files.transcribe(viewer, { agentId, file }, signal), signal);
+      const text = heard.slice(0, maxCharacters).toWellFormed();
       const where = { id, tenantId, conversationId };
       // Whoever was first has decided what it says.
       await db.attachment.updateMany({ where: { ...where, text: null }, data: { text } });

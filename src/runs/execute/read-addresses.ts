@@ -32,8 +32,8 @@ export function hasAddresses(message: Pick<Message, 'attachments'>): boolean {
   return readAttachments(message).some(isUnread);
 }
 
-function isUnread({ id, fileId, notice }: Attachment): boolean {
-  return id === null && fileId === undefined && notice === null;
+function isUnread({ id, fileId, notice, isPassing }: Attachment): boolean {
+  return id === null && fileId === undefined && (notice === null || isPassing === true);
 }
 
 /**
@@ -61,8 +61,8 @@ function fetchAddresses(runtime: RunRuntime, { viewer, run, signal }: Reading): 
   };
 }
 
-function additionOf({ id, notice }: ReadAddress): Partial<Attachment> {
-  return { ...(id !== null && { fileId: formatId('Attachment', id) }), ...(notice !== null && { notice }) };
+function additionOf({ id, notice, isPassing = false }: ReadAddress): Partial<Attachment> {
+  return { ...(id !== null && { fileId: formatId('Attachment', id) }), notice, isPassing };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { checkAnswer } from '../../agents/output-schema.ts';
 import { RateLimitedError } from '../../api/errors.ts';
+import { retryWhileAway } from '../../database/outage.ts';
 import { ModelError, type TurnPorts } from '../../engine/ports.ts';
 import type { SteeringMessage, SteeringPort } from '../../engine/steering.ts';
 import { noteStep } from '../../telemetry/turns/turn.ts';
@@ -70,7 +71,7 @@ export function portsOf(
   };
 }
 
-/** Messages that join the turn, with what the model is given of their files. */
+/** Messages that join the turn, with what the model is given of their files; nothing of them if the turn is stopped meanwhile. */
 async function addFiles(
   runtime: RunRuntime,
   execution: LeasedRun,
@@ -82,7 +83,13 @@ async function addFiles(
   const reader = readerOf(runtime, execution, agentId ?? '');
   const budgetTokens = runtime.historyTokens;
   const options = { budgetTokens, isOfRun: () => agentId !== null, reader };
-  const files = await readAttachedFiles(runtime.db, execution.run, rows, options);
+  const { signal } = execution;
+  const read = () => readAttachedFiles(runtime.db, execution.run, rows, options);
+  const files = await retryWhileAway(read, { maxMs: runtime.outageMs, signal }).catch((error: unknown) => {
+    // They have joined: that is told before the turn ends.
+    if (!signal.aborted) throw error;
+    return new Map<string, never>();
+  });
   return joined.map(({ message, ...steering }) => {
     const attached = files.get(message.id);
     return { ...steering, ...(attached && { attached }) };

@@ -148,39 +148,39 @@ async function serveFile(
     );
   }
   const { start, end } = range ?? { start: 0, end: file.size - 1 };
-  // If nothing of it can be read, the answer is an error.
-  const content = request.method === 'HEAD' ? null : await beginReading(kind.readBytes(route, file, start, end));
-  response.writeHead(range === null ? 200 : 206, {
-    ...headers,
-    'content-type': file.mediaType,
-    'content-length': end - start + 1,
-    'accept-ranges': 'bytes',
-    ...(range === null ? {} : { 'content-range': `bytes ${start}-${end}/${file.size}` }),
-  });
-  if (content === null) {
-    response.end();
-    return;
-  }
-  response.setTimeout(maxStallMs, () => response.destroy());
+  const content = request.method === 'HEAD' ? null : kind.readBytes(route, file, start, end)[Symbol.asyncIterator]();
   try {
-    await pipeline(Readable.from(content), response);
+    // If nothing of it can be read, the answer is an error.
+    const first = await content?.next();
+    if (response.destroyed) return;
+    response.writeHead(range === null ? 200 : 206, {
+      ...headers,
+      'content-type': file.mediaType,
+      'content-length': end - start + 1,
+      'accept-ranges': 'bytes',
+      ...(range === null ? {} : { 'content-range': `bytes ${start}-${end}/${file.size}` }),
+    });
+    if (content === null || first === undefined) {
+      response.end();
+      return;
+    }
+    response.setTimeout(maxStallMs, () => response.destroy());
+    await pipeline(Readable.from(readOn(first, content)), response);
   } catch (error) {
     // Players disconnect when they have enough.
     if (!request.socket.destroyed) throw error;
+  } finally {
+    // Whoever has left before the first piece has begun nothing that would end the reading.
+    await content?.return?.();
   }
 }
 
-/** Reads the first piece, so that what fails at once fails before anything is sent. */
-async function beginReading(bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
-  const iterator = bytes[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  return (async function* () {
-    try {
-      for (let next = first; next.done !== true; next = await iterator.next()) yield next.value;
-    } finally {
-      await iterator.return?.();
-    }
-  })();
+/** What has been read of it, and the rest. */
+async function* readOn(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let next = first; next.done !== true; next = await rest.next()) yield next.value;
 }
 
 async function readViewer(request: IncomingMessage, { verifyToken }: FileRoute): Promise<Viewer> {

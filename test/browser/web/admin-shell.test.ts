@@ -37,6 +37,8 @@ test('Every page of the navigation opens with the keyboard, and takes the focus 
     await navigation.getByRole('link', { name: title, exact: true }).focus();
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: title }).and(page.locator(':focus')).waitFor();
+    // Its own part scrolls, and not the page.
+    expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBeLessThanOrEqual(0);
   }
   await page.goBack();
   await page.getByRole('heading', { level: 1, name: links.at(-1) ?? '' }).waitFor();
