@@ -22,14 +22,16 @@ export async function seedBase(
     INSERT INTO knowledge_bases (id, tenant_id, project_id, name, language, updated_at)
     VALUES (${baseId}::uuid, ${tenantId}, ${projectId}::uuid, 'A base', ${language}, now())`;
   const documentIds: string[] = [];
-  for (const { title, texts, metadata = {}, url = null } of documents) {
+  for (const [place, { title, texts, metadata = {}, url = null }] of documents.entries()) {
+    // In their order: two may be written within a millisecond.
     const documentId = randomUUID();
     documentIds.push(documentId);
     await db.$executeRaw`
       INSERT INTO knowledge_documents (id, tenant_id, knowledge_base_id, title, media_type, url, metadata, status,
-        chunk_count, generation, updated_at)
+        chunk_count, generation, created_at, updated_at)
       VALUES (${documentId}::uuid, ${tenantId}, ${baseId}::uuid, ${title}, 'text/plain', ${url},
-        ${JSON.stringify(metadata)}::jsonb, 'READY', ${texts.length}::int, 1, now())`;
+        ${JSON.stringify(metadata)}::jsonb, 'READY', ${texts.length}::int, 1,
+        now() - interval '1 hour' + ${place}::int * interval '1 millisecond', now())`;
     const hashes = texts.map((text) => createHash('sha256').update(text).digest('hex'));
     await db.$executeRaw`
       INSERT INTO knowledge_chunks (tenant_id, knowledge_base_id, document_id, generation, position, headings, text,
