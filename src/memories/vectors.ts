@@ -87,7 +87,7 @@ export async function embedSearch(
     } catch (error) {
       signal.throwIfAborted();
       const problem = error instanceof ProviderError ? error.problem : 'OTHER';
-      logger.warn({ problem }, 'a search of memories could not be embedded: its words alone are searched for');
+      logger.warn({ problem }, 'not all memories could be compared by their meaning: their words are searched for');
       return null;
     }
   };
