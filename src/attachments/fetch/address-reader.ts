@@ -60,17 +60,18 @@ export class AddressReader {
     const impatience = new AbortController();
     const timer = setTimeout(() => impatience.abort(new UnavailableError(tooBusy)), this.#maxWaitMs);
     const waiting = AbortSignal.any([signal, impatience.signal]);
-    const work = () => {
+    const work = async () => {
       waiting.throwIfAborted();
       clearTimeout(timer);
       return this.#readInTurn(viewer, file, signal);
     };
     try {
       const { tenantId, userId } = viewer;
-      // The file is in memory to the end: it keeps its place until then.
-      const ofProcess = () => this.#files.run(everybody, work);
-      const ofTenant = () => this.#tenants.run(tenantId, ofProcess);
-      return await raceAbort(this.#users.run(JSON.stringify([tenantId, userId]), ofTenant), waiting);
+      // The file is in memory to the end: it keeps its places until then.
+      const inTurn = this.#users.run(JSON.stringify([tenantId, userId]), () =>
+        this.#tenants.run(tenantId, () => this.#files.run(everybody, work)),
+      );
+      return await raceAbort(inTurn, waiting);
     } catch (error) {
       signal.throwIfAborted();
       const isPassing = error instanceof RateLimitedError || error instanceof UnavailableError;
@@ -85,7 +86,6 @@ export class AddressReader {
   async #readInTurn(viewer: Viewer, file: AddressedFile, signal: AbortSignal): Promise<ReadAddress> {
     const { parser, bounds, reading } = this.#attachments;
     const limits = { maxBytes: bounds.maxBytes, timeoutMs: this.#timeoutMs };
-    signal.throwIfAborted();
     const fetched = await fetchFile(this.#guard, file.url, limits, signal);
     const content = await this.#reading.run(everybody, async () => {
       signal.throwIfAborted();

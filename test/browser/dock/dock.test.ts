@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { listViolations, listViolationsOfThemes } from '../web/axe.ts';
-import { type Stage, say, setStage } from '../web/page.ts';
+import { cutSockets, type Stage, say, setStage } from '../web/page.ts';
 
 const resources = new AsyncDisposableStack();
 let stage: Stage;
@@ -64,25 +64,12 @@ test('A call is approved in a narrow window, without a violation that axe knows 
 
 test('A turn whose socket is cut again and again is shown once, and is there after the page was loaded again', async () => {
   const page = await stage.open({ path: '/dock' });
-  let cuts = 0;
-  await page.routeWebSocket(/graphql/, (socket) => {
-    const server = socket.connectToServer();
-    let events = 0;
-    server.onMessage((message) => {
-      socket.send(message);
-      if (!String(message).includes('"runId"')) return;
-      events += 1;
-      if (events < 6 || cuts >= 4) return;
-      cuts += 1;
-      void socket.close({ code: 4000, reason: 'cut by the test' });
-      void server.close();
-    });
-  });
+  const countCuts = await cutSockets(page);
   await page.reload();
   await page.getByRole('button', { name: 'Help' }).click();
   await say(page, 'Where is my order 1042?');
   await waitForAnswer(page, 'for a total of');
-  expect(cuts).toBeGreaterThan(1);
+  expect(countCuts()).toBeGreaterThan(1);
   await page.reload();
   await page.getByRole('button', { name: 'Help' }).click();
   await expect.poll(() => read(page), { timeout: 60_000 }).toContain('for a total of');

@@ -114,3 +114,25 @@ export async function holdFrom(page: Page, word: string): Promise<() => void> {
     for (const send of held.splice(0)) send();
   };
 }
+
+/**
+ * Cuts the sockets that a page opens from now on, each after its sixth event of a run, up to four of them.
+ * @returns how many were cut
+ */
+export async function cutSockets(page: Page): Promise<() => number> {
+  let cuts = 0;
+  await page.routeWebSocket(/graphql/, (socket) => {
+    const server = socket.connectToServer();
+    let events = 0;
+    server.onMessage((message) => {
+      socket.send(message);
+      if (!String(message).includes('"runId"')) return;
+      events += 1;
+      if (events < 6 || cuts >= 4) return;
+      cuts += 1;
+      void socket.close({ code: 4000, reason: 'cut by the test' });
+      void server.close();
+    });
+  });
+  return () => cuts;
+}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readMessages, type Stage, say, setStage, waitForEnd } from './page.ts';
+import { cutSockets, readMessages, type Stage, say, setStage, waitForEnd } from './page.ts';
 
 const resources = new AsyncDisposableStack();
 let stage: Stage;
@@ -14,25 +14,12 @@ afterAll(() => resources.disposeAsync());
 
 test('A turn whose socket is cut again and again is shown once, without a gap or a repeat', async () => {
   const page = await stage.open();
-  let cuts = 0;
-  await page.routeWebSocket(/graphql/, (socket) => {
-    const server = socket.connectToServer();
-    let events = 0;
-    server.onMessage((message) => {
-      socket.send(message);
-      if (!String(message).includes('"runId"')) return;
-      events += 1;
-      if (events < 6 || cuts >= 4) return;
-      cuts += 1;
-      void socket.close({ code: 4000, reason: 'cut by the test' });
-      void server.close();
-    });
-  });
+  const countCuts = await cutSockets(page);
   // The page is read again, so that its socket is one that can be cut.
   await page.reload();
   await say(page, 'Where is my order 1042?');
   await waitForEnd(page);
-  expect(cuts).toBeGreaterThan(1);
+  expect(countCuts()).toBeGreaterThan(1);
   const shown = await readMessages(page);
   await page.reload();
   await waitForEnd(page);
