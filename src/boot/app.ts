@@ -121,7 +121,11 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
   let draining = false;
   const isDraining = () => draining;
   const readiness = createReadinessCheck({
-    queryDatabase: () => db.$queryRaw`SELECT 1`,
+    queryDatabase: async () => {
+      // What is ready takes turns: it would refuse them until it has noticed that the database is back.
+      stores.availability.assertAvailable();
+      await db.$queryRaw`SELECT 1`;
+    },
     listPendingMigrations: () => pendingMigrations(databaseUrl),
     isDraining,
     isRenewing: () => runs.isRenewing,

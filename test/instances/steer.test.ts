@@ -138,6 +138,10 @@ test('If the owner is killed while a message waits, or right after it has joined
     const following = own.rest();
     const where = { conversationId: rowOf(conversationId), status: 'QUEUED' } as const;
     await expect.poll(() => alive.app.db.run.count({ where })).toBe(1);
+    // What is read is in its row a moment later. Without it, the step has not begun for who takes the run over, and the message
+    // that waits joins right then.
+    const begun = { conversationId: rowOf(conversationId), content: 'Let me' };
+    await expect.poll(() => alive.app.db.message.count({ where: begun })).toBe(1);
     return { content, conversationId, runId, reader, following };
   };
   const waits = await begin('waits');
