@@ -77,5 +77,6 @@ const told = [
 ];
 for (const text of told) console.error(text);
 // .ci/run tells them once more at its end, which is what is kept of a long output.
-if (values.failures !== '' && told.length > 0) appendFileSync(values.failures, told.map((text) => `${text}\n`).join(''));
+if (values.failures !== '' && told.length > 0)
+  appendFileSync(values.failures, told.map((text) => `${text}\n`).join(''));
 console.log(passed, failed);
