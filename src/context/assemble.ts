@@ -51,7 +51,7 @@ export async function assembleSnapshot(
 
   // Texts are searched: others have their turn of the event loop after each.
   writer.add('What the user may do', describeRights(viewer), maxCharacters.rights);
-  if (page !== null) writer.add('The page that the user sees', page, maxCharacters.page);
+  if (page !== null) writer.addPage('The page that the user sees', page, maxCharacters.page);
   await nextTurn();
   if (project !== null) writer.add('Project', `${project.name}\nKey: ${project.key}`, maxCharacters.rights);
   if (data !== null) writer.addJson('What the application says of it, as JSON', data, maxCharacters.data);

@@ -1,7 +1,8 @@
 import { piiKinds } from '../guardrails/config.ts';
-import { compileMatcher, findIn, joinFindings, redact, type TextMatcher } from '../guardrails/find.ts';
+import { compileMatcher, type Finding, findIn, joinFindings, redact, type TextMatcher } from '../guardrails/find.ts';
 import { mapJson } from '../guardrails/map-json.ts';
 import { cleanForModel } from './delimit.ts';
+import { findInPage } from './page-addresses.ts';
 import { References } from './references.ts';
 
 const indent = '  ';
@@ -16,6 +17,10 @@ export const margin = 512;
 interface Budget {
   left: number;
 }
+
+/** Chooses what is replaced in a text, from the personal data that was found in it. */
+type ChooseFindings = (text: string, personal: readonly Finding[]) => Finding[];
+const allOfThem: ChooseFindings = (_text, personal) => joinFindings(personal);
 
 /** How texts are changed before they become part of a block. */
 export interface BlockOptions {
@@ -48,6 +53,11 @@ export class BlockWriter {
    */
   add(title: string, text: string, maxCharacters: number): number {
     return this.#write(title, this.#clean(text, maxCharacters), maxCharacters);
+  }
+
+  /** As `add`, with what a user sees of a page: its own host is shown, and the secrets in addresses are replaced. */
+  addPage(title: string, text: string, maxCharacters: number): number {
+    return this.#write(title, this.#clean(text, maxCharacters, findInPage), maxCharacters);
   }
 
   /** As `add`, with a JSON value. */
@@ -86,12 +96,12 @@ export class BlockWriter {
     };
   }
 
-  #clean(text: string, maxCharacters: number): string {
-    return cleanForModel(this.#prepare(text, { left: lookedAt * maxCharacters }));
+  #clean(text: string, maxCharacters: number, choose?: ChooseFindings): string {
+    return cleanForModel(this.#prepare(text, { left: lookedAt * maxCharacters }, choose));
   }
 
   /** Replaces ids and personal data in a text, as far as the budget goes; what is beyond it is left out. */
-  #prepare(text: string, budget: Budget): string {
+  #prepare(text: string, budget: Budget, choose = allOfThem): string {
     const isCut = text.length > budget.left;
     this.#isTruncated ||= isCut;
     if (budget.left === 0) return '';
@@ -100,7 +110,7 @@ export class BlockWriter {
     const behind = isCut ? Math.min(margin, text.length - budget.left) : 0;
     budget.left = Math.max(0, budget.left - text.length);
     const mapped = this.#references ? this.#references.mapText(raw) : raw;
-    const findings = this.#matcher ? joinFindings(findIn(mapped, this.#matcher)) : [];
+    const findings = this.#matcher ? choose(mapped, findIn(mapped, this.#matcher)) : [];
     let end = Math.max(0, mapped.length - behind);
     const inside = findings.filter(({ start }) => start < end);
     for (const finding of inside) end = Math.max(end, finding.end);

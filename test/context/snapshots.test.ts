@@ -121,3 +121,27 @@ test('Nobody else can read or name a snapshot, and an id of nothing is not found
   expect(await codeOf({ id: 'ctx_1' })).toBe('BAD_USER_INPUT');
   expect((await owner.ask(read, { id })).contextSnapshot.block).toContain('mine');
 });
+
+test('The host of the page stays, and its path is searched; secrets in addresses are replaced', async () => {
+  const user = await openNewUser(app);
+  const show = async (page: string) => {
+    const { block, redactions } = await createSnapshot(user, { page });
+    return { shown: block.split('The page that the user sees\n  ')[1]?.split('\n')[0], redactions };
+  };
+  expect(await show('http://127.0.0.1:4000/dock?tab=2 – Order, seen from 203.0.113.7')).toEqual({
+    shown: 'http://127.0.0.1:4000/dock?tab=2 – Order, seen from [IP_ADDRESS]',
+    redactions: 1,
+  });
+  expect((await show('https://[2001:db8::7]:8443/a')).shown).toBe('https://[2001:db8::7]:8443/a');
+  expect((await show('https://10.0.0.7/bob@example.com/203.0.113.7')).shown).toBe(
+    'https://10.0.0.7[EMAIL]/[IP_ADDRESS]',
+  );
+  expect((await show('See http://203.0.113.7/')).shown).toBe('See http://[IP_ADDRESS]/');
+  const secrets =
+    'https://bob:pw@shop.example/in?access_token=abc.def&zipcode=1&code=x#id_token=ghi http://a.example/?sig=j';
+  expect(await show(secrets)).toEqual({
+    shown:
+      'https://[SECRET]@shop.example/in?access_token=[SECRET]&zipcode=1&code=[SECRET]#id_token=[SECRET] http://a.example/?sig=[SECRET]',
+    redactions: 5,
+  });
+});

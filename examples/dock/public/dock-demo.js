@@ -8,7 +8,8 @@ dock.token = async () => {
   return content;
 };
 dock.context = () => ({
-  page: `${location.href} – ${document.title}`,
+  // Without its query: that may hold what is for no model.
+  page: `${location.origin}${location.pathname} – ${document.title}`,
   recordIds: ['order:1042'],
   data: { note: document.querySelector('#note').value },
 });

@@ -26,7 +26,7 @@ const ContextSnapshotInput = builder.inputType('ContextSnapshotInput', {
     redactPii: t.boolean({
       defaultValue: true,
       description:
-        'Whether e-mail addresses, telephone numbers, cards, IBANs, IP addresses and national ids are replaced, by `[EMAIL]` and the like.',
+        'Whether e-mail addresses, telephone numbers, cards, IBANs, IP addresses and national ids are replaced, by `[EMAIL]` and the like. In `page`, the host of the address with which it begins stays, and the values of parameters whose names say that they are secrets, such as `?token=`, are replaced by `[SECRET]`.',
     }),
   }),
 });
@@ -60,7 +60,7 @@ const ContextSnapshot = builder.objectRef<Snapshot>('ContextSnapshot').implement
       description: 'Whether something was left out because there was more than fits.',
     }),
     redactions: t.exposeInt('redactions', {
-      description: 'How much personal data was replaced: 0 if `redactPii` was false.',
+      description: 'How much was replaced, personal data and secrets: 0 if `redactPii` was false.',
     }),
     references: t.field({
       type: [ContextReference],
