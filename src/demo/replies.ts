@@ -77,7 +77,8 @@ function describeResult({ call, output }: AnsweredCall): string {
   }
   if (call.name === 'refund_order' && fields !== undefined) {
     const { number, total, error } = fields;
-    if (error !== undefined) return `The refund did not happen: ${error}`;
+    if (error !== undefined)
+      return `The refund did not happen. ${error} Another one of the demo’s orders, 1042 to 1049, may do.`;
     return `Order ${number} is refunded${total === undefined ? '' : `: ${total}`}.`;
   }
   if (call.name === 'save_contact' && fields?.contactId !== undefined) {

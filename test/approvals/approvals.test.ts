@@ -490,16 +490,20 @@ describe('an agent with a key of its own at the address of the environment', () 
   });
 });
 
-test('The demo asks for approval of a refund, which is approved and reported', { timeout: 240_000 }, async () => {
+test('The demo asks for approval of a refund, which is approved and reported; a second one says when that was, and of what', {
+  timeout: 240_000,
+}, async () => {
   await using own = await startTestApp({ env: { OPENAI_BASE_URL: '', MODEL: '' } });
   const { conversationId, ...socketClient } = await openChat(own, 'support', { sub: 'alice' });
-  const { runId, reader } = await startWaitingTurn(socketClient, {
-    conversationId,
-    content: 'Please refund order 1046.',
-  });
-  const { toolCall } = reader.events.at(-1) ?? {};
-  expect(toolCall).toMatchObject({ name: 'refund_order', arguments: '{"orderNumber":"1046"}' });
-  await decide(socketClient, runId, toolCall?.callId ?? '');
-  const events = await reader.rest();
-  expect([...assembleTexts(events).values()].at(-1)).toContain('Order 1046 is refunded: € 38.50.');
+  const ask = async (content: string) => {
+    const { runId, reader } = await startWaitingTurn(socketClient, { conversationId, content });
+    const { toolCall } = reader.events.at(-1) ?? {};
+    expect(toolCall).toMatchObject({ name: 'refund_order', arguments: '{"orderNumber":"1046"}' });
+    await decide(socketClient, runId, toolCall?.callId ?? '');
+    return [...assembleTexts(await reader.rest()).values()].at(-1);
+  };
+  expect(await ask('Please refund order 1046.')).toContain('Order 1046 is refunded: € 38.50.');
+  expect(await ask('Please refund order 1046 again.')).toMatch(
+    /Order 1046 \(Descaler, 6 bottles\) was refunded already: € 38\.50, on \d{1,2} \w+ \d{4} at \d\d:\d\d UTC\./,
+  );
 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SwitchboardError } from '../../api/errors.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
+import type { Order } from '../../generated/prisma/client.ts';
 import { observeToolCall } from '../../telemetry/tool-call.ts';
 import { hashDefinition } from '../contract/definition-hash.ts';
 import type { Tool, ToolContext } from '../contract/tool.ts';
@@ -101,9 +102,8 @@ const lookupOrder = defineTool({
     const number = orderNumber.replace('#', '');
     const order = await db.order.findUnique({
       where: { tenantId_number: { tenantId: viewer.tenantId, number } },
-      omit: { tenantId: true },
     });
-    return order ?? { error: `There is no order ${number}.` };
+    return order === null ? { error: `There is no order ${number}.` } : showOrder(order);
   },
 });
 
@@ -113,19 +113,32 @@ const refundOrder = defineTool({
   schema: orderSchema,
   timeoutMs: 5_000,
   requiresApproval: true,
-  // A second call finds the order refunded, and says that it could not be.
+  // A second call finds the order refunded, and says when that was.
   isIdempotent: false,
   run: async ({ orderNumber }, { viewer: { tenantId }, db }) => {
     const number = orderNumber.replace('#', '');
     // Read and written in one statement: of two refunds at once, one finds it refunded.
     const [order] = await db.order.updateManyAndReturn({
       where: { tenantId, number, NOT: { status: 'refunded' } },
-      data: { status: 'refunded', eta: null },
-      omit: { tenantId: true },
+      data: { status: 'refunded', eta: null, refundedAt: new Date() },
     });
-    return order ?? { error: `There is no order ${number} that could be refunded.` };
+    if (order !== undefined) return showOrder(order);
+    const refunded = await db.order.findUnique({ where: { tenantId_number: { tenantId, number } } });
+    return { error: refunded === null ? `There is no order ${number}.` : describeRefund(refunded) };
   },
 });
+
+/** An order as models are given it. */
+function showOrder({ tenantId: _tenantId, refundedAt, ...order }: Order) {
+  return refundedAt === null ? order : { ...order, refundedAt: refundedAt.toISOString() };
+}
+
+function describeRefund({ number, item, total, refundedAt }: Order): string {
+  const at = refundedAt === null ? '' : `, on ${refundTime.format(refundedAt)} UTC`;
+  return `Order ${number} (${item}) was refunded already: ${total}${at}. Nothing was refunded again.`;
+}
+
+const refundTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
 
 /** The tools that come with the server and need no noun above the tools. */
 export const builtInTools: readonly BuiltInTool[] = [currentTime, echoContext, lookupOrder, refundOrder];
