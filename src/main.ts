@@ -32,6 +32,9 @@ function welcome(app: App): void {
     `  Chat          ${app.url}/`,
     `  GraphiQL      open ${app.url}/graphql in a browser and press the run button`,
     `  Model         ${app.modelDescription}`,
+    ...(app.logger.isLevelEnabled('info')
+      ? []
+      : [`  Log           ${app.logger.level}; LOG_LEVEL=info npm start also logs each operation`]),
     ...(app.developmentToken === null
       ? []
       : [

@@ -202,7 +202,8 @@ export function readEnv(source: Readonly<Record<string, string | undefined>>): E
     model: read.MODEL ?? (openai ? defaultModel : 'demo'),
     modelsAllowed: read.MODELS_ALLOWED,
     modelApi: modelApi === 'responses' ? 'RESPONSES' : 'CHAT_COMPLETIONS',
-    logLevel: read.LOG_LEVEL,
+    // On the terminal of a developer, a line for each operation would hide the rest.
+    logLevel: read.LOG_LEVEL ?? (production ? 'info' : 'warn'),
     rateLimits: {
       turns: read.RATE_LIMIT_TURNS ?? null,
       mutations: read.RATE_LIMIT_MUTATIONS ?? null,

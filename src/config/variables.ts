@@ -149,7 +149,7 @@ export const variables = z.object({
   EMBEDDING_MODEL: name,
   EMBEDDING_DIMENSIONS: wholeNumber(0, 4_000, 0),
   MODEL_API: z.enum(['responses', 'chat_completions'], 'must be responses or chat_completions').optional(),
-  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
+  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).optional(),
   RATE_LIMIT_TURNS: rate.prefault('60/60,600/60'),
   RATE_LIMIT_MUTATIONS: rate.prefault('600/60'),
   RATE_LIMIT_AGENT_OPERATIONS: rate,

@@ -68,6 +68,13 @@ test('Production takes no keys over http://, which anyone on the way could repla
   expect(readEnv({ ...rest, JWT_JWKS_URL: 'https://keys.test/jwks' }).tokens).toMatchObject({ kind: 'jwks' });
 });
 
+test('In production the log has a line for each operation, for a developer only what went wrong, and LOG_LEVEL decides', () => {
+  expect(readEnv(production).logLevel).toBe('info');
+  expect(readEnv({}).logLevel).toBe('warn');
+  expect(readEnv({ LOG_LEVEL: 'info' }).logLevel).toBe('info');
+  expect(readEnv({ ...production, LOG_LEVEL: 'debug' }).logLevel).toBe('debug');
+});
+
 describe('wrong variables', () => {
   test('Two wrong variables are reported together', () => {
     const failure = problemsOf({ PORT: 'http', LOG_LEVEL: 'loud' });

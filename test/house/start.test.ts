@@ -58,6 +58,22 @@ describe('the process', startPatience, () => {
     expect(await answer.json()).toEqual({ data: { viewer: { userId: 'developer' } } });
   });
 
+  test('The process writes no line for an operation to the terminal of a developer, and says how to have one', async () => {
+    await using data = await createTestDataFolder();
+    await using server = startProcess({ PORT: '0', DATA_DIR: data.folder });
+    await server.started();
+    const [, url = ''] = /(http:\/\/127\.0\.0\.1:\d+\/graphql)/.exec(server.output()) ?? [];
+    await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"query":"{ viewer { userId } }"}',
+    });
+    server.kill('SIGTERM');
+    expect(await server.exit).toEqual([0, null]);
+    expect(server.output()).not.toMatch(/^\{.*"operation"/m);
+    expect(server.output()).toContain('LOG_LEVEL=info');
+  });
+
   test('The process starts under --watch, as npm run dev does it', async () => {
     await using data = await createTestDataFolder();
     await using server = startProcess({ ...quiet, DATA_DIR: data.folder }, ['--watch', '--watch-preserve-output']);

@@ -98,6 +98,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     MODELS_ALLOWED: '*',
     ENCRYPTION_KEYS: testKeys,
     SEED_FILE: inject('plainSeedFile'),
+    LOG_LEVEL: 'info',
     // Off, unless a test is about them.
     RATE_LIMIT_TURNS: '0',
     RATE_LIMIT_MUTATIONS: '0',
