@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -439,3 +440,14 @@ describe('GraphiQL', () => {
 function nest(depth: number): string {
   return `{ __type(name: "Query") { ${'fields { type { '.repeat(depth / 2)} name ${'} }'.repeat(depth / 2)} } }`;
 }
+
+test('Browsers get an icon at the addresses where they look for one, also if no page is built; nothing in it can run', async () => {
+  const drawn = await readFile(new URL('../../examples/web/public/favicon.svg', import.meta.url), 'utf8');
+  for (const path of ['/favicon.ico', '/favicon.svg']) {
+    const icon = await fetch(`${edge.url}${path}`);
+    expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml']);
+    expect(icon.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(await icon.text()).toBe(drawn);
+    expect(await (await fetch(`${edge.url}${path}`, { method: 'HEAD' })).text()).toBe('');
+  }
+});

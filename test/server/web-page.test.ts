@@ -19,7 +19,6 @@ async function servePage(
   const build = async () => {
     await mkdir(join(folder, 'assets'));
     await writeFile(join(folder, 'index.html'), '<meta name="switchboard-token" content="" />');
-    await writeFile(join(folder, 'favicon.svg'), '<svg/>');
     await writeFile(join(folder, 'dock.html'), '<title>Dock</title><meta name="switchboard-token" content="" />');
     for (const name of ['dock.js', 'dock-demo.js', 'dock-demo.css']) await writeFile(join(folder, name), name);
     await writeFile(join(folder, 'assets/index-1.js'), 'start()');
@@ -63,8 +62,8 @@ test('The files of the chat page are kept by browsers, and only those that were 
   expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
   expect(script.headers.get('cache-control')).toContain('immutable');
   expect(await script.text()).toBe('start()');
-  const icon = await ask('/favicon.svg');
-  const again = await ask('/favicon.svg', { headers: { 'if-none-match': icon.headers.get('etag') ?? '' } });
+  const tag = script.headers.get('etag') ?? '';
+  const again = await ask('/assets/index-1.js', { headers: { 'if-none-match': tag } });
   expect(again.status).toBe(304);
   expect((await ask('/assets/other.js')).status).toBe(404);
   expect((await ask('/', { method: 'POST', body: '{}' })).status).toBe(404);

@@ -16,6 +16,7 @@ import { graphqlPath, isValidHost, readPath } from '../requests/path.ts';
 import { maxUploadMs } from '../requests/read-upload.ts';
 import { respondError, respondJson } from '../requests/respond.ts';
 import { guardConnections } from './connections.ts';
+import { isFavicon, serveFavicon } from './favicon.ts';
 import type { Readiness } from './health.ts';
 import { metricsPath } from './metrics.ts';
 import { sendResponse } from './send-response.ts';
@@ -110,6 +111,7 @@ async function route(
   if (!isValidHost(request.headers.host)) {
     return respondError(response, 400, 'BAD_USER_INPUT', 'The Host header is missing or not valid.');
   }
+  if (isFavicon(request, path)) return serveFavicon(request, response);
   if (routes.webPage?.isPath(path)) return routes.webPage.serve(request, response);
   const isFile = routes.files.isPath(path);
   if (path !== graphqlPath && !isFile) {

@@ -81,7 +81,6 @@ export function createWebPage(
   return {
     isPath: (path) =>
       path === '/' ||
-      path === '/favicon.svg' ||
       path === dockPath ||
       path === voicePath ||
       dockFiles.includes(path.slice(1)) ||
@@ -135,11 +134,7 @@ async function readPage(folder: string): Promise<Page | null> {
   try {
     const html = await readFile(join(folder, 'index.html'), 'utf8');
     const dockHtml = await readFile(join(folder, 'dock.html'), 'utf8');
-    const names = [
-      'favicon.svg',
-      ...dockFiles,
-      ...(await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`),
-    ];
+    const names = [...dockFiles, ...(await readdir(join(folder, 'assets'))).map((name) => `assets/${name}`)];
     const files = await Promise.all(
       names.map(async (name): Promise<[string, PageFile]> => {
         const bytes = await readFile(join(folder, name));
