@@ -8,8 +8,8 @@ export const turnDocument = `# Press the run button: an agent answers, hands off
 # it started, from any tab, and replays its events.
 # For another turn, change key and content:
 # "Please refund order 1046." waits for approval:
-# approve it in the tab ApproveToolCall, then run
-# this operation again.
+# copy the id of its toolCall into the tab
+# ApproveToolCall, run that, then this one again.
 subscription Turn($input: ChatTurnInput!) {
   chatTurn(input: $input) {
     __typename
@@ -56,8 +56,9 @@ mutation CreateConversation {
 }
 `;
 
-const approveDocument = `# Answers ApprovalRequested: insert the id of its toolCall. GraphiQL ends a stream when you leave its
-# tab; the turn goes on, and running the operation again attaches to it.
+const approveDocument = `# Answers ApprovalRequested, the last event of a turn that waits. Copy the id of its toolCall from the
+# response of the first tab, and put it here in place of "tcl_…". GraphiQL ends a stream when you leave
+# its tab; the turn goes on, and running the operation again attaches to it.
 mutation ApproveToolCall {
   approveToolCall(toolCallId: "tcl_…", approve: true) {
     status
