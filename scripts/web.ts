@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -53,7 +53,9 @@ async function buildPage(): Promise<void> {
   process.env.NODE_ENV = 'production';
   const stamp = readStamp();
   const stampPath = join(built, 'made-from');
-  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return;
+  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) {
+    return report('The chat page and the dock are built, and nothing has changed since');
+  }
   await generate();
   const { build } = await import('vite');
   await mkdir(join(root, 'dist'), { recursive: true });
@@ -65,6 +67,16 @@ async function buildPage(): Promise<void> {
   await writeFile(join(outDir, 'made-from'), stamp);
   await rm(built, { recursive: true, force: true });
   await rename(outDir, built).catch(() => rm(outDir, { recursive: true, force: true }));
+  report('Built the chat page and the dock');
+}
+
+/** Says what there is now, and where. `npm start` says by itself what it serves, and shows nothing of this. */
+function report(what: string): void {
+  const files = globSync('**/*.{html,js,css,svg}', { cwd: built });
+  const kilobytes = files.reduce((sum, file) => sum + statSync(join(built, file)).size, 0) / 1_000;
+  process.stdout.write(
+    `${what}: ${files.length} files, ${Math.round(kilobytes)} kB, in ${built}\nnpm start serves them at / and /dock.\n`,
+  );
 }
 
 /** Names all that the page is built from. */

@@ -1,52 +1,13 @@
 import type { Cache, CacheExchangeOpts } from '@urql/exchange-graphcache';
+import { keys, schema } from './generated/graphcache.ts';
 import { type ConversationChangesSubscription, ThreadDocument, type ThreadQuery } from './generated/graphql.ts';
 
 type Change = ConversationChangesSubscription['conversationEvents'];
 
-/** What has no id is part of the object that contains it. */
-const parts = [
-  'Attachment',
-  'Citation',
-  'ConversationConnection',
-  'ConversationEdge',
-  'AgentConnection',
-  'AgentEdge',
-  'ScenarioConnection',
-  'ScenarioEdge',
-  'ScenarioAgent',
-  'GuardrailResult',
-  'ModerationDecision',
-  'MemoryConnection',
-  'MemoryEdge',
-  'MessageConnection',
-  'MessageEdge',
-  'MessageFeedback',
-  'MessageHit',
-  'MessageHitConnection',
-  'MessageHitEdge',
-  'PageInfo',
-  'RunError',
-  'SharedConversation',
-  'SharedMessage',
-  'SharedMessageConnection',
-  'SharedMessageEdge',
-  'Export',
-  'ShareResult',
-  'Tool',
-  'Usage',
-  'Viewer',
-];
-
 /** The options of graphcache: objects with an id are one object wherever they appear. */
 export const cacheOptions: CacheExchangeOpts = {
-  // Without it, graphcache guesses which parts of a subscription an event has.
-  possibleTypes: {
-    ConversationEvent: [
-      ...['AgentSwitched', 'ConversationCreated', 'ConversationDeleted', 'ConversationUpdated'],
-      ...['MessageAdded', 'RunChanged'],
-    ],
-  },
-  keys: Object.fromEntries(parts.map((name) => [name, () => null])),
+  ...(keys && { keys }),
+  ...(schema && { schema }),
   updates: {
     Subscription: {
       conversationEvents: (data: ConversationChangesSubscription, _args, cache) =>
