@@ -16,6 +16,9 @@ export type Panel = ReturnType<typeof buildPanel>;
 /** How far from its end the list may be scrolled and still follow what is written, in pixels. */
 const nearEnd = 60;
 
+/** What is said if a person sends a text while a turn runs. */
+const tooEarly = 'The answer has not ended. Your text stays here: send it afterwards, or stop the answer first.';
+
 /** The button at the edge of the page, and what it opens: everything but the turns. */
 export function buildPanel(actions: PanelActions) {
   let state: PanelState = 'IDLE';
@@ -27,6 +30,7 @@ export function buildPanel(actions: PanelActions) {
   const status = element('p', { class: 'hidden', role: 'status' });
   const offline = element('p', { class: 'offline', role: 'status' });
   const problem = element('p', { class: 'problem', role: 'alert', hidden: '' });
+  const early = element('p', { class: 'early', role: 'status' });
   const text = element('textarea', { rows: '1', 'aria-label': 'Message', placeholder: 'Ask something…', dir: 'auto' });
   const submit = element('button', { type: 'submit', class: 'primary' }, 'Send');
   const form = element('form', {}, text, submit);
@@ -43,6 +47,7 @@ export function buildPanel(actions: PanelActions) {
     offline,
     scroller,
     problem,
+    early,
     form,
     status,
   );
@@ -53,10 +58,15 @@ export function buildPanel(actions: PanelActions) {
     state = next;
     submit.textContent = state === 'RUNNING' ? 'Stop' : 'Send';
     submit.disabled = state === 'SENDING';
+    if (state === 'IDLE') early.textContent = '';
   };
   const send = () => {
     const content = text.value.trim();
-    if (state !== 'IDLE' || content === '') return;
+    if (content === '') return;
+    if (state !== 'IDLE') {
+      early.textContent = tooEarly;
+      return;
+    }
     text.value = '';
     actions.send(content);
   };

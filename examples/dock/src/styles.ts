@@ -78,6 +78,7 @@ hr { border: 0; border-block-start: 1px solid var(--line); width: 100%; }
 .problem { background: var(--bad-soft); color: var(--bad); border-radius: 8px; padding: 8px 12px; overflow-wrap: anywhere; }
 .notice { background: var(--warn-soft); color: var(--warn); border-radius: 8px; padding: 8px 12px; font-size: 14px; overflow-wrap: anywhere; }
 .panel > .problem { margin: 0 16px 8px; }
+.early:not(:empty) { margin: 0 16px 8px; color: var(--warn); font-size: 14px; }
 .dots::after { content: "●●●"; letter-spacing: 3px; color: var(--muted); font-size: 9px; animation: breathe 1.2s infinite alternate; }
 @keyframes breathe { from { opacity: 0.35; } }
 @media (prefers-reduced-motion: reduce) { .dots::after { animation: none; } }

@@ -23,6 +23,9 @@ export function Composer({ ref, send, stop, children }: ComposerProps) {
   const area = useRef<HTMLTextAreaElement>(null);
   const chooser = useRef<HTMLInputElement>(null);
   const [text, setText] = useState('');
+  // Whether the person wanted to send it while a turn runs.
+  const [isEarly, setEarly] = useState(false);
+  if (stop === null && isEarly) setEarly(false);
   const { uploads, tooMany, add, remove, clear } = useUploads();
   const isOver = useDrop(add);
   useEffect(() => {
@@ -39,6 +42,7 @@ export function Composer({ ref, send, stop, children }: ComposerProps) {
   };
   const submit = () => {
     if (canSend) say(text.trim());
+    else if (stop !== null && text.trim() !== '') setEarly(true);
   };
   useImperativeHandle(ref, () => ({
     say: (content) => {
@@ -85,6 +89,9 @@ export function Composer({ ref, send, stop, children }: ComposerProps) {
             add(pasted);
           }}
         />
+        <p className="composer-note" role="status">
+          {isEarly && 'The answer has not ended. Your text stays here: send it afterwards, or stop the answer first.'}
+        </p>
         <div className="composer-tools">
           <input
             ref={chooser}

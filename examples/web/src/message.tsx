@@ -2,6 +2,7 @@ import { memo, useCallback, useState } from 'react';
 import { useMutation } from 'urql';
 import { Attachments } from './attachments.tsx';
 import { CopyButton } from './copy-button.tsx';
+import { FeedbackComment } from './feedback-comment.tsx';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
   AttachmentViewFragmentDoc,
@@ -154,43 +155,67 @@ function Calls({ calls }: { readonly calls: readonly CallViewFragment[] }) {
 }
 
 function AnswerActions({ message, actions }: MessageProps) {
-  const [, rate] = useMutation(RateMessageDocument);
-  const rating = message.feedback?.rating ?? null;
-  const toggle = (wanted: 'UP' | 'DOWN') => rate({ id: message.id, rating: rating === wanted ? null : wanted });
+  const [{ error }, rate] = useMutation(RateMessageDocument);
+  const [wasRated, setRated] = useState(false);
+  const { rating = null, comment = null } = message.feedback ?? {};
+  const give = async (given: typeof rating, text: string | null) => {
+    const { error: refused } = await rate({ id: message.id, rating: given, comment: given === null ? null : text });
+    return refused === undefined;
+  };
+  const toggle = (wanted: 'UP' | 'DOWN') => {
+    setRated(true);
+    void give(rating === wanted ? null : wanted, comment);
+  };
   return (
-    <div className="actions">
-      <Branches message={message} actions={actions} />
-      <CopyButton text={message.content} label="Copy answer" />
-      <button
-        type="button"
-        className="icon-button"
-        aria-label="Good answer"
-        aria-pressed={rating === 'UP'}
-        title="Good answer"
-        onClick={() => toggle('UP')}
-      >
-        <Icon name="up" />
-      </button>
-      <button
-        type="button"
-        className="icon-button"
-        aria-label="Bad answer"
-        aria-pressed={rating === 'DOWN'}
-        title="Bad answer"
-        onClick={() => toggle('DOWN')}
-      >
-        <Icon name="down" />
-      </button>
-      <button
-        type="button"
-        className="icon-button when-idle"
-        aria-label="Answer again"
-        title="Answer again"
-        onClick={() => actions.regenerate(message)}
-      >
-        <Icon name="retry" />
-      </button>
-    </div>
+    <>
+      <div className="actions">
+        <Branches message={message} actions={actions} />
+        <CopyButton text={message.content} label="Copy answer" />
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Good answer"
+          aria-pressed={rating === 'UP'}
+          title="Good answer"
+          onClick={() => toggle('UP')}
+        >
+          <Icon name="up" />
+        </button>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label="Bad answer"
+          aria-pressed={rating === 'DOWN'}
+          title="Bad answer"
+          onClick={() => toggle('DOWN')}
+        >
+          <Icon name="down" />
+        </button>
+        <button
+          type="button"
+          className="icon-button when-idle"
+          aria-label="Answer again"
+          title="Answer again"
+          onClick={() => actions.regenerate(message)}
+        >
+          <Icon name="retry" />
+        </button>
+      </div>
+      {rating && (
+        <FeedbackComment
+          key={rating}
+          rating={rating}
+          comment={comment}
+          startsOpen={wasRated}
+          save={(text) => give(rating, text)}
+        />
+      )}
+      {error && (
+        <p className="problem" role="alert">
+          {error.message.replace('[GraphQL] ', '')}
+        </p>
+      )}
+    </>
   );
 }
 

@@ -36,6 +36,8 @@ test('An answer knows the page that the user sees, and the token is nowhere in t
   await page.keyboard.type('What do I see?');
   await page.keyboard.press('Enter');
   await waitForAnswer(page, 'Please ring twice');
+  // The address of the page itself is no secret of anybody.
+  expect(await read(page)).toContain(`${stage.url}/dock – `);
   const token = await page.locator('meta[name="switchboard-token"]').getAttribute('content');
   expect(token).not.toBe('');
   const dock = page.locator('switchboard-dock');
@@ -84,8 +86,15 @@ test('A turn is stopped, and the person begins a new conversation', async () => 
   // It waits for a decision, and so does not end before it is stopped.
   await say(page, 'Please refund order 1043');
   await page.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 60_000 });
+  // What is sent meanwhile stays, and that is said.
+  await say(page, 'Never mind');
+  const early = page.locator('switchboard-dock .early');
+  await expect.poll(() => early.textContent()).toContain('Your text stays here');
+  expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('Never mind');
+  expect(await listViolationsOfThemes(page)).toEqual([]);
   await page.getByRole('button', { name: 'Stop' }).click();
   await waitForAnswer(page, 'Stopped');
+  expect(await early.textContent()).toBe('');
   expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0);
   await page.getByRole('button', { name: 'New conversation' }).click();
   expect(await read(page)).toBe('');

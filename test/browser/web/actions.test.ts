@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { listViolationsOfThemes } from './axe.ts';
 import { readMessages, type Stage, say, setStage, waitForEnd } from './page.ts';
 
 const resources = new AsyncDisposableStack();
@@ -39,6 +40,42 @@ test('An answer is rated, rated otherwise, and not at all any more', async () =>
   await expect.poll(pressed).toEqual(['false', 'true']);
   await bad.last().click();
   await expect.poll(pressed).toEqual(['false', 'false']);
+  expect(stage.troubles).toEqual([]);
+});
+
+test('What was wrong with an answer is written by keyboard, stored, shown after the page was loaded again, and taken back', async () => {
+  const page = await stage.open({ colorScheme: 'light' });
+  await say(page, 'What time is it?');
+  await waitForEnd(page);
+  await page.getByRole('button', { name: 'Bad answer' }).last().focus();
+  await page.keyboard.press('Enter');
+  const field = page.getByLabel('What was wrong?');
+  await field.waitFor();
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+  // Behind the button for another answer.
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('It is late');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await field.waitFor({ state: 'detached' });
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Change the comment');
+  await page.reload();
+  await page.locator('.feedback').getByText('It is late').waitFor();
+  await page.getByRole('button', { name: 'Change the comment' }).focus();
+  await page.keyboard.press('Enter');
+  expect(await field.inputValue()).toBe('It is late');
+  await page.keyboard.press('Escape');
+  await page.locator('.feedback').getByText('It is late').waitFor();
+  // The other rating keeps it, until it is taken back.
+  await page.getByRole('button', { name: 'Good answer' }).last().click();
+  const other = page.getByLabel('What was good?');
+  expect(await other.inputValue()).toBe('It is late');
+  await other.fill('');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Add a comment' }).waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Add a comment' }).waitFor();
   expect(stage.troubles).toEqual([]);
 });
 

@@ -34,3 +34,20 @@ test('The page has no violation that axe knows of, in light and in dark, while a
   expect(await readMessages(page)).toContain('Order 1046 is refunded');
   expect(await listViolationsOfThemes(page)).toEqual([]);
 });
+
+test('Who presses Enter while a turn runs keeps the text, and is told so; afterwards it is sent', async () => {
+  const page = await stage.open();
+  // It waits for a decision, and so does not end before it is stopped.
+  await say(page, 'Please refund order 1043');
+  await page.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 60_000 });
+  await say(page, 'What time is it?');
+  const status = page.locator('.composer [role="status"]');
+  await expect.poll(() => status.textContent()).toContain('Your text stays here');
+  expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe('What time is it?');
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect.poll(() => status.textContent(), { timeout: 60_000 }).toBe('');
+  await page.getByLabel('Message', { exact: true }).press('Enter');
+  await waitForEnd(page);
+  expect(await readMessages(page)).toContain('What time is it?');
+});

@@ -150,3 +150,23 @@ test('Nothing jumps while an answer is written and when it is stored', async () 
   expect(shifts.reduce((sum, value) => sum + value, 0)).toBeLessThan(0.04);
   expect(stage.troubles).toEqual([]);
 });
+
+test('What stands below the list begins where the list begins, and all that is chosen from is readable in the dark', async () => {
+  const page = await stage.open({ colorScheme: 'dark' });
+  const starts = await page.locator('.sidebar > .button').evaluateAll((buttons) =>
+    buttons.map((button) => {
+      const { left } = button.getBoundingClientRect();
+      return (button.firstElementChild?.getBoundingClientRect().left ?? 0) - left;
+    }),
+  );
+  expect(starts.length).toBeGreaterThan(2);
+  for (const start of starts) expect(start).toBeLessThan(24);
+  const voice = await stage.open({ path: '/voice', beside: page });
+  const colors = await voice.getByLabel('Scenario').evaluate((select) => {
+    const { color, backgroundColor } = getComputedStyle(select);
+    const { color: text, backgroundColor: ground } = getComputedStyle(document.body);
+    return { chosen: [color, backgroundColor], page: [text, ground] };
+  });
+  expect(colors.chosen).toEqual(colors.page);
+  expect(stage.troubles).toEqual([]);
+});
