@@ -64,6 +64,8 @@ export async function startSwitchboard(
       env: {
         DATA_DIR: dataDir,
         PORT: '0',
+        // As in production.
+        LOG_LEVEL: 'info',
         // One user sends all the load.
         RATE_LIMIT_TURNS: '0',
         RATE_LIMIT_MUTATIONS: '0',

@@ -89,6 +89,8 @@ export async function openCluster(databaseUrl: string, short: boolean): Promise<
         DATABASE_URL: url,
         REDIS_URL: redis.url,
         PORT: '0',
+        // As in production.
+        LOG_LEVEL: 'info',
         METRICS_TOKEN: metricsToken,
         OPENAI_BASE_URL: modelUrl,
         MODEL: 'cluster',

@@ -39,7 +39,7 @@ async function timeStart(dataDir: string): Promise<number> {
   const { PATH = '' } = process.env;
   const npm = spawn('npm', ['start', '--silent'], {
     cwd: root,
-    env: { PATH, DATA_DIR: dataDir, PORT: '0' },
+    env: { PATH, DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'inherit'],
     // A group of its own: npm does not hand signals on.
     detached: true,
