@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { list, text } from '../api/input.ts';
+import { integer, list, text } from '../api/input.ts';
 import { guardrailInputs } from '../guardrails/input.ts';
 import { projectName } from '../projects/input.ts';
 import { orchestrationInput } from './orchestration.ts';
@@ -9,6 +9,9 @@ export const maxScenarioKeyLength = 255;
 /** The maximum number of members of a scenario, and of handoffs of one member. */
 const maxAgents = 100;
 const maxHandoffs = 100;
+
+/** The number of a version of a scenario. */
+export const versionNumber = integer(1, 2_147_483_647);
 
 /** The parts of a scenario and their limits, for mutations and files. */
 export const scenarioParts = {

@@ -1,5 +1,6 @@
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Guardrail } from '../guardrails/config.ts';
+import { byServer, keepVersions } from './keep-versions.ts';
 import { type Orchestration, writeOrchestration } from './orchestration.ts';
 
 /** A checked graph to store: agents are row ids, in the order in which they are shown. */
@@ -79,7 +80,7 @@ export interface ScenarioDraft {
 }
 
 /**
- * Adds those scenarios whose keys the tenant does not have yet, outside projects. Four statements at most.
+ * Adds those scenarios whose keys the tenant does not have yet, outside projects. Five statements at most.
  * @param tx a transaction that has locked the tenant's row
  */
 export async function addMissingScenarios(
@@ -111,4 +112,6 @@ export async function addMissingScenarios(
     return scenarioId === undefined ? [] : [{ scenarioId, graph }];
   });
   await insertGraphs(tx, tenantId, graphs);
+  const scenarioIds = added.map(({ id }) => id);
+  await keepVersions(tx, tenantId, scenarioIds, byServer);
 }

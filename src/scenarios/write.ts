@@ -1,18 +1,16 @@
-import { checkClassifiers, lockClassifiers } from '../agents/classifiers.ts';
 import { ConflictError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { parseInput } from '../api/input.ts';
 import { requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { type ConfigurationStore, changeConfiguration } from '../database/change-configuration.ts';
-import { Prisma, type Scenario } from '../generated/prisma/client.ts';
+import type { Prisma, Scenario } from '../generated/prisma/client.ts';
 import type { RateLimit } from '../limits/rate-limit.ts';
-import { requireProject } from '../projects/access.ts';
-import { checkMembers } from './check-members.ts';
-import { type ScenarioInput, scenarioInput } from './input.ts';
-import { defaultThreshold, writeOrchestration } from './orchestration.ts';
-import { explainMissingScenario, type ScenarioQuery } from './read.ts';
-import { replaceGraph } from './write-graph.ts';
+import { type ScenarioInput, scenarioInput, versionNumber } from './input.ts';
+import type { ScenarioQuery } from './read.ts';
+import { toInput } from './snapshot.ts';
+import { insertScenario, lockScenario, replaceScenario } from './store.ts';
+import { readVersionSnapshot } from './versions.ts';
 
 /** What changing scenarios needs. */
 export interface ScenarioDependencies extends ConfigurationStore {
@@ -35,17 +33,7 @@ export async function createScenario(
   await deps.operationLimit.take(viewer);
   const parsed = parseInput(scenarioInput, input, ['input']);
   requireAdmin(viewer, 'change scenarios');
-  const { tenantId } = viewer;
-  const create = async (tx: Prisma.TransactionClient) => {
-    const projectId = await findProjectId(viewer, tx, parsed);
-    const graph = await checkMembers(viewer, tx, parsed, projectId);
-    const guardrails = await checkGuardrails(viewer, tx, parsed, projectId);
-    const orchestration = await checkOrchestration(viewer, tx, parsed, projectId);
-    const data = { ...columnsOf(parsed), ...orchestration, guardrails, tenantId, projectId };
-    const { id } = await tx.scenario.create({ data, select: { id: true } });
-    await replaceGraph(tx, tenantId, id, graph);
-    return tx.scenario.findUniqueOrThrow({ where: { id, tenantId }, ...query });
-  };
+  const create = (tx: Prisma.TransactionClient) => insertScenario(viewer, tx, parsed, query);
   return changeConfiguration(viewer, deps, create, { taken: describeTakenKey(parsed) });
 }
 
@@ -53,43 +41,57 @@ export async function createScenario(
  * Replaces a scenario: absent fields go back to their defaults. Its version grows by one. Running turns keep the version
  * with which they started; queued turns and conversations use the new one. Concurrent updates run one after another.
  * Admins only.
- * @param id the public id
- * @param input ScenarioInput
- * @throws as `createScenario` does; {@link NotFoundError} and {@link ForbiddenError} also for the scenario
+ * @param args.id the public id
+ * @param args.input ScenarioInput
+ * @param args.expectedVersion the version that the scenario has; absent: whatever there is
+ * @throws as `createScenario` does; {@link NotFoundError} and {@link ForbiddenError} also for the scenario;
+ *   {@link ConflictError} also if the scenario does not have the expected version
  */
 export async function updateScenario(
   viewer: Viewer,
   deps: ScenarioDependencies,
-  id: string,
-  input: unknown,
+  args: { readonly id: string; readonly input: unknown; readonly expectedVersion?: number | null | undefined },
   query: ScenarioQuery = {},
 ): Promise<Scenario> {
   await deps.operationLimit.take(viewer);
-  const scenarioId = parseId('Scenario', id, ['id']);
-  const parsed = parseInput(scenarioInput, input, ['input']);
+  const scenarioId = parseId('Scenario', args.id, ['id']);
+  const parsed = parseInput(scenarioInput, args.input, ['input']);
+  const expected = parseInput(versionNumber.nullish(), args.expectedVersion, ['expectedVersion']) ?? null;
   requireAdmin(viewer, 'change scenarios');
-  const { tenantId } = viewer;
   const update = async (tx: Prisma.TransactionClient) => {
-    await lockScenario(viewer, tx, scenarioId);
-    const projectId = await findProjectId(viewer, tx, parsed);
-    const graph = await checkMembers(viewer, tx, parsed, projectId);
-    const guardrails = await checkGuardrails(viewer, tx, parsed, projectId);
-    const orchestration = await checkOrchestration(viewer, tx, parsed, projectId);
-    await replaceGraph(tx, tenantId, scenarioId, graph);
-    return tx.scenario.update({
-      where: { id: scenarioId, tenantId },
-      data: {
-        ...columnsOf(parsed),
-        ...orchestration,
-        guardrails,
-        projectId,
-        unreadGuardrails: Prisma.DbNull,
-        version: { increment: 1 },
-      },
-      ...query,
-    });
+    assertVersion(await lockScenario(viewer, tx, scenarioId), expected);
+    return replaceScenario(viewer, tx, scenarioId, parsed, null, query);
   };
   return changeConfiguration(viewer, deps, update, { taken: describeTakenKey(parsed) });
+}
+
+/**
+ * Makes an earlier version of a scenario its next one: all of its content, checked against the agents that exist now. Admins
+ * only.
+ * @param args.id the public id
+ * @param args.version the version to restore, one of those that are kept
+ * @param args.expectedVersion the version that the scenario has
+ * @throws as `updateScenario` does, naming the fields of the ScenarioInput that the version amounts to;
+ *   {@link NotFoundError} also for the version; {@link ConflictError} also if the scenario does not have the expected version
+ */
+export async function restoreScenarioVersion(
+  viewer: Viewer,
+  deps: ScenarioDependencies,
+  args: { readonly id: string; readonly version: number; readonly expectedVersion: number },
+  query: ScenarioQuery = {},
+): Promise<Scenario> {
+  await deps.operationLimit.take(viewer);
+  const scenarioId = parseId('Scenario', args.id, ['id']);
+  const version = parseInput(versionNumber, args.version, ['version']);
+  const expected = parseInput(versionNumber, args.expectedVersion, ['expectedVersion']);
+  requireAdmin(viewer, 'change scenarios');
+  const restore = async (tx: Prisma.TransactionClient) => {
+    assertVersion(await lockScenario(viewer, tx, scenarioId), expected);
+    const input = toInput(await readVersionSnapshot(viewer, tx, scenarioId, version));
+    return replaceScenario(viewer, tx, scenarioId, input, version, query);
+  };
+  const taken = 'There is another scenario with the key that the version has. Change the key of that one first.';
+  return changeConfiguration(viewer, deps, restore, { taken });
 }
 
 /** How many conversations of a tenant use a scenario, by its row id. Conversations implement it. */
@@ -132,50 +134,15 @@ export async function deleteScenario(
   return formatId('Scenario', scenarioId);
 }
 
+/** @param expected null: any */
+function assertVersion(present: number, expected: number | null): void {
+  if (expected === null || present === expected) return;
+  throw new ConflictError(
+    `The scenario was expected to have version ${expected}, and it has version ${present}. Read it again.`,
+  );
+}
+
 function describeTakenKey({ key, projectId = null }: ScenarioInput): string {
   const project = projectId === null ? '' : ` in the project ${JSON.stringify(projectId)}`;
   return `There is already a scenario with the key ${JSON.stringify(key)}${project}.`;
-}
-
-function columnsOf(input: ScenarioInput) {
-  const { key, name, description = null } = input;
-  return { key, name, description, isActive: input.isActive ?? true };
-}
-
-/** The row id of the project of a scenario; null: it is for all projects. */
-async function findProjectId(viewer: Viewer, tx: Prisma.TransactionClient, input: ScenarioInput) {
-  if (input.projectId == null) return null;
-  return (await requireProject(viewer, tx, input.projectId, 'EDITOR', ['input', 'projectId'])).id;
-}
-
-async function checkGuardrails(
-  viewer: Viewer,
-  tx: Prisma.TransactionClient,
-  { guardrails }: ScenarioInput,
-  projectId: string | null,
-) {
-  const owner = { path: ['input', 'guardrails'], isShared: true, projectId };
-  return [...(await checkClassifiers(viewer, tx, guardrails ?? [], owner))];
-}
-
-/** The columns of an orchestration. One statement if it names a classifier, whose row it locks. */
-async function checkOrchestration(
-  viewer: Viewer,
-  tx: Prisma.TransactionClient,
-  { orchestration }: ScenarioInput,
-  projectId: string | null,
-) {
-  const { mode = 'OFF', classifierAgentId: named = null, threshold, instructions = null } = orchestration ?? {};
-  const path = ['input', 'orchestration', 'classifierAgentId'];
-  const classifierAgentId = named === null ? null : parseId('Agent', named, path);
-  if (classifierAgentId !== null)
-    await lockClassifiers(viewer, tx, [{ agentId: classifierAgentId, path }], { isShared: true, projectId });
-  return writeOrchestration({ mode, classifierAgentId, threshold: threshold ?? defaultThreshold, instructions });
-}
-
-/** Locks the row until the transaction ends. */
-async function lockScenario(viewer: Viewer, tx: Prisma.TransactionClient, scenarioId: string): Promise<void> {
-  const locked = await tx.$queryRaw<unknown[]>`
-    SELECT 1 FROM scenarios WHERE id = ${scenarioId}::uuid AND tenant_id = ${viewer.tenantId} FOR UPDATE`;
-  if (locked.length === 0) throw await explainMissingScenario(viewer, tx, scenarioId);
 }

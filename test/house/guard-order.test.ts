@@ -89,6 +89,13 @@ const guarded: Readonly<Record<string, Guarded>> = {
   },
   createScenario: { ...byInput('createScenario', 'ScenarioInput', null, scenarioInput), ...adminOperation },
   updateScenario: { ...byInput('updateScenario', 'ScenarioInput', 'scenario', scenarioInput), ...adminOperation },
+  restoreScenarioVersion: {
+    document: `mutation ($id: ID!, $version: Int!) {
+      it: restoreScenarioVersion(id: $id, version: $version, expectedVersion: 1) { id } }`,
+    invalid: ({ scenario }) => ({ id: scenario, version: 0 }),
+    valid: ({ scenario }) => ({ id: scenario, version: 1 }),
+    ...adminOperation,
+  },
   deleteScenario: { ...byId('deleteScenario', 'scenario'), ...adminOperation },
   createHttpTool: {
     ...byInput('createHttpTool', 'CreateHttpToolInput', null, () => toolInput),

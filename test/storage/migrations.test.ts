@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { applyMigrations, MigrationError, migrationsFolder, pendingMigrations } from '../../src/database/migrate.ts';
+import { readSnapshot } from '../../src/scenarios/snapshot.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database/database.ts';
 
 describe('applyMigrations', () => {
@@ -150,6 +152,47 @@ test('The room that attachments take is counted from those that are there alread
     { user_id: 'b', bytes: 7 },
     { user_id: 't', bytes: 12 },
   ]);
+});
+
+test('Scenarios that are there already begin their versions with the present one, which nobody is said to have made', async () => {
+  await using database = await createTestDatabase();
+  const migration = (await readdir(migrationsFolder)).find((name) => name.endsWith('_scenario_versions')) ?? '';
+  const sql = await readFile(join(migrationsFolder, migration, 'migration.sql'), 'utf8');
+  const id = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+  // The database as it was before.
+  await query(
+    database.url,
+    `DROP TABLE scenario_versions;
+     INSERT INTO tenants (id) VALUES ('t');
+     INSERT INTO agents (id, tenant_id, name, instructions) VALUES ('${id(1)}', 't', 'a', ''), ('${id(2)}', 't', 'b', '');
+     INSERT INTO scenarios (id, tenant_id, key, name, version, updated_at) VALUES
+       ('${id(3)}', 't', 'k', 'n', 7, '2026-01-02T03:04:05Z'), ('${id(4)}', 't', 'empty', 'n', 1, now());
+     INSERT INTO scenario_agents (tenant_id, scenario_id, agent_id, is_root, position) VALUES
+       ('t', '${id(3)}', '${id(2)}', true, 0), ('t', '${id(3)}', '${id(1)}', false, 1);
+     INSERT INTO handoff_edges (scenario_id, from_agent_id, to_agent_id, description, position) VALUES
+       ('${id(3)}', '${id(2)}', '${id(1)}', 'When?', 0);`,
+  );
+  await query(database.url, `BEGIN; ${sql}; COMMIT;`);
+  const read = `SELECT version, snapshot, changed_by, created_at FROM scenario_versions ORDER BY version DESC`;
+  const rows = z
+    .array(z.object({ version: z.number(), snapshot: z.unknown(), changed_by: z.null(), created_at: z.date() }))
+    .parse(await query(database.url, read));
+  expect(rows.map(({ version }) => version)).toEqual([7, 1]);
+  expect(rows[0]?.created_at.toISOString()).toBe('2026-01-02T03:04:05.000Z');
+  expect(readSnapshot(rows[0]?.snapshot)).toEqual({
+    key: 'k',
+    name: 'n',
+    description: null,
+    projectId: null,
+    isActive: true,
+    guardrails: [],
+    orchestration: { mode: 'OFF', classifierAgentId: null, threshold: 0.6, instructions: null },
+    members: [
+      { agentId: id(2), isRoot: true, handoffs: [{ toAgentId: id(1), description: 'When?' }] },
+      { agentId: id(1), isRoot: false, handoffs: [] },
+    ],
+  });
+  expect(readSnapshot(rows[1]?.snapshot).members).toEqual([]);
 });
 
 describe('the constraints that are written by hand', () => {

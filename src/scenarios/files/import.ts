@@ -8,6 +8,7 @@ import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import { renameClassifiers } from '../../guardrails/input.ts';
 import { findProjectOfTenant } from '../../projects/access.ts';
+import { byServer, keepVersions } from '../keep-versions.ts';
 import { nameOrchestration, readOrchestration, writeOrchestration } from '../orchestration.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
@@ -169,6 +170,7 @@ async function importScenario(
   if (present === null) {
     const { id } = await tx.scenario.create({ data: { ...columns, ...loaded, tenantId, key, projectId } });
     await replaceGraph(tx, tenantId, id, graph);
+    await keepVersions(tx, tenantId, [id], byServer);
     return { file, agents: agentChanges, scenario: { change: 'created', version: 1 } };
   }
   const { id } = present;
@@ -188,6 +190,7 @@ async function importScenario(
   const data = { ...columns, ...loaded, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } };
   const { version } = await tx.scenario.update({ where: { id, tenantId }, data });
   await replaceGraph(tx, tenantId, id, graph);
+  await keepVersions(tx, tenantId, [id], byServer);
   return { file, agents: agentChanges, scenario: { change: 'updated', version } };
 }
 

@@ -1,7 +1,7 @@
 import { countConversationsInScenario } from '../../conversations/write.ts';
 import { builder } from '../../graphql/builder.ts';
 import { GuardrailInputRef, ScenarioRef } from '../../graphql/refs.ts';
-import { createScenario, deleteScenario, updateScenario } from '../write.ts';
+import { createScenario, deleteScenario, restoreScenarioVersion, updateScenario } from '../write.ts';
 import { OrchestrationInput } from './orchestration.ts';
 
 const HandoffEdgeInput = builder.inputType('HandoffEdgeInput', {
@@ -85,20 +85,40 @@ builder.mutationFields((t) => ({
   updateScenario: t.prismaField({
     type: ScenarioRef,
     description:
-      'Replaces a scenario and increases its `version` by one. Running turns keep the version with which they started. Only admins may do this.',
+      'Replaces a scenario and increases its `version` by one; `versions` has what it was. Running turns keep the version with which they started. Only admins may do this.',
     args: {
       id: t.arg.id({
         required: true,
         description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
       }),
       input: t.arg({ type: ScenarioInput, required: true, description: 'The new content of the scenario.' }),
+      expectedVersion: t.arg.int({
+        description:
+          'The version that the scenario has now, or CONFLICT. If omitted, whatever there is gets its next version.',
+      }),
     },
-    resolve: (query, _root, args, context) =>
-      updateScenario(context.viewer, context.agentDeps, args.id, args.input, query),
+    resolve: (query, _root, args, context) => updateScenario(context.viewer, context.agentDeps, args, query),
+  }),
+  restoreScenarioVersion: t.prismaField({
+    type: ScenarioRef,
+    description:
+      'Gives a scenario all of the content that an earlier version had, also its key, its project and `isActive`, as its next version. It is checked as in `updateScenario`: BAD_USER_INPUT names the field that the version would have in a ScenarioInput, such as `input.agents.1.agentId` for an agent that was deleted since, and nothing is written. CONFLICT if the scenario does not have the expected version, or the key is taken by another one. NOT_FOUND if the version is stored no longer. Only admins may do this.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      version: t.arg.int({ required: true, description: 'The number of the version whose content it gets, from 1.' }),
+      expectedVersion: t.arg.int({
+        required: true,
+        description: 'The version that the scenario has now: what others have changed since is not overwritten unseen.',
+      }),
+    },
+    resolve: (query, _root, args, context) => restoreScenarioVersion(context.viewer, context.agentDeps, args, query),
   }),
   deleteScenario: t.id({
     description:
-      'Deletes a scenario and returns its id. CONFLICT if conversations use it: set `isActive` to false instead. Only admins may do this.',
+      'Deletes a scenario with all of its versions and returns its id. CONFLICT if conversations use it: set `isActive` to false instead. Only admins may do this.',
     args: {
       id: t.arg.id({
         required: true,

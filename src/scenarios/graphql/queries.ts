@@ -3,6 +3,8 @@ import { builder } from '../../graphql/builder.ts';
 import { ScenarioRef } from '../../graphql/refs.ts';
 import { includeUnder, toNodes } from '../../graphql/selection.ts';
 import { listScenarios, readScenario } from '../read.ts';
+import { readScenarioVersion } from '../versions.ts';
+import { ScenarioVersionRef } from './versions.ts';
 
 builder.queryFields((t) => ({
   scenarios: t.connection(
@@ -36,5 +38,19 @@ builder.queryFields((t) => ({
       }),
     },
     resolve: (query, _root, args, context) => readScenario(context.viewer, context.db, args, query),
+  }),
+  scenarioVersion: t.field({
+    type: ScenarioVersionRef,
+    nullable: true,
+    description:
+      'One version of a scenario, the present one or an earlier one. NOT_FOUND if it does not exist, or is stored no longer. Only admins may read it.',
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The scenario’s id, such as `scn_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17`.',
+      }),
+      version: t.arg.int({ required: true, description: 'The number of the version, from 1.' }),
+    },
+    resolve: (_root, args, context) => readScenarioVersion(context.viewer, context, args),
   }),
 }));

@@ -1,4 +1,6 @@
 import { formatId } from '../../api/ids.ts';
+import { estimatePageCost, pageSizes } from '../../api/paging.ts';
+import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { loadExistingAgent } from '../../graphql/existing-agent.ts';
 import { loadProject } from '../../graphql/load-project.ts';
@@ -7,7 +9,9 @@ import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import { readOrchestration } from '../orchestration.ts';
 import { readScenario } from '../read.ts';
+import { listVersions } from '../versions.ts';
 import { OrchestrationRef } from './orchestration.ts';
+import { ScenarioVersionRef } from './versions.ts';
 
 /** The members of a scenario, root first. Fields that load them alike share one selection. */
 const rootFirst = { orderBy: [{ isRoot: 'desc' as const }, { position: 'asc' as const }, { agentId: 'asc' as const }] };
@@ -86,6 +90,26 @@ builder.prismaObjectFields(ScenarioRef, (t) => ({
   version: t.exposeInt('version', {}),
   createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the scenario was created.' }),
   updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the scenario was last changed.' }),
+  versions: t.connection(
+    {
+      type: ScenarioVersionRef,
+      description:
+        'The versions, the present one first: the last 50, with 1,000,000 bytes together at most. The oldest are deleted first. 50 per page by default. Only admins may read them, else FORBIDDEN.',
+      complexity: (args) => estimatePageCost(args, pageSizes),
+      resolve: batchField(
+        ({ id }: { readonly id: string }) => id,
+        (scenarios, args, context) =>
+          listVersions(
+            context.viewer,
+            context,
+            args,
+            scenarios.map(({ id }) => id),
+          ),
+      ),
+    },
+    { name: 'ScenarioVersionConnection', description: 'One page of the versions of a scenario.' },
+    { name: 'ScenarioVersionEdge', description: 'A version in a list, with its cursor.' },
+  ),
 }));
 
 builder.nodeRef(ScenarioRef, {

@@ -1,5 +1,6 @@
 import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { listViolationsOfThemes } from './axe.ts';
 import { type Stage, setStage } from './page.ts';
 
@@ -71,6 +72,113 @@ test('A scenario is made of shared agents, answers in the chat, and is deleted',
   await page.getByRole('heading', { name: 'Scenarios' }).waitFor();
   await page.getByRole('link', { name: 'Two of us' }).waitFor({ state: 'detached' });
 });
+
+test('The history of a scenario shows who has changed it, what it was and what is different, and brings it back', async () => {
+  const page = await stage.open({ path: '/admin/scenarios' });
+  const scenarioId = await makeScenario(page);
+  await page.goto(`${stage.url}/admin/scenarios/${scenarioId}`);
+  await page.getByLabel('Name', { exact: true }).fill('Of today');
+  await member(page, 'orders').getByLabel('billing', { exact: true }).check();
+  await press(page, 'Remove temporary');
+  await press(page, 'Save');
+  await page.getByText('version 2', { exact: true }).waitFor();
+  await member(page, 'billing').getByLabel('When to orders').fill('Parcels.');
+  await press(page, 'Save');
+  await page.getByText('version 3', { exact: true }).waitFor();
+
+  await page.getByRole('link', { name: 'History' }).click();
+  const rows = page.getByRole('region', { name: 'Versions' }).locator('tbody tr');
+  await page.getByRole('link', { name: 'Version 1', exact: true }).waitFor();
+  expect(await rows.count()).toBe(3);
+  expect(await rows.nth(0).textContent()).toMatch(/^Version 3Of today.*developerpresent$/);
+  expect(await rows.nth(2).textContent()).toMatch(/^Version 1Of yesterday.*developer$/);
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+
+  await page.getByRole('link', { name: 'Version 1', exact: true }).click();
+  await page.getByRole('heading', { name: 'Version 1 of Of today' }).waitFor();
+  const graph = page.getByRole('region', { name: 'Graph' });
+  await graph.getByRole('link', { name: 'orders: hands over to temporary' }).click();
+  expect(await page.evaluate('location.hash + document.querySelector(":target").textContent')).toContain('temporary');
+  await page.getByText('What is different now').waitFor();
+  expect(await page.getByRole('list', { name: 'Changes' }).getByRole('listitem').allTextContents()).toEqual([
+    'The name was “Of yesterday”, and is “Of today”.',
+    'temporary is no member any more.',
+    'When billing hands over to orders was empty, and is “Parcels.”.',
+    'orders hands over to billing now.',
+  ]);
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+
+  // Somebody else changes it meanwhile: nothing is overwritten unseen.
+  const [beside, late] = [await openBeside(page, scenarioId), await openBeside(page, scenarioId)];
+  await press(beside, 'Save');
+  await beside.getByText('version 4', { exact: true }).waitFor();
+  await press(late, 'Save');
+  await late.getByText('was expected to have version 3, and it has version 4').waitFor();
+  await restore(page);
+  await page.getByText('was expected to have version 3, and it has version 4').waitFor();
+  await page.reload();
+  await restore(page);
+  await page.getByRole('heading', { name: 'Of yesterday' }).waitFor();
+  await page.getByText('version 5', { exact: true }).waitFor();
+  expect(await member(page, 'orders').getByLabel('temporary', { exact: true }).isChecked()).toBe(true);
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByText('restored from 1').waitFor();
+  expect(await rows.count()).toBe(5);
+
+  await page.getByRole('link', { name: 'Version 4', exact: true }).click();
+  await restore(page);
+  await page.getByText('version 6', { exact: true }).waitFor();
+  await stage.ask(page, 'mutation ($id: ID!) { deleteAgent(id: $id) }', { id: await findAgent(page, 'temporary') });
+  await page.goto(`${stage.url}/admin/scenarios/${scenarioId}/versions/1`);
+  await page.getByText('It cannot be restored: the agent temporary was deleted.').waitFor();
+  expect(await page.getByRole('button', { name: 'Restore' }).count()).toBe(0);
+  expect(await graph.locator('.wrong').textContent()).toBe('temporary');
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+});
+
+async function openBeside(page: Page, scenarioId: string): Promise<Page> {
+  const beside = await stage.open({ path: `/admin/scenarios/${scenarioId}`, beside: page });
+  await beside.getByRole('button', { name: 'Save', exact: true }).waitFor();
+  return beside;
+}
+
+const agents = z.object({
+  agents: z.object({ edges: z.array(z.object({ node: z.object({ id: z.string(), name: z.string() }) })) }),
+});
+
+async function findAgent(page: Page, name: string): Promise<string> {
+  const found = agents.parse(await stage.ask(page, '{ agents(first: 100) { edges { node { id name } } } }'));
+  return found.agents.edges.find(({ node }) => node.name === name)?.node.id ?? '';
+}
+
+/** @returns the id of a scenario with billing, orders, and an agent of its own */
+async function makeScenario(page: Page): Promise<string> {
+  const createAgent = 'mutation ($input: CreateAgentInput!) { createAgent(input: $input) { id } }';
+  await stage.ask(page, createAgent, { input: { name: 'temporary', instructions: 'Hi.', isShared: true } });
+  const [billing, orders, temporary] = [
+    await findAgent(page, 'billing'),
+    await findAgent(page, 'orders'),
+    await findAgent(page, 'temporary'),
+  ];
+  const create = 'mutation ($input: ScenarioInput!) { createScenario(input: $input) { id } }';
+  const input = {
+    key: 'history',
+    name: 'Of yesterday',
+    rootAgentId: billing,
+    agents: [
+      { agentId: billing, handoffs: [{ toAgentId: orders }] },
+      { agentId: orders, handoffs: [{ toAgentId: temporary }] },
+      { agentId: temporary, handoffs: [] },
+    ],
+  };
+  const answer = z.object({ createScenario: z.object({ id: z.string() }) });
+  return answer.parse(await stage.ask(page, create, { input })).createScenario.id;
+}
+
+async function restore(page: Page): Promise<void> {
+  await press(page, 'Restore');
+  await page.getByRole('dialog').getByRole('button', { name: 'Restore' }).click();
+}
 
 const member = (page: Page, name: string): Locator => page.getByRole('group', { name, exact: true });
 

@@ -1,5 +1,10 @@
 import { readFragment } from '../generated/fragment-masking.ts';
-import type { OrchestrationMode, ScenarioDetailsFragment, ScenarioInput } from '../generated/graphql.ts';
+import type {
+  OrchestrationMode,
+  ScenarioDetailsFragment,
+  ScenarioInput,
+  ScenarioVersionDetailsFragment,
+} from '../generated/graphql.ts';
 import { GuardrailDetailsFragmentDoc } from '../generated/graphql.ts';
 import { draftGuardrail, type GuardrailDraft, readGuardrail } from '../guardrails/guardrail-draft.ts';
 import { readText } from '../parts/json.ts';
@@ -45,8 +50,14 @@ const empty: ScenarioDraft = {
   guardrails: [],
 };
 
+/** What a form takes of a stored scenario. */
+type Content = Pick<
+  ScenarioDetailsFragment,
+  'key' | 'name' | 'description' | 'isActive' | 'projectId' | 'rootAgent' | 'agents' | 'orchestration' | 'guardrails'
+>;
+
 /** A stored scenario, or a new one, as its form begins. */
-export function draftScenario(scenario: ScenarioDetailsFragment | null): ScenarioDraft {
+export function draftScenario(scenario: Content | null): ScenarioDraft {
   if (!scenario) return empty;
   const { key, name, isActive, orchestration } = scenario;
   return {
@@ -66,6 +77,17 @@ export function draftScenario(scenario: ScenarioDetailsFragment | null): Scenari
     classifierAgentId: orchestration.classifier?.id ?? '',
     guardrails: readFragment(GuardrailDetailsFragmentDoc, scenario.guardrails).map(draftGuardrail),
   };
+}
+
+/** A version of a scenario in the same form, to be shown beside it. */
+export function draftVersion(version: ScenarioVersionDetailsFragment): ScenarioDraft {
+  const { agents, project } = version;
+  const [root] = agents;
+  return draftScenario({
+    ...version,
+    projectId: project?.key ?? null,
+    rootAgent: { id: root?.agent.id ?? '' },
+  });
 }
 
 /** What is saved: the whole scenario, because an update replaces it. */

@@ -12,6 +12,7 @@ import {
 } from '../generated/graphql.ts';
 import { ConfirmButton } from '../parts/confirm-button.tsx';
 import { CheckField, Form, TextField } from '../parts/form.tsx';
+import { AdminLink } from '../parts/link.tsx';
 import { Page } from '../parts/page.tsx';
 import { Badge, Loading, Problem } from '../parts/states.tsx';
 import { useChange } from '../parts/use-change.ts';
@@ -52,6 +53,9 @@ function ScenarioActions({ scenario }: { readonly scenario: ScenarioDetailsFragm
   return (
     <>
       <Badge>version {scenario.version}</Badge>
+      <AdminLink className="button" to={['scenarios', scenario.id, 'versions']}>
+        History
+      </AdminLink>
       <ConfirmButton
         label="Delete"
         question={`Delete the scenario ${scenario.name}?`}
@@ -68,6 +72,8 @@ function ScenarioActions({ scenario }: { readonly scenario: ScenarioDetailsFragm
 
 function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment | null }) {
   const [draft, setDraft] = useState(() => draftScenario(scenario));
+  // The version that the draft began with: what is read again meanwhile may be another one.
+  const [version, setVersion] = useState(scenario?.version ?? 0);
   const [{ data }] = useQuery({ query: MemberChoicesDocument });
   const create = useChange(CreateScenarioDocument, ['Scenario']);
   const update = useChange(UpdateScenarioDocument, ['Scenario']);
@@ -85,7 +91,8 @@ function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment
   const save = async () => {
     const input = readScenario(draft);
     if (scenario) {
-      await update.run({ id: scenario.id, input });
+      const saved = await update.run({ id: scenario.id, input, expectedVersion: version });
+      setVersion(readFragment(ScenarioDetailsFragmentDoc, saved?.updateScenario)?.version ?? version);
       return;
     }
     const created = readFragment(ScenarioDetailsFragmentDoc, (await create.run({ input }))?.createScenario);
