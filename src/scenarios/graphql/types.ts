@@ -94,7 +94,7 @@ builder.prismaObjectFields(ScenarioRef, (t) => ({
     {
       type: ScenarioVersionRef,
       description:
-        'The versions, the present one first: the last 50, with 1,000,000 bytes together at most. The oldest are deleted first. 50 per page by default. Only admins may read them, else FORBIDDEN.',
+        'The versions, the present one first: the last 50, with 1,000,000 bytes together at most. The oldest are deleted first. 50 per page by default, at most 100. Only admins may read them, else FORBIDDEN.',
       complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: batchField(
         ({ id }: { readonly id: string }) => id,

@@ -72,7 +72,7 @@ function ScenarioActions({ scenario }: { readonly scenario: ScenarioDetailsFragm
 
 function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment | null }) {
   const [draft, setDraft] = useState(() => draftScenario(scenario));
-  // The version that the draft began with: what is read again meanwhile may be another one.
+  // The version from which the draft was made: what is read again meanwhile may be another one.
   const [version, setVersion] = useState(scenario?.version ?? 0);
   const [{ data }] = useQuery({ query: MemberChoicesDocument });
   const create = useChange(CreateScenarioDocument, ['Scenario']);

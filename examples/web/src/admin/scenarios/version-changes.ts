@@ -20,7 +20,7 @@ export function describeChanges(
   if (then.isActive !== now.isActive)
     changes.push(now.isActive ? 'New conversations may use it now.' : 'New conversations may not use it any more.');
   if (then.rootAgentId !== now.rootAgentId)
-    changes.push(`Conversations began with ${nameOf(then.rootAgentId)}, and begin with ${nameOf(now.rootAgentId)}.`);
+    changes.push(`Conversations started with ${nameOf(then.rootAgentId)}, and start with ${nameOf(now.rootAgentId)}.`);
   changes.push(...describeMembers(then.members, now.members, nameOf));
   if (chooserOf(then) !== chooserOf(now)) changes.push('Who answers is chosen in another way.');
   changes.push(...describeGuardrails(then, now));
