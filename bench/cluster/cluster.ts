@@ -39,7 +39,7 @@ export interface Cluster extends AsyncDisposable {
 /** For reading /metrics. */
 export const metricsToken = 'metrics-of-the-cluster';
 /** Users that the conversations are spread over. */
-const users = 100;
+export const users = 100;
 const batch = 10;
 
 /** All processes that were started: also after an error that nobody has expected, none of them may stay. */

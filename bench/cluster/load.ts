@@ -24,6 +24,8 @@ function rotate(): readonly string[] {
 /** What is heard of turns, by their conversations, where they were started. */
 const watched = new Map<string, TurnCheck>();
 const held: WebSocket[] = [];
+/** Those of them that have heard something. */
+const hearing = new Set<WebSocket>();
 let talking: { stop: boolean; readonly over: Promise<TalkResult> } | null = null;
 
 /** One turn, with its readers at other instances from its first event on. */
@@ -89,14 +91,23 @@ answerCalls({
       held.push(...(await Promise.all(some)));
     }
     const payload = { query: 'subscription { viewerEvents { seq } }' };
-    for (const socket of held) socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload }));
+    for (const socket of held) {
+      socket.on('message', (data) => {
+        if (!hearing.has(socket) && String(data).includes('"type":"next"')) hearing.add(socket);
+      });
+      socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload }));
+    }
     return held.filter(({ readyState, OPEN }) => readyState === OPEN).length;
   },
+
+  /** How many of the held sockets have heard of something: until then nobody knows whether they hear. */
+  hearing: () => hearing.size,
 
   /** How many of the held sockets are still open. Closes them. */
   release() {
     const open = held.filter(({ readyState, OPEN }) => readyState === OPEN).length;
     for (const socket of held.splice(0)) socket.terminate();
+    hearing.clear();
     return open;
   },
 

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { SwitchboardError } from '../api/errors.ts';
 import type { Database, Db } from '../database/client.ts';
 import { withoutCounting } from '../database/statements.ts';
+import { FeedLoads } from './feed-loads.ts';
+import type { FeedPage, FeedRequest, NumberedEvent } from './feed-page.ts';
 import { FeedReader, type Selection } from './feed-reader.ts';
 
-/** Events that one statement reads. */
+/** Events that one statement reads of a feed. */
 const batch = 50;
 /** Notices are collected for so long, so that a burst is one statement. */
 const announceAfterMs = 20;
@@ -24,12 +25,6 @@ const notice = z.object({
   keys: z.array(z.string()).nullable(),
 });
 
-/** An event by its position; its readers read the rows as they are then. */
-export interface NumberedEvent {
-  /** From 1 without gaps within a feed. */
-  readonly seq: number;
-}
-
 /** The rows of the feeds of one kind. */
 export interface FeedSource<Owner, Event extends NumberedEvent> {
   /** The channel of PostgreSQL on which instances notify each other that feeds have grown. */
@@ -37,15 +32,14 @@ export interface FeedSource<Owner, Event extends NumberedEvent> {
   /** Tells the feeds apart. */
   readonly keyOf: (owner: Owner) => string;
   /**
-   * The next events after `after`, the oldest first. One statement.
-   * @throws {EventsExpiredError} if one of them is not kept any more
-   * @throws {BadUserInputError} if the feed has not got as far as `after`
+   * The next events of each request, in their order. One statement.
+   * @param limit how many events of a feed it reads at most
    */
   readonly read: (
-    owner: Owner,
+    requests: readonly FeedRequest<Owner>[],
     db: Db,
-    options: { readonly after: number; readonly limit: number },
-  ) => Promise<readonly Event[]>;
+    limit: number,
+  ) => Promise<readonly FeedPage<Event>[]>;
   /** The seqs of the last events of several feeds. One statement. */
   readonly readLastSeqs: (
     owners: readonly Owner[],
@@ -67,6 +61,7 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
   readonly #alone: boolean;
   readonly #instance = randomUUID();
   readonly #feeds = new Map<string, ReadFeed<Owner, Event>>();
+  readonly #loads: FeedLoads<Owner, Event>;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Feeds whose growth the other instances have not been notified of. */
   readonly #unannounced = new Set<string>();
@@ -82,6 +77,10 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
     this.#db = options.db;
     this.#logger = options.logger;
     this.#alone = options.alone;
+    this.#loads = new FeedLoads(
+      (requests) => source.read(requests, this.#db, batch),
+      (error) => this.#logger.warn({ err: error }, 'failed to read the feeds'),
+    );
     this.#repeat('read the feeds', pollEveryMs, () => this.#poll());
     this.#repeat('delete expired events', pruneEveryMs, () => source.deleteExpired(this.#db));
   }
@@ -105,7 +104,8 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
     const { select = () => 'deliver' } = options;
     const source = this.#source;
     const after = options.after ?? (await source.readLastSeqs([owner], this.#db))[0]?.lastSeq ?? 0;
-    const first = options.after === null ? [] : await source.read(owner, this.#db, { after, limit: batch });
+    const [first = []] = options.after === null ? [] : await source.read([{ owner, after }], this.#db, batch);
+    if (first instanceof Error) throw first;
     const key = source.keyOf(owner);
     const feed: ReadFeed<Owner, Event> = this.#feeds.get(key) ?? { owner, readers: new Set(), loads: new Map() };
     this.#feeds.set(key, feed);
@@ -161,14 +161,9 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
   #load(feed: ReadFeed<Owner, Event>, after: number): Promise<readonly Event[]> {
     const known = feed.loads.get(after);
     if (known) return known;
-    const load = this.#source
-      .read(feed.owner, this.#db, { after, limit: batch })
-      .catch((error: unknown) => {
-        if (error instanceof SwitchboardError) throw error;
-        // The database is away for a moment: the next check wakes the readers again.
-        this.#logger.warn({ err: error }, 'failed to read a feed');
-        return [];
-      })
+    if (this.#closed) return Promise.resolve([]);
+    const load = this.#loads
+      .load({ owner: feed.owner, after }, (work) => this.#run('read the feeds', work))
       .finally(() => feed.loads.delete(after));
     feed.loads.set(after, load);
     return load;

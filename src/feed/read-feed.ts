@@ -1,8 +1,8 @@
 import { EventsExpiredError } from '../api/errors.ts';
-import { badInput } from '../api/input.ts';
 import type { Db } from '../database/client.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { type FeedEvent, type FeedOwner, feedEvent } from './feed-event.ts';
+import { assemblePages, type FeedPage, type FeedRequest, type FeedRow } from './feed-page.ts';
 
 /** How long an event is kept at least, unless 1,000 newer ones of its user push it out: see the migration. */
 const keptMs = 24 * 3600_000;
@@ -43,33 +43,33 @@ export async function readLastSeqs(
       AS wanted (tenant, id) ON users.tenant_id = wanted.tenant AND users.id = wanted.id`;
 }
 
-/**
- * The next events of a user's feed after `after`, the oldest first. One statement.
- * @throws {EventsExpiredError} if one of them is not kept any more
- * @throws {BadUserInputError} if the feed has not got as far as `after`
- */
+/** The next events of each user's feed. One statement. @param limit how many events of a user it reads at most */
 export async function readFeed(
-  { tenantId, userId }: FeedOwner,
+  requests: readonly FeedRequest<FeedOwner>[],
   db: Db,
-  { after, limit }: { readonly after: number; readonly limit: number },
-): Promise<FeedEvent[]> {
-  const rows = await db.$queryRaw<{ lastSeq: number; seq: number | null }[]>`
-    SELECT ${lastSeq} AS "lastSeq", event.* FROM users LEFT JOIN LATERAL (
+  limit: number,
+): Promise<FeedPage<FeedEvent>[]> {
+  const tenants = requests.map(({ owner }) => owner.tenantId);
+  const users = requests.map(({ owner }) => owner.userId);
+  const rows = await db.$queryRaw<FeedRow[]>`
+    SELECT wanted.place::int, ${lastSeq} AS "lastSeq", event.*
+    FROM unnest(${tenants}::text[], ${users}::text[], ${requests.map(({ after }) => after)}::int[])
+      WITH ORDINALITY AS wanted (tenant, id, after, place)
+    JOIN users ON users.tenant_id = wanted.tenant AND users.id = wanted.id
+    LEFT JOIN LATERAL (
       SELECT seq, at, type::text, conversation_id::text AS "conversationId", message_id::text AS "messageId",
         run_id::text AS "runId", handoff_id::text AS "handoffId", from_agent_id::text AS "fromAgentId",
         to_agent_id::text AS "toAgentId", is_new AS "isNew"
-      FROM feed_events WHERE tenant_id = users.tenant_id AND user_id = users.id AND seq > ${after}
+      FROM feed_events WHERE tenant_id = users.tenant_id AND user_id = users.id AND seq > wanted.after
       ORDER BY seq LIMIT ${limit}
     ) AS event ON true
-    WHERE users.tenant_id = ${tenantId} AND users.id = ${userId}
-    ORDER BY event.seq`;
-  const last = rows[0]?.lastSeq ?? 0;
-  if (after > last) throw badInput(['after'], `must be at most ${last}, the seq of your last event so far`);
-  const events = rows.filter(({ seq }) => seq !== null).map((row) => feedEvent.parse(row));
-  // Numbers have no gaps: one that is missing was deleted, for its age or because there were 1,000 after it.
-  const isCut = events.some(({ seq }, index) => seq !== after + 1 + index);
-  if (isCut || (events.length === 0 && after < last)) throw new EventsExpiredError(last);
-  return events;
+    ORDER BY wanted.place, event.seq`;
+  return assemblePages(
+    requests,
+    rows,
+    (row) => feedEvent.parse(row),
+    (last) => new EventsExpiredError(last),
+  );
 }
 
 /** Whether the feed says after `after` that a conversation of the user was deleted. One statement. */

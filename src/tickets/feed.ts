@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { EventsExpiredError } from '../api/errors.ts';
-import { badInput } from '../api/input.ts';
 import type { Database, Db } from '../database/client.ts';
 import { Feed } from '../feed/feed.ts';
+import { assemblePages, type FeedPage, type FeedRequest, type FeedRow } from '../feed/feed-page.ts';
 
 /** The channel of PostgreSQL on which instances notify each other that something happened to tickets. */
 export const ticketChannel = 'switchboard_tickets';
@@ -59,25 +59,28 @@ async function readLastSeqs(owners: readonly TicketOwner[], db: Db) {
 }
 
 async function read(
-  { tenantId }: TicketOwner,
+  requests: readonly FeedRequest<TicketOwner>[],
   db: Db,
-  { after, limit }: { readonly after: number; readonly limit: number },
-): Promise<TicketFeedEvent[]> {
-  const rows = await db.$queryRaw<{ lastSeq: number; seq: number | null }[]>`
-    SELECT greatest(tenants.expired_ticket_event_seq, (
+  limit: number,
+): Promise<FeedPage<TicketFeedEvent>[]> {
+  const tenants = requests.map(({ owner }) => owner.tenantId);
+  const rows = await db.$queryRaw<FeedRow[]>`
+    SELECT wanted.place::int, greatest(tenants.expired_ticket_event_seq, (
       SELECT seq FROM ticket_events WHERE tenant_id = tenants.id ORDER BY seq DESC LIMIT 1)) AS "lastSeq", event.*
-    FROM tenants LEFT JOIN LATERAL (
+    FROM unnest(${tenants}::text[], ${requests.map(({ after }) => after)}::int[])
+      WITH ORDINALITY AS wanted (tenant, after, place)
+    JOIN tenants ON tenants.id = wanted.tenant
+    LEFT JOIN LATERAL (
       SELECT seq, at, type::text, ticket_id::text AS "ticketId", comment_id::text AS "commentId"
-      FROM ticket_events WHERE tenant_id = tenants.id AND seq > ${after} ORDER BY seq LIMIT ${limit}
+      FROM ticket_events WHERE tenant_id = tenants.id AND seq > wanted.after ORDER BY seq LIMIT ${limit}
     ) AS event ON true
-    WHERE tenants.id = ${tenantId} ORDER BY event.seq`;
-  const last = rows[0]?.lastSeq ?? 0;
-  if (after > last) throw badInput(['after'], `must be at most ${last}, the seq of the last event so far`);
-  const events = rows.filter(({ seq }) => seq !== null).map((row) => ticketEvent.parse(row));
-  // Numbers have no gaps: one that is missing was deleted, for its age or because there were 5,000 after it.
-  const isCut = events.some(({ seq }, index) => seq !== after + 1 + index);
-  if (isCut || (events.length === 0 && after < last)) throw new EventsExpiredError(last, expired);
-  return events;
+    ORDER BY wanted.place, event.seq`;
+  return assemblePages(
+    requests,
+    rows,
+    (row) => ticketEvent.parse(row),
+    (last) => new EventsExpiredError(last, expired),
+  );
 }
 
 /** Deletes the events of all tenants that are older than a day, some at a time. @returns how many it deleted */

@@ -1,11 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { percentile } from '../../statistics.ts';
-import type { Cluster } from '../cluster.ts';
+import { type Cluster, type Instance, users } from '../cluster.ts';
 import { listFaults, ms, type Outcome } from '../outcome.ts';
 import { seenTurn } from '../seen-turn.ts';
 
 /** What the p99 of the added delay may be, in milliseconds. */
 const maxDelayMs = 250;
+/** How often, and how many milliseconds each time, sockets are waited for that hear nothing yet. */
+const maxRounds = 20;
+const roundMs = 500;
 
 /**
  * Sockets over two instances, and turns at once: each is read at the instance that it was started at and at the other one.
@@ -22,6 +26,7 @@ export async function measureManyTurns(cluster: Cluster): Promise<Outcome> {
   const others = sockets - 2 * turns;
   const tokens = Array.from({ length: others }, (_, n) => talks[n % turns]?.token ?? '');
   const held = await load.call('hold', { urls, tokens }, z.int());
+  const heard = await awaitHearing(cluster, instances[0], others);
   const seen = await Promise.all(
     talks.map((talk, n) => {
       const [start, other] = n % 2 ? urls : urls.toReversed();
@@ -46,6 +51,7 @@ export async function measureManyTurns(cluster: Cluster): Promise<Outcome> {
   const faults = listFaults(seen);
   if (held !== others || left !== others)
     faults.push(`Of ${others} other sockets, ${held} opened and ${left} stayed open.`);
+  if (heard < others) faults.push(`Of ${others} other sockets, ${others - heard} heard nothing of their users.`);
   if (reconnects > 0) faults.push(`${reconnects} sockets of readers were closed.`);
   const p99 = percentile(delays.flat(), 0.99);
   return {
@@ -56,4 +62,20 @@ export async function measureManyTurns(cluster: Cluster): Promise<Outcome> {
     faults,
     slow: p99 < maxDelayMs ? [] : [`The p99 of the added delay is ${ms(p99)}, not less than ${maxDelayMs} ms.`],
   };
+}
+
+/**
+ * Creates conversations until all held sockets have heard of one: the turns are measured with sockets that hear, and not
+ * while hundreds of them subscribe.
+ * @returns how many have
+ */
+async function awaitHearing({ load, createConversations }: Cluster, at: Instance, sockets: number): Promise<number> {
+  let heard = 0;
+  for (let round = 0; round < maxRounds && heard < sockets; round++) {
+    // One of each user.
+    await createConversations(at, users);
+    await sleep(roundMs);
+    heard = await load.call('hearing', null, z.int());
+  }
+  return heard;
 }
