@@ -50,7 +50,8 @@ export interface Due {
 
 /**
  * The last time that has come, of those from `nextAt` on: of several that were missed, one is made up for. It only goes
- * forward from a time that is stored: backwards, the library finds other times where clocks are changed.
+ * forward from a time that is stored: backwards, the library finds other times where clocks are changed. Elsewhere it skips
+ * what does not matter, in a few steps however many times were missed.
  */
 export function findDue(cron: string, timeZone: string, nextAt: Date, now: Date): Due {
   const oldest = new Date(now.getTime() - maxMissedMs);
@@ -61,11 +62,44 @@ export function findDue(cron: string, timeZone: string, nextAt: Date, now: Date)
       const next = times.next().toDate();
       if (next > now) return { dueAt, nextAt: next };
       dueAt = next;
+      if (step > 0 || readOffset(timeZone, oldest) !== readOffset(timeZone, now)) continue;
+      dueAt = skipMissed(times, next, now);
+      times.reset(dueAt);
     }
     return { dueAt, nextAt: findNext(cron, timeZone, now) };
   } catch {
     return { dueAt, nextAt: null };
   }
+}
+
+/** The last time that has come, or one that is a minute before it, by halving the time between. */
+function skipMissed(times: CronExpression, first: Date, now: Date): Date {
+  let last = first;
+  // None comes after it until now.
+  let end = now;
+  while (end.getTime() - last.getTime() > 60_000) {
+    const middle = new Date((end.getTime() + last.getTime()) / 2);
+    times.reset(middle);
+    const next = readNext(times);
+    if (next === null || next > now) end = middle;
+    else last = next;
+  }
+  return last;
+}
+
+/** Null: none comes any more. */
+function readNext(times: CronExpression): Date | null {
+  try {
+    return times.next().toDate();
+  } catch {
+    return null;
+  }
+}
+
+/** What clocks differ from UTC at a moment, such as `GMT+02:00`. */
+function readOffset(timeZone: string, at: Date): string | undefined {
+  const parts = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' }).formatToParts(at);
+  return parts.find(({ type }) => type === 'timeZoneName')?.value;
 }
 
 function readCron(cron: string, timeZone: string, after: Date): CronExpression {

@@ -40,22 +40,27 @@ export async function startDue(runtime: RunRuntime, now: Date): Promise<number> 
 /** Now, in the precision of its column, which would round it up: it could be a moment ahead for the statement that follows. */
 const soon = Prisma.sql`date_trunc('milliseconds', clock_timestamp())`;
 
+/**
+ * Writes the due times of schedules, and when each is due next. No lock is held while times are computed: whoever writes first
+ * moves a schedule on, and nobody does if it was changed meanwhile.
+ */
 async function takeDueTimes(db: Database, now: Date): Promise<void> {
-  await db.$transaction(async (tx) => {
-    const due = await tx.$queryRaw<(Pick<Schedule, 'id' | 'tenantId' | 'cron' | 'timeZone'> & { nextAt: Date })[]>`
-      SELECT id, tenant_id AS "tenantId", cron, time_zone AS "timeZone", next_at AS "nextAt" FROM schedules
-      WHERE next_at <= ${now} ORDER BY next_at LIMIT ${atOnce} FOR UPDATE SKIP LOCKED`;
-    for (const { id, tenantId, cron, timeZone, nextAt: stored } of due) {
-      const { dueAt, nextAt } = findDue(cron, timeZone, stored, now);
-      await tx.$executeRaw`
+  const due = await db.$queryRaw<(Pick<Schedule, 'id' | 'tenantId' | 'cron' | 'timeZone'> & { nextAt: Date })[]>`
+    SELECT id, tenant_id AS "tenantId", cron, time_zone AS "timeZone", next_at AS "nextAt" FROM schedules
+    WHERE next_at <= ${now} ORDER BY next_at LIMIT ${atOnce}`;
+  for (const { id, tenantId, cron, timeZone, nextAt: stored } of due) {
+    const { dueAt, nextAt } = findDue(cron, timeZone, stored, now);
+    await db.$executeRaw`
+      WITH moved AS (
         UPDATE schedules SET next_at = ${nextAt}, is_active = ${nextAt !== null}
-        WHERE tenant_id = ${tenantId} AND id = ${id}::uuid`;
-      if (dueAt === null) continue;
-      await tx.$executeRaw`
-        INSERT INTO schedule_times (tenant_id, schedule_id, due_at, conversation_id, next_attempt_at)
-        VALUES (${tenantId}, ${id}::uuid, ${dueAt}, ${randomUUIDv7()}::uuid, ${soon}) ON CONFLICT DO NOTHING`;
-    }
-  });
+        WHERE tenant_id = ${tenantId} AND id = ${id}::uuid AND next_at = ${stored} AND cron = ${cron}
+          AND time_zone = ${timeZone}
+        RETURNING tenant_id, id
+      )
+      INSERT INTO schedule_times (tenant_id, schedule_id, due_at, conversation_id, next_attempt_at)
+      SELECT tenant_id, id, ${dueAt}::timestamptz, ${randomUUIDv7()}::uuid, ${soon} FROM moved
+      WHERE ${dueAt}::timestamptz IS NOT NULL ON CONFLICT DO NOTHING`;
+  }
 }
 
 /** A due time that this process tries to start. */
@@ -64,6 +69,8 @@ interface ClaimedTime extends Pick<Schedule, 'tenantId' | 'userId' | 'name' | 't
   readonly dueAt: Date;
   readonly conversationId: string;
   readonly attempts: number;
+  /** When the schedule was last changed: what fails says nothing of another one that it has become meanwhile. */
+  readonly updatedAt: Date;
   readonly scenarioId: string | null;
   /** Null: it has none, or it was deleted. */
   readonly scenarioKey: string | null;
@@ -82,7 +89,7 @@ function claimTimes(db: Db): Promise<ClaimedTime[]> {
     WHERE t.tenant_id = due.tenant_id AND t.schedule_id = due.schedule_id AND t.due_at = due.due_at
     RETURNING t.tenant_id AS "tenantId", t.schedule_id AS "scheduleId", t.due_at AS "dueAt", t.attempts,
       t.conversation_id AS "conversationId", s.user_id AS "userId", s.name, s.time_zone AS "timeZone", s.content,
-      s.agent_id AS "agentId", s.scenario_id AS "scenarioId", c.key AS "scenarioKey"`;
+      s.updated_at AS "updatedAt", s.agent_id AS "agentId", s.scenario_id AS "scenarioId", c.key AS "scenarioKey"`;
 }
 
 /** @returns whether a turn was started */
@@ -90,10 +97,14 @@ async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean
   const { tenantId, conversationId, agentId, scenarioKey, name } = time;
   const idempotencyKey = `schedule ${time.dueAt.toISOString()}`;
   try {
+    // It may have been switched off since the claim, by its user or because another of its times was refused.
+    const { scheduleId, dueAt, attempts } = time;
+    const open = { tenantId, scheduleId, dueAt, attempts, nextAttemptAt: { not: null } };
+    if ((await runtime.db.scheduleTime.count({ where: open })) === 0) return false;
     const before = await runtime.db.run.findFirst({ where: { tenantId, conversationId, idempotencyKey } });
-    if (before !== null) return settle(runtime.db, time, { runId: before.id, error: null });
+    if (before !== null) return settle(runtime.db, time, before.id);
     if (time.scenarioId !== null && scenarioKey === null)
-      return settle(runtime.db, time, { runId: null, error: 'The scenario of the schedule was deleted.' });
+      return await switchOff(runtime.db, time, 'The scenario of the schedule was deleted.');
     const agent = agentId === null ? {} : { agentId: formatId('Agent', agentId) };
     const input = {
       conversationId: formatId('Conversation', conversationId),
@@ -102,50 +113,82 @@ async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean
       idempotencyKey,
     };
     const run = await startRun(withoutRoles(time), runtime, input, {});
-    return settle(runtime.db, time, { runId: run.id, error: null });
+    return settle(runtime.db, time, run.id);
   } catch (error) {
     const isLasting = error instanceof SwitchboardError && lasting.has(error.code);
     if (!isLasting)
       runtime.logger.warn({ err: error, schedule: time.scheduleId }, 'a scheduled turn could not be started');
     const message = error instanceof SwitchboardError ? error.message : 'The turn could not be started.';
-    if (isLasting) await settle(runtime.db, time, { runId: null, error: message });
+    if (isLasting) await switchOff(runtime.db, time, message);
     else await putOff(runtime.db, time, message);
     return false;
   }
 }
 
-/** Writes how it ended. Without a run, the schedule is switched off: it says why. Another attempt that came meanwhile decides instead. */
-async function settle(
-  db: Db,
-  { tenantId, scheduleId, dueAt, attempts }: ClaimedTime,
-  { runId, error }: { readonly runId: string | null; readonly error: string | null },
-): Promise<boolean> {
+/*
+ * What an attempt writes. The row of the schedule is locked first, as where it is changed. Another attempt that came meanwhile
+ * decides instead.
+ */
+
+/** Writes which turn was started. @returns whether this attempt decided */
+async function settle(db: Db, { tenantId, scheduleId, dueAt, attempts }: ClaimedTime, runId: string): Promise<boolean> {
   const settled = await db.$executeRaw`
-    WITH settled AS (
+    WITH locked AS MATERIALIZED (
+      SELECT id FROM schedules WHERE tenant_id = ${tenantId} AND id = ${scheduleId}::uuid FOR UPDATE
+    ), settled AS (
       UPDATE schedule_times SET run_id = ${runId}::uuid, next_attempt_at = NULL
-      WHERE tenant_id = ${tenantId} AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt} AND attempts = ${attempts}
+      WHERE tenant_id = ${tenantId} AND schedule_id IN (SELECT id FROM locked) AND due_at = ${dueAt}
+        AND attempts = ${attempts}
       RETURNING schedule_id
     )
-    UPDATE schedules SET last_error = ${error}, is_active = is_active AND ${runId !== null},
-      next_at = CASE WHEN ${runId !== null} THEN next_at END
-    WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM settled)`;
-  return settled > 0 && runId !== null;
+    UPDATE schedules SET last_error = NULL WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM settled)`;
+  return settled > 0;
 }
 
 /**
- * Leaves it to a later attempt, or gives it up after the last one: the schedule goes on with its next time. Another attempt that came
- * meanwhile decides instead.
+ * Switches the schedule off, with the reason; what else of it has not started does not start. If it was changed meanwhile, a later
+ * attempt starts its time as it is then.
  */
-async function putOff(db: Db, time: ClaimedTime, error: string): Promise<void> {
+async function switchOff(db: Database, time: ClaimedTime, lastError: string): Promise<false> {
   const { tenantId, scheduleId, dueAt, attempts } = time;
-  await db.$executeRaw`
-    WITH failed AS (
+  await db.$transaction(async (tx) => {
+    if (!(await lockUnchanged(tx, time))) return;
+    const data = { nextAttemptAt: null };
+    const { count } = await tx.scheduleTime.updateMany({ where: { tenantId, scheduleId, dueAt, attempts }, data });
+    if (count === 0) return;
+    await tx.schedule.update({
+      where: { id: scheduleId, tenantId },
+      data: { isActive: false, nextAt: null, lastError },
+    });
+    await giveUpOpen(tx, tenantId, scheduleId);
+  });
+  return false;
+}
+
+/** Leaves it to a later attempt, or gives it up after the last one: the schedule goes on with its next time. */
+async function putOff(db: Database, time: ClaimedTime, lastError: string): Promise<void> {
+  const { tenantId, scheduleId, dueAt, attempts } = time;
+  await db.$transaction(async (tx) => {
+    if (!(await lockUnchanged(tx, time))) return;
+    const count = await tx.$executeRaw`
       UPDATE schedule_times SET next_attempt_at = CASE WHEN attempts < ${maxAttempts}::int THEN next_attempt_at END
       WHERE tenant_id = ${tenantId} AND schedule_id = ${scheduleId}::uuid AND due_at = ${dueAt}
-        AND attempts = ${attempts} AND next_attempt_at IS NOT NULL
-      RETURNING schedule_id
-    )
-    UPDATE schedules SET last_error = ${error} WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM failed)`;
+        AND attempts = ${attempts} AND next_attempt_at IS NOT NULL`;
+    if (count > 0) await tx.schedule.update({ where: { id: scheduleId, tenantId }, data: { lastError } });
+  });
+}
+
+/** Locks the schedule of a time. @returns whether it is as it was when the attempt began */
+async function lockUnchanged(tx: Db, { tenantId, scheduleId, updatedAt }: ClaimedTime): Promise<boolean> {
+  const [found] = await tx.$queryRaw<{ readonly updatedAt: Date }[]>`
+    SELECT updated_at AS "updatedAt" FROM schedules WHERE tenant_id = ${tenantId} AND id = ${scheduleId}::uuid FOR UPDATE`;
+  return found?.updatedAt.getTime() === updatedAt.getTime();
+}
+
+/** Due times that have not started are given up. */
+export async function giveUpOpen(tx: Db, tenantId: string, scheduleId: string): Promise<void> {
+  const where = { tenantId, scheduleId, nextAttemptAt: { not: null } };
+  await tx.scheduleTime.updateMany({ where, data: { nextAttemptAt: null } });
 }
 
 /** The message of a due time: `{{date}}` and `{{time}}` in the time zone of the schedule, `{{dueAt}}` in UTC. */

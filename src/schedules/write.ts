@@ -9,7 +9,7 @@ import { readClock } from './clock.ts';
 import { findNext } from './cron.ts';
 import { parseSchedule, type ScheduleDraft } from './input.ts';
 import { readSchedule } from './read.ts';
-import { withoutRoles } from './start-due.ts';
+import { giveUpOpen, withoutRoles } from './start-due.ts';
 
 /** Schedules of one user, and of a tenant. */
 const maxOfUser = 50;
@@ -87,10 +87,4 @@ async function findTarget(viewer: Viewer, db: Db, { agentId, scenarioKey }: Sche
 function columnsOf({ name, cron, timeZone, content, isActive }: ScheduleDraft, now: Date) {
   const nextAt = isActive ? findNext(cron, timeZone, now) : null;
   return { name, cron, timeZone, content, isActive, nextAt };
-}
-
-/** Due times that have not started are given up. */
-async function giveUpOpen(tx: Db, tenantId: string, scheduleId: string): Promise<void> {
-  const where = { tenantId, scheduleId, nextAttemptAt: { not: null } };
-  await tx.scheduleTime.updateMany({ where, data: { nextAttemptAt: null } });
 }

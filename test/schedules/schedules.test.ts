@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { CronExpression } from 'cron-parser';
+import { describe, expect, test, vi } from 'vitest';
 import { eraseUser } from '../../src/retention/erase-user.ts';
 import { findDue, findNext } from '../../src/schedules/cron.ts';
 import { startDue } from '../../src/schedules/start-due.ts';
@@ -66,6 +67,47 @@ describe('expressions', () => {
       expect(findDue(cron, timeZone, at, at).dueAt).toEqual(at);
     }
   });
+});
+
+/** As findDue, one time after the other. */
+function findDueInTurn(cron: string, timeZone: string, nextAt: Date, now: Date) {
+  const oldest = new Date(now.getTime() - 24 * 3_600_000);
+  let dueAt = nextAt >= oldest ? nextAt : null;
+  let next = findNext(cron, timeZone, dueAt ?? oldest);
+  for (; next !== null && next <= now; next = findNext(cron, timeZone, next)) dueAt = next;
+  return { dueAt, nextAt: next };
+}
+
+test.each([
+  ['* * * * *', 'UTC'],
+  ['*/7 0-11 * * *', 'Europe/Berlin'],
+  ['30 2 * * *', 'Europe/Berlin'],
+  ['0,59 1,2,3 * * 0', 'America/New_York'],
+  ['*/30 * * * *', 'Australia/Lord_Howe'],
+])('After an outage, the last missed time of %s in %s is found in a few steps', (cron, timeZone) => {
+  const steps = vi.spyOn(CronExpression.prototype, 'next');
+  try {
+    // Days with a change of clocks in one of the zones among them.
+    for (const day of ['2026-03-08', '2026-03-29', '2026-06-14', '2026-10-25', '2026-11-01']) {
+      for (const [outage, until] of [
+        [0.4, '02:45:30.500'],
+        [5, '01:00:00.000'],
+        [20, '12:00:00.000'],
+        [23.9, '23:59:59.999'],
+        [900, '06:10:00.000'],
+      ] as const) {
+        const now = new Date(`${day}T${until}Z`);
+        const nextAt = findNext(cron, timeZone, new Date(now.getTime() - outage * 3_600_000)) ?? now;
+        if (nextAt > now) continue;
+        steps.mockClear();
+        const due = findDue(cron, timeZone, nextAt, now);
+        if (day === '2026-06-14') expect(steps.mock.calls.length).toBeLessThan(20);
+        expect(due, `${day} ${until}`).toEqual(findDueInTurn(cron, timeZone, nextAt, now));
+      }
+    }
+  } finally {
+    steps.mockRestore();
+  }
 });
 
 test('Two instances, ten rounds at once: one turn for a due time; a clock that goes on makes up for one, one that goes back for none', async () => {
