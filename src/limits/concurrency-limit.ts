@@ -20,6 +20,7 @@ export class ConcurrencyLimit {
   readonly #what: string;
   readonly #bounds: ConcurrencyBounds;
   readonly #retryAfterMs: number;
+  readonly #scopes: Readonly<Record<keyof ConcurrencyBounds, string>>;
   readonly #users = new Map<string, number>();
   readonly #tenants = new Map<string, number>();
   #size = 0;
@@ -27,11 +28,13 @@ export class ConcurrencyLimit {
   /**
    * @param what the plural for the message: "uploads"
    * @param retryAfterMs what a refused caller is told to wait, in milliseconds
+   * @param perUser what a message calls the first bound, if something else than a user has it
    */
-  constructor(what: string, bounds: ConcurrencyBounds, retryAfterMs = 1_000) {
+  constructor(what: string, bounds: ConcurrencyBounds, retryAfterMs = 1_000, perUser = 'per user') {
     this.#what = what;
     this.#bounds = bounds;
     this.#retryAfterMs = retryAfterMs;
+    this.#scopes = { user: perUser, tenant: 'per organisation', process: 'on this server' };
   }
 
   /** How many are open, of all viewers together. */
@@ -44,7 +47,7 @@ export class ConcurrencyLimit {
    * @throws {RateLimitedError} if the user, the tenant or the process has as many as allowed; the message names which.
    *   Nothing is counted then.
    */
-  enter({ tenantId, userId }: Viewer): Disposable {
+  enter({ tenantId, userId }: Pick<Viewer, 'tenantId' | 'userId'>): Disposable {
     const user = JSON.stringify([tenantId, userId]);
     this.#assertBelow(this.#bounds.user, this.#users.get(user), 'user');
     this.#assertBelow(this.#bounds.tenant, this.#tenants.get(tenantId), 'tenant');
@@ -73,7 +76,7 @@ export class ConcurrencyLimit {
   /** Counts a refusal. @returns the error for the caller */
   refuse(scope: keyof ConcurrencyBounds): RateLimitedError {
     refusals.inc({ limit: this.#what.replaceAll(' ', '-'), scope });
-    const message = `Too many ${this.#what} at once: at most ${this.#bounds[scope]} ${scopes[scope]}.`;
+    const message = `Too many ${this.#what} at once: at most ${this.#bounds[scope]} ${this.#scopes[scope]}.`;
     return new RateLimitedError(message, this.#retryAfterMs);
   }
 
@@ -81,8 +84,6 @@ export class ConcurrencyLimit {
     if (bound !== null && count >= bound) throw this.refuse(scope);
   }
 }
-
-const scopes = { user: 'per user', tenant: 'per organisation', process: 'on this server' } as const;
 
 /** Keys without a count are removed: the maps are as large as what is open. */
 function add(counts: Map<string, number>, key: string, by: number): void {

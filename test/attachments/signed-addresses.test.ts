@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, expect, test, vi } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { signAddress } from '../../src/attachments/signed-address.ts';
+import type { Viewer } from '../../src/auth/viewer.ts';
+import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 import { KeyRing, parseKeyRing } from '../../src/secrets/key-ring.ts';
+import { createFileRoute } from '../../src/server/http/files.ts';
 import { shareApp, testKeys } from '../support/app.ts';
 import { openChat } from '../support/chat.ts';
 import { picture, uploadId } from './support.ts';
@@ -11,6 +17,26 @@ const app = shareApp({ env: { RATE_LIMIT_UPLOADS: '0', ATTACHMENT_URL_SECONDS: '
 const add = `mutation ($input: CreateMessageInput!) {
   createMessage(input: $input) { attachments { id url signedUrl } }
 }`;
+
+const bounds = (user: number) => ({ user, tenant: null, process: null });
+
+/** The route of files with limits of its own. */
+async function openRoute(owner: Viewer, limits: { readonly openOperations: number; readonly signedReads: number }) {
+  const signedReads = new ConcurrencyLimit('readings', bounds(limits.signedReads), 1_000, 'per file');
+  const serve = createFileRoute({
+    ...{ db: app.app.db, store: null, keys: parseKeyRing(testKeys), verifyToken: async () => owner, signedReads },
+    openOperations: new ConcurrencyLimit('open operations', bounds(limits.openOperations)),
+  });
+  const server = createServer((request, response) => void serve(request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    return { status: response.status, body: await response.text() };
+  };
+  return { signedReads, get };
+}
 
 afterEach(() => void vi.useRealTimers());
 
@@ -110,6 +136,27 @@ test('An address expires in its time, and stays the same for half of it', async 
   expect(await statusOf(address)).toBe(200);
   vi.setSystemTime(expires);
   expect(await statusOf(address)).toBe(404);
+});
+
+test('Whoever reads a file by its signed address counts by the file, and takes nothing of what its owner may have open', async () => {
+  const { chat, id, address } = await attach('A text', 'one.txt');
+  const otherId = await uploadId(app, chat.token, 'Another text', { name: 'other.txt' });
+  const row = id.slice('att_'.length);
+  const { tenantId, userId } = await app.app.db.attachment.findUniqueOrThrow({ where: { id: row } });
+  const owner = { tenantId, userId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
+  const { signedReads, get } = await openRoute(owner, { openOperations: 0, signedReads: 1 });
+  expect(await get(address)).toEqual({ status: 200, body: 'A text' });
+  expect((await get(`/attachments/${id}`, { authorization: 'Bearer x' })).status).toBe(429);
+  // Somebody reads it.
+  const reading = signedReads.add({ tenantId, userId: row });
+  const refused = await get(address);
+  expect(refused.status).toBe(429);
+  expect(refused.body).toContain('Too many readings at once: at most 1 per file.');
+  const other = signAddress(parseKeyRing(testKeys), owner, otherId, { now: Date.now(), urlMs: 600_000 });
+  expect(await get(other)).toEqual({ status: 200, body: 'Another text' });
+  reading[Symbol.dispose]();
+  expect((await get(address)).status).toBe(200);
+  expect(signedReads.size).toBe(0);
 });
 
 test('An address leads to nothing once its file was deleted', async () => {

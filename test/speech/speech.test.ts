@@ -192,6 +192,7 @@ describe('a clip', () => {
       keys,
       verifyToken: async () => viewer,
       openOperations,
+      signedReads: openOperations,
       maxStallMs: 300,
     };
     const serve = createFileRoute(route);

@@ -84,8 +84,10 @@ interface FileRoute extends AttachmentFiles {
   /** Sign the addresses that can be fetched without a token. */
   readonly keys: KeyRing;
   readonly verifyToken: VerifyToken;
-  /** Each file that is being read counts against it. */
+  /** Each file that is being read with an access token counts against it. */
   readonly openOperations: ConcurrencyLimit;
+  /** Those that are read by signed addresses, which strangers may have, count against this one: by file, and not by owner. */
+  readonly signedReads: ConcurrencyLimit;
   readonly maxStallMs?: number;
 }
 
@@ -117,13 +119,16 @@ async function serveFile(
   route: FileRoute,
   statements: StatementTally,
 ): Promise<void> {
-  const { db, openOperations, maxStallMs = stallMs } = route;
+  const { db, openOperations, signedReads, maxStallMs = stallMs } = route;
   const path = readPath(request);
   const kind = findKind(path);
   const signed = kind?.path === attachmentPath ? await findSigned(request, route, path.slice(kind.path.length)) : null;
   const viewer = signed?.owner ?? (await readViewer(request, route));
   statements.owner = viewer;
-  using _open = openOperations.enter(viewer);
+  using _open =
+    signed === null
+      ? openOperations.enter(viewer)
+      : signedReads.enter({ tenantId: viewer.tenantId, userId: signed.file.id });
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Files are fetched with GET.');
