@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { UnavailableError } from '../../src/api/errors.ts';
 import { AddressReader } from '../../src/attachments/fetch/address-reader.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
 import { AddressGuard } from '../../src/outbound/address-guard.ts';
@@ -199,8 +200,10 @@ test('A run that is stopped while an address is read ends for its own reason, an
   const stop = new AbortController();
   const before = files.visits.length;
   const read = reader.read(viewer, { name: 'a', type: 'b/c', url: `${files.url}/silent` }, stop.signal);
-  const stopped = expect(read).rejects.toThrow('Stopped.');
+  const reason = new UnavailableError('Stopped.');
+  const stopped = expect(read).rejects.toBe(reason);
   await expect.poll(() => files.visits.length, { timeout: 30_000 }).toBe(before + 1);
-  stop.abort(new Error('Stopped.'));
+  // As an error of the address, it would be told to the model.
+  stop.abort(reason);
   await stopped;
 });
