@@ -35,7 +35,7 @@ export function openAttachments(
     files: {
       transcribe: (viewer, recording, signal) =>
         transcribeRecording(viewer, { speech, files: attachments }, recording, signal),
-      readAddress: addresses && ((viewer, file, signal) => addresses.read(viewer, file, signal)),
+      readAddress: addresses && ((viewer, file, signal, check) => addresses.read(viewer, file, signal, check)),
     },
   };
 }

@@ -1,7 +1,7 @@
 import { TurnAborted } from './abort.ts';
 import type { TurnEvent, TurnToolCall } from './events.ts';
 import type { TurnGuard } from './guard.ts';
-import { checkInput, InputWatch } from './guarded-step.ts';
+import { checkInput, InputWatch, reportGuards } from './guarded-step.ts';
 import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
@@ -129,7 +129,7 @@ async function* runSteps(
   });
 }
 
-/** Lets the messages that have come since the last step join the turn. Guardrails have checked them before they were stored. */
+/** Lets the messages that have come since the last step join the turn. Guardrails have checked them before they were stored, and their files when they were read. */
 async function* takeSteering(
   { takeSteering: take }: SteeringPort,
   step: number,
@@ -137,10 +137,10 @@ async function* takeSteering(
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent, void, void> {
   if (!take || signal.aborted) return;
-  for (const { messageId, content, attached, results } of await take(step)) {
+  for (const { messageId, content, attached, results, blockedBy = null } of await take(step)) {
     history.push({ role: 'user', content, ...(attached && { attached }), isSteered: true });
     yield { type: 'messageSteered', messageId };
-    for (const result of results) yield { type: 'guardrailChecked', result, step };
+    yield* reportGuards({ results, calls: [], blockedBy }, step);
   }
 }
 

@@ -10,6 +10,8 @@ export interface SteeringMessage {
   readonly attached?: AttachedContent;
   /** What guardrails have found in it before it was stored. */
   readonly results: readonly GuardResult[];
+  /** The guardrail that has found something in what was read of its files, and stops the turn; unset: none. */
+  readonly blockedBy?: string;
 }
 
 /** What a turn needs from outside to be steered. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { AgentDependencies } from '../agents/dependencies.ts';
+import type { CheckText } from '../attachments/fetch/address-reader.ts';
 import type { StoredContent } from '../attachments/files.ts';
 import type { ReadAddress } from '../attachments/store-file.ts';
 import type { Viewer } from '../auth/viewer.ts';
@@ -55,7 +56,7 @@ export interface RunFiles {
   ) => Promise<string>;
   /**
    * Reads a file that a message has by its address, and stores what models are given of it: no message has it yet. Null: the
-   * operator has switched that off.
+   * operator has switched that off. `check` checks its text before.
    * @throws {unknown} the signal's reason if it is aborted; an error of the database
    */
   readonly readAddress:
@@ -63,6 +64,7 @@ export interface RunFiles {
         viewer: Viewer,
         file: { readonly name: string; readonly type: string; readonly url: string },
         signal: AbortSignal,
+        check?: CheckText,
       ) => Promise<ReadAddress>)
     | null;
 }

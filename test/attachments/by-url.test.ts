@@ -141,6 +141,31 @@ test('What cannot be read is told to the model and the user, and the turn goes o
   expect(files.visits.length).toBe(visits);
 });
 
+test('A file that could not be read for a reason that passes is read by the next run of its message, and nothing else is noted', async () => {
+  using files = await serve(answering({ '/note.txt': 'A note.' }));
+  await using app = await startTestApp({ env: allow(files), steps: [{ text: 'Yes.' }, { text: 'Now I see.' }] });
+  const chat = await openChat(app, {});
+  const attachments = [at(`${files.url}/note.txt`, 'note.txt'), at(`${files.url}/gone.txt`, 'gone.txt')];
+  await chat.readToEnd('Read this', { attachments });
+  const { db } = app.app;
+  const read = () => db.message.findFirstOrThrow({ where: { role: 'USER' } });
+  const { id, attachments: noted } = await read();
+  const fine = { name: 'note.txt', notice: null, fileId: expect.stringMatching(/^att_/) };
+  const gone = { name: 'gone.txt', notice: expect.stringContaining('status 404') };
+  expect(noted).toMatchObject([fine, gone]);
+  expect(JSON.stringify(noted)).not.toContain('isPassing');
+  const passing = { ...attachments[0], id: null, knowledgeBaseId: null, notice: 'Busy.', isPassing: true };
+  // Earlier versions noted it of all.
+  const earlier = { ...attachments[1], id: null, knowledgeBaseId: null, notice: 'Gone.', isPassing: false };
+  await db.message.update({ where: { id }, data: { attachments: [passing, earlier] } });
+  const visits = files.visits.length;
+  await chat.readToEnd('', regenerate(`msg_${id}`));
+  expect(files.visits.slice(visits).map(({ url }) => url)).toEqual(['/note.txt']);
+  const after = (await read()).attachments;
+  expect(after).toMatchObject([fine, { notice: 'Gone.' }]);
+  expect(JSON.stringify(after)).not.toContain('"isPassing":true');
+});
+
 test('A file for which the user has no room is not kept, and said', async () => {
   using files = await serve(answering({ '/large.txt': 'x'.repeat(900_000), '/small.txt': 'x'.repeat(200_001) }));
   await using app = await startTestApp({

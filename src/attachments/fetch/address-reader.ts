@@ -21,7 +21,11 @@ const readAtOnce = { running: 2, waiting: 2_000 } as const;
 const everybody = '';
 
 const why = 'The file could not be read from its address.';
+const withheld = 'A guardrail has blocked its text.';
 const tooBusy = 'Too many files are read from their addresses now. Try again later.';
+
+/** Checks the text of a file. @returns as it may be stored; null: it may not be */
+export type CheckText = (text: string) => Promise<string | null>;
 
 /** Reads files that messages have by their addresses. One for the process. */
 export class AddressReader {
@@ -53,17 +57,18 @@ export class AddressReader {
 
   /**
    * Reads a file from its address and stores what models are given of it; of a recording, the recording. No message has it yet.
-   * @returns without an id if it cannot be read: then the notice says why
+   * @param check checks its text before it is stored
+   * @returns without an id if it cannot be read, or the check withholds it: then the notice says why
    * @throws {unknown} the signal's reason if it is aborted; an error of the database
    */
-  async read(viewer: Viewer, file: AddressedFile, signal: AbortSignal): Promise<ReadAddress> {
+  async read(viewer: Viewer, file: AddressedFile, signal: AbortSignal, check?: CheckText): Promise<ReadAddress> {
     const impatience = new AbortController();
     const timer = setTimeout(() => impatience.abort(new UnavailableError(tooBusy)), this.#maxWaitMs);
     const waiting = AbortSignal.any([signal, impatience.signal]);
     const work = async () => {
       waiting.throwIfAborted();
       clearTimeout(timer);
-      return this.#readInTurn(viewer, file, signal);
+      return this.#readInTurn(viewer, file, signal, check);
     };
     try {
       const { tenantId, userId } = viewer;
@@ -83,16 +88,19 @@ export class AddressReader {
     }
   }
 
-  async #readInTurn(viewer: Viewer, file: AddressedFile, signal: AbortSignal): Promise<ReadAddress> {
+  async #readInTurn(viewer: Viewer, file: AddressedFile, signal: AbortSignal, check?: CheckText): Promise<ReadAddress> {
     const { parser, bounds, reading } = this.#attachments;
     const limits = { maxBytes: bounds.maxBytes, timeoutMs: this.#timeoutMs };
     const fetched = await fetchFile(this.#guard, file.url, limits, signal);
-    const content = await this.#reading.run(everybody, async () => {
+    const read = await this.#reading.run(everybody, async () => {
       signal.throwIfAborted();
       // Uploads see that it is read.
       using _slot = reading.add(viewer);
       return await readFetched(file, fetched, parser, signal).catch((error: unknown) => this.#explain(error, signal));
     });
+    const text = read.text === null || !check ? read.text : await check(read.text);
+    if (text === null && read.text !== null) return { id: null, notice: withheld };
+    const content = { ...read, text };
     const isRecording = content.kind === 'AUDIO';
     if (!isRecording && isNothing(content)) return { id: null, notice: content.notice };
     const data = isRecording ? fetched.data : null;

@@ -7,6 +7,7 @@ import { insertConversation } from '../../conversations/create.ts';
 import { TurnAborted } from '../../engine/abort.ts';
 import type { Run } from '../../generated/prisma/client.ts';
 import { wakeAttachedBases } from '../../knowledge/attached-documents.ts';
+import { storeInputChecks } from '../execute/store-checks.ts';
 import { parseTurnInput, type StoredTurn, storedTurnOf, type TurnInput } from '../input.ts';
 import { takeMoment } from '../lease.ts';
 import { type ConversationForTurn, compileTurn } from '../plan/plan-turn.ts';
@@ -32,7 +33,6 @@ import {
   mayJoin,
   needsCheck,
   needsCheckToJoin,
-  storeInputChecks,
 } from './check-input.ts';
 import { findStarted } from './find-started.ts';
 import { assertIsAsPlanned, planNewConversation, untilCreated } from './new-conversation.ts';

@@ -7,6 +7,7 @@ import type { CallDecision, PausedTurn } from '../../engine/paused-turn.ts';
 import type { RunPlan } from '../../engine/plan.ts';
 import { unknownNote } from '../../engine/tool-step.ts';
 import type { ToolCall } from '../../generated/prisma/client.ts';
+import { isCheckedBeforeStoring } from '../../guardrails/turn-guard.ts';
 import { type FrozenPlan, readPauseState, readPlan } from '../frozen-turn.ts';
 import { takeoverSeqs } from '../lease.ts';
 import { loadHistory } from '../plan/history.ts';
@@ -14,6 +15,7 @@ import type { PlannedTurn } from '../planned-turn.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import { isOpenCall, readStoredCall } from '../stored-call.ts';
+import { FileChecks } from './check-files.ts';
 import { findPosition, type RunPosition } from './find-position.ts';
 import { readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
@@ -92,7 +94,10 @@ export async function continueTurn(
   await tellAgain(runtime, run, recorder);
 
   const budget = Math.min(planHistoryTokens(agentOf(turn)), runtime.historyTokens);
-  const reader = readerOf(runtime, execution, agent.id);
+  const guards = (turn.guards.get(agent.id) ?? []).filter(isCheckedBeforeStoring);
+  // Who blocks the text of the user is found in the rows (execute.ts).
+  const checks = new FileChecks(runtime, execution, agent.id, guards);
+  const reader = readerOf(runtime, execution, agent.id, checks);
   const history = await loadHistory(runtime.db, run, budget, { agents: turn.agents, beforeStep: step, reader });
   const before = [...rows.toolCalls, ...rows.handoffs].filter((entry) => entry.step < step);
   const usedCallIds = before.map(({ callId }) => callId);

@@ -9,7 +9,7 @@ import type { RunPlan } from '../../engine/plan.ts';
 import type { Failure } from '../../engine/ports.ts';
 import { internalFailure, runTurn } from '../../engine/run-turn.ts';
 import { budgetTokensOf } from '../../engine/tokens.ts';
-import { openTurnGuard } from '../../guardrails/turn-guard.ts';
+import { isCheckedBeforeStoring, openTurnGuard } from '../../guardrails/turn-guard.ts';
 import type { RunEventBuffer } from '../../log/event-buffer.ts';
 import { noteTurnEvent } from '../../telemetry/turns/turn.ts';
 import { writePlan } from '../frozen-turn.ts';
@@ -21,6 +21,7 @@ import { queuedEvents } from '../queued-events.ts';
 import { cancelledEnd, type RunEnd } from '../run-end.ts';
 import type { LaunchRequest, RunOutcome, RunRuntime, RunSizeLimits } from '../runtime.ts';
 import { setAgent } from '../transitions/set-agent.ts';
+import { FileChecks, type FileFindings } from './check-files.ts';
 import { CannotContinue, continueTurn } from './continue-turn.ts';
 import { finishRun, interruptRun } from './finish.ts';
 import { readInputResults } from './guard-rows.ts';
@@ -88,7 +89,7 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
     const continued = execution.isTakeover
       ? await retryWhileAway(() => continueTurn(runtime, execution, recorder), retry)
       : null;
-    const { turn, plan } =
+    const begun: BegunTurn =
       continued ??
       (resumed
         ? await retryWhileAway(
@@ -96,9 +97,10 @@ async function carryOut(runtime: RunRuntime, execution: Execution, recorder: Run
             retry,
           )
         : await beginTurn(runtime, execution));
+    const { turn, plan, found } = begun;
     recorder.agentId = turn.startAgentId;
     const buffer = log.open(run.id);
-    const guard = await retryWhileAway(() => guardOf(runtime, execution, turn), retry);
+    const guard = await retryWhileAway(() => guardOf(runtime, execution, turn, found), retry);
     for await (const event of runTurn(plan, portsOf(runtime, execution, turn, recorder), signal, guard)) {
       // What a former owner still does is neither written nor shown.
       if (signal.reason instanceof LeaseLost) throw signal.reason;
@@ -166,8 +168,16 @@ function isTooLarge({ events, bytes }: RunEventBuffer, { maxEvents, maxBytes }: 
 
 const reservedEvents = 50;
 
+/** A turn that is carried out. */
+interface BegunTurn {
+  readonly turn: PlannedTurn;
+  readonly plan: RunPlan;
+  /** What guardrails have found in its files before it; unset: nothing. */
+  readonly found?: FileFindings;
+}
+
 /** Gives readers the first events of the turn, and reads what it begins with. */
-async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ turn: PlannedTurn; plan: RunPlan }> {
+async function beginTurn(runtime: RunRuntime, request: Execution): Promise<BegunTurn> {
   const { run, openingMessage } = request;
   // It may have waited on another instance.
   runtime.log.open(run.id).fill(queuedEvents(run));
@@ -179,7 +189,9 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
   const agent = agents.get(startAgentId);
   if (agent === undefined) throw new Error('The turn has no plan for its first agent.');
   const budget = Math.min(planHistoryTokens(agent), runtime.historyTokens);
-  const reader = readerOf(runtime, request, startAgentId);
+  const guards = (turn.guards.get(startAgentId) ?? []).filter(isCheckedBeforeStoring);
+  const checks = new FileChecks(runtime, request, startAgentId, guards);
+  const reader = readerOf(runtime, request, startAgentId, checks);
   // What is read at the addresses of files is stored with the message: it is read as any other then.
   const history =
     openingMessage && !(reader.fetch && hasAddresses(openingMessage))
@@ -187,7 +199,7 @@ async function beginTurn(runtime: RunRuntime, request: Execution): Promise<{ tur
       : await retryWhileAway(() => loadHistory(runtime.db, run, budget, { agents, beforeStep: 0, reader }), retry);
   const router = routerOf(runtime, request, turn);
   const plan = { agents, startAgentId, history, limits: runtime.limits, resumed: null, ...(router && { router }) };
-  return { turn, plan };
+  return { turn, plan, found: checks.findings };
 }
 
 async function compileQueued(runtime: RunRuntime, { viewer, run, stored }: LaunchRequest): Promise<CompiledTurn> {
@@ -212,6 +224,7 @@ async function guardOf(
   runtime: RunRuntime,
   { run, stored, resumed, isTakeover }: Execution,
   { guards }: PlannedTurn,
+  found: FileFindings = { results: [], blockedBy: null },
 ): Promise<TurnGuard | null> {
   const isContinued = resumed !== null || isTakeover;
   const written = isContinued && guards.size > 0 ? await readInputResults(runtime, run) : [];
@@ -220,8 +233,8 @@ async function guardOf(
   const blocking = written.find(({ decision }) => decision.flagged && decision.action === 'BLOCK');
   return openTurnGuard(guards, {
     earlier: {
-      results: resumed ? [] : before.filter(({ id }) => !ids.has(id)),
-      blockedBy: blocking?.guardrail ?? stored.guardrailBlockedBy ?? null,
+      results: resumed ? [] : [...before.filter(({ id }) => !ids.has(id)), ...found.results],
+      blockedBy: blocking?.guardrail ?? stored.guardrailBlockedBy ?? found.blockedBy,
       fingerprints: stored.guardrailFingerprints ?? [],
       checked: written,
     },

@@ -6,6 +6,7 @@ import { readAttachments } from '../attached-text.ts';
 import type { FetchAddresses, FileReader } from '../plan/attached-files.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import { lockOwned, writeOwned } from '../transitions/lease.ts';
+import type { FileChecks } from './check-files.ts';
 import { hearRecordings } from './hear-recordings.ts';
 
 /** Addresses of one message that are read: the first ones. */
@@ -18,12 +19,13 @@ type Reading = Pick<LaunchRequest, 'viewer' | 'run'> & { readonly signal: AbortS
 /**
  * Reads what is not known yet of the files of a run's messages.
  * @param agentId the row id of the agent that hears their recordings
+ * @param checks checks what is read at their addresses
  */
-export function readerOf(runtime: RunRuntime, reading: Reading, agentId: string): FileReader {
+export function readerOf(runtime: RunRuntime, reading: Reading, agentId: string, checks: FileChecks): FileReader {
   const { viewer, run, signal } = reading;
   return {
     hear: hearRecordings(runtime, { viewer, run, agentId, signal }),
-    fetch: fetchAddresses(runtime, reading),
+    fetch: fetchAddresses(runtime, reading, checks),
   };
 }
 
@@ -41,7 +43,11 @@ function isUnread({ id, fileId, notice, isPassing }: Attachment): boolean {
  * or why they are given nothing, so that every later request, and whoever takes the run over, tells the model the same.
  * It waits in the run: turns start meanwhile.
  */
-function fetchAddresses(runtime: RunRuntime, { viewer, run, signal }: Reading): FetchAddresses | null {
+function fetchAddresses(
+  runtime: RunRuntime,
+  { viewer, run, signal }: Reading,
+  { check }: FileChecks,
+): FetchAddresses | null {
   const { readAddress } = runtime.files;
   if (readAddress === null) return null;
   return async (message) => {
@@ -52,7 +58,7 @@ function fetchAddresses(runtime: RunRuntime, { viewer, run, signal }: Reading): 
       entries.map(async (entry, place): Promise<ReadAddress | null> => {
         const index = places.indexOf(place);
         if (index < 0) return null;
-        return index < maxAddresses ? readAddress(viewer, entry, signal) : { id: null, notice: tooMany };
+        return index < maxAddresses ? readAddress(viewer, entry, signal, check) : { id: null, notice: tooMany };
       }),
     );
     const additions = read.map((result) => (result === null ? {} : additionOf(result)));
@@ -61,8 +67,9 @@ function fetchAddresses(runtime: RunRuntime, { viewer, run, signal }: Reading): 
   };
 }
 
-function additionOf({ id, notice, isPassing = false }: ReadAddress): Partial<Attachment> {
-  return { ...(id !== null && { fileId: formatId('Attachment', id) }), notice, isPassing };
+/** What is undefined is left out of JSON, and replaces what an earlier run has noted. */
+function additionOf({ id, notice, isPassing }: ReadAddress): Partial<Attachment> {
+  return { ...(id !== null && { fileId: formatId('Attachment', id) }), notice, isPassing: isPassing || undefined };
 }
 
 /**
@@ -88,8 +95,10 @@ async function note(
         AND attachments.id = ANY(${[...ids]}::uuid[]) AND attachments.conversation_id IS NULL
     ), noted AS (
       UPDATE messages SET attachments = (
-        SELECT jsonb_agg(entry || coalesce(${JSON.stringify(additions)}::jsonb->(place - 1)::int, '{}') ORDER BY place)
-        FROM jsonb_array_elements(attachments) WITH ORDINALITY AS entries (entry, place))
+        SELECT jsonb_agg(CASE addition WHEN '{}' THEN entry ELSE (entry - 'isPassing') || addition END ORDER BY place)
+        FROM jsonb_array_elements(attachments) WITH ORDINALITY AS entries (entry, place)
+        JOIN jsonb_array_elements(${JSON.stringify(additions)}::jsonb) WITH ORDINALITY AS additions (addition, place)
+          USING (place))
       WHERE id = ${messageId}::uuid AND tenant_id = ${tenantId} AND conversation_id = (SELECT conversation_id FROM owned)
         AND jsonb_array_length(attachments) = ${additions.length}
     )`,

@@ -4,12 +4,14 @@ import { RateLimitedError } from '../../api/errors.ts';
 import { retryWhileAway } from '../../database/outage.ts';
 import { ModelError, type TurnPorts } from '../../engine/ports.ts';
 import type { SteeringMessage, SteeringPort } from '../../engine/steering.ts';
+import { listSteeringGuards } from '../../guardrails/turn-guard.ts';
 import { noteStep } from '../../telemetry/turns/turn.ts';
 import type { RunLease } from '../lease.ts';
 import { readAttachedFiles } from '../plan/attached-files.ts';
 import type { PlannedTurn } from '../planned-turn.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import type { JoinedMessage } from '../transitions/join-steered.ts';
+import { FileChecks } from './check-files.ts';
 import { giveFiles } from './give-files.ts';
 import { nameMessage } from './name-message.ts';
 import { readerOf } from './read-addresses.ts';
@@ -66,7 +68,8 @@ export function portsOf(
     messageId: (step) => nameMessage(run.id, step),
     now: () => new Date(),
     onStep: noteStep,
-    takeSteering: async (step) => addFiles(runtime, execution, recorder.agentId, await recorder.steering.take(step)),
+    takeSteering: async (step) =>
+      addFiles(runtime, execution, { turn, agentId: recorder.agentId }, await recorder.steering.take(step)),
     mayCallModel: (step) => checkBudget(runtime, execution, step),
   };
 }
@@ -75,12 +78,13 @@ export function portsOf(
 async function addFiles(
   runtime: RunRuntime,
   execution: LeasedRun,
-  agentId: string | null,
+  { turn, agentId }: { readonly turn: PlannedTurn; readonly agentId: string | null },
   joined: readonly JoinedMessage[],
 ): Promise<readonly SteeringMessage[]> {
   if (joined.length === 0) return [];
   const rows = joined.map(({ message }) => message);
-  const reader = readerOf(runtime, execution, agentId ?? '');
+  const checks = new FileChecks(runtime, execution, agentId ?? turn.startAgentId, listSteeringGuards(turn.guards));
+  const reader = readerOf(runtime, execution, agentId ?? '', checks);
   const budgetTokens = runtime.historyTokens;
   const options = { budgetTokens, isOfRun: () => agentId !== null, reader };
   const { signal } = execution;
@@ -90,9 +94,13 @@ async function addFiles(
     if (!signal.aborted) throw error;
     return new Map<string, never>();
   });
-  return joined.map(({ message, ...steering }) => {
+  return joined.map(({ message, ...steering }, index) => {
     const attached = files.get(message.id);
-    return { ...steering, ...(attached && { attached }) };
+    const given = { ...steering, ...(attached && { attached }) };
+    if (index < joined.length - 1) return given;
+    // With the last one: all have joined, whatever was found.
+    const { results, blockedBy } = checks.findings;
+    return { ...given, results: [...steering.results, ...results], ...(blockedBy !== null && { blockedBy }) };
   });
 }
 
