@@ -2,7 +2,9 @@ import { type ResolvedAgent, requireLlm, resolveAgents } from '../agents/resolve
 import { ConflictError } from '../api/errors.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import { listFunctions } from '../engine/functions.ts';
+import { type PlannedAgent, writeInstructions } from '../engine/plan.ts';
 import type { ModelEndpoint, ToolSpec } from '../engine/ports.ts';
+import type { RealtimeSession } from '../generated/prisma/client.ts';
 import { type Guardrail, readGuardrails } from '../guardrails/config.ts';
 import { nameHandoffs } from '../runs/plan/handoff-names.ts';
 import { compileTurn } from '../runs/plan/plan-turn.ts';
@@ -14,6 +16,7 @@ import { chooseVoice } from './voice.ts';
 /** An agent as a realtime session has it. */
 export interface RealtimeAgent {
   readonly name: string;
+  /** With what is remembered of the viewer, if it has a tool of memories: whoever takes over is told the same as the root. */
   readonly instructions: string;
   /** What it is for; null: nobody has said. */
   readonly handoffDescription: string | null;
@@ -41,31 +44,29 @@ export interface SessionPlan {
   readonly model: string;
   /** What the root agent can call: tools and handoffs. */
   readonly functions: readonly ToolSpec[];
-  /** Whether the root agent has a tool of memories, and they are switched on: it is told what is remembered of the viewer. */
-  readonly remembers: boolean;
 }
 
 /**
  * Compiles the agents of a session, as a turn compiles them: with the viewer's enabled tools and agents, and nothing that is
  * switched off. One statement, and one for each part of the configuration that is not cached.
  * @param from.rootAgentId the row id of the agent that begins; if it cannot, the root of the scenario does
+ * @param from.memoriesOf the row id of the project of the conversation, which that of its scenario need not be: its memories are told
  * @throws {ForbiddenError} if the scenario is of a project in which the viewer may not write
  * @throws {ConflictError} if no agent of the scenario can begin, or the provider of the root agent cannot be used
  */
 export async function planSession(
   viewer: Viewer,
   { runs, defaults }: RealtimeRuntime,
-  from: { readonly scenarioId: string; readonly rootAgentId: string | null },
+  from: { readonly scenarioId: string; readonly rootAgentId: string | null; readonly memoriesOf: string | null },
 ): Promise<SessionPlan> {
   const { tenantId, userId } = viewer;
-  const { memory } = runs;
   const stored = await runs.db.chatSettings.findUnique({
     where: { tenantId_userId: { tenantId, userId } },
     include: { enabledAgents: true },
   });
   // The model of the settings writes; it does not speak.
   const settings = stored && { ...stored, model: null };
-  const { scenarioId } = from;
+  const { scenarioId, memoriesOf } = from;
   const scenario = await loadScenarioGraph(viewer, runs.db, runs.agents.config, scenarioId);
   if (scenario === null) throw new ConflictError('The scenario was deleted meanwhile. Choose another one.');
   const resolved = await resolveAgents(viewer, runs.agents, [...scenario.members.keys()]);
@@ -76,7 +77,7 @@ export async function planSession(
   const { projectId } = scenario;
   const active = { activeAgentId: agentId, followsDefault: false };
   const conversation = { id: '', projectId, scenarioId, ...active, user: { settings } };
-  const turn = await compileTurn(viewer, runs, conversation, { ...emptyTurn(viewer), agentId });
+  const turn = await compileTurn(viewer, runs, conversation, { ...emptyTurn(viewer), agentId }, { memoriesOf });
   const root = resolved.get(turn.startAgentId);
   const plannedRoot = turn.agents.get(turn.startAgentId);
   if (!root || !plannedRoot) throw new ConflictError('The root agent was deleted meanwhile. Choose another one.');
@@ -88,7 +89,7 @@ export async function planSession(
     scenarioVersion: scenario.version,
     agents: rootFirst.map((agent) => ({
       name: agent.name,
-      instructions: agent.instructions,
+      instructions: tellMemories(agent),
       handoffDescription: resolved.get(agent.id)?.agent.description ?? null,
       voice: chooseVoice(resolved.get(agent.id), defaults.voice),
       tools: agent.tools.flatMap(({ name }) => turn.tools.get(name) ?? []),
@@ -99,8 +100,26 @@ export async function planSession(
     endpoint: requireLlm(root),
     model: chooseModel(root, defaults.model),
     functions: listFunctions(plannedRoot),
-    remembers: memory.isOn(tenantId) && plannedRoot.tools.some(({ name }) => memory.toolNames.has(name)),
   };
+}
+
+/** As planSession, for a session that was started before. One statement more, where memories are switched on. */
+export async function planStarted(
+  viewer: Viewer,
+  runtime: RealtimeRuntime,
+  session: Pick<RealtimeSession, 'scenarioId' | 'rootAgentId' | 'conversationId'>,
+): Promise<SessionPlan> {
+  const { memory, db } = runtime.runs;
+  const { tenantId } = viewer;
+  const where = { id: session.conversationId, tenantId };
+  const conversation = memory.isOn(tenantId)
+    ? await db.conversation.findUnique({ where, select: { projectId: true } })
+    : null;
+  return planSession(viewer, runtime, { ...session, memoriesOf: conversation?.projectId ?? null });
+}
+
+function tellMemories({ instructions, memories }: PlannedAgent): string {
+  return writeInstructions({ instructions, ...(memories !== undefined && { memories }) });
 }
 
 /** A turn that asks for nothing of its own. */

@@ -69,22 +69,15 @@ export async function startRealtimeSession(
   // Who was given takes over; else the agent goes on that is the active one.
   const rootAgentId = parsed.rootAgentId == null ? (joined?.activeAgentId ?? null) : chosen.activeAgentId;
   await assertBelowLimit(viewer, db);
-  const plan = await planSession(viewer, runtime, { scenarioId, rootAgentId });
+  const plan = await planSession(viewer, runtime, { scenarioId, rootAgentId, memoriesOf: joined?.projectId ?? null });
   if (parsed.rootAgentId != null && plan.rootAgentId !== rootAgentId) {
     throw badInput(['input', 'rootAgentId'], 'names an agent that cannot be used now');
   }
   const [root] = plan.agents;
   const instructions = root?.instructions ?? '';
-  // Of the project of the conversation, which that of its scenario need not be.
-  const { memory } = runtime.runs;
-  const memories = plan.remembers ? await memory.tell(viewer, db, joined?.projectId ?? null) : undefined;
   const spec = {
     model: plan.model,
-    instructions: writeInstructions({
-      instructions,
-      ...(memories !== undefined && { memories }),
-      ...(context !== null && { context }),
-    }),
+    instructions: writeInstructions({ instructions, ...(context !== null && { context }) }),
     voice: root?.voice ?? null,
     transcriptionModel: runtime.defaults.transcriptionModel,
     tools: plan.functions,

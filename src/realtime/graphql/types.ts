@@ -7,7 +7,7 @@ import type { Context } from '../../graphql/context.ts';
 import { AgentRef, GuardrailRef } from '../../graphql/refs.ts';
 import { GuardrailResult } from '../../guardrails/graphql/types.ts';
 import { Tool } from '../../tools/graphql/types.ts';
-import { type RealtimeAgent as PlannedRealtimeAgent, planSession, type SessionPlan } from '../plan-session.ts';
+import { type RealtimeAgent as PlannedRealtimeAgent, planStarted, type SessionPlan } from '../plan-session.ts';
 import { readGuardResults } from '../sessions.ts';
 
 /** A session in the graph. */
@@ -25,7 +25,7 @@ export function showSession(session: SessionRow): ShownSession {
 }
 
 function findPlan(shown: ShownSession, { viewer, realtime }: Context): Promise<SessionPlan> {
-  shown.plan ??= planSession(viewer, realtime, shown.session);
+  shown.plan ??= planStarted(viewer, realtime, shown.session);
   return shown.plan;
 }
 
@@ -34,7 +34,8 @@ const RealtimeAgent = builder.objectRef<PlannedRealtimeAgent>('RealtimeAgent').i
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The name, by which items of the transcript name their agent.' }),
     instructions: t.exposeString('instructions', {
-      description: 'The system prompt of the agent. The key of a session is bound to that of its root agent already.',
+      description:
+        'The system prompt of the agent, with what is remembered of the viewer if it has a tool of memories. The key of a session is bound to that of its root agent already.',
     }),
     handoffDescription: t.exposeString('handoffDescription', {
       nullable: true,

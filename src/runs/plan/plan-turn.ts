@@ -50,6 +50,7 @@ export interface ConversationForTurn
  * settings. Everything but the conversation is read from the cache if it is there.
  *
  * @param options.hasWaited whether it comes out of the queue: its context snapshot may have expired meanwhile
+ * @param options.memoriesOf the row id of the project whose memories agents are told; null: of none. Default: that of the conversation
  * @throws {BadUserInputError} when the agent that was asked for cannot be the active agent
  * @throws {NotFoundError} {@link ForbiddenError} for the context snapshot, and for the project of the conversation
  * @throws {ConflictError} when the project is archived, no agent can answer, or the stored model configuration of the agent is invalid
@@ -59,7 +60,10 @@ export async function compileTurn(
   runtime: RunRuntime,
   conversation: ConversationForTurn,
   stored: StoredTurn,
-  { hasWaited = false }: { readonly hasWaited?: boolean } = {},
+  {
+    hasWaited = false,
+    memoriesOf = conversation.projectId,
+  }: { readonly hasWaited?: boolean; readonly memoriesOf?: string | null } = {},
 ): Promise<CompiledTurn> {
   const { settings } = conversation.user;
   const { projectId } = conversation;
@@ -128,7 +132,7 @@ export async function compileTurn(
   }
 
   await tellAgentsOfBases(viewer, runtime, agents, projectId);
-  await tellAgentsOfMemories(viewer, runtime, agents, projectId);
+  await tellAgentsOfMemories(viewer, runtime, agents, memoriesOf);
 
   // Those of the scenario come first: all its agents have them.
   const guardrails = [...usable.values()].map(({ agent }) => {
