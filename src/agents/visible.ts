@@ -1,5 +1,5 @@
 import { formatId } from '../api/ids.ts';
-import { notFoundOrForbidden } from '../auth/access.ts';
+import { belongsTo, notFoundOrForbidden } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { explainUnreadable, readableRows } from '../projects/access.ts';
@@ -49,4 +49,17 @@ export async function explainMissingAgent(viewer: Viewer, db: Db, agentId: strin
   const what = `agent ${formatId('Agent', agentId)}${named}`;
   if (agent?.deletedAt === null && agent.ownerId === null) return explainUnreadable(viewer, what, agent);
   return notFoundOrForbidden(viewer, what, agent && { tenantId: agent.tenantId, userId: agent.ownerId });
+}
+
+/**
+ * Checks an agent by which an admin filters a list: a shared one, or their own, deleted ones included. One statement.
+ * @param agentId the row id
+ * @throws {ForbiddenError} {@link NotFoundError}
+ */
+export async function assertMayFilterBy(viewer: Viewer, db: Db, agentId: string): Promise<void> {
+  const agent = await db.agent.findUnique({ where: { id: agentId }, select: { tenantId: true, ownerId: true } });
+  const owner = agent && { tenantId: agent.tenantId, userId: agent.ownerId };
+  if (owner === null || !belongsTo(viewer, owner)) {
+    throw notFoundOrForbidden(viewer, `agent ${formatId('Agent', agentId)}`, owner);
+  }
 }

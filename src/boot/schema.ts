@@ -40,6 +40,8 @@ import '../runs/graphql/branches.ts';
 import '../runs/graphql/message-details.ts';
 import '../runs/graphql/run.ts';
 import '../runs/graphql/subscription.ts';
+import '../runs/graphql/tenant-runs.ts';
+import '../runs/graphql/tenant-usage.ts';
 import '../scenarios/graphql/mutations.ts';
 import '../scenarios/graphql/queries.ts';
 import '../scenarios/graphql/types.ts';

@@ -1,6 +1,7 @@
+import { assertMayFilterBy } from '../agents/visible.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { buildConnection, type Connection, type PageArgs, pageSizes, parsePage } from '../api/paging.ts';
-import { belongsTo, notFoundOrForbidden, type Owner, requireAdmin } from '../auth/access.ts';
+import { belongsTo, notFoundOrForbidden, requireAdmin } from '../auth/access.ts';
 import type { Viewer } from '../auth/viewer.ts';
 import type { Db } from '../database/client.ts';
 import { arrangeByKey, type RowKey, readKeyPage, timeColumn } from '../database/keyset.ts';
@@ -40,14 +41,12 @@ export async function listFeedback(
   const scenarioId = args.scenarioId == null ? null : parseId('Scenario', args.scenarioId, ['scenarioId']);
   requireAdmin(viewer, 'see feedback');
   const { tenantId } = viewer;
-  if (agentId !== null) {
-    const select = { tenantId: true, ownerId: true } as const;
-    const agent = await db.agent.findUnique({ where: { id: agentId }, select });
-    assertVisible(viewer, formatId('Agent', agentId), agent && { ...agent, userId: agent.ownerId });
-  }
+  if (agentId !== null) await assertMayFilterBy(viewer, db, agentId);
   if (scenarioId !== null) {
     const scenario = await db.scenario.findUnique({ where: { id: scenarioId }, select: { tenantId: true } });
-    assertVisible(viewer, formatId('Scenario', scenarioId), scenario && { ...scenario, userId: null });
+    const owner = scenario && { ...scenario, userId: null };
+    if (owner === null || !belongsTo(viewer, owner))
+      throw notFoundOrForbidden(viewer, formatId('Scenario', scenarioId), owner);
   }
   const conditions = [
     Prisma.sql`tenant_id = ${tenantId}`,
@@ -69,8 +68,4 @@ export async function listFeedback(
 async function countFeedback(db: Db, where: Prisma.Sql): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count FROM feedback WHERE ${where}`;
   return row?.count ?? 0;
-}
-
-function assertVisible(viewer: Viewer, what: string, owner: Owner | null): void {
-  if (owner === null || !belongsTo(viewer, owner)) throw notFoundOrForbidden(viewer, what, owner);
 }

@@ -1,5 +1,6 @@
 import { type CronExpression, CronExpressionParser } from 'cron-parser';
 import { badInput, type InputPath } from '../api/input.ts';
+import { assertTimeZone } from '../api/time-zone.ts';
 
 /** Five fields of numbers, names, lists, ranges and steps: what else the library reads (`@secondly`, `H`) is not taken. */
 const fiveFields = /^([0-9a-z*,/#?-]+ ){4}[0-9a-z*,/#?-]+$/i;
@@ -20,15 +21,6 @@ export function assertCron(cron: string, timeZone: string, path: InputPath): voi
     throw badInput(at, 'must have five fields: minute, hour, day of the month, month, day of the week');
   if (findNext(cron, timeZone, new Date()) === null)
     throw badInput(at, 'is not a cron expression, or names a time that never comes');
-}
-
-function assertTimeZone(timeZone: string, path: InputPath): void {
-  try {
-    if (/^[+-]/.test(timeZone)) throw new RangeError('An offset is no time zone.');
-    new Intl.DateTimeFormat('en', { timeZone });
-  } catch {
-    throw badInput(path, 'must be the name of an IANA time zone, such as Europe/Berlin');
-  }
 }
 
 /** The first time after a moment; null: the expression is invalid, or it never comes. */

@@ -27,6 +27,7 @@ const nodes = isInterfaceType(nodeType) ? schema.getPossibleTypes(nodeType).map(
 /** Places whose ids name no object of this API, and places that are tried elsewhere. */
 const elsewhere: Readonly<Record<string, string>> = {
   'Mutation.createContextSnapshot(input.recordIds)': 'Records are those of the operator’s own systems.',
+  'Query.tenantRun(id)': 'Admins see the runs of all users of their tenant: see usage/tenant-runs.',
   'Mutation.transcribeAudio(agentId)': 'It needs a file; its agent is chosen by the function of synthesizeSpeech.',
 };
 
@@ -128,6 +129,7 @@ describe('ids of others', () => {
     'Query.scenario(projectId)': () => ({ key: 'support' }),
     'Query.draft(conversationId)': () => ({ key: 'reply' }),
     'Query.draft(projectId)': () => ({ key: 'reply' }),
+    'Query.tenantUsage(agentId)': () => ({ to: '2026-11-29T12:00:00Z' }),
     'Mutation.updateTicket(id)': () => ({ input: { priority: 'LOW' } }),
     'Mutation.addKnowledgeDocument(input.knowledgeBaseId)': (knowledgeBaseId) => ({
       input: { knowledgeBaseId, title: 'A title', text: 'A text' },

@@ -123,7 +123,7 @@ const CreateAgentInput = builder.inputType('CreateAgentInput', {
     }),
     knowledgeBaseIds: t.idList({
       description:
-        'The knowledge bases that the agent searches with its tool `search_knowledge`, at most 50. If omitted, those of the conversation’s project, otherwise those of the tenant that belong to no project.',
+        'The knowledge bases that the agent searches with its tool `search_knowledge`, at most 50. Without that tool in `tools`, nothing is searched. If omitted, those of the conversation’s project, otherwise those of the tenant that belong to no project.',
     }),
     guardrails: t.field({
       type: [GuardrailInputRef],
@@ -174,7 +174,7 @@ const UpdateAgentInput = builder.inputType('UpdateAgentInput', {
     }),
     knowledgeBaseIds: t.idList({
       description:
-        'All knowledge bases that the agent searches, at most 50. Null or an empty list: those of the conversation’s project, otherwise those of the tenant that belong to no project.',
+        'All knowledge bases that the agent searches with its tool `search_knowledge`, at most 50. Without that tool in its tools, nothing is searched. Null or an empty list: those of the conversation’s project, otherwise those of the tenant that belong to no project.',
     }),
     guardrails: t.field({
       type: [GuardrailInputRef],

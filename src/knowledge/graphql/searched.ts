@@ -28,7 +28,7 @@ builder.prismaObjectField(AgentRef, 'knowledgeBases', (t) =>
   t.field({
     type: [KnowledgeBaseRef],
     description:
-      'The knowledge bases that the agent searches, of those that the viewer may read. Empty: those of the conversation’s project, otherwise those of the tenant that belong to no project.',
+      'The knowledge bases that the agent searches with its tool `search_knowledge`, of those that the viewer may read. Without that tool in `toolNames`, nothing is searched. Empty: those of the conversation’s project, otherwise those of the tenant that belong to no project.',
     complexity: { field: 1 + usualBases, multiplier: usualBases },
     resolve: batchField(
       ({ id }: { readonly id: string }) => id,

@@ -17,7 +17,8 @@ import { RoutingDecision, RunError } from './records.ts';
 import { RunEdge, RunRef } from './run-ref.ts';
 import { Usage } from './usage.ts';
 
-const RunStatus = builder.enumType('RunStatus', {
+/** The states of a run in the graph. */
+export const RunStatus = builder.enumType('RunStatus', {
   description: 'The state of a run. A run is unfinished while it is QUEUED, RUNNING or REQUIRES_ACTION.',
   values: {
     QUEUED: { description: 'The run waits until the turns before it in the conversation have ended.' },
