@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 // Generates the Prisma client and the Pothos types into src/generated, where they are missing or out of date.
 // Everything that needs them runs this first: when there is nothing to do it takes no time.
@@ -28,6 +28,8 @@ if (!isCurrent) {
     encoding: 'utf8',
     env: {
       ...process.env,
+      // Where it finds the other generator, also if it was not npm that has started this.
+      PATH: [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
       // Prisma would download its schema engine otherwise. `generate` never runs it; any file that exists will do.
       PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
       PRISMA_HIDE_UPDATE_MESSAGE: '1',
