@@ -84,6 +84,26 @@ test('An agent is tested, talked to, made the default and deleted', async () => 
   await row.waitFor({ state: 'detached' });
 });
 
+test('A knowledge base that is ticked without the tool that searches it is said to do nothing, and the tool is ticked on the way', async () => {
+  const page = await stage.open({ path: '/admin/knowledge' });
+  await page.getByLabel('Name', { exact: true }).fill('Returns');
+  await press(page, 'Create');
+  await page.getByRole('heading', { name: 'Returns' }).waitFor();
+  await page.getByText('There is no document yet. Add one below').waitFor();
+  await page.goto(`${stage.url}/admin/agents/new`);
+  await page.getByLabel('Returns').check();
+  const note = page.getByRole('status').filter({ hasText: 'does not search these bases yet' });
+  await note.waitFor();
+  expect(await listViolationsOfThemes(page)).toEqual([]);
+  await press(page, 'Tick search_knowledge');
+  await note.waitFor({ state: 'detached' });
+  expect(await page.getByLabel('search_knowledge').isChecked()).toBe(true);
+  await page.getByLabel('search_knowledge').uncheck();
+  await note.waitFor();
+  await page.getByLabel('Returns').uncheck();
+  await note.waitFor({ state: 'detached' });
+});
+
 async function press(page: Page, name: string): Promise<void> {
   await page.getByRole('button', { name, exact: true }).click();
 }

@@ -10,18 +10,19 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-test('A run is listed with its outcome and shown with a bar for each model and each call, while it waits and when it has ended', async () => {
+test('A run is listed with its outcome and shown with a bar for each model, each call and each wait, while it waits and when it has ended', async () => {
   const chat = await stage.open();
   await say(chat, 'Please refund order 1046');
   await chat.getByRole('button', { name: 'Approve' }).waitFor({ timeout: 60_000 });
   const page = await stage.open({ beside: chat, path: '/admin/runs' });
-  const row = page.getByRole('row', { name: 'Please refund order 1046' });
+  const rows = page.getByRole('table', { name: 'Runs' }).locator('tbody tr');
+  const row = rows.filter({ hasText: 'billing' });
   await row.getByRole('link').click({ timeout: 60_000 });
   await page.getByRole('heading', { name: 'Please refund order 1046' }).waitFor();
   await page.getByText('waits for approval').waitFor();
   const bars = page.locator('.timeline li');
   await bars.filter({ hasText: /^model supervisor/ }).waitFor();
-  await bars.filter({ hasText: 'with the wait for approval' }).waitFor();
+  await bars.filter({ hasText: /^approval refund_order.*waits for the user/s }).waitFor();
 
   await chat.getByRole('button', { name: 'Approve' }).click();
   await waitForEnd(chat);
@@ -30,12 +31,13 @@ test('A run is listed with its outcome and shown with a bar for each model and e
   expect((await bars.allInnerTexts()).map((text) => text.split(/\s+/).slice(0, 2).join(' '))).toEqual([
     'model supervisor',
     'model billing',
+    'approval refund_order',
     'tool lookup_order',
-    'model billing',
     'tool refund_order',
     'model billing',
   ]);
-  // Each begins where the one before it has ended.
+  await bars.filter({ hasText: /^approval refund_order.*waited for the user/s }).waitFor();
+  // In the order of their beginnings.
   const places = await bars
     .locator('.timeline-bar')
     .evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().left));
@@ -45,5 +47,14 @@ test('A run is listed with its outcome and shown with a bar for each model and e
   await page.getByRole('link', { name: 'Runs' }).first().click();
   await row.getByText('completed').waitFor();
   expect(await listViolationsOfThemes(page)).toEqual([]);
+
+  await page.getByLabel('Outcome').selectOption('failed');
+  await page.getByText('No run is like that.').waitFor();
+  await page.getByLabel('Outcome').selectOption('completed');
+  await page.getByLabel('Agent').selectOption('billing');
+  await page.getByLabel('Began in').selectOption('the last hour');
+  await row.waitFor();
+  await page.getByLabel('User').fill('nobody');
+  await page.getByText('No run is like that.').waitFor();
   expect(stage.troubles).toEqual([]);
 });

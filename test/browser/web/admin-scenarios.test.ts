@@ -180,6 +180,19 @@ async function restore(page: Page): Promise<void> {
   await page.getByRole('dialog').getByRole('button', { name: 'Restore' }).click();
 }
 
+test('On a narrow screen the graph opens at the agent that begins', async () => {
+  const page = await stage.open({ path: '/admin/scenarios', viewport: { width: 320, height: 720 } });
+  await page.getByRole('link', { name: 'Customer support' }).click();
+  const graph = page.getByRole('region', { name: 'Graph' });
+  const root = graph.getByRole('link', { name: /begins/ });
+  await root.waitFor();
+  const [frame, node] = [await graph.boundingBox(), await root.boundingBox()];
+  if (!frame || !node) throw new Error('The graph is not shown.');
+  expect(await graph.evaluate(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)).toBe(true);
+  expect(node.x).toBeGreaterThanOrEqual(frame.x);
+  expect(node.x + node.width).toBeLessThanOrEqual(frame.x + frame.width);
+});
+
 const member = (page: Page, name: string): Locator => page.getByRole('group', { name, exact: true });
 
 async function press(page: Page, name: string): Promise<void> {

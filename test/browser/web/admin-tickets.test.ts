@@ -13,7 +13,12 @@ afterAll(() => resources.disposeAsync());
 
 test('Tickets that an agent and a person open are listed, filtered, commented on and solved, before the eyes of others', async () => {
   const page = await stage.open({ path: '/admin/tickets' });
-  await page.getByText('No ticket is like that.').waitFor({ timeout: 60_000 });
+  await page.getByText('There is no ticket yet. Open one below').waitFor({ timeout: 60_000 });
+  const heights = await page
+    .getByRole('search')
+    .locator('input, select')
+    .evaluateAll((fields) => fields.map((field) => field.getBoundingClientRect().height));
+  expect(new Set(heights).size).toBe(1);
   const chat = await stage.open({ beside: page });
   await chat.getByLabel('Who answers').selectOption({ label: 'Default agent' });
   await say(chat, 'Please open a ticket: the printer is on fire');

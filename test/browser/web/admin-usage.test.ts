@@ -1,8 +1,10 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { listViolationsOfThemes } from './axe.ts';
 import { type Stage, say, setStage, waitForEnd } from './page.ts';
 
+const viewerAnswer = z.object({ viewer: z.object({ userId: z.string() }) });
 const resources = new AsyncDisposableStack();
 let stage: Stage;
 
@@ -11,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-test('Usage is shown by day, agent and conversation, as bars and as numbers that agree', async () => {
+test('Usage of the tenant is shown by day, agent, user and model, as bars and as numbers that agree', async () => {
   const chat = await stage.open();
   await say(chat, 'Where is my order 1042?');
   await waitForEnd(chat);
@@ -23,11 +25,37 @@ test('Usage is shown by day, agent and conversation, as bars and as numbers that
   const ofDays = await sumColumns(page, 'Tokens by day');
   expect(await days.locator('tbody tr').count()).toBe(14);
   expect(ofDays.map((sum) => sum > 0)).toEqual([true, true, true, true]);
-  expect(await sumColumns(page, 'Tokens of the conversations that were used last')).toEqual(ofDays);
-  await page.getByRole('row', { name: /^orders/ }).waitFor();
-  expect(await sumColumns(page, 'Tokens by agent')).toEqual(ofDays);
-  await page.getByText('There are none.').waitFor();
+  expect(await sumColumns(page, 'Tokens of the conversations that you used last')).toEqual(ofDays);
+  await page.getByText(`All users have used ${ofDays[0]?.toLocaleString('en-US')} tokens`).waitFor();
+  await page.getByText(/TOKEN_BUDGET_PER_USER_DAILY/).waitFor();
+  // The figure stands at the bar, and the headings of numbers above their digits.
+  const figure = days
+    .locator('tr', { has: page.locator('[data-part="read"]:not([style*=" 0%"])') })
+    .locator('.chart-figure');
+  expect(await figure.last().isVisible()).toBe(true);
+  const heading = days.getByRole('columnheader', { name: 'Model calls' });
+  expect(await heading.evaluate((cell) => getComputedStyle(cell).textAlign)).toBe('end');
+  await page.locator('.legend').first().getByText('written').waitFor();
   expect(await listViolationsOfThemes(page)).toEqual([]);
+
+  const { viewer } = viewerAnswer.parse(await stage.ask(page, '{ viewer { userId } }'));
+  for (const [choice, row] of [
+    ['agent', 'orders'],
+    ['user', viewer.userId],
+    ['model', 'demo'],
+  ] as const) {
+    await page.getByLabel('By', { exact: true }).selectOption(choice);
+    const table = page.getByRole('table', { name: `Tokens by ${choice}` });
+    await table
+      .getByRole('row', { name: new RegExp(row) })
+      .first()
+      .waitFor();
+    expect(await sumColumns(page, `Tokens by ${choice}`)).toEqual(ofDays);
+  }
+  await page.getByLabel('By', { exact: true }).selectOption('day');
+  await page.getByLabel('In', { exact: true }).selectOption('the last 30 days');
+  await days.locator('tbody tr').nth(29).waitFor();
+  expect(await sumColumns(page, 'Tokens by day')).toEqual(ofDays);
   expect(stage.troubles).toEqual([]);
 });
 

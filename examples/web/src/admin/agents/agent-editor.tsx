@@ -24,6 +24,8 @@ import { draftProviders, readProviders } from './provider-draft.ts';
 import { ProviderForm } from './provider-form.tsx';
 
 const back = { to: ['agents'], title: 'Agents' };
+/** Without it, an agent does nothing with its knowledge bases. */
+const searchTool = 'search_knowledge';
 
 /** A new agent, or one to be changed, tested and deleted. */
 export function AgentEditor({ id }: { readonly id: string | null }) {
@@ -142,6 +144,17 @@ function AgentForm({ agent }: { readonly agent: AgentDetailsFragment | null }) {
           values={draft.knowledgeBaseIds}
           onChange={(values) => set({ knowledgeBaseIds: values })}
         />
+      )}
+      {draft.knowledgeBaseIds.length > 0 && !draft.tools.includes(searchTool) && (
+        <div className="note" role="status">
+          <p>
+            The agent does not search these bases yet: it does that with the tool <code>{searchTool}</code>, which is
+            not ticked.
+          </p>
+          <button type="button" className="button" onClick={() => set({ tools: [...draft.tools, searchTool] })}>
+            Tick {searchTool}
+          </button>
+        </div>
       )}
       {(['llm', 'tts', 'stt'] as const).map((kind) => (
         <ProviderForm

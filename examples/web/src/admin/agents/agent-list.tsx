@@ -22,7 +22,7 @@ export function AgentList() {
           variables={{}}
           type="Agent"
           read={(data) => data.agents}
-          empty="No agent has been created yet."
+          empty="There is no agent yet. Make one with New agent."
           row={(node) => {
             const agent = readFragment(AgentRowFragmentDoc, node);
             return (

@@ -54,10 +54,14 @@ export function FeedbackPage() {
           variables={variables}
           type="Feedback"
           read={({ feedback }) => feedback}
-          empty="Nobody has said anything like that."
+          empty={
+            rating || agentId || scenarioId
+              ? 'Nobody has said anything like that. Choose other filters.'
+              : 'Nobody has rated an answer yet. Users do it with the thumbs under each answer in the chat.'
+          }
           row={(node) => {
             const item = readFragment(FeedbackItemFragmentDoc, node);
-            return <FeedbackRow key={item.id} item={item} viewer={data?.viewer.userId} />;
+            return <FeedbackRow key={item.id} item={item} />;
           }}
         />
       </Table>
@@ -65,12 +69,7 @@ export function FeedbackPage() {
   );
 }
 
-interface FeedbackRowProps {
-  readonly item: FeedbackItemFragment;
-  readonly viewer: string | undefined;
-}
-
-function FeedbackRow({ item, viewer }: FeedbackRowProps) {
+function FeedbackRow({ item }: { readonly item: FeedbackItemFragment }) {
   const { rating, message, comment, userId, agent, scenario, scenarioVersion, run } = item;
   return (
     <tr>
@@ -84,10 +83,11 @@ function FeedbackRow({ item, viewer }: FeedbackRowProps) {
         {scenario && <p className="hint">of {scenario.name}</p>}
         {scenarioVersion != null && <p className="hint">version {scenarioVersion}</p>}
       </td>
-      <td dir="auto">{comment ?? '–'}</td>
+      <td className="words" dir="auto">
+        {comment ?? '–'}
+      </td>
       <td dir="auto">{userId}</td>
-      {/* The runs of others are not to be read, also by admins. */}
-      <td>{run && (userId === viewer ? <AdminLink to={['runs', run.id]}>open</AdminLink> : run.id)}</td>
+      <td>{run && <AdminLink to={['runs', run.id]}>open</AdminLink>}</td>
     </tr>
   );
 }

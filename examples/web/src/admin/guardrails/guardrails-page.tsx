@@ -23,7 +23,7 @@ function Owners() {
           variables={{}}
           type="Scenario"
           read={(data) => data.scenarios}
-          empty="There is no scenario."
+          empty="There is no scenario yet. Make one on the page Scenarios, and give it guardrails here."
           row={(node) => <OwnerRow key={node.id} owner={node} kind="Scenario" />}
         />
         <Rows
@@ -31,7 +31,7 @@ function Owners() {
           variables={{}}
           type="Agent"
           read={(data) => data.agents}
-          empty="There is no agent."
+          empty="There is no agent yet. Make one on the page Agents, and give it guardrails here."
           row={(node) => <OwnerRow key={node.id} owner={node} kind="Agent" />}
         />
       </Table>

@@ -57,12 +57,16 @@ export function Base({ id }: { readonly id: string }) {
       )}
       {base.description && <p dir="auto">{base.description}</p>}
       <Section title="Documents">
-        <Table caption="Documents" columns={['Title', 'State', 'Passages', 'Type', 'Size', 'Actions']}>
+        <Table
+          caption="Documents"
+          columns={['Title', 'State', 'Passages', 'Type', 'Size', 'Actions']}
+          numbers={['Passages', 'Size']}
+        >
           <Rows
             query={KnowledgeBaseDocument}
             variables={{ id }}
             type="KnowledgeDocument"
-            empty="There is no document yet."
+            empty="There is no document yet. Add one below, and agents find its passages."
             read={({ knowledgeBase }) => {
               if (!knowledgeBase) return null;
               const { edges, pageInfo } = knowledgeBase.documents;

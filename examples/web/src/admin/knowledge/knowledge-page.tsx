@@ -25,7 +25,7 @@ function Bases() {
           variables={{}}
           type="KnowledgeBase"
           read={({ knowledgeBases }) => knowledgeBases}
-          empty="There is no base yet."
+          empty="There is no base yet. Make one below, and add documents to it."
           row={(node) => {
             const base = readFragment(BaseRowFragmentDoc, node);
             return (

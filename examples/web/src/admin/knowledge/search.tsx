@@ -33,7 +33,7 @@ export function Search({ bases }: { readonly bases: string[] | null }) {
       {error && <Problem error={error} />}
       {fetching && <Loading />}
       {query !== '' && data && !fetching && (
-        <Table caption="Passages that were found" columns={['Score', 'Document', 'Passage']}>
+        <Table caption="Passages that were found" columns={['Score', 'Document', 'Passage']} numbers={['Score']}>
           <tbody>
             {data.searchKnowledge.map((hit) => (
               <tr key={`${hit.documentId} ${hit.position}`}>
@@ -48,7 +48,7 @@ export function Search({ bases }: { readonly bases: string[] | null }) {
             {data.searchKnowledge.length === 0 && (
               <tr>
                 <td colSpan={3} className="muted">
-                  Nothing was found.
+                  Nothing was found. Try other words, or see whether the documents are indexed.
                 </td>
               </tr>
             )}

@@ -6,12 +6,14 @@ interface TableProps {
   /** What is listed: said by screen readers. */
   readonly caption: string;
   readonly columns: readonly string[];
+  /** Those of the columns that hold numbers: their headings stand above the last digits. */
+  readonly numbers?: readonly string[];
   /** `<tbody>` elements. */
   readonly children: ReactNode;
 }
 
 /** A table that scrolls within its frame where the page is too narrow for it. */
-export function Table({ caption, columns, children }: TableProps) {
+export function Table({ caption, columns, numbers = [], children }: TableProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it
     <section className="data-table" aria-label={caption} tabIndex={0}>
@@ -20,7 +22,7 @@ export function Table({ caption, columns, children }: TableProps) {
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column} scope="col">
+              <th key={column} scope="col" className={numbers.includes(column) ? 'number' : undefined}>
                 {column}
               </th>
             ))}

@@ -10,6 +10,11 @@ const outcomes = {
   CANCELLED: ['plain', 'cancelled'],
 } as const satisfies Record<RunStatus, unknown>;
 
+/** What a list can be filtered by, with its words. */
+export const outcomeChoices = (
+  ['COMPLETED', 'FAILED', 'CANCELLED', 'REQUIRES_ACTION', 'RUNNING', 'QUEUED'] as const
+).map((status) => [status, outcomes[status][1]] as const);
+
 /** How a run ended, or what it is doing. */
 export function Outcome({ status }: { readonly status: RunStatus }) {
   const [tone, word] = outcomes[status];

@@ -1,9 +1,9 @@
 import { type Bar, formatTime } from './timeline.ts';
 
-/** Models and tools as bars over the time of the run. What the bars show stands beside them as text. */
+/** Models, tools and waits as bars over the time of the run. What the bars show stands beside them as text. */
 export function Timeline({ bars }: { readonly bars: readonly Bar[] }) {
   const end = Math.max(1, ...bars.map((bar) => bar.end));
-  if (bars.length === 0) return <p className="muted">The run has not begun.</p>;
+  if (bars.length === 0) return <p className="muted">Nothing was at work yet.</p>;
   const percent = (time: number) => `${(time / end) * 100}%`;
   return (
     <ol className="timeline">

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'react';
 import { layOut, nodeHeight, nodeWidth } from './graph-layout.ts';
 import type { ScenarioDraft } from './scenario-draft.ts';
 
@@ -11,9 +12,16 @@ interface GraphProps {
 /** A scenario as a drawing. Each agent leads to its settings below. */
 export function Graph({ draft, nameOf, wrongAgentId }: GraphProps) {
   const { width, height, places, lines } = layOut(draft.members, draft.rootAgentId);
+  const frame = useRef<HTMLElement>(null);
+  const rootX = places.get(draft.rootAgentId)?.x;
+  useEffect(() => {
+    // Where the drawing is wider than the page, it opens at the agent that begins.
+    const { current } = frame;
+    if (current && rootX !== undefined) current.scrollLeft = rootX - current.clientWidth / 2;
+  }, [rootX]);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it
-    <section className="graph" aria-label="Graph" tabIndex={0}>
+    <section className="graph" aria-label="Graph" tabIndex={0} ref={frame}>
       <svg viewBox={`0 0 ${width} ${height}`} width={width} height={height}>
         <title>Who hands over to whom</title>
         <defs>

@@ -16,13 +16,13 @@ export function ScenarioList() {
         </AdminLink>
       }
     >
-      <Table caption="Scenarios" columns={['Name', 'Key', 'Agents', 'Version', 'Description']}>
+      <Table caption="Scenarios" columns={['Name', 'Key', 'Agents', 'Version', 'Description']} numbers={['Version']}>
         <Rows
           query={ScenarioListDocument}
           variables={{}}
           type="Scenario"
           read={(data) => data.scenarios}
-          empty="No scenario has been created yet."
+          empty="There is no scenario yet. Make one of shared agents with New scenario."
           row={(node) => {
             const scenario = readFragment(ScenarioRowFragmentDoc, node);
             return (

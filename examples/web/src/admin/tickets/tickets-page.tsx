@@ -62,7 +62,11 @@ function Tickets({ version }: { readonly version: number }) {
         />
         <TextField label="Assigned to" path="assignee" value={assignee} onChange={setAssignee} />
       </search>
-      <Table caption="Tickets" columns={['Number', 'Subject', 'State', 'Priority', 'Assigned to', 'Changed']}>
+      <Table
+        caption="Tickets"
+        columns={['Number', 'Subject', 'State', 'Priority', 'Assigned to', 'Changed']}
+        numbers={['Number']}
+      >
         <Rows
           key={JSON.stringify(filter)}
           query={TicketsDocument}
@@ -70,7 +74,11 @@ function Tickets({ version }: { readonly version: number }) {
           type="Ticket"
           version={version}
           read={({ tickets }) => tickets}
-          empty="No ticket is like that."
+          empty={
+            Object.keys(filter).length > 0
+              ? 'No ticket is like that. Choose other filters.'
+              : 'There is no ticket yet. Open one below; agents open others with the tool create_ticket.'
+          }
           row={(node) => {
             const ticket = readFragment(TicketRowFragmentDoc, node);
             return (

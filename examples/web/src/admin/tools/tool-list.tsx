@@ -32,7 +32,7 @@ export function ToolList() {
             variables={{}}
             type="HttpTool"
             read={(data) => data.httpTools}
-            empty="No HTTP tool has been created yet."
+            empty="There is none yet. With New HTTP tool, agents call an address of yours."
             row={(tool) => (
               <tr key={tool.id}>
                 <th scope="row">
@@ -48,13 +48,13 @@ export function ToolList() {
         </Table>
       </Section>
       <Section title="MCP servers">
-        <Table caption="MCP servers" columns={['Name', 'State', 'Tools', 'Address']}>
+        <Table caption="MCP servers" columns={['Name', 'State', 'Tools', 'Address']} numbers={['Tools']}>
           <Rows
             query={McpServerListDocument}
             variables={{}}
             type="McpServer"
             read={(data) => data.mcpServers}
-            empty="No MCP server has been added yet."
+            empty="There is none yet. With New MCP server, agents get the tools of a server."
             row={(server) => (
               <tr key={server.id}>
                 <th scope="row">

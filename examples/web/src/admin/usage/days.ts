@@ -1,9 +1,4 @@
-/** Counts of tokens and model calls. */
-export interface Counts {
-  readonly modelCalls: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
+import type { Share } from './chart.tsx';
 
 /** The beginnings of the last days in the person's own time, today's last. */
 export function listDays(count: number, now: Date): readonly Date[] {
@@ -11,16 +6,17 @@ export function listDays(count: number, now: Date): readonly Date[] {
   return Array.from({ length: count }, (_, index) => new Date(now.getFullYear(), now.getMonth(), first + index));
 }
 
-/** What each day adds: the count since it began without the one since the next day began. */
-export function takeDays(since: readonly Counts[]): readonly Counts[] {
-  return since.map((counts, index) => {
-    const next = since[index + 1] ?? { modelCalls: 0, inputTokens: 0, outputTokens: 0 };
-    // They are read one after the other: what came in between must not make a day less than nothing.
-    const less = (key: keyof Counts) => Math.max(0, counts[key] - next[key]);
-    return {
-      modelCalls: less('modelCalls'),
-      inputTokens: less('inputTokens'),
-      outputTokens: less('outputTokens'),
-    };
+const names = new Intl.DateTimeFormat(undefined, { weekday: 'short', month: 'short', day: 'numeric' });
+const calendar = new Intl.DateTimeFormat('sv-SE');
+
+/** A share for each of the days. The server tells of those on which something was used, under their dates. */
+export function fillDays(days: readonly Date[], used: readonly Share[]): readonly Share[] {
+  const byDate = new Map(used.map((share) => [share.id, share]));
+  return days.map((day) => {
+    const id = calendar.format(day);
+    const { modelCalls, inputTokens, outputTokens } = byDate.get(id) ?? nothing;
+    return { id, name: names.format(day), modelCalls, inputTokens, outputTokens };
   });
 }
+
+const nothing = { modelCalls: 0, inputTokens: 0, outputTokens: 0 };
