@@ -57,7 +57,8 @@ export async function readBranches(
   const known = new Map<string, Message | Error | null>(
     query.include ? [] : messages.map((message) => [message.id, message]),
   );
-  const ids = [...new Set(rows.map(({ branchId }) => branchId))].filter((id) => !known.has(id));
+  const wanted = [...rows.map(({ branchId }) => branchId), ...messages.map(({ id }) => id)];
+  const ids = [...new Set(wanted)].filter((id) => !known.has(id));
   if (ids.length > 0) {
     const read = await readMessagesById(viewer, reads, ids, query);
     for (const [index, id] of ids.entries()) known.set(id, read[index] ?? null);
@@ -69,7 +70,9 @@ export async function readBranches(
       if (branch instanceof Error) return branch;
       if (branch) branches.push(branch);
     }
-    // One that waits in the queue is in no branch yet.
-    return branches.length > 0 ? branches : [message];
+    if (branches.length > 0) return branches;
+    // One that waits in the queue is in no branch yet. Of somebody else's, nothing more is read.
+    const own = known.get(message.id) ?? [];
+    return own instanceof Error ? own : [own].flat();
   });
 }

@@ -1,12 +1,15 @@
 import type { z } from 'zod';
 import { ConflictError } from '../../api/errors.ts';
 import { formatId } from '../../api/ids.ts';
+import type { Agent } from '../../generated/prisma/client.ts';
 import { builder } from '../../graphql/builder.ts';
+import type { Context } from '../../graphql/context.ts';
 import { isForeign, loadProject } from '../../graphql/load-project.ts';
 import { AgentRef, GuardrailRef, ProjectRef, RunErrorRef, UsageRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode } from '../../graphql/selection.ts';
 import { readGuardrails } from '../../guardrails/config.ts';
 import type { AgentTest } from '../check/check-agent.ts';
+import { isOfAnotherUser } from '../hide-foreign.ts';
 import {
   type LlmConfig,
   llmConfig,
@@ -133,9 +136,14 @@ const SttProviderConfig = builder.objectRef<SttConfig>('SttProviderConfig').impl
 
 /**
  * What is read of an agent's keys: alike for all its providers, so that it comes in one statement with the agent. That reads
- * the agent again: what was hidden of an agent of another project is not hidden there, so that each provider asks itself.
+ * the agent again: what was hidden of an agent of another user or project is not hidden there, so that each provider asks itself.
  */
 const withHints = { secrets: { select: { name: true, hint: true } } } as const;
+
+/** Whether the viewer sees an agent's name alone: see hideForeign. */
+async function isHidden(context: Context, agent: Pick<Agent, 'ownerId' | 'projectId'>): Promise<boolean> {
+  return isOfAnotherUser(context.viewer, agent) || isForeign(context, agent);
+}
 
 function hintFor(kind: string, secrets: readonly { readonly name: string; readonly hint: string }[]) {
   return { apiKeyHint: secrets.find((secret) => secret.name === kind)?.hint ?? null };
@@ -171,7 +179,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
     description: 'The language model: the agent’s own, or the model of the server’s environment.',
     select: withHints,
     resolve: async ({ llm, secrets, ...agent }, _args, context) =>
-      llm === null || (await isForeign(context, agent))
+      llm === null || (await isHidden(context, agent))
         ? context.agentDeps.defaults.llm.config
         : // It cannot be null, and an error would take all agents of a list with it.
           { ...(llmConfig.safeParse(llm).data ?? unreadableLlm), ...hintFor('llm', secrets) },
@@ -183,7 +191,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
       'The text-to-speech provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
     resolve: async ({ tts, secrets, ...agent }, _args, context) =>
-      tts === null || (await isForeign(context, agent))
+      tts === null || (await isHidden(context, agent))
         ? (context.agentDeps.defaults.tts?.config ?? null)
         : { ...readStored(ttsConfig, tts, 'tts'), ...hintFor('tts', secrets) },
   }),
@@ -194,7 +202,7 @@ builder.prismaObjectFields(AgentRef, (t) => ({
       'The speech-to-text provider: the agent’s own, or the provider of the server’s environment. Null if there is neither.',
     select: withHints,
     resolve: async ({ stt, secrets, ...agent }, _args, context) =>
-      stt === null || (await isForeign(context, agent))
+      stt === null || (await isHidden(context, agent))
         ? (context.agentDeps.defaults.stt?.config ?? null)
         : { ...readStored(sttConfig, stt, 'stt'), ...hintFor('stt', secrets) },
   }),

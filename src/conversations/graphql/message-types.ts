@@ -68,7 +68,7 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
     signedUrl: t.string({
       nullable: true,
       description:
-        'Of an upload, its path on this server with a signature: whoever has it can fetch the file without an access token, as an `<img>` does, until it expires: ATTACHMENT_URL_SECONDS (default 3,600) after it was read at the latest, and after half of that time at the earliest. Ask again for a new one. It is the same for half of that time, and it is made for the viewer. Null: the file was given by its URL, or the viewer reads a shared conversation without an access token. Example: `/attachments/att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17?access=1767225600.k1.…`.',
+        'Of an upload, its path on this server with a signature: whoever has it can fetch the file without an access token, as an `<img>` does, until it expires: ATTACHMENT_URL_SECONDS (default 3,600) after it was read at the latest, and after half of that time at the earliest. Ask again for a new one. It is the same for half of that time, and it is made for the viewer. Null: the file was given by its URL, or it is read with `sharedConversation`, with an access token or without one. Example: `/attachments/att_0198f3a0-7c1e-7d52-9a41-3f5c0e8b2d17?access=1767225600.k1.…`.',
       resolve: ({ id }, _args, context) => {
         if (id === null || !context.authenticated) return null;
         const { keys, bounds } = context.attachments;
@@ -160,7 +160,6 @@ const loadPreview = batchField(
 /** Messages in the graph. */
 export const MessageRef = builder.prismaObject('Message', {
   fields: (t) => ({
-    conversation: t.relation('conversation', { description: 'The conversation of the message.' }),
     role: t.field({
       type: MessageRole,
       description: 'The author: the user, an agent or the application.',

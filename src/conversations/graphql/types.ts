@@ -1,5 +1,6 @@
 import { formatId } from '../../api/ids.ts';
 import { estimatePageCost } from '../../api/paging.ts';
+import { belongsTo, notFoundOrForbidden } from '../../auth/access.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { isForeign, loadProject } from '../../graphql/load-project.ts';
@@ -100,6 +101,19 @@ export const ConversationRef = builder.prismaObject('Conversation', {
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
   }),
 });
+
+builder.prismaObjectField(MessageRef, 'conversation', (t) =>
+  t.field({
+    type: ConversationRef,
+    description:
+      'The conversation of the message. FORBIDDEN for everybody but the user to whom it belongs: admins who read feedback read the answer alone.',
+    select: (_args, _context, nestedSelection) => ({ conversation: nestedSelection(true) }),
+    resolve: ({ conversation }, _args, { viewer }) => {
+      if (belongsTo(viewer, conversation)) return conversation;
+      throw notFoundOrForbidden(viewer, `conversation ${formatId('Conversation', conversation.id)}`, conversation);
+    },
+  }),
+);
 
 /** A conversation in a list. Events bring it too. */
 export const ConversationEdge = builder.edgeObject({

@@ -1,3 +1,4 @@
+import { belongsTo } from '../../auth/access.ts';
 import { MessageRef } from '../../conversations/graphql/message-types.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
@@ -19,7 +20,7 @@ import { RunRef } from './run-ref.ts';
 import { ToolCallRef } from './tool-calls.ts';
 
 // What a run and a message contain: lists whose items may be large. They are loaded for all runs of an answer together,
-// after their sizes.
+// after their sizes. They are for the user of the run alone: admins who read feedback see the run, and nothing that is in it.
 
 /**
  * The items that a list counts in the cost of an operation if `first` does not say how many are asked for. What it really has
@@ -99,7 +100,8 @@ builder.prismaObjectFields(RunRef, (t) => ({
       guardrailResults: nested({ orderBy: [{ at: 'asc' }, { id: 'asc' }], take: maxGuardResults }),
     }),
     // Their number is known only now, as with handoffs.
-    resolve: async (run, _args, { answer }) => {
+    resolve: async (run, _args, { answer, viewer }) => {
+      if (!belongsTo(viewer, run)) return [];
       await answer.take(run.guardrailResults.length * rowBytes);
       return run.guardrailResults.map(readGuardResult);
     },
@@ -110,7 +112,8 @@ builder.prismaObjectFields(RunRef, (t) => ({
     complexity: { field: 1 + usualCounts.handoffs, multiplier: usualCounts.handoffs },
     select: (_args, _context, nested) => ({ handoffs: nested({ orderBy: { step: 'asc' }, take: maxHandoffs }) }),
     // Their number is known only now. It is bounded, and a reason has at most 1,000 characters.
-    resolve: async (run, _args, { answer }) => {
+    resolve: async (run, _args, { answer, viewer }) => {
+      if (!belongsTo(viewer, run)) return [];
       await answer.take(run.handoffs.length * rowBytes);
       return run.handoffs;
     },
@@ -128,9 +131,12 @@ builder.prismaObjectField('Message', 'toolCalls', (t) =>
     },
     complexity: costOf(usualCounts.toolCallsOfMessage),
     // Loaded with the messages, whose sizes include their calls.
-    select: (args, _context, nested) => {
+    select: (args, { viewer }, nested) => {
       const { take, skip } = parsePart(args);
-      const order = { orderBy: [{ step: 'asc' as const }, { index: 'asc' as const }] };
+      const order = {
+        where: { message: { conversation: { userId: viewer.userId } } },
+        orderBy: [{ step: 'asc' as const }, { index: 'asc' as const }],
+      };
       return { toolCalls: nested(take === null ? { ...order, skip } : { ...order, skip, take }) };
     },
     resolve: (message) => message.toolCalls,

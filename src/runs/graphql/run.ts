@@ -1,5 +1,9 @@
 import { formatId } from '../../api/ids.ts';
 import { estimatePageCost, pageSizes } from '../../api/paging.ts';
+import { belongsTo } from '../../auth/access.ts';
+import { ConversationRef } from '../../conversations/graphql/types.ts';
+import type { Message } from '../../generated/prisma/client.ts';
+import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
 import { AgentRef, ViewerRef } from '../../graphql/refs.ts';
 import { includeUnder, loadNode, toNodes } from '../../graphql/selection.ts';
@@ -8,7 +12,7 @@ import { cancelRun } from '../commands/cancel.ts';
 import { deleteWithRuns } from '../commands/delete.ts';
 import { sendMessage } from '../commands/follow.ts';
 import { startRun } from '../commands/start.ts';
-import { findRun, readFailure, readRoutingDecision, savedSeq } from '../read/read.ts';
+import { findRun, readFailure, readRoutingDecision, readRoutingDecisions, savedSeq } from '../read/read.ts';
 import { buildRunPage, selectRunPage } from '../read/run-page.ts';
 import { sumViewerUsage } from '../read/usage.ts';
 import { unfinishedStatuses } from '../statuses.ts';
@@ -31,9 +35,13 @@ export const RunStatus = builder.enumType('RunStatus', {
 });
 
 builder.prismaObjectFields(RunRef, (t) => ({
-  conversation: t.relation('conversation', {
+  conversation: t.field({
+    type: ConversationRef,
     nullable: true,
-    description: 'The conversation of the run. Null if it was deleted while an event of the run was on its way.',
+    description:
+      'The conversation of the run. Null if it was deleted while an event of the run was on its way, and for everybody but the user to whom it belongs.',
+    select: (_args, _context, nested) => ({ conversation: nested(true) }),
+    resolve: (run, _args, { viewer }) => (belongsTo(viewer, run) ? run.conversation : null),
   }),
   idempotencyKey: t.exposeString('idempotencyKey', {
     description: 'The key with which the client started the turn: by it the client knows the turn as its own.',
@@ -60,8 +68,9 @@ builder.prismaObjectFields(RunRef, (t) => ({
   routingDecision: t.field({
     type: RoutingDecision,
     nullable: true,
-    description: 'Which agent was chosen at the start of the run, and why. Null before the run has started.',
-    resolve: (run) => readRoutingDecision(run.routingDecision),
+    description:
+      'Which agent was chosen at the start of the run, and why. Null before the run has started, and for everybody but its user.',
+    resolve: (run, _args, { viewer }) => (belongsTo(viewer, run) ? readRoutingDecision(run.routingDecision) : null),
   }),
   usage: t.field({
     type: Usage,
@@ -167,8 +176,13 @@ builder.prismaObjectFields('Message', (t) => ({
   routingDecision: t.field({
     type: RoutingDecision,
     nullable: true,
-    description: 'How the agent of the message was chosen. Null if it was not recorded.',
-    resolve: (message) => readRoutingDecision(message.routingDecision),
+    description:
+      'How the agent of the message was chosen. Null if it was not recorded, and for everybody but the user of the conversation.',
+    resolve: batchField(
+      ({ id }) => id,
+      (messages: readonly Pick<Message, 'id' | 'routingDecision'>[], _args: object, context) =>
+        readRoutingDecisions(context.viewer, context.db, messages),
+    ),
   }),
   idempotencyKey: t.string({
     nullable: true,

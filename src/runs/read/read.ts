@@ -100,6 +100,26 @@ export function readRoutingDecision(stored: unknown): StoredRoutingDecision | nu
   return stored === null ? null : storedRoutingDecision.parse(stored);
 }
 
+/**
+ * The routing decisions of messages, for their user alone. One statement if any of them has one.
+ * @returns in the order of the messages; an error for one that is not stored as a decision
+ */
+export async function readRoutingDecisions(
+  { tenantId, userId }: Viewer,
+  db: Db,
+  messages: readonly Pick<Message, 'id' | 'routingDecision'>[],
+): Promise<(StoredRoutingDecision | Error | null)[]> {
+  const decided = messages.filter(({ routingDecision }) => routingDecision !== null).map(({ id }) => id);
+  if (decided.length === 0) return messages.map(() => null);
+  const where = { id: { in: decided }, tenantId, conversation: { userId } };
+  const own = new Set((await db.message.findMany({ where, select: { id: true } })).map(({ id }) => id));
+  return messages.map(({ id, routingDecision }) => {
+    if (!own.has(id)) return null;
+    const { data, error } = storedRoutingDecision.safeParse(routingDecision);
+    return data ?? error ?? null;
+  });
+}
+
 /** Loads agents by row id, batched over the operation. */
 export interface AgentLoader {
   load(id: string): Promise<Agent | null>;

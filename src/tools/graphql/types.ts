@@ -69,7 +69,6 @@ builder.prismaObjectField('Agent', 'tools', (t) =>
     type: [Tool],
     description:
       'The tools of the agent that are available now. Tools of an unavailable MCP server and tools that are switched off are missing here; `toolNames` has all names.',
-    select: { toolNames: true },
     resolve: (agent, _args, context) => context.tools.findTools(context.viewer, agent.toolNames),
   }),
 );
