@@ -3,37 +3,37 @@ import { readFragment } from './generated/fragment-masking.ts';
 import { GuardrailViewFragmentDoc, type MessageViewFragment } from './generated/graphql.ts';
 import { GuardrailNotice, isAmong } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
-import { Markdown } from './markdown.tsx';
 import { ToolCall } from './tool-call.tsx';
 import { dismissTurn, type LiveTurn, sendTurn } from './turns.ts';
 
 interface LiveProps {
   readonly live: LiveTurn;
   readonly conversationId: string;
-  /** What the person wrote, if it stands in the list already. */
-  readonly question: MessageViewFragment | undefined;
 }
 
-/** A turn while it runs: what the person wrote, and each step as it comes. */
-export function LiveView({ live, conversationId, question }: LiveProps) {
+/** What the person wrote, if it does not stand in the list already. */
+export function LiveQuestion({ live }: { readonly live: LiveTurn }) {
+  const { userMessage } = live.state;
+  if (!userMessage) return null;
+  return (
+    <li className="message user">
+      <div className="bubble" dir="auto">
+        {userMessage.content}
+      </div>
+      <Attachments files={live.files} messageId={userMessage.id} />
+      {/* Keeps the room of the buttons that come when the message is stored. */}
+      <div className="actions" />
+    </li>
+  );
+}
+
+/** What a running turn is about to do, or why it cannot go on: after what it has done. */
+export function LiveEnd({ live, conversationId }: LiveProps) {
   const { turn, state, order } = live;
   const isWriting = state.messages.some(({ isComplete, text }) => !isComplete && text !== '');
   const isOpen = ['CONNECTING', 'QUEUED', 'RUNNING'].includes(state.status);
   return (
     <>
-      {state.userMessage && !question && (
-        <li className="message user">
-          <div className="bubble" dir="auto">
-            {state.userMessage.content}
-          </div>
-          <Attachments files={live.files} messageId={state.userMessage.id} />
-          {/* Keeps the room of the buttons that come when the message is stored. */}
-          <div className="actions" />
-        </li>
-      )}
-      {order.map((key) => (
-        <Step key={key} name={key} live={live} question={question} />
-      ))}
       {isOpen && !isWriting && (
         // With each step it is another one: it does not move, it is there.
         <li key={`thinking ${order.length}`} className="message assistant thinking">
@@ -83,11 +83,16 @@ function Refused({ live, conversationId }: { readonly live: LiveTurn; readonly c
   );
 }
 
-interface StepProps extends Pick<LiveProps, 'live' | 'question'> {
+interface StepProps {
+  /** Its kind and id, as in {@link LiveTurn.order}. */
   readonly name: string;
+  readonly live: LiveTurn;
+  /** What the person wrote, if it stands in the list already. */
+  readonly question: MessageViewFragment | undefined;
 }
 
-function Step({ name, live: { turn, state }, question }: StepProps) {
+/** A handoff, a call, or what a guardrail has found, while the turn runs. */
+export function LiveStep({ name, live: { turn, state }, question }: StepProps) {
   const [kind, id] = name.split(' ');
   if (kind === 'handoff') {
     const handoff = state.handoffs.find((one) => one.id === id);
@@ -103,25 +108,37 @@ function Step({ name, live: { turn, state }, question }: StepProps) {
       </li>
     );
   }
-  if (kind === 'call') {
-    const call = state.toolCalls.find((one) => one.id === id);
-    if (!call) return null;
-    const decide = (approve: boolean, args?: string) => turn.approve(call.id, approve, args);
-    return (
-      <li className="message assistant">
-        <ToolCall call={call} decide={call.needsApproval ? decide : undefined} />
-      </li>
-    );
-  }
-  const message = state.messages.find((one) => one.id === id);
-  if (!message || message.text === '') return null;
+  const call = state.toolCalls.find((one) => one.id === id);
+  if (!call) return null;
+  const decide = (approve: boolean, args?: string) => turn.approve(call.id, approve, args);
   return (
-    <li className="message assistant" data-writing={!message.isComplete}>
-      <p className="author">{message.agent || 'Agent'}</p>
-      <Markdown text={message.text} />
-      <div className="actions" />
+    <li className="message assistant one-call">
+      <ToolCall call={call} decide={call.needsApproval ? decide : undefined} />
     </li>
   );
+}
+
+/** A message that a turn writes, as it will be stored. Null: nothing of it is written yet. */
+export function readLiveMessage({ state }: LiveTurn, name: string): MessageViewFragment | null {
+  const message = state.messages.find(({ id }) => name === `message ${id}`);
+  if (!message || message.text === '') return null;
+  return {
+    id: message.id,
+    role: 'ASSISTANT',
+    status: message.isComplete ? 'COMPLETE' : 'PARTIAL',
+    content: message.text,
+    reasoning: null,
+    createdAt: '',
+    parent: null,
+    branches: [],
+    agent: message.agent === '' ? null : { id: '', name: message.agent },
+    run: null,
+    toolCalls: [],
+    citations: [],
+    attachments: [],
+    feedback: null,
+    guardrailResults: [],
+  };
 }
 
 /** One agent has given the conversation to another. */

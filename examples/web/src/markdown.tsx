@@ -1,11 +1,8 @@
-import { fromMarkdown } from 'mdast-util-from-markdown';
-import { gfmTableFromMarkdown } from 'mdast-util-gfm-table';
-import { gfmTable } from 'micromark-extension-gfm-table';
 import { Fragment, memo, type ReactNode } from 'react';
 import { CopyButton } from './copy-button.tsx';
+import { parseBlock, type Root } from './parse-block.ts';
 import { splitBlocks } from './split-blocks.ts';
 
-type Root = ReturnType<typeof fromMarkdown>;
 type Nodes = Root | Root['children'][number];
 type Parents = Extract<Nodes, { readonly children: unknown }>;
 type Table = Extract<Nodes, { readonly type: 'table' }>;
@@ -29,10 +26,9 @@ export function Markdown({ text, cite }: { readonly text: string; readonly cite?
   );
 }
 
-const Block = memo(({ text, cite }: { readonly text: string; readonly cite: Cite | undefined }) => {
-  const tree = fromMarkdown(text, { extensions: [gfmTable()], mdastExtensions: [gfmTableFromMarkdown()] });
-  return <>{renderAll(tree, cite)}</>;
-});
+const Block = memo(({ text, cite }: { readonly text: string; readonly cite: Cite | undefined }) => (
+  <>{renderAll(parseBlock(text), cite)}</>
+));
 
 function renderAll(parent: Parents, cite: Cite | undefined): ReactNode[] {
   // biome-ignore lint/suspicious/noArrayIndexKey: the tree is rendered anew as a whole

@@ -17,6 +17,7 @@ import { GuardrailNotices } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
 import { Markdown, SafeLink } from './markdown.tsx';
 import { ToolCall } from './tool-call.tsx';
+import { useLiveText } from './turns.ts';
 
 /** What a person can do with a message. While a turn runs, it does nothing, and `.when-idle` hides the buttons. */
 export interface MessageActions {
@@ -32,13 +33,18 @@ interface MessageProps {
   readonly actions: MessageActions;
 }
 
-/** A stored message. */
-export const Message = memo(({ message, actions }: MessageProps) => {
+interface WrittenProps extends MessageProps {
+  /** The conversation whose turn writes the message. Null: it is stored. */
+  readonly writtenIn: string | null;
+}
+
+/** A stored message, or an answer that is being written: when it is stored, it stays as it stands in the page. */
+export const Message = memo(({ message, actions, writtenIn }: WrittenProps) => {
   if (message.role === 'SYSTEM') return null;
   return message.role === 'USER' ? (
     <UserMessage message={message} actions={actions} />
   ) : (
-    <Answer message={message} actions={actions} />
+    <Answer message={message} actions={actions} writtenIn={writtenIn} />
   );
 });
 
@@ -99,8 +105,9 @@ function UserMessage({ message, actions }: MessageProps) {
   );
 }
 
-function Answer({ message, actions }: MessageProps) {
+function Answer({ message, actions, writtenIn }: WrittenProps) {
   const { citations } = message;
+  const content = useLiveText(writtenIn, message.id) ?? message.content;
   const [quote, setQuote] = useState<number | null>(null);
   const calls = readFragment(CallViewFragmentDoc, message.toolCalls);
   // Those of a step that wrote no text came before the text of the next one.
@@ -124,11 +131,11 @@ function Answer({ message, actions }: MessageProps) {
   return (
     <>
       <Calls calls={calls.filter(isBefore)} />
-      <li className="message assistant">
-        {message.content !== '' && (
+      <li className="message assistant" data-writing={writtenIn === null ? undefined : message.status === 'PARTIAL'}>
+        {content !== '' && (
           <>
             <p className="author">{message.agent?.name ?? 'Agent'}</p>
-            <Markdown text={message.content} cite={citations.length > 0 ? cite : undefined} />
+            <Markdown text={content} cite={citations.length > 0 ? cite : undefined} />
           </>
         )}
         {cited && (
@@ -137,9 +144,10 @@ function Answer({ message, actions }: MessageProps) {
             <figcaption>{cited.url ? <SafeLink url={cited.url}>{cited.title}</SafeLink> : cited.title}</figcaption>
           </figure>
         )}
-        {message.status === 'PARTIAL' && <p className="notice">The answer ended early.</p>}
+        {message.status === 'PARTIAL' && !writtenIn && <p className="notice">The answer ended early.</p>}
         <Notices message={message} />
-        {message.content !== '' && <AnswerActions message={message} actions={actions} />}
+        {writtenIn && <div className="actions" />}
+        {content !== '' && !writtenIn && <AnswerActions message={message} actions={actions} />}
       </li>
       <Calls calls={calls.filter((call) => !isBefore(call))} />
     </>
@@ -148,7 +156,7 @@ function Answer({ message, actions }: MessageProps) {
 
 function Calls({ calls }: { readonly calls: readonly CallViewFragment[] }) {
   return calls.map((call) => (
-    <li key={call.id} className="message assistant">
+    <li key={call.id} className="message assistant one-call">
       <ToolCall call={call} />
     </li>
   ));

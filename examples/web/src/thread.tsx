@@ -1,4 +1,4 @@
-import { Fragment, memo, useMemo, useState } from 'react';
+import { type ComponentProps, memo, useMemo, useState } from 'react';
 import { readFragment } from './generated/fragment-masking.ts';
 import {
   GuardrailViewFragmentDoc,
@@ -8,10 +8,11 @@ import {
 } from './generated/graphql.ts';
 import { GuardrailNotices } from './guardrail-notices.tsx';
 import { Icon } from './icons.tsx';
-import { Handoff, LiveView } from './live-view.tsx';
+import { Handoff, LiveEnd, LiveQuestion, LiveStep, readLiveMessage } from './live-view.tsx';
 import { Message, type MessageActions } from './message.tsx';
 import type { LiveTurn } from './turns.ts';
 import { type EarlierPage, useEarlier } from './use-earlier.ts';
+import { useGradual } from './use-gradual.ts';
 import { useStickyEnd } from './use-sticky-end.ts';
 
 interface ThreadProps {
@@ -29,14 +30,15 @@ interface ThreadProps {
 export function Thread({ conversationId, messages, pageInfo, live, actions, isBusy }: ThreadProps) {
   const { frame, list, isAtEnd, toEnd } = useStickyEnd(live?.input?.idempotencyKey);
   const earlier = useEarlier(frame, { conversationId, messages, newest: pageInfo });
-  const listed = useMemo(() => [...earlier.messages, ...messages], [earlier.messages, messages]);
   const runId = live?.state.runId ?? null;
   const replaces = live?.replaces?.messageId ?? null;
   const isLive = live !== null;
-  const shown = useMemo(
+  const { listed } = earlier;
+  const wanted = useMemo(
     () => (isLive ? hideBehind(listed, runId, replaces) : listed),
     [listed, isLive, runId, replaces],
   );
+  const shown = useGradual(frame, wanted);
   // What was answered before the page was opened is not read aloud.
   const [hasHeard, setHeard] = useState(false);
   if (live !== null && !hasHeard) setHeard(true);
@@ -48,14 +50,14 @@ export function Thread({ conversationId, messages, pageInfo, live, actions, isBu
       <section className="thread" ref={frame} tabIndex={0} aria-label="Messages">
         <ol className="messages" ref={list} data-busy={isBusy}>
           {earlier.hasMore && (
-            <li className="earlier" ref={earlier.watch}>
+            <li className="earlier" ref={shown === wanted ? earlier.watch : null}>
               <button type="button" className="button quiet" disabled={earlier.isLoading} onClick={earlier.load}>
                 Earlier messages
               </button>
             </li>
           )}
-          <History shown={shown} runId={runId} actions={actions} />
-          {live && <LiveView live={live} conversationId={conversationId} question={question} />}
+          <Entries shown={shown} live={live} conversationId={conversationId} question={question} actions={actions} />
+          {live && <LiveEnd live={live} conversationId={conversationId} />}
         </ol>
       </section>
       {!isAtEnd && (
@@ -70,23 +72,59 @@ export function Thread({ conversationId, messages, pageInfo, live, actions, isBu
   );
 }
 
-interface HistoryProps {
+interface EntriesProps extends Pick<ThreadProps, 'live' | 'conversationId' | 'actions'> {
   readonly shown: readonly MessageViewFragment[];
-  /** Of the run that is shown while it writes. */
-  readonly runId: string | null;
-  readonly actions: MessageActions;
+  /** What the person wrote, if it stands in the list already. */
+  readonly question: MessageViewFragment | undefined;
 }
 
-/** The stored messages. What a running turn writes renders none of them again. */
-const History = memo(({ shown, runId, actions }: HistoryProps) =>
-  shown.map((message, place) => (
-    <Fragment key={message.id}>
-      <Handoffs message={message} before={shown[place - 1]} />
-      <Message message={message} actions={actions} />
-      <RunEnd message={message} after={shown[place + 1]} isLive={runId !== null && runId === message.run?.id} />
-    </Fragment>
-  )),
-);
+/**
+ * The stored messages and what the running turn has done, in one list: an answer that is stored replaces what was
+ * written in the same elements. What the turn does renders no stored message again.
+ */
+const Entries = memo(({ shown, live, conversationId, question, actions }: EntriesProps) => {
+  const runId = live?.state.runId ?? null;
+  const stored = useMemo(
+    () =>
+      shown.map((message, place) => (
+        <Entry
+          key={message.id}
+          message={message}
+          before={shown[place - 1]}
+          after={shown[place + 1]}
+          isLive={runId !== null && runId === message.run?.id}
+          actions={actions}
+          writtenIn={null}
+        />
+      )),
+    [shown, runId, actions],
+  );
+  if (live === null) return stored;
+  const steps = live.order.map((name) => {
+    if (!name.startsWith('message ')) return <LiveStep key={name} name={name} live={live} question={question} />;
+    const message = readLiveMessage(live, name);
+    return message && <Entry key={message.id} message={message} actions={actions} writtenIn={conversationId} />;
+  });
+  return [...stored, question ? null : <LiveQuestion key="question" live={live} />, ...steps];
+});
+
+interface EntryProps extends ComponentProps<typeof Message> {
+  readonly before?: MessageViewFragment | undefined;
+  readonly after?: MessageViewFragment | undefined;
+  /** Its run is shown while it writes. */
+  readonly isLive?: boolean;
+}
+
+/** A message with what stands before and after it. */
+function Entry({ before, after, isLive = false, ...props }: EntryProps) {
+  return (
+    <>
+      <Handoffs message={props.message} before={before} />
+      <Message {...props} />
+      <RunEnd message={props.message} after={after} isLive={isLive} />
+    </>
+  );
+}
 
 /** The thread without what the running turn shows itself, and without what it takes the place of. */
 function hideBehind(

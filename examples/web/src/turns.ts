@@ -1,5 +1,5 @@
 import { type ChatTurnInput, createTurn, followRun, type Turn, type TurnState } from '@switchboard/client';
-import { useCallback, useSyncExternalStore } from 'react';
+import { useSyncExternalStore } from 'react';
 import { client, socket } from './client.ts';
 import { type AttachmentViewFragment, FinishedRunDocument, ThreadDocument } from './generated/graphql.ts';
 
@@ -72,20 +72,37 @@ export function dismissTurn(conversationId: string): void {
   forget(conversationId);
 }
 
-/** The turn of a conversation that is shown now. */
+const subscribe = (listener: () => void) => {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+};
+const never = () => () => {};
+
+/** The turn of a conversation that is shown now. While a text grows, it stays the same: see {@link useLiveText}. */
 export function useLiveTurn(conversationId: string): LiveTurn | null {
-  const subscribe = useCallback((listener: () => void) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, []);
   return useSyncExternalStore(subscribe, () => turns.get(conversationId) ?? null);
+}
+
+/**
+ * The text of a message, as far as the turn of a conversation has written it.
+ * @param conversationId null: no turn writes the message, and it has no such text
+ */
+export function useLiveText(conversationId: string | null, messageId: string): string | null {
+  return useSyncExternalStore(conversationId === null ? never : subscribe, () => {
+    const { messages } = (conversationId !== null && turns.get(conversationId)?.turn.getState()) || { messages: [] };
+    return messages.find(({ id }) => id === messageId)?.text ?? null;
+  });
 }
 
 function show(conversationId: string, turn: Turn, { replaces, isNew, files, input = null }: Place): void {
   const update = () => {
-    const { order } = turns.get(conversationId) ?? { order: [] };
+    const known = turns.get(conversationId);
     const state = turn.getState();
-    turns.set(conversationId, { turn, input, replaces, isNew, files, state, order: extend(order, state) });
+    // Whoever shows the whole conversation is not told of each word.
+    if (known === undefined || !hasOnlyGrown(known.state, state)) {
+      const order = extend(known?.order ?? [], state);
+      turns.set(conversationId, { turn, input, replaces, isNew, files, state, order });
+    }
     notify();
   };
   turns.delete(conversationId);
@@ -95,6 +112,25 @@ function show(conversationId: string, turn: Turn, { replaces, isNew, files, inpu
     update();
     void settle(conversationId, turn);
   });
+}
+
+/** Whether nothing but texts differ that were there already. */
+function hasOnlyGrown(before: TurnState, after: TurnState): boolean {
+  const { messages: old, seq: _old, ...rest } = before;
+  const { messages, seq: _seq, ...known } = after;
+  return (
+    isAlike(rest, known) &&
+    old.length === messages.length &&
+    messages.every((message, at) => {
+      const { text, reasoning: _reasoning, ...others } = message;
+      const { text: oldText = '', reasoning: _old, ...oldOthers } = old[at] ?? {};
+      return isAlike(others, oldOthers) && (text === '') === (oldText === '');
+    })
+  );
+}
+
+function isAlike(one: object, other: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(one).every(([name, value]) => value === other[name]);
 }
 
 function extend(order: readonly string[], { handoffs, toolCalls, messages, guardrails }: TurnState): readonly string[] {

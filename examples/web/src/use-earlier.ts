@@ -1,4 +1,4 @@
-import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useClient } from 'urql';
 import { readFragment } from './generated/fragment-masking.ts';
 import { EarlierMessagesDocument, type MessageViewFragment, MessageViewFragmentDoc } from './generated/graphql.ts';
@@ -18,7 +18,7 @@ interface Newest {
 /** How far above the screen messages are read, in pixels: whoever scrolls seldom waits for them. */
 const ahead = 1_500;
 
-/** Pages before the newest one: each is read when it comes near the screen. What is on the screen stays where it is. */
+/** The newest messages and the pages before them: each is read when it comes near the screen. */
 export function useEarlier(frame: RefObject<HTMLElement | null>, { conversationId, messages, newest }: Newest) {
   const client = useClient();
   const [pages, setPages] = useState<readonly MessageViewFragment[]>([]);
@@ -76,14 +76,6 @@ export function useEarlier(frame: RefObject<HTMLElement | null>, { conversationI
     observer.observe(button);
     return () => observer.disconnect();
   }, [button, frame, load]);
-
-  // The browser keeps what is on the screen in its place, but not at the very top.
-  const height = useRef(0);
-  useLayoutEffect(() => {
-    const { current } = frame;
-    if (current === null) return;
-    if (pages.length > 0 && current.scrollTop < 1) current.scrollTop = current.scrollHeight - height.current;
-    height.current = current.scrollHeight;
-  }, [pages, frame]);
-  return { messages: pages, hasMore: page?.hasPreviousPage ?? false, isLoading, load, watch };
+  const listed = useMemo(() => [...pages, ...messages], [pages, messages]);
+  return { listed, hasMore: page?.hasPreviousPage ?? false, isLoading, load, watch };
 }

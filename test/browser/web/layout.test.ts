@@ -170,3 +170,20 @@ test('What stands below the list begins where the list begins, and all that is c
   expect(colors.chosen).toEqual(colors.page);
   expect(stage.troubles).toEqual([]);
 });
+
+test('An answer stays in the same elements when it is stored', async () => {
+  const page = await stage.open();
+  const release = await holdFrom(page, '"RunCompleted"');
+  await page.reload();
+  await say(page, 'What time is it?');
+  const written = page.locator('.message[data-writing] .prose > :first-child').last();
+  await written.waitFor({ timeout: 60_000 });
+  await written.evaluate((element) => Object.assign(element, { isMarked: true }));
+  release();
+  await waitForEnd(page);
+  await page.getByRole('button', { name: 'Answer again' }).waitFor({ state: 'attached' });
+  expect(await page.locator('[data-writing]').count()).toBe(0);
+  const stored = page.locator('.message.assistant .prose > :first-child').last();
+  expect(await stored.evaluate((element) => 'isMarked' in element)).toBe(true);
+  expect(stage.troubles).toEqual([]);
+});
