@@ -93,8 +93,9 @@ builder.prismaObjectFields(ScenarioRef, (t) => ({
   versions: t.connection(
     {
       type: ScenarioVersionRef,
+      nullable: true,
       description:
-        'The versions, the present one first: the last 50, with 1,000,000 bytes together at most. The oldest are deleted first. 50 per page by default, at most 100. Only admins may read them, else FORBIDDEN.',
+        'The versions, the present one first: the last 50, with 1,000,000 bytes together at most. The oldest are deleted first. 50 per page by default, at most 100. Null for users who are no admins.',
       complexity: (args) => estimatePageCost(args, pageSizes),
       resolve: batchField(
         ({ id }: { readonly id: string }) => id,
