@@ -46,9 +46,12 @@ export class FeedLoads<Owner, Event> {
   }
 
   async #readAll(): Promise<void> {
-    await nextTurn();
-    while (this.#waiting.length > 0) await this.#readSome(this.#waiting.splice(0, maxRequests));
-    this.#isReading = false;
+    try {
+      await nextTurn();
+      while (this.#waiting.length > 0) await this.#readSome(this.#waiting.splice(0, maxRequests));
+    } finally {
+      this.#isReading = false;
+    }
   }
 
   async #readSome(loads: readonly Load<Owner, Event>[]): Promise<void> {
