@@ -63,8 +63,10 @@ export interface AppOverrides extends StoreOptions {
 /** How often strangers may read shared conversations: those of one address, and all of them. */
 const sharedRates = { user: { points: 60, seconds: 60 }, tenant: { points: 3_000, seconds: 60 } } as const;
 
-/** How often a file, and those of a tenant, are read by their signed addresses at the same time: whoever has one may do so. */
-const signedBounds = { user: 32, tenant: 300, process: 2_000 } as const;
+/** How often files of a user, of a tenant and of all are read by signed addresses at the same time: whoever has one may do so. */
+const signedBounds = { user: 96, tenant: 300, process: 2_000 } as const;
+/** How often one file is. */
+const signedFileBounds = { user: 32, tenant: null, process: null } as const;
 
 const developer = { sub: 'developer', tenant: 'default', roles: ['admin'] } as const;
 /** How long a user with too many sockets is told to wait. */
@@ -146,7 +148,10 @@ export async function startApp(env: Env, overrides: AppOverrides = {}): Promise<
         store: runtimes.attachments.store,
         verifyToken,
         openOperations,
-        signedReads: new ConcurrencyLimit('readings of signed addresses', signedBounds, 1_000, 'per file'),
+        signedReads: {
+          ofFile: new ConcurrencyLimit('readings of a signed address', signedFileBounds, 1_000, 'per file'),
+          ofOwner: new ConcurrencyLimit('readings of signed addresses', signedBounds, 1_000, 'of one user’s files'),
+        },
       }),
     },
     serveMetrics: env.metrics?.port === null ? createMetricsRoute(env.metrics.token) : null,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { signAddress } from '../../src/attachments/signed-address.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
+import { ConnectionShare } from '../../src/database/connection-share.ts';
 import { ConcurrencyLimit } from '../../src/limits/concurrency-limit.ts';
 import { KeyRing, parseKeyRing } from '../../src/secrets/key-ring.ts';
 import { createFileRoute } from '../../src/server/http/files.ts';
@@ -21,8 +22,14 @@ const add = `mutation ($input: CreateMessageInput!) {
 const bounds = (user: number) => ({ user, tenant: null, process: null });
 
 /** The route of files with limits of its own. */
-async function openRoute(owner: Viewer, limits: { readonly openOperations: number; readonly signedReads: number }) {
-  const signedReads = new ConcurrencyLimit('readings', bounds(limits.signedReads), 1_000, 'per file');
+async function openRoute(
+  owner: Viewer,
+  limits: { readonly openOperations: number; readonly ofFile: number; readonly ofOwner: number },
+) {
+  const signedReads = {
+    ofFile: new ConcurrencyLimit('readings', bounds(limits.ofFile), 1_000, 'per file'),
+    ofOwner: new ConcurrencyLimit('readings', bounds(limits.ofOwner), 1_000, 'per owner'),
+  };
   const serve = createFileRoute({
     ...{ db: app.app.db, store: null, keys: parseKeyRing(testKeys), verifyToken: async () => owner, signedReads },
     openOperations: new ConcurrencyLimit('open operations', bounds(limits.openOperations)),
@@ -144,11 +151,11 @@ test('Whoever reads a file by its signed address counts by the file, and takes n
   const row = id.slice('att_'.length);
   const { tenantId, userId } = await app.app.db.attachment.findUniqueOrThrow({ where: { id: row } });
   const owner = { tenantId, userId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
-  const { signedReads, get } = await openRoute(owner, { openOperations: 0, signedReads: 1 });
+  const { signedReads, get } = await openRoute(owner, { openOperations: 0, ofFile: 1, ofOwner: 9 });
   expect(await get(address)).toEqual({ status: 200, body: 'A text' });
   expect((await get(`/attachments/${id}`, { authorization: 'Bearer x' })).status).toBe(429);
   // Somebody reads it.
-  const reading = signedReads.add({ tenantId, userId: row });
+  const reading = signedReads.ofFile.add({ tenantId, userId: row });
   const refused = await get(address);
   expect(refused.status).toBe(429);
   expect(refused.body).toContain('Too many readings at once: at most 1 per file.');
@@ -156,7 +163,45 @@ test('Whoever reads a file by its signed address counts by the file, and takes n
   expect(await get(other)).toEqual({ status: 200, body: 'Another text' });
   reading[Symbol.dispose]();
   expect((await get(address)).status).toBe(200);
-  expect(signedReads.size).toBe(0);
+  expect([signedReads.ofFile.size, signedReads.ofOwner.size]).toEqual([0, 0]);
+});
+
+test('The files of one owner are read so often at most, and those of another owner of the tenant are read meanwhile', async () => {
+  const tenant = randomUUID();
+  const [one, other] = [await attach('A text', 'one.txt', { tenant }), await attach('Other', 'o.txt', { tenant })];
+  const where = { id: one.id.slice('att_'.length) };
+  const { tenantId, userId } = await app.app.db.attachment.findUniqueOrThrow({ where });
+  const owner = { tenantId, userId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
+  const { signedReads, get } = await openRoute(owner, { openOperations: 9, ofFile: 9, ofOwner: 1 });
+  // Somebody reads another file of theirs.
+  const reading = signedReads.ofOwner.add(owner);
+  const refused = await get(one.address);
+  expect(refused.status).toBe(429);
+  expect(refused.body).toContain('Too many readings at once: at most 1 per owner.');
+  expect((await get(`/attachments/${one.id}`, { authorization: 'Bearer x' })).status).toBe(200);
+  expect(await get(other.address)).toEqual({ status: 200, body: 'Other' });
+  reading[Symbol.dispose]();
+  expect(await get(one.address)).toEqual({ status: 200, body: 'A text' });
+  expect([signedReads.ofFile.size, signedReads.ofOwner.size]).toEqual([0, 0]);
+});
+
+test('Strangers who read a file by its signed address take no connection of its owner’s share', async () => {
+  const { id, address } = await attach('A text', 'one.txt');
+  const where = { id: id.slice('att_'.length) };
+  const { tenantId, userId } = await app.app.db.attachment.findUniqueOrThrow({ where });
+  const owner = { tenantId, userId, roles: [], expiresAt: Number.POSITIVE_INFINITY };
+  const { get } = await openRoute(owner, { openOperations: 9, ofFile: 9, ofOwner: 9 });
+  const enter = vi.spyOn(ConnectionShare.prototype, 'enter');
+  onTestFinished(() => enter.mockRestore());
+  /** Whose share the statements of a request take. */
+  const usersOf = async (...request: Parameters<typeof get>) => {
+    enter.mockClear();
+    expect((await get(...request)).status).toBe(200);
+    const owners = enter.mock.calls.flatMap(([by]) => (by?.tenantId === tenantId ? [by.userId] : []));
+    return [...new Set(owners)];
+  };
+  expect(await usersOf(`/attachments/${id}`, { authorization: 'Bearer x' })).toEqual([userId]);
+  expect(await usersOf(address)).toEqual([`signed addresses of ${userId}`]);
 });
 
 test('An address leads to nothing once its file was deleted', async () => {

@@ -192,7 +192,7 @@ describe('a clip', () => {
       keys,
       verifyToken: async () => viewer,
       openOperations,
-      signedReads: openOperations,
+      signedReads: { ofFile: openOperations, ofOwner: openOperations },
       maxStallMs: 300,
     };
     const serve = createFileRoute(route);

@@ -80,14 +80,22 @@ function findKind(path: string): FileKind | undefined {
   return kinds.find((kind) => path.startsWith(kind.path));
 }
 
+/** How often files are read by signed addresses at the same time. */
+export interface SignedReadLimits {
+  /** One file: the user is its id. */
+  readonly ofFile: ConcurrencyLimit;
+  /** All files of an owner: nobody's files keep those of the tenant's others from being read. */
+  readonly ofOwner: ConcurrencyLimit;
+}
+
 interface FileRoute extends AttachmentFiles {
   /** Sign the addresses that can be fetched without a token. */
   readonly keys: KeyRing;
   readonly verifyToken: VerifyToken;
   /** Each file that is being read with an access token counts against it. */
   readonly openOperations: ConcurrencyLimit;
-  /** Those that are read by signed addresses, which strangers may have, count against this one: by file, and not by owner. */
-  readonly signedReads: ConcurrencyLimit;
+  /** Those that are read by signed addresses, which strangers may have, count against these and nothing else of the owner's. */
+  readonly signedReads: SignedReadLimits;
   readonly maxStallMs?: number;
 }
 
@@ -124,11 +132,11 @@ async function serveFile(
   const kind = findKind(path);
   const signed = kind?.path === attachmentPath ? await findSigned(request, route, path.slice(kind.path.length)) : null;
   const viewer = signed?.owner ?? (await readViewer(request, route));
-  statements.owner = viewer;
-  using _open =
-    signed === null
-      ? openOperations.enter(viewer)
-      : signedReads.enter({ tenantId: viewer.tenantId, userId: signed.file.id });
+  const { tenantId, userId } = viewer;
+  // Strangers wait for connections among themselves, and the owner's own requests do not wait for them.
+  statements.owner = signed === null ? viewer : { tenantId, userId: `signed addresses of ${userId}` };
+  using _open = signed === null ? openOperations.enter(viewer) : signedReads.ofOwner.enter(viewer);
+  using _file = signed === null ? null : signedReads.ofFile.enter({ tenantId, userId: signed.file.id });
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return respondError(response, 405, 'BAD_USER_INPUT', 'Files are fetched with GET.');
