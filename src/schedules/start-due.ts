@@ -130,7 +130,7 @@ async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean
  * decides instead.
  */
 
-/** Writes which turn was started. @returns whether this attempt decided */
+/** Writes which turn was started. Why a schedule was switched off meanwhile stays. @returns whether this attempt decided */
 async function settle(db: Db, { tenantId, scheduleId, dueAt, attempts }: ClaimedTime, runId: string): Promise<boolean> {
   const settled = await db.$executeRaw`
     WITH locked AS MATERIALIZED (
@@ -141,7 +141,8 @@ async function settle(db: Db, { tenantId, scheduleId, dueAt, attempts }: Claimed
         AND attempts = ${attempts}
       RETURNING schedule_id
     )
-    UPDATE schedules SET last_error = NULL WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM settled)`;
+    UPDATE schedules SET last_error = CASE WHEN is_active THEN NULL ELSE last_error END
+    WHERE tenant_id = ${tenantId} AND id IN (SELECT schedule_id FROM settled)`;
   return settled > 0;
 }
 

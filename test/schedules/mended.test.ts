@@ -118,3 +118,29 @@ test('No time of a schedule that is switched off starts, whether it was claimed 
     [-1, 0, 1].map((days) => [time(nextAt, days), null]),
   );
 });
+
+test('A start that ends after another time was refused leaves the reason why the schedule is off', async () => {
+  const { createSchedule } = await here.alice.ask(create, { input: daily });
+  const { id, nextAt } = createSchedule;
+  const woken = Promise.withResolvers<void>();
+  const original = here.app.runs.startsByConversation.run.bind(here.app.runs.startsByConversation);
+  const slow = vi.spyOn(here.app.runs.startsByConversation, 'run');
+  slow.mockImplementation(async (...given) => {
+    await woken.promise;
+    return original(...given);
+  });
+  const starting = startDue(here.app.runs, new Date(nextAt));
+  await expect.poll(() => slow.mock.calls.length).toBe(1);
+  const refused = vi.spyOn(there.app.runs.startsByConversation, 'run');
+  refused.mockRejectedValue(new NotFoundError('There is no such agent.'));
+  expect(await startDue(there.app.runs, later(nextAt, dayMs))).toBe(0);
+  refused.mockRestore();
+  model.add({ text: 'A report.' });
+  woken.resolve();
+  expect(await starting).toBe(1);
+  slow.mockRestore();
+  await atRest();
+  expect((await here.alice.ask(read, { id })).node).toMatchObject({
+    ...{ isActive: false, nextAt: null, lastError: 'There is no such agent.', runs: { totalCount: 1 } },
+  });
+});
