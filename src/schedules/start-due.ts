@@ -33,7 +33,14 @@ export async function startDue(runtime: RunRuntime, now: Date): Promise<number> 
   await takeDueTimes(runtime.db, now);
   const times = await claimTimes(runtime.db);
   let started = 0;
-  for (const time of times) if (await startOne(runtime, time)) started += 1;
+  for (const time of times) {
+    try {
+      if (await startOne(runtime, time)) started += 1;
+    } catch (error) {
+      // Its claim stands until the next attempt, which finds the turn if it was started. The others do not wait for that.
+      runtime.logger.warn({ err: error, schedule: time.scheduleId }, 'what became of a scheduled turn was not written');
+    }
+  }
   return started;
 }
 
@@ -92,18 +99,18 @@ function claimTimes(db: Db): Promise<ClaimedTime[]> {
       s.updated_at AS "updatedAt", s.agent_id AS "agentId", s.scenario_id AS "scenarioId", c.key AS "scenarioKey"`;
 }
 
-/** @returns whether a turn was started */
+/** @returns whether a turn was started @throws what the database does if it does not take what became of it */
 async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean> {
   const { tenantId, conversationId, agentId, scenarioKey, name } = time;
   const idempotencyKey = `schedule ${time.dueAt.toISOString()}`;
+  let runId: string;
   try {
     // It may have been switched off since the claim, by its user or because another of its times was refused.
     const { scheduleId, dueAt, attempts } = time;
     const open = { tenantId, scheduleId, dueAt, attempts, nextAttemptAt: { not: null } };
     if ((await runtime.db.scheduleTime.count({ where: open })) === 0) return false;
     const before = await runtime.db.run.findFirst({ where: { tenantId, conversationId, idempotencyKey } });
-    if (before !== null) return settle(runtime.db, time, before.id);
-    if (time.scenarioId !== null && scenarioKey === null)
+    if (before === null && time.scenarioId !== null && scenarioKey === null)
       return await switchOff(runtime.db, time, 'The scenario of the schedule was deleted.');
     const agent = agentId === null ? {} : { agentId: formatId('Agent', agentId) };
     const input = {
@@ -112,8 +119,7 @@ async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean
       content: fillIn(time),
       idempotencyKey,
     };
-    const run = await startRun(withoutRoles(time), runtime, input, {});
-    return settle(runtime.db, time, run.id);
+    ({ id: runId } = before ?? (await startRun(withoutRoles(time), runtime, input, {})));
   } catch (error) {
     const isLasting = error instanceof SwitchboardError && lasting.has(error.code);
     if (!isLasting)
@@ -123,6 +129,8 @@ async function startOne(runtime: RunRuntime, time: ClaimedTime): Promise<boolean
     else await putOff(runtime.db, time, message);
     return false;
   }
+  // If this fails, the turn has been started all the same: nothing is put off or given up.
+  return await settle(runtime.db, time, runId);
 }
 
 /*

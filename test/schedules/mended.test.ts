@@ -144,3 +144,44 @@ test('A start that ends after another time was refused leaves the reason why the
     ...{ isActive: false, nextAt: null, lastError: 'There is no such agent.', runs: { totalCount: 1 } },
   });
 });
+
+test('Of times that are due together, those start whose rows can be written; the others follow, with the turns that they have', async () => {
+  const names = ['started, and not noted', 'refused, and not noted', 'fine'];
+  const ids: string[] = [];
+  let dueAt = '';
+  for (const name of names) {
+    const { createSchedule } = await here.alice.ask(create, { input: { ...daily, name } });
+    ids.push(createSchedule.id);
+    dueAt = createSchedule.nextAt;
+  }
+  const [startedId = '', refusedId = '', fineId = ''] = ids;
+  const { db } = here.app;
+  await db.$executeRawUnsafe(`CREATE FUNCTION fail_row() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'The row cannot be written.'; END $$`);
+  await db.$executeRawUnsafe(`CREATE TRIGGER fail_row BEFORE UPDATE ON schedule_times FOR EACH ROW
+    WHEN (NEW.run_id IS NOT NULL AND NEW.schedule_id = '${rowOf(startedId)}') EXECUTE FUNCTION fail_row()`);
+  await db.$executeRawUnsafe(`CREATE TRIGGER fail_row BEFORE UPDATE ON schedules FOR EACH ROW
+    WHEN (NEW.last_error IS NOT NULL AND NEW.id = '${rowOf(refusedId)}') EXECUTE FUNCTION fail_row()`);
+  await db.schedule.update({ where: { id: rowOf(refusedId), tenantId: 'acme' }, data: { content: '' } });
+  model.add({ text: 'A report.' }, { text: 'A report.' });
+  try {
+    expect(await startDue(here.app.runs, new Date(dueAt))).toBe(1);
+  } finally {
+    await db.$executeRawUnsafe('DROP FUNCTION fail_row CASCADE');
+  }
+  await atRest();
+  const all = async () => Promise.all(ids.map(async (id) => (await here.alice.ask(read, { id })).node));
+  expect(await all()).toMatchObject([
+    { isActive: true, lastError: null, runs: { totalCount: 0 } },
+    { isActive: true, lastError: null, runs: { totalCount: 0 } },
+    { isActive: true, lastError: null, runs: { totalCount: 1 } },
+  ]);
+  for (const id of ids) await makeDue(id);
+  expect(await startDue(there.app.runs, new Date(dueAt))).toBe(1);
+  expect(await all()).toMatchObject([
+    { isActive: true, lastError: null, runs: { totalCount: 1 } },
+    { isActive: false, lastError: expect.stringMatching(/content/i), runs: { totalCount: 0 } },
+    { isActive: true, runs: { totalCount: 1 } },
+  ]);
+  expect(await times(fineId)).toMatchObject([{ attempts: 1 }]);
+});
