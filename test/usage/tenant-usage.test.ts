@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { RateLimitedError } from '../../src/api/errors.ts';
+import { readTenantUsage } from '../../src/runs/read/tenant-usage.ts';
 import { type Graph, openGraph, type TestViewer } from '../support/app.ts';
 
 let graph: Graph;
@@ -197,6 +199,51 @@ test('A query takes one statement, and one for the names of all agents', async (
   expect((await read({ by: ['DAY', 'USER'] })).statements).toBe(1);
   expect((await read({ by: ['DAY', 'AGENT', 'USER'] })).statements).toBe(2);
   expect((await read({ by: ['AGENT'], agentId: `agt_${shared}` })).statements).toBe(3);
+});
+
+test('Each page costs what its range does, however few rows it has: one operation reads the longest range twice', async () => {
+  const select = (alias: number) =>
+    `a${alias}: tenantUsage(from: $from, to: $to, by: [DAY], first: 1) { totals { modelCalls } }`;
+  const document = (aliases: number) =>
+    `query ($from: DateTime!, $to: DateTime) { ${Array.from({ length: aliases }, (_, n) => select(n)).join(' ')} }`;
+  const codes = async (aliases: number, from: string, to: string | null) =>
+    (await graph.query(admin, document(aliases), { from, to })).errors.map(({ code }) => code);
+  const year = ['2025-03-31T00:00:00Z', '2026-04-01T00:00:00Z'] as const;
+  expect(await codes(1, ...year)).toEqual([]);
+  expect(await codes(2, ...year)).toEqual([]);
+  expect(await codes(3, ...year)).toEqual(['QUERY_TOO_COMPLEX']);
+  // The same document with another range, and what has no end or one in the future.
+  expect(await codes(3, march.from, march.to)).toEqual([]);
+  const recent = new Date(Date.now() - 86_400_000 * 300).toISOString();
+  for (const to of [null, '2999-01-01T00:00:00Z']) expect(await codes(3, recent, to)).toEqual(['QUERY_TOO_COMPLEX']);
+  expect(await codes(30, march.from, march.to)).toEqual(['QUERY_TOO_COMPLEX']);
+  expect(await codes(30, march.from, '2026-03-02T00:00:00Z')).toEqual([]);
+});
+
+test('Two sums of a tenant are made at the same time, thirty wait, and another tenant waits for none of them', async () => {
+  const range = { from: new Date(march.from), to: new Date(march.to), by: ['DAY'] as const };
+  let [running, most] = [0, 0];
+  const watched = new Proxy(graph.db, {
+    get:
+      (db, name) =>
+      async (...args: Parameters<typeof db.$queryRaw>) => {
+        expect(name).toBe('$queryRaw');
+        running += 1;
+        most = Math.max(most, running);
+        return await db.$queryRaw(...args).finally(() => {
+          running -= 1;
+        });
+      },
+  });
+  const asking = Promise.allSettled(Array.from({ length: 40 }, () => readTenantUsage(admin, watched, range)));
+  const others = await readTenantUsage(stranger, graph.db, range);
+  expect(others.totals.inputTokens).toBe(5);
+  const results = await asking;
+  expect(most).toBe(2);
+  const refused = results.filter((result) => result.status === 'rejected');
+  expect(refused.map(({ reason }) => reason instanceof RateLimitedError)).toEqual(
+    Array.from({ length: 8 }, () => true),
+  );
 });
 
 test('Arguments that are wrong or hostile are refused by their names', async () => {

@@ -3,7 +3,14 @@ import { formatId } from '../../api/ids.ts';
 import { estimatePageCost } from '../../api/paging.ts';
 import { batchField } from '../../graphql/batch.ts';
 import { builder } from '../../graphql/builder.ts';
-import { readTenantUsage, type UsageRow, type UsageTotals, usagePageSizes } from '../read/tenant-usage.ts';
+import {
+  costPerDay,
+  countUsageDays,
+  readTenantUsage,
+  type UsageRow,
+  type UsageTotals,
+  usagePageSizes,
+} from '../read/tenant-usage.ts';
 
 const UsageDimension = builder.enumType('UsageDimension', {
   description: 'By what the usage of a tenant is divided.',
@@ -110,8 +117,7 @@ builder.queryField('tenantUsage', (t) =>
     {
       type: UsageRowRef,
       nullable: true,
-      description:
-        'The tokens that all users of the tenant used in a range of at most 366 days, divided by day, agent, user or model. Deleted conversations are included, and what the retention of the ledger has deleted is not. What nobody used has no row. 100 per page by default, at most 500; all pages count up to the moment of the first one. Only admins can see it: for others it is null, with FORBIDDEN.',
+      description: `The tokens that all users of the tenant used in a range of at most 366 days, divided by day, agent, user or model. Deleted conversations are included, and what the retention of the ledger has deleted is not. What nobody used has no row. 100 per page by default, at most 500; all pages count up to the moment of the first one. Each day of the range adds ${costPerDay} to the cost of the operation, on every page and under every alias. Two such sums of a tenant are made at the same time, and the next 30 wait; more are RATE_LIMITED. Only admins can see it: for others it is null, with FORBIDDEN.`,
       args: {
         from: t.arg({
           type: 'DateTime',
@@ -146,7 +152,10 @@ builder.queryField('tenantUsage', (t) =>
             'Count only model calls of the user with this id: the `sub` of the access token, 1 to 255 characters.',
         }),
       },
-      complexity: (args) => estimatePageCost(args, usagePageSizes),
+      complexity: (args) => {
+        const { field, multiplier } = estimatePageCost(args, usagePageSizes);
+        return { field: field + costPerDay * countUsageDays(args), multiplier };
+      },
       resolve: (_root, args, context) => readTenantUsage(context.viewer, context.db, args),
     },
     {

@@ -9,6 +9,7 @@ import { requireAdmin } from '../../auth/access.ts';
 import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
+import { FairQueue } from '../../limits/fair-queue.ts';
 
 /** What usage can be divided by. */
 type UsageDimension = 'DAY' | 'AGENT' | 'USER' | 'MODEL';
@@ -21,6 +22,18 @@ const maxDays = 366;
 const dayMs = 24 * 3_600_000;
 /** Calendars of earlier times have surprises, and no tokens. */
 const firstMoment = Date.UTC(2000, 0, 1);
+
+/**
+ * What each day of the range adds to the cost of an operation, on each page and under each alias: its calls are read for
+ * it, however few rows are asked for. Two pages of the longest range fit into one operation, and no third.
+ */
+export const costPerDay = 25;
+
+/**
+ * The sums of a tenant that are made here at the same time: each reads a whole range, and holds a connection meanwhile.
+ * As many as the aliases of one operation wait.
+ */
+const summing = new FairQueue('sums of the usage of your organisation', { running: 2, waiting: 30 });
 
 /** Which usage of a tenant is asked for. */
 export type TenantUsageArgs = PageArgs & {
@@ -96,8 +109,9 @@ const filters = z.object({ userId: text(1, 255).nullish(), timeZone: text(1, 100
 /**
  * The usage of the tenant, summed up over the model calls of a range, for its admins. One statement, which reads the calls
  * of the range by an index; one more for an agent in the filter. Later pages count up to the same moment as the first one.
+ * Two of a tenant are carried out at the same time in this process, the others wait.
  * @throws {BadUserInputError} if an argument is invalid; {@link ForbiddenError} unless the viewer is an admin;
- *   {@link ForbiddenError} {@link NotFoundError} for the agent in the filter
+ *   {@link ForbiddenError} {@link NotFoundError} for the agent in the filter; {@link RateLimitedError} if too many wait
  */
 export async function readTenantUsage(viewer: Viewer, db: Db, args: TenantUsageArgs): Promise<TenantUsage> {
   const { userId, timeZone: zone } = parseInput(filters, { userId: args.userId, timeZone: args.timeZone }, []);
@@ -130,13 +144,19 @@ export async function readTenantUsage(viewer: Viewer, db: Db, args: TenantUsageA
   const rank = isByTokens ? Prisma.sql`-(sum(input_tokens) + sum(output_tokens))::float8` : Prisma.sql`0::float8`;
   const groups = Prisma.sql`SELECT ${rank} AS rank, day_number, agent_key, user_key, model_key, ${sums}
     FROM (${calls}) AS calls GROUP BY day_number, agent_key, user_key, model_key`;
-  const found = await readGroups(db, groups, page);
+  const found = await summing.run(viewer.tenantId, () => readGroups(db, groups, page));
   const rows = found.groups.map((group): { readonly key: UsageKey; readonly node: UsageRow } => ({
     key: [until.toISOString(), group.rank, group.day_number, group.agent_key, group.user_key, group.model_key],
     node: readGroup(group, by, days),
   }));
   const connection = buildConnection(page, trimPage(page, { ...found, rows }), () => found.count);
   return { ...connection, totals: found.totals };
+}
+
+/** How many days a page reads, from 1 to the most that a range can have: what is beyond that is refused later. */
+export function countUsageDays({ from, to }: Pick<TenantUsageArgs, 'from' | 'to'>): number {
+  const end = Math.min(Date.now(), to?.getTime() ?? Infinity);
+  return Math.min(Math.max(1, Math.ceil((end - from.getTime()) / dayMs)), maxDays);
 }
 
 /** The future has no usage: what is counted up to now can be paged, since nothing comes to it. */
