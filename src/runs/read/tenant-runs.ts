@@ -27,7 +27,10 @@ export type TenantRun = Pick<
   | 'finishedAt'
 >;
 
-/** Each filter has its index (tenant, filter, created_at, id). */
+/**
+ * Each filter has its index (tenant, filter, created_at, id). There is none for several of them: a combination reads what
+ * one of them finds, the newest first, until the page is full.
+ */
 const byTime = timeColumn(Prisma.sql`created_at`);
 
 const columns = Prisma.sql`id, status, user_id AS "userId", conversation_id AS "conversationId", agent_id AS "agentId",
