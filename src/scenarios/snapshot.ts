@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { UnavailableError } from '../api/errors.ts';
 import { formatId } from '../api/ids.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { storedGuardrails } from '../guardrails/config.ts';
@@ -36,10 +37,13 @@ export type ScenarioSnapshot = z.output<typeof snapshotSchema>;
 
 /**
  * Reads the snapshot of a row.
- * @throws {z.ZodError} if somebody has written something else into it
+ * @throws {UnavailableError} if there is something else in it, such as what a newer instance has stored while an upgrade rolls
  */
-export function readSnapshot(stored: unknown): ScenarioSnapshot {
-  return snapshotSchema.parse(stored);
+export function readSnapshot({ version, snapshot }: { readonly version: number; readonly snapshot: unknown }) {
+  const { data, error } = snapshotSchema.safeParse(snapshot);
+  if (data !== undefined) return data;
+  const message = `Version ${version} was stored by another release of the server, and this one cannot read it. Try again later.`;
+  throw new UnavailableError(message, { cause: error });
 }
 
 /**

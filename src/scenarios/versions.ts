@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NotFoundError } from '../api/errors.ts';
+import { NotFoundError, UnavailableError } from '../api/errors.ts';
 import { formatId, parseId } from '../api/ids.ts';
 import { badInput, parseInput } from '../api/input.ts';
 import {
@@ -39,7 +39,8 @@ const key: z.ZodType<VersionKey> = z.tuple([z.int32(), z.uuid()]);
  * A page of the versions of each scenario, the newest first. Two statements for all scenarios: no scenario has more than 50
  * versions, so the first one reads the numbers of all.
  * @param scenarioIds row ids of scenarios that the viewer may see
- * @returns in the order of the scenarios; null for users who are no admins: they read the rest of a scenario
+ * @returns in the order of the scenarios; null for users who are no admins: they read the rest of a scenario; an error for
+ *   each scenario of which a version on its page cannot be read
  * @throws {@link BadUserInputError} if a page argument is invalid, or a cursor is of another scenario;
  *   {@link QueryTooComplexError} if not even one version of each page fits into the answer
  */
@@ -48,7 +49,7 @@ export async function listVersions(
   reads: SizedReads,
   args: PageArgs,
   scenarioIds: readonly string[],
-): Promise<(Connection<ScenarioVersion> | null)[]> {
+): Promise<(Connection<ScenarioVersion> | Error | null)[]> {
   const page = parseVersionPage(args, scenarioIds);
   if (!isAdmin(viewer)) return scenarioIds.map(() => null);
   const where = { tenantId: viewer.tenantId, scenarioId: { in: [...scenarioIds] } };
@@ -65,10 +66,12 @@ export async function listVersions(
     pages.flatMap(({ found }) => found.rows),
   );
   return pages.map(({ all, found }) => {
-    const rows = found.rows.flatMap(({ version, scenarioId }) => {
+    const rows: { readonly key: VersionKey; readonly node: ScenarioVersion }[] = [];
+    for (const { version, scenarioId } of found.rows) {
       const node = contents.get(nameOf(scenarioId, version));
-      return node === undefined ? [] : [{ key: [version, scenarioId] as const, node }];
-    });
+      if (node instanceof UnavailableError) return node;
+      if (node !== undefined) rows.push({ key: [version, scenarioId], node });
+    }
     return buildConnection<ScenarioVersion, VersionKey>(page, { ...found, rows }, () => all.length);
   });
 }
@@ -98,9 +101,9 @@ function cutPage(page: Page<VersionKey>, all: readonly VersionHead[]) {
 
 const nameOf = (scenarioId: string, version: number) => `${scenarioId} ${version}`;
 
-/** The contents of versions, by their names. No statement if there are none, else one. */
+/** The contents of versions, or why one cannot be read, by their names. No statement if there are none, else one. */
 async function readContents({ tenantId }: Viewer, db: Db, heads: readonly VersionHead[]) {
-  const contents = new Map<string, ScenarioVersion>();
+  const contents = new Map<string, ScenarioVersion | UnavailableError>();
   if (heads.length === 0) return contents;
   const OR = [...Map.groupBy(heads, ({ scenarioId }) => scenarioId)].map(([scenarioId, own]) => ({
     scenarioId,
@@ -111,15 +114,21 @@ async function readContents({ tenantId }: Viewer, db: Db, heads: readonly Versio
   return contents;
 }
 
-function readVersion({ snapshot, version, changedBy, restoredFrom, createdAt }: VersionRow): ScenarioVersion {
-  return { ...readSnapshot(snapshot), version, changedBy, restoredFrom, createdAt };
+function readVersion(row: VersionRow): ScenarioVersion | UnavailableError {
+  const { version, changedBy, restoredFrom, createdAt } = row;
+  try {
+    return { ...readSnapshot(row), version, changedBy, restoredFrom, createdAt };
+  } catch (error) {
+    if (error instanceof UnavailableError) return error;
+    throw error;
+  }
 }
 
 /**
  * One version of a scenario, with its content. Admins only.
  * @param id the public id of the scenario
  * @throws {BadUserInputError} if an argument is malformed; {@link ForbiddenError}; {@link NotFoundError} if the scenario does
- *   not exist, or the version does not, or is kept no longer
+ *   not exist, or the version does not, or is kept no longer; {@link UnavailableError} if it cannot be read here
  */
 export async function readScenarioVersion(
   viewer: Viewer,
@@ -135,6 +144,7 @@ export async function readScenarioVersion(
   const contents = await readContents(viewer, db, rows);
   const content = contents.get(nameOf(scenarioId, version));
   if (content === undefined) throw await explainMissingVersion(viewer, db, where);
+  if (content instanceof UnavailableError) throw content;
   return content;
 }
 
@@ -143,7 +153,7 @@ const noMore = { moreBefore: false, moreAfter: false } as const;
 /**
  * The content of a version of a scenario of the viewer's tenant.
  * @param scenarioId the row id
- * @throws {NotFoundError} if the version does not exist, or is kept no longer
+ * @throws {NotFoundError} if the version does not exist, or is kept no longer; {@link UnavailableError} if it cannot be read here
  */
 export async function readVersionSnapshot(
   viewer: Viewer,
@@ -152,9 +162,9 @@ export async function readVersionSnapshot(
   version: number,
 ): Promise<ScenarioSnapshot> {
   const where = { tenantId: viewer.tenantId, scenarioId, version };
-  const row = await db.scenarioVersion.findFirst({ where, select: { snapshot: true } });
+  const row = await db.scenarioVersion.findFirst({ where, select: { version: true, snapshot: true } });
   if (row === null) throw await explainMissingVersion(viewer, db, where);
-  return readSnapshot(row.snapshot);
+  return readSnapshot(row);
 }
 
 async function explainMissingVersion(

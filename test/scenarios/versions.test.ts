@@ -312,6 +312,29 @@ describe('reading versions', () => {
     expect([single.statements, larger.statements]).toEqual([3, 3]);
   });
 
+  test('A version that this release cannot read is an error of its scenario, and the versions of others are listed', async () => {
+    const [good, bad] = [await make(inputOf()), await make(inputOf())];
+    await change(bad.id, inputOf({ key: bad.key }));
+    // As a newer release stores it.
+    await graph.db.$executeRaw`UPDATE scenario_versions
+      SET snapshot = jsonb_set(snapshot, '{orchestration,mode}', '"SOMETIMES"')
+      WHERE scenario_id = ${bad.id.slice(4)}::uuid AND version = 2`;
+    const document = `query ($first: Int, $last: Int) { scenarios(last: 2) { edges { node {
+      id versions(first: $first, last: $last) { edges { node { version } } } } } } }`;
+    const { data, errors } = await graph.query(admin, document, { first: 1 });
+    const unavailable = { code: 'UNAVAILABLE', message: expect.stringContaining('Version 2 was stored by another') };
+    expect(errors).toMatchObject([unavailable]);
+    expect(data.scenarios.edges.map(({ node }: { node: unknown }) => node)).toEqual([
+      { id: good.id, versions: { edges: [{ node: { version: 1 } }] } },
+      { id: bad.id, versions: null },
+    ]);
+    // The earlier one can be read, and restored.
+    expect((await graph.query(admin, document, { last: 1 })).errors).toEqual([]);
+    expect(await errorsOf(admin, one, { id: bad.id, version: 2 })).toMatchObject([unavailable]);
+    expect(await errorsOf(admin, restore, { id: bad.id, version: 2, expectedVersion: 2 })).toMatchObject([unavailable]);
+    await ask(restore, { id: bad.id, version: 1, expectedVersion: 2 });
+  });
+
   test('Only admins of the tenant read and restore versions; others see the scenario alone', async () => {
     const { id, key } = await make(inputOf({ name: 'private-4c7e' }));
     await change(id, inputOf({ key, name: 'Public' }));
