@@ -33,7 +33,7 @@ export class FileChecks {
       const { value, results, calls, blockedBy } = await checkText(guards, text, options);
       this.#results.push(...results);
       this.#blockedBy ??= blockedBy;
-      await storeInputChecks(runtime, run, { results, calls }, true);
+      await storeInputChecks(runtime, run, { results, calls, isOfFile: true }, true);
       return blockedBy === null ? value : null;
     };
   }

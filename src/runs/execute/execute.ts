@@ -227,16 +227,16 @@ async function guardOf(
   found: FileFindings = { results: [], blockedBy: null },
 ): Promise<TurnGuard | null> {
   const isContinued = resumed !== null || isTakeover;
-  const written = isContinued && guards.size > 0 ? await readInputResults(runtime, run) : [];
-  const ids = new Set(written.map(({ id }) => id));
+  const written = isContinued && guards.size > 0 ? await readInputResults(runtime, run) : { all: [], ofText: [] };
+  const ids = new Set(written.all.map(({ id }) => id));
   const before = (stored.guardrailResults ?? []).map((result) => ({ ...result, at: new Date(result.at) }));
-  const blocking = written.find(({ decision }) => decision.flagged && decision.action === 'BLOCK');
+  const blocking = written.all.find(({ decision }) => decision.flagged && decision.action === 'BLOCK');
   return openTurnGuard(guards, {
     earlier: {
       results: resumed ? [] : [...before.filter(({ id }) => !ids.has(id)), ...found.results],
       blockedBy: blocking?.guardrail ?? stored.guardrailBlockedBy ?? found.blockedBy,
       fingerprints: stored.guardrailFingerprints ?? [],
-      checked: written,
+      checked: written.ofText,
     },
     timeoutMs: runtime.agents.guardrails.timeoutMs,
   });

@@ -3,7 +3,7 @@ import type { TurnEvent } from '../../engine/events.ts';
 import type { GuardResult } from '../../engine/guard.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { patternPlaceholder } from '../../guardrails/patterns.ts';
-import { maxGuardResults, readGuardResult } from '../guard-result.ts';
+import { isResultOfFile, maxGuardResults, readGuardResult } from '../guard-result.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
 
@@ -34,15 +34,19 @@ export async function insertGuardResult(
   );
 }
 
-/** The results for the text of the user that a run has stored. */
-export async function readInputResults({ db }: RunRuntime, { tenantId, id }: Run): Promise<GuardResult[]> {
+/** The results for what the user has sent that a run has stored, and those of them that are about the text, not about files. */
+export async function readInputResults(
+  { db }: RunRuntime,
+  { tenantId, id }: Run,
+): Promise<{ readonly all: readonly GuardResult[]; readonly ofText: readonly GuardResult[] }> {
   const where = { tenantId, runId: id, stage: 'INPUT' } as const;
   const rows = await db.guardrailResult.findMany({
     where,
     orderBy: [{ at: 'asc' }, { id: 'asc' }],
     take: maxGuardResults,
   });
-  return rows.map(readGuardResult);
+  const ofText = rows.filter((row) => !isResultOfFile(row));
+  return { all: rows.map(readGuardResult), ofText: ofText.map(readGuardResult) };
 }
 
 /** The user message of a run, if it is there; what a title was made of is compared with what it would be made of now. */

@@ -1,20 +1,23 @@
 import type { GuardReport } from '../../engine/guard.ts';
 import type { Run } from '../../generated/prisma/client.ts';
+import { fileMark } from '../guard-result.ts';
 import type { RunRuntime } from '../runtime.ts';
 
 /**
  * Stores what the checks of a text have found and used, also if its turn is cancelled before it begins or a process dies.
+ * @param report.isOfFile whether the text was that of a file: its checks say nothing of what the user wrote
  * @param isNew whether they were made for this run; else another request with its key was faster
  */
 export async function storeInputChecks(
   { db, logger }: RunRuntime,
   { id: runId, tenantId, userId, conversationId }: Run,
-  { results, calls }: Pick<GuardReport, 'results' | 'calls'>,
+  { results, calls, isOfFile }: Pick<GuardReport, 'results' | 'calls'> & { readonly isOfFile?: true },
   isNew: boolean,
 ): Promise<void> {
+  const mark = isOfFile ? fileMark : {};
   const rows = results.map(({ decision, ...result }) => {
     const { categories, ...rest } = decision;
-    return { ...result, tenantId, runId, step: 0, decision: { ...rest, categories: [...categories] } };
+    return { ...result, tenantId, runId, step: 0, decision: { ...rest, categories: [...categories], ...mark } };
   });
   const ledger = calls.map(({ agentId, model, usage, durationMs }) => {
     const call = { agentId, step: 0, model, complete: usage !== null, durationMs, ...usage };
