@@ -72,3 +72,22 @@ test('That a guardrail has checked a file does not stand for the text beside it,
   ]);
   expect(types.slice(-2)).toEqual(['GuardrailTripped', 'RunFailed']);
 });
+
+test('Readers are told what a guardrail finds in a file that is read after the takeover, once', async () => {
+  await using opening = new AsyncDisposableStack();
+  const { dead, other, attachments, takeOver } = await openTwo(opening, `It says ${secret}.`);
+  const agentId = await dead.alice.createAgent({ tools: [], guardrails });
+  const conversationId = await dead.alice.createConversation({ agentId });
+  const input = { conversationId, content: 'Read', attachments, idempotencyKey: 'k' };
+  const { startRun } = await dead.alice.ask(documents.startRun, { input });
+  const { run, types } = await takeOver(startRun.id);
+  expect(other.model.requests).toEqual([]);
+  expect(run).toMatchObject({ status: 'FAILED', resumedCount: 1, error: { code: 'GUARDRAIL_TRIPPED' } });
+  // One for the text, one for the file.
+  expect(run.guardrailResults).toEqual([
+    { guardrail: 'guard', tripwireTriggered: false },
+    { guardrail: 'guard', tripwireTriggered: true },
+  ]);
+  expect(types.filter((type) => type === 'GuardrailTripped')).toHaveLength(1);
+  expect(types.slice(-2)).toEqual(['GuardrailTripped', 'RunFailed']);
+});

@@ -15,7 +15,7 @@ import type { PlannedTurn } from '../planned-turn.ts';
 import { rebuildEvents } from '../rebuild-events.ts';
 import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import { isOpenCall, readStoredCall } from '../stored-call.ts';
-import { FileChecks } from './check-files.ts';
+import { FileChecks, type FileFindings } from './check-files.ts';
 import { findPosition, type RunPosition } from './find-position.ts';
 import { readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
@@ -39,7 +39,7 @@ export async function continueTurn(
   runtime: RunRuntime,
   execution: LaunchRequest & { readonly signal: AbortSignal },
   recorder: RunRecorder,
-): Promise<{ turn: PlannedTurn; plan: RunPlan } | null> {
+): Promise<{ turn: PlannedTurn; plan: RunPlan; found: FileFindings } | null> {
   const { run, viewer, signal } = execution;
   const { plan, pause, ...rows } = await runtime.db.run.findUniqueOrThrow({
     where: { id: run.id },
@@ -103,16 +103,18 @@ export async function continueTurn(
   const usedCallIds = before.map(({ callId }) => callId);
   const common = { agents: turn.agents, startAgentId: agent.id, history, limits: limitsFrom(runtime, step) };
   const from = { agentId: agent.id, step, elapsedMs: run.elapsedMs };
+  // Readers were told what the rows held before that.
+  const found = checks.findings;
   if (position.kind === 'step') {
     const router = routerOf(runtime, execution, turn);
     const written = rows.messages.find(({ id }) => id === reopened)?.content ?? '';
     // A step begins with its model call, unless an agent is to be chosen first.
     const lostLength = router ? null : written.length;
     const retried = { ...from, usedCallIds, isReopened: reopened !== null, lostLength };
-    return { turn, plan: { ...common, resumed: null, retried, ...(router && { router }) } };
+    return { turn, found, plan: { ...common, resumed: null, retried, ...(router && { router }) } };
   }
   const paused = { ...from, history, usedCallIds: [...usedCallIds, ...position.calls.map(({ id }) => id)] };
-  return { turn, plan: { ...common, resumed: resumeAnswer(position, paused, { unknown, left }) } };
+  return { turn, found, plan: { ...common, resumed: resumeAnswer(position, paused, { unknown, left }) } };
 }
 
 /** Reads what another process has stored of the turn, which may have had another version: nothing of it may be guessed. */
