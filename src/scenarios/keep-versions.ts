@@ -17,6 +17,30 @@ export interface VersionOrigin {
 export const byServer: VersionOrigin = { userId: null, restoredFrom: null };
 
 /**
+ * Stores the present version of a scenario if it is not: a release that stores none has made it while an upgrade was rolling,
+ * and by whom is not known. Whoever replaces a scenario calls it before. One statement, which writes nothing as a rule.
+ * @param tx a transaction that has locked the scenario's row
+ * @param scenarioId the row id
+ */
+export async function keepPresentVersion(
+  tx: Prisma.TransactionClient,
+  tenantId: string,
+  scenarioId: string,
+): Promise<void> {
+  await tx.$executeRaw`
+    WITH present AS (
+      SELECT s.id, s.version, s.updated_at, ${snapshotOf} AS snapshot
+      FROM scenarios AS s WHERE s.tenant_id = ${tenantId} AND s.id = ${scenarioId}::uuid AND NOT EXISTS (
+        SELECT 1 FROM scenario_versions AS v
+        WHERE v.tenant_id = s.tenant_id AND v.scenario_id = s.id AND v.version = s.version
+      )
+    )
+    INSERT INTO scenario_versions (tenant_id, scenario_id, version, snapshot, bytes, created_at)
+    SELECT ${tenantId}, id, version, snapshot, octet_length(snapshot::text), updated_at FROM present
+    ON CONFLICT DO NOTHING`;
+}
+
+/**
  * Stores the versions that scenarios have now, and deletes the oldest ones that are too many. Whoever writes a scenario calls
  * it in the same transaction, after the graph is written. One statement.
  * @param tx a transaction that has created the scenarios, or has locked their rows

@@ -5,7 +5,7 @@ import { Prisma, type Scenario } from '../generated/prisma/client.ts';
 import { requireProject } from '../projects/access.ts';
 import { checkMembers } from './check-members.ts';
 import type { ScenarioInput } from './input.ts';
-import { keepVersions } from './keep-versions.ts';
+import { keepPresentVersion, keepVersions } from './keep-versions.ts';
 import { defaultThreshold, writeOrchestration } from './orchestration.ts';
 import { explainMissingScenario, type ScenarioQuery } from './read.ts';
 import { replaceGraph } from './write-graph.ts';
@@ -45,6 +45,7 @@ export async function replaceScenario(
 ): Promise<Scenario> {
   const { tenantId } = viewer;
   const { graph, columns } = await checkScenario(viewer, tx, input);
+  await keepPresentVersion(tx, tenantId, scenarioId);
   await replaceGraph(tx, tenantId, scenarioId, graph);
   const scenario = await tx.scenario.update({
     where: { id: scenarioId, tenantId },

@@ -166,6 +166,39 @@ describe('what is kept', () => {
     }
   });
 
+  test('A version that a release has made which stores none is kept by the next change, as it was', async () => {
+    /** What an instance of before does to a scenario while an upgrade rolls. */
+    const changeAsBefore = async (id: string, name: string) => {
+      const where = { scenarioId: id.slice(4) };
+      const { version } = await graph.db.scenario.update({
+        where: { id: where.scenarioId },
+        data: { name, version: { increment: 1 } },
+      });
+      await graph.db.scenarioVersion.deleteMany({ where: { ...where, version } });
+      return graph.db.scenario.findUniqueOrThrow({ where: { id: where.scenarioId } });
+    };
+    const made = await make(fullInput());
+    const { version: _, name: __, changedBy: ___, createdAt: ____, ...content } = await readOne(made.id, 1);
+    const { updatedAt } = await changeAsBefore(made.id, 'Unseen');
+    expect(await numbersOf(made.id)).toEqual([1]);
+    await change(made.id, inputOf({ key: made.key, name: 'Third' }));
+    expect(await numbersOf(made.id)).toEqual([3, 2, 1]);
+    expect(await readOne(made.id, 2)).toEqual({
+      ...content,
+      ...{ version: 2, name: 'Unseen', changedBy: null, createdAt: updatedAt.toISOString() },
+    });
+    expect(await readOne(made.id, 3)).toMatchObject({ name: 'Third', changedBy: 'root' });
+    // Also by a restoration, and one that is refused keeps none.
+    await changeAsBefore(made.id, 'Fourth');
+    expect(await errorsOf(admin, restore, { id: made.id, version: 2, expectedVersion: 3 })).toMatchObject([
+      { code: 'CONFLICT' },
+    ]);
+    expect(await numbersOf(made.id)).toEqual([3, 2, 1]);
+    await ask(restore, { id: made.id, version: 2, expectedVersion: 4 });
+    expect(await numbersOf(made.id)).toEqual([5, 4, 3, 2, 1]);
+    expect(await readOne(made.id, 4)).toMatchObject({ name: 'Fourth', changedBy: null, restoredFrom: null });
+  });
+
   test('A change that is refused keeps no version', async () => {
     const { id, key } = await make(inputOf());
     const input = inputOf({ key, agents: [{ agentId: ids.orders, handoffs: [] }] });
@@ -517,16 +550,21 @@ describe('files', () => {
     expect(await numbersOf(id)).toEqual([2, 1]);
     expect(await readOne(id, 1)).toMatchObject({ name: 'First', changedBy: null });
     expect(await readOne(id, 2)).toMatchObject({ name: 'Second', changedBy: null });
+    // An import keeps what a release has made which stores no versions.
+    await graph.db.scenario.update({ where: { id: row }, data: { name: 'Unseen', version: 3 } });
+    expect(await importFile(file('Fourth'))).toEqual({ change: 'updated', version: 4 });
+    expect(await numbersOf(id)).toEqual([4, 3, 2, 1]);
+    expect(await readOne(id, 3)).toMatchObject({ name: 'Unseen', changedBy: null });
     // What is restored is exported as it was, and importing that changes nothing.
-    await change(id, inputOf({ key, name: 'Third' }));
-    await ask(restore, { id, version: 1, expectedVersion: 3 });
+    await change(id, inputOf({ key, name: 'Fifth' }));
+    await ask(restore, { id, version: 1, expectedVersion: 5 });
     const exported = await exportScenario('acme', graph.db, key);
     expect(exported.scenario).toMatchObject({ name: 'First', root });
     expect(exported.agents.map(({ name, handoffs }) => [name, handoffs])).toEqual([
       [root, [{ to: other, description: 'Two.' }]],
       [other, undefined],
     ]);
-    expect(await importFile(exported)).toEqual({ change: 'unchanged', version: 4 });
-    expect(await numbersOf(id)).toEqual([4, 3, 2, 1]);
+    expect(await importFile(exported)).toEqual({ change: 'unchanged', version: 6 });
+    expect(await numbersOf(id)).toEqual([6, 5, 4, 3, 2, 1]);
   });
 });

@@ -8,7 +8,7 @@ import { isUniqueViolation } from '../../database/errors.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import { renameClassifiers } from '../../guardrails/input.ts';
 import { findProjectOfTenant } from '../../projects/access.ts';
-import { byServer, keepVersions } from '../keep-versions.ts';
+import { byServer, keepPresentVersion, keepVersions } from '../keep-versions.ts';
 import { nameOrchestration, readOrchestration, writeOrchestration } from '../orchestration.ts';
 import { replaceGraph, type StoredGraph } from '../write-graph.ts';
 import { type ScenarioFile, ScenarioFileError } from './format.ts';
@@ -187,6 +187,7 @@ async function importScenario(
     if (mark) await tx.scenario.update({ where: { id, tenantId }, data: loaded });
     return { file, agents: agentChanges, scenario: { change: 'unchanged', version: present.version } };
   }
+  await keepPresentVersion(tx, tenantId, id);
   const data = { ...columns, ...loaded, unreadGuardrails: Prisma.DbNull, version: { increment: 1 } };
   const { version } = await tx.scenario.update({ where: { id, tenantId }, data });
   await replaceGraph(tx, tenantId, id, graph);
