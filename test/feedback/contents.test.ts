@@ -61,7 +61,11 @@ async function openRated(tenant: string) {
     { calls: [{ name: 'transfer_to_second', arguments: { reason: marker } }] },
     { text: 'An answer.', calls: [] },
   );
-  await chat.readToEnd(marker);
+  await chat.readToEnd(marker, { idempotencyKey: marker });
+  // The name of a guardrail stands in why a run has failed, and may be its user's own.
+  const failure = { errorCode: 'GUARDRAIL_TRIPPED', errorMessage: marker, errorRetryable: false };
+  const where = { conversationId: chat.conversationId.slice('conv_'.length) };
+  await app.app.db.run.updateMany({ where, data: { ...failure, status: 'FAILED' } });
   const messageId = await rateLast(chat, chat.conversationId, 'DOWN');
   const { feedback } = await admin.ask('{ feedback { edges { node { id } } } }');
   return { chat, admin, messageId, id: String(feedback.edges[0].node.id) };
@@ -74,18 +78,22 @@ test('No field below feedback leads an admin to anything of the conversation but
   expect(own.codes.filter((code) => code !== 'FORBIDDEN')).toEqual([]);
   expect(own.shown.length).toBeGreaterThan(6);
   expect(await readAll(admin.token, id, 'Feedback')).toEqual({ shown: [], codes: ['FORBIDDEN'] });
+  const shown = `query ($id: ID!) { node(id: $id) { ... on Feedback {
+    run { idempotencyKey status error { code message retryable } } } } }`;
+  const error = { code: 'GUARDRAIL_TRIPPED', message: '', retryable: false };
+  expect((await admin.ask(shown, { id })).node).toEqual({ run: { idempotencyKey: '', status: 'FAILED', error } });
 });
 
 test('Of an answer that was imported, admins see neither the tool calls nor why its agent was chosen', async () => {
   const chat = await openChat(app, {}, { tenant: 't-imported', sub: 'carla' });
   const input = {
-    ...{ conversationId: chat.conversationId, role: 'ASSISTANT', content: 'An answer.' },
+    ...{ conversationId: chat.conversationId, role: 'ASSISTANT', content: 'An answer.', idempotencyKey: marker },
     toolCalls: [{ callId: 'c1', name: 'lookup', arguments: JSON.stringify({ marker }), result: marker }],
     routingDecision: { selectedAgents: [], confidence: 1, reasoning: marker },
   };
   await chat.ask('mutation ($input: CreateMessageInput!) { createMessage(input: $input) { id } }', { input });
   const messageId = await rateLast(chat, chat.conversationId, 'UP');
-  expect((await readAll(chat.token, messageId, 'Message')).shown.length).toBeGreaterThan(1);
+  expect((await readAll(chat.token, messageId, 'Message')).shown.length).toBeGreaterThan(2);
   const admin = await openSocketClient(app, { tenant: 't-imported', sub: 'ada', roles: ['admin'] });
   const { feedback } = await admin.ask('{ feedback { edges { node { id } } } }');
   expect((await readAll(admin.token, feedback.edges[0].node.id, 'Feedback')).shown).toEqual([]);

@@ -12,7 +12,14 @@ import { cancelRun } from '../commands/cancel.ts';
 import { deleteWithRuns } from '../commands/delete.ts';
 import { sendMessage } from '../commands/follow.ts';
 import { startRun } from '../commands/start.ts';
-import { findRun, readFailure, readRoutingDecision, readRoutingDecisions, savedSeq } from '../read/read.ts';
+import {
+  findRun,
+  readCreationKeys,
+  readFailure,
+  readRoutingDecision,
+  readRoutingDecisions,
+  savedSeq,
+} from '../read/read.ts';
 import { buildRunPage, selectRunPage } from '../read/run-page.ts';
 import { sumViewerUsage } from '../read/usage.ts';
 import { unfinishedStatuses } from '../statuses.ts';
@@ -43,8 +50,10 @@ builder.prismaObjectFields(RunRef, (t) => ({
     select: (_args, _context, nested) => ({ conversation: nested(true) }),
     resolve: (run, _args, { viewer }) => (belongsTo(viewer, run) ? run.conversation : null),
   }),
-  idempotencyKey: t.exposeString('idempotencyKey', {
-    description: 'The key with which the client started the turn: by it the client knows the turn as its own.',
+  idempotencyKey: t.string({
+    description:
+      'The key with which the client started the turn: by it the client knows the turn as its own. Empty for everybody but the user of the run.',
+    resolve: (run, _args, { viewer }) => (belongsTo(viewer, run) ? run.idempotencyKey : ''),
   }),
   queuePosition: t.field({
     type: 'Int',
@@ -80,8 +89,12 @@ builder.prismaObjectFields(RunRef, (t) => ({
   error: t.field({
     type: RunError,
     nullable: true,
-    description: 'The cause of the failure. Null if it did not fail.',
-    resolve: readFailure,
+    description:
+      'The cause of the failure. Null if it did not fail. Its `message` is empty for everybody but the user of the run.',
+    resolve: (run, _args, { viewer }) => {
+      const failure = readFailure(run);
+      return failure === null || belongsTo(viewer, run) ? failure : { ...failure, message: '' };
+    },
   }),
   resumedCount: t.exposeInt('resumedCount', {
     description:
@@ -161,6 +174,11 @@ builder.prismaObjectFields('Conversation', (t) => ({
   }),
 }));
 
+const creationKeyOf = batchField(
+  ({ id }: Pick<Message, 'id' | 'creationKey'>) => id,
+  (messages, _args: object, { viewer, db }) => readCreationKeys(viewer, db, messages),
+);
+
 builder.prismaObjectFields('Message', (t) => ({
   run: t.field({
     type: RunRef,
@@ -187,14 +205,18 @@ builder.prismaObjectFields('Message', (t) => ({
   idempotencyKey: t.string({
     nullable: true,
     description:
-      'The key with which the client sent the message: by it the client knows the message as its own. For a message that began a turn or joined a run, the key of the turn; else that of `createMessage`. Null if there is none.',
+      'The key with which the client sent the message: by it the client knows the message as its own. For a message that began a turn or joined a run, the key of the turn; else that of `createMessage`. Null if there is none, and for everybody but the user of the conversation.',
     select: {
       startedRuns: { orderBy: { number: 'asc' }, select: { idempotencyKey: true } },
       steered: { select: { idempotencyKey: true } },
     },
-    // The first of them: others answer it again.
-    resolve: ({ creationKey, steered, startedRuns }) =>
-      creationKey ?? steered?.idempotencyKey ?? startedRuns[0]?.idempotencyKey ?? null,
+    resolve: (message, args, context, info) => {
+      const { role, creationKey, steered, startedRuns } = message;
+      // What a user has said is read by that user alone; an answer, by whoever reads feedback.
+      if (creationKey !== null && role !== 'USER') return creationKeyOf(message, args, context, info);
+      // The first of them: others answer it again.
+      return creationKey ?? steered?.idempotencyKey ?? startedRuns[0]?.idempotencyKey ?? null;
+    },
   }),
 }));
 

@@ -105,19 +105,34 @@ export function readRoutingDecision(stored: unknown): StoredRoutingDecision | nu
  * @returns in the order of the messages; an error for one that is not stored as a decision
  */
 export async function readRoutingDecisions(
-  { tenantId, userId }: Viewer,
+  viewer: Viewer,
   db: Db,
   messages: readonly Pick<Message, 'id' | 'routingDecision'>[],
 ): Promise<(StoredRoutingDecision | Error | null)[]> {
-  const decided = messages.filter(({ routingDecision }) => routingDecision !== null).map(({ id }) => id);
-  if (decided.length === 0) return messages.map(() => null);
-  const where = { id: { in: decided }, tenantId, conversation: { userId } };
-  const own = new Set((await db.message.findMany({ where, select: { id: true } })).map(({ id }) => id));
+  const decided = messages.filter(({ routingDecision }) => routingDecision !== null);
+  const own = await findOwn(viewer, db, decided);
   return messages.map(({ id, routingDecision }) => {
     if (!own.has(id)) return null;
     const { data, error } = storedRoutingDecision.safeParse(routingDecision);
     return data ?? error ?? null;
   });
+}
+
+/** The keys with which messages were created, for their user alone, in the order of the messages. One statement. */
+export async function readCreationKeys(
+  viewer: Viewer,
+  db: Db,
+  messages: readonly Pick<Message, 'id' | 'creationKey'>[],
+): Promise<(string | null)[]> {
+  const own = await findOwn(viewer, db, messages);
+  return messages.map(({ id, creationKey }) => (own.has(id) ? creationKey : null));
+}
+
+/** The ids of those messages that are in conversations of the viewer. */
+async function findOwn({ tenantId, userId }: Viewer, db: Db, messages: readonly Pick<Message, 'id'>[]) {
+  if (messages.length === 0) return new Set<string>();
+  const where = { id: { in: messages.map(({ id }) => id) }, tenantId, conversation: { userId } };
+  return new Set((await db.message.findMany({ where, select: { id: true } })).map(({ id }) => id));
 }
 
 /** Loads agents by row id, batched over the operation. */
