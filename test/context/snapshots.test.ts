@@ -144,4 +144,34 @@ test('The host of the page stays, and its path is searched; secrets in addresses
       'https://[SECRET]@shop.example/in?access_token=[SECRET]&zipcode=1&code=[SECRET]#id_token=[SECRET] http://a.example/?sig=[SECRET]',
     redactions: 5,
   });
+  // Each of them once, whatever the case and the way in which its words are joined.
+  const hidden = [
+    '?oobCode=x',
+    '?a=1&sessionId=x',
+    '?session_id=x',
+    '/in;jsessionid=x',
+    '?PHPSESSID=x',
+    '?token_hash=x',
+    '?tokenHash=x',
+    '?resetKey=x',
+    '?X-Amz-Credential=x%2F20261129',
+    '?AWSAccessKeyId=x',
+    '?user[password]=x',
+    '?user%5Bapi-key%5D=x',
+    '?ACCESS_TOKEN2=x',
+    '#/in?authCode=x',
+    '?next=https%3A%2F%2Fb.example%2F%3Fa%3D1%26token%3Dx',
+    '?next=%2Fin%253FsessionId%253Dx',
+  ];
+  for (const tail of hidden) {
+    const [, before] = /^(.*(?:=|%3D|%253D))[^=]*$/.exec(tail) ?? [];
+    const shown = `https://a.example${before}[SECRET]`;
+    expect(await show(`https://a.example${tail}`)).toEqual({ shown, redactions: 1 });
+  }
+  // A secret of an address within an address ends where the next parameter of that one begins.
+  expect((await show('https://a.example/?next=%2Fin%3Ftoken%3Dx%2526y%26tab%3D2&page=3')).shown).toBe(
+    'https://a.example/?next=%2Fin%3Ftoken%3D[SECRET]%26tab%3D2&page=3',
+  );
+  const plain = 'https://a.example/?zipcode=1&keyword=k&author=bob&tokens=3&next=%2Fin%3Ftab%3D2&sessions=4&idea=5';
+  expect(await show(plain)).toEqual({ shown: plain, redactions: 0 });
 });
