@@ -81,7 +81,7 @@ function findKind(path: string): FileKind | undefined {
 }
 
 /** How often files are read by signed addresses at the same time. */
-export interface SignedReadLimits {
+interface SignedReadLimits {
   /** One file: the user is its id. */
   readonly ofFile: ConcurrencyLimit;
   /** All files of an owner: nobody's files keep those of the tenant's others from being read. */
