@@ -58,3 +58,23 @@ test('A run is listed with its outcome and shown with a bar for each model, each
   await page.getByText('No run is like that.').waitFor();
   expect(stage.troubles).toEqual([]);
 });
+
+test('A run took what the list says; an own one says so if what was said in it cannot be read', async () => {
+  const chat = await stage.open();
+  await say(chat, 'What time is it?');
+  await waitForEnd(chat);
+  const page = await stage.open({ beside: chat, path: '/admin/runs' });
+  const row = page.getByRole('table', { name: 'Runs' }).locator('tbody tr').first();
+  await row.getByText('completed').waitFor();
+  const listed = await row.locator('.number').allInnerTexts();
+  await row.getByRole('link').click();
+  await page.getByRole('heading', { name: 'What time is it?' }).waitFor();
+  const took = page.locator('.facts > div').filter({ hasText: /^Took/ }).locator('dd');
+  expect(listed).toContain(await took.innerText());
+
+  await page.route('**/graphql', (route) =>
+    route.request().postData()?.includes('query OwnRun') ? route.abort() : route.fallback(),
+  );
+  await page.reload();
+  await page.getByText('The server cannot be reached').waitFor();
+});

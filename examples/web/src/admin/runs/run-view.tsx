@@ -4,6 +4,7 @@ import { readFragment } from '../generated/fragment-masking.ts';
 import {
   OwnRunDocument,
   type OwnRunQuery,
+  type RunTimesFragment,
   RunTimesFragmentDoc,
   TenantRunDocument,
   type TenantRunQuery,
@@ -12,7 +13,7 @@ import { formatMoment } from '../parts/moment.ts';
 import { Page, Section } from '../parts/page.tsx';
 import { Loading, Problem } from '../parts/states.tsx';
 import { Outcome } from './outcome.tsx';
-import { formatTime, makeTimeline } from './timeline.ts';
+import { type Bar, formatTime, makeTimeline } from './timeline.ts';
 import { Timeline } from './timeline-view.tsx';
 
 const back = { to: ['runs'], title: 'Runs' };
@@ -22,7 +23,11 @@ export function RunView({ id }: { readonly id: string }) {
   const [{ data, error }, read] = useQuery({ query: TenantRunDocument, variables: { id } });
   const run = data?.tenantRun;
   const isOwn = run != null && run.userId === data?.viewer.userId;
-  const [{ data: own }, readOwn] = useQuery({ query: OwnRunDocument, variables: { id }, pause: !isOwn });
+  const [{ data: own, error: ownError }, readOwn] = useQuery({
+    query: OwnRunDocument,
+    variables: { id },
+    pause: !isOwn,
+  });
   const times = readFragment(RunTimesFragmentDoc, run);
   const isOpen = times != null && times.finishedAt == null;
   useEffect(() => {
@@ -34,14 +39,14 @@ export function RunView({ id }: { readonly id: string }) {
     return () => clearInterval(timer);
   }, [isOpen, isOwn, read, readOwn]);
   if (!run || !times || (isOwn && !own)) {
+    const problem = error ?? ownError;
     return (
       <Page title="Run" back={back}>
-        {error ? <Problem error={error} /> : <Loading />}
+        {problem ? <Problem error={problem} /> : <Loading />}
       </Page>
     );
   }
   const bars = makeTimeline(times, Date.now());
-  const took = Math.max(0, ...bars.map(({ end }) => end));
   const said = own?.run;
   return (
     <Page title={said?.userMessage?.preview ?? `A run of ${run.userId}`} back={back}>
@@ -58,7 +63,7 @@ export function RunView({ id }: { readonly id: string }) {
         </Fact>
         <Fact name="User">{run.userId}</Fact>
         <Fact name="Began">{formatMoment(run.createdAt)}</Fact>
-        <Fact name={isOpen ? 'Takes' : 'Took'}>{formatTime(took)}</Fact>
+        <Fact name={isOpen ? 'Takes' : 'Took'}>{formatLength(times, bars)}</Fact>
         {run.agent?.name && <Fact name="Last agent">{run.agent.name}</Fact>}
         {run.resumedCount > 0 && <Fact name="Taken over">{run.resumedCount.toLocaleString()}</Fact>}
         {said && <OwnFacts run={said} />}
@@ -71,6 +76,12 @@ export function RunView({ id }: { readonly id: string }) {
       </Section>
     </Page>
   );
+}
+
+/** How long it took, as in the list. While it goes on: up to now. */
+function formatLength({ durationMs, finishedAt }: RunTimesFragment, bars: readonly Bar[]): string {
+  if (finishedAt == null) return formatTime(Math.max(0, ...bars.map(({ end }) => end)));
+  return durationMs == null ? '–' : formatTime(durationMs);
 }
 
 function OwnFacts({ run: { conversation, routingDecision } }: { readonly run: NonNullable<OwnRunQuery['run']> }) {
