@@ -5,7 +5,7 @@ interface FeedbackCommentProps {
   readonly rating: FeedbackRating;
   /** What is stored. Null: nothing. */
   readonly comment: string | null;
-  /** Whether the field is there at first: the person has just rated the answer. */
+  /** Whether the field is there at first, and after another rating: the person has just rated the answer. */
   readonly startsOpen: boolean;
   /** @returns whether it was stored; null: nothing is said any more */
   readonly save: (comment: string | null) => Promise<boolean>;
@@ -16,6 +16,15 @@ export function FeedbackComment({ rating, comment, startsOpen, save }: FeedbackC
   const [draft, setDraft] = useState(startsOpen ? (comment ?? '') : null);
   // The focus goes to the field, or back to the button, only when a person moves between the two.
   const [hasMoved, setMoved] = useState(false);
+  const [ratedAs, setRatedAs] = useState(rating);
+  // Who has just rated it otherwise may say why, and goes on with what they have begun to write.
+  if (rating !== ratedAs) {
+    setRatedAs(rating);
+    if (draft === null && startsOpen) {
+      setMoved(false);
+      setDraft(comment ?? '');
+    }
+  }
   const show = (text: string | null) => {
     setMoved(true);
     setDraft(text);
@@ -54,8 +63,9 @@ export function FeedbackComment({ rating, comment, startsOpen, save }: FeedbackC
           maxLength={5_000}
           value={draft}
           onChange={({ target }) => setDraft(target.value)}
-          onKeyDown={({ key }) => {
-            if (key === 'Escape') show(null);
+          onKeyDown={({ key, nativeEvent }) => {
+            // In an input method, Escape gives up a word, and not the whole text.
+            if (key === 'Escape' && !nativeEvent.isComposing) show(null);
           }}
         />
       </label>

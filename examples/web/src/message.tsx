@@ -210,13 +210,7 @@ function AnswerActions({ message, actions }: MessageProps) {
         </button>
       </div>
       {rating && (
-        <FeedbackComment
-          key={rating}
-          rating={rating}
-          comment={comment}
-          startsOpen={wasRated}
-          save={(text) => give(rating, text)}
-        />
+        <FeedbackComment rating={rating} comment={comment} startsOpen={wasRated} save={(text) => give(rating, text)} />
       )}
       {error && (
         <p className="problem" role="alert">

@@ -79,6 +79,26 @@ test('What was wrong with an answer is written by keyboard, stored, shown after 
   expect(stage.troubles).toEqual([]);
 });
 
+test('What is being written of an answer stays when the answer is rated otherwise, and when an input method gives up a word', async () => {
+  const page = await stage.open();
+  await say(page, 'What time is it?');
+  await waitForEnd(page);
+  await page.getByRole('button', { name: 'Good answer' }).last().click();
+  await page.getByLabel('What was good?').fill('Half a sentence');
+  await page.getByRole('button', { name: 'Bad answer' }).last().click();
+  const field = page.getByLabel('What was wrong?');
+  expect(await field.inputValue()).toBe('Half a sentence');
+  await field.dispatchEvent('keydown', { key: 'Escape', isComposing: true });
+  await page.getByRole('button', { name: 'Save' }).waitFor();
+  expect(await field.inputValue()).toBe('Half a sentence');
+  await field.press('Escape');
+  await page.getByRole('button', { name: 'Add a comment' }).waitFor();
+  // Who rates it otherwise once more is asked again.
+  await page.getByRole('button', { name: 'Good answer' }).last().click();
+  await page.getByLabel('What was good?').waitFor();
+  expect(stage.troubles).toEqual([]);
+});
+
 test('A conversation is pinned, archived and found there, renamed, and deleted', async () => {
   const page = await stage.open();
   await say(page, 'Hello to the archive');
