@@ -136,6 +136,30 @@ test('The history of a scenario shows who has changed it, what it was and what i
   expect(await listViolationsOfThemes(page)).toEqual([]);
 });
 
+test('Who saves after somebody else is told so, keeps what they have written, and can save it over that version', async () => {
+  const page = await stage.open({ path: '/admin/scenarios' });
+  const billing = await findAgent(page, 'billing');
+  const members = [{ agentId: billing, handoffs: [] }];
+  const id = await createScenario(page, { key: 'both', name: 'Of both', rootAgentId: billing, agents: members });
+  const [mine, theirs] = [await openBeside(page, id), await openBeside(page, id)];
+  await theirs.getByLabel('Name', { exact: true }).fill('Of them');
+  await press(theirs, 'Save');
+  await theirs.getByText('version 2', { exact: true }).waitFor();
+
+  await mine.getByLabel('Name', { exact: true }).fill('Of me');
+  await press(mine, 'Save');
+  await mine.getByText('Somebody has saved version 2 since you began').waitFor();
+  expect(await listViolationsOfThemes(mine)).toEqual([]);
+  expect(await mine.getByLabel('Name', { exact: true }).inputValue()).toBe('Of me');
+  await press(mine, 'Save over version 2');
+  await mine.getByText('version 3', { exact: true }).waitFor();
+  // From here on it goes as before.
+  await press(mine, 'Save');
+  await mine.getByText('version 4', { exact: true }).waitFor();
+  await mine.reload();
+  await mine.getByRole('heading', { name: 'Of me' }).waitFor();
+});
+
 async function openBeside(page: Page, scenarioId: string): Promise<Page> {
   const beside = await stage.open({ path: `/admin/scenarios/${scenarioId}`, beside: page });
   await beside.getByRole('button', { name: 'Save', exact: true }).waitFor();
@@ -160,8 +184,7 @@ async function makeScenario(page: Page): Promise<string> {
     await findAgent(page, 'orders'),
     await findAgent(page, 'temporary'),
   ];
-  const create = 'mutation ($input: ScenarioInput!) { createScenario(input: $input) { id } }';
-  const input = {
+  return await createScenario(page, {
     key: 'history',
     name: 'Of yesterday',
     rootAgentId: billing,
@@ -170,7 +193,12 @@ async function makeScenario(page: Page): Promise<string> {
       { agentId: orders, handoffs: [{ toAgentId: temporary }] },
       { agentId: temporary, handoffs: [] },
     ],
-  };
+  });
+}
+
+/** @returns its id */
+async function createScenario(page: Page, input: Readonly<Record<string, unknown>>): Promise<string> {
+  const create = 'mutation ($input: ScenarioInput!) { createScenario(input: $input) { id } }';
   const answer = z.object({ createScenario: z.object({ id: z.string() }) });
   return answer.parse(await stage.ask(page, create, { input })).createScenario.id;
 }

@@ -5,6 +5,8 @@ export interface Refusal {
   readonly message: string;
   /** The path of the argument that is wrong, as `input.llm.apiKey`. Null: it is not about one. */
   readonly field: string | null;
+  /** As `CONFLICT`. Absent: no answer of the server is behind it. */
+  readonly code?: string;
 }
 
 /** The words of an error, without the prefix of urql. */
@@ -15,6 +17,10 @@ export function messageOf(error: CombinedError): string {
 
 /** An error as a form shows it: BAD_USER_INPUT carries the path of the argument in `extensions.path`. */
 export function readRefusal(error: CombinedError): Refusal {
-  const path = error.graphQLErrors[0]?.extensions.path;
-  return { message: messageOf(error), field: Array.isArray(path) ? path.join('.') : null };
+  const { path, code } = error.graphQLErrors[0]?.extensions ?? {};
+  return {
+    message: messageOf(error),
+    field: Array.isArray(path) ? path.join('.') : null,
+    ...(typeof code === 'string' && { code }),
+  };
 }

@@ -21,6 +21,7 @@ import { AddMember } from './add-member.tsx';
 import { Graph } from './graph.tsx';
 import { MemberForm } from './member-form.tsx';
 import { OrchestrationForm } from './orchestration-form.tsx';
+import { SaveOver } from './save-over.tsx';
 import { addMember, draftScenario, readScenario, type ScenarioDraft } from './scenario-draft.ts';
 
 const back = { to: ['scenarios'], title: 'Scenarios' };
@@ -88,10 +89,10 @@ function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment
   const wrong = /^input\.agents\.(\d+)/.exec(refusal?.field ?? '')?.[1];
   const wrongAgentId = draft.members[Number(wrong)]?.agentId ?? null;
 
-  const save = async () => {
+  const save = async (expectedVersion: number) => {
     const input = readScenario(draft);
     if (scenario) {
-      const saved = await update.run({ id: scenario.id, input, expectedVersion: version });
+      const saved = await update.run({ id: scenario.id, input, expectedVersion });
       setVersion(readFragment(ScenarioDetailsFragmentDoc, saved?.updateScenario)?.version ?? version);
       return;
     }
@@ -99,7 +100,13 @@ function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment
     if (created) openAdmin('scenarios', created.id);
   };
   return (
-    <Form save={scenario ? 'Save' : 'Create'} refusal={refusal} isRunning={isRunning} isDone={isDone} onSave={save}>
+    <Form
+      save={scenario ? 'Save' : 'Create'}
+      refusal={refusal}
+      isRunning={isRunning}
+      isDone={isDone}
+      onSave={() => save(version)}
+    >
       <div className="pair">
         <TextField label="Name" path="input.name" value={draft.name} onChange={(name) => set({ name })} />
         <TextField
@@ -135,6 +142,7 @@ function ScenarioForm({ scenario }: { readonly scenario: ScenarioDetailsFragment
         <MemberForm key={agentId} draft={draft} index={index} nameOf={nameOf} onChange={setDraft} />
       ))}
       <OrchestrationForm draft={draft} classifiers={shared} onChange={set} />
+      {scenario && refusal?.code === 'CONFLICT' && <SaveOver id={scenario.id} version={version} save={save} />}
     </Form>
   );
 }
