@@ -75,7 +75,7 @@ test('An MCP server is added, shows the state of its connection, and is deleted'
   await page.getByRole('row', { name: 'crm' }).getByText('not connected').waitFor();
   await page.getByRole('link', { name: 'crm' }).click();
   await deleteShown(page);
-  await page.getByText('No MCP server has been added yet.').waitFor();
+  await page.getByText('There is none yet. With New MCP server, agents get the tools of a server.').waitFor();
 });
 
 async function deleteShown(page: Page): Promise<void> {
