@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { findDefaultAgent, resolveAgents } from '../../src/agents/resolve.ts';
 import type { Viewer } from '../../src/auth/viewer.ts';
@@ -78,6 +79,8 @@ test('An agent is resolved with one statement, and out of the cache with none', 
     ids.push((await make(alice, { name, llm: { provider: 'groq', model: name, apiKey } })).slice(4));
   }
   const { agents } = app.app.runs;
+  // Notices of what was just made may still be on their way: each clears the cache once more.
+  await sleep(250);
   agents.config.clear();
   const cold = await countStatements(() => resolveAgents(viewer, agents, ids));
   expect(cold.statements).toBe(1);

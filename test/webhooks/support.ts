@@ -95,7 +95,7 @@ export async function skipPauses(app: TestApp, tenant: string): Promise<void> {
 
 async function endPauses(app: TestApp, tenant: string): Promise<void> {
   await app.app.db.$executeRaw`
-    UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() WHERE tenant_id = ${tenant} AND status = 'PENDING'`;
+    UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() - interval '1 second' WHERE tenant_id = ${tenant} AND status = 'PENDING'`;
   app.app.webhooks.sender.wake();
 }
 

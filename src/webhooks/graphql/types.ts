@@ -49,6 +49,8 @@ export const WebhookDeliveryRef = builder.prismaObject('WebhookDelivery', {
       type: 'DateTime',
       nullable: true,
       description: 'When it is sent next, if it is PENDING. Null: it is not sent again.',
+      // Of the same reading as the other fields: the row may change in between.
+      select: { status: true, nextAttemptAt: true },
       resolve: ({ status, nextAttemptAt }) => (status === 'PENDING' ? nextAttemptAt : null),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the event happened.' }),
