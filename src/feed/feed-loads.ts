@@ -8,6 +8,7 @@ const maxRequests = 50;
 interface Load<Owner, Event> {
   readonly request: FeedRequest<Owner>;
   readonly settle: PromiseWithResolvers<readonly Event[]>;
+  readonly onBegin: () => void;
 }
 
 /**
@@ -33,11 +34,16 @@ export class FeedLoads<Owner, Event> {
   /**
    * Reads what is after a seq.
    * @param start runs the work that reads, if none does
+   * @param onBegin called when its statement begins: what is committed after that, it may not see
    * @throws {SwitchboardError} if it is the page
    */
-  load(request: FeedRequest<Owner>, start: (work: () => Promise<void>) => void): Promise<readonly Event[]> {
+  load(
+    request: FeedRequest<Owner>,
+    start: (work: () => Promise<void>) => void,
+    onBegin: () => void = () => {},
+  ): Promise<readonly Event[]> {
     const settle = Promise.withResolvers<readonly Event[]>();
-    this.#waiting.push({ request, settle });
+    this.#waiting.push({ request, settle, onBegin });
     if (!this.#isReading) {
       this.#isReading = true;
       start(() => this.#readAll());
@@ -56,6 +62,7 @@ export class FeedLoads<Owner, Event> {
 
   async #readSome(loads: readonly Load<Owner, Event>[]): Promise<void> {
     let pages: readonly FeedPage<Event>[] = [];
+    for (const { onBegin } of loads) onBegin();
     try {
       pages = await this.#read(loads.map(({ request }) => request));
     } catch (error) {

@@ -157,14 +157,19 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
     for (const reader of this.#feeds.get(key)?.readers ?? []) reader.wake();
   }
 
-  /** Readers that are woken at the same position share one statement. */
+  /**
+   * Readers that are woken at the same position share one statement, as long as it has not begun: one that is under way may not
+   * see what they were woken for.
+   */
   #load(feed: ReadFeed<Owner, Event>, after: number): Promise<readonly Event[]> {
     const known = feed.loads.get(after);
     if (known) return known;
     if (this.#closed) return Promise.resolve([]);
-    const load = this.#loads
-      .load({ owner: feed.owner, after }, (work) => this.#run('read the feeds', work))
-      .finally(() => feed.loads.delete(after));
+    const load = this.#loads.load(
+      { owner: feed.owner, after },
+      (work) => this.#run('read the feeds', work),
+      () => feed.loads.delete(after),
+    );
     feed.loads.set(after, load);
     return load;
   }
@@ -217,7 +222,7 @@ export class Feed<Owner, Event extends NumberedEvent> implements AsyncDisposable
 interface ReadFeed<Owner, Event extends NumberedEvent> {
   readonly owner: Owner;
   readonly readers: Set<FeedReader<Event>>;
-  /** Statements in progress, by the seq after which they read. */
+  /** What statements that have not begun will read, by the seq after which they read. */
   readonly loads: Map<number, Promise<readonly Event[]>>;
 }
 

@@ -1,5 +1,7 @@
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { BadUserInputError } from '../../src/api/errors.ts';
+import { Feed } from '../../src/feed/feed.ts';
 import { FeedLoads } from '../../src/feed/feed-loads.ts';
 import { assemblePages, type FeedPage, type FeedRequest } from '../../src/feed/feed-page.ts';
 import { readFeed } from '../../src/feed/read-feed.ts';
@@ -32,6 +34,41 @@ test('What many readers wait for is read with one statement, and what comes mean
   // No statement is larger than it may be.
   expect(statements.map(({ length }) => length)).toEqual([40, 50, 50, 20]);
   expect(await loads.load({ owner: 'later', after: 6 }, start)).toEqual([{ seq: 7 }]);
+});
+
+test('Readers that are woken while others read at the same seq are given what that statement did not see', async () => {
+  const events: Event[] = [];
+  const gate = createGate();
+  let statements = 0;
+  await using feed = new Feed<string, Event>(
+    {
+      ...{ channel: 'unused', keyOf: (owner) => owner, deleteExpired: async () => {} },
+      read: async (requests) => {
+        // As a statement does: it returns what was committed when it began.
+        const pages = requests.map(({ after }) => events.filter(({ seq }) => seq > after));
+        statements += 1;
+        if (statements === 2) await gate.opened;
+        return pages;
+      },
+      // What nobody is woken for is found by nobody.
+      readLastSeqs: async () => [],
+    },
+    { db: app.app.db, logger: pino({ level: 'silent' }), alone: true },
+  );
+  const open = () => feed.read('ada', { after: null });
+  const [asleep, reading] = [await open(), await open()];
+  const first = asleep.next();
+  await expect.poll(() => statements).toBe(1);
+  const second = reading.next();
+  await expect.poll(() => statements).toBe(2);
+  events.push({ seq: 1 });
+  feed.wake('ada');
+  const third = (await open()).next();
+  gate.open();
+  const event = { done: false, value: { seq: 1 } };
+  expect(await Promise.all([first, second, third])).toEqual([event, event, event]);
+  // Those that may share a statement still do.
+  expect(statements).toBeLessThanOrEqual(4);
 });
 
 test('A feed that cannot be read leaves the others alone, and so does a statement that fails', async () => {
