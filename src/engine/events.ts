@@ -1,4 +1,4 @@
-import type { GuardResult } from './guard.ts';
+import type { FileText, GuardResult } from './guard.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { Failure, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
 import type { Routed } from './routing.ts';
@@ -115,8 +115,11 @@ export type TurnEvent =
     }
   /** The result of a guardrail. Readers are shown it if something was flagged. */
   | { readonly type: 'guardrailChecked'; readonly result: GuardResult; readonly step: number }
-  /** A guardrail has replaced something of the user's text, which is as `content` says from now on. */
-  | { readonly type: 'inputRedacted'; readonly content: string }
+  /**
+   * A guardrail has replaced something of what the user has sent: the text is as `content` says from now on, and what stands in
+   * these files, in which something was replaced, as they say.
+   */
+  | { readonly type: 'inputRedacted'; readonly content: string; readonly files: readonly FileText[] }
   /** A message of the user has joined the turn, before the model of a step is called. It is stored. */
   | { readonly type: 'messageSteered'; readonly messageId: string }
   /** The agent with which the turn begins was chosen. */

@@ -50,6 +50,19 @@ export interface Guarded<Value> extends GuardReport {
   readonly isRedacted: boolean;
 }
 
+/** What stands in a file of the user's message. */
+export interface FileText {
+  /** The row id of the file. */
+  readonly id: string;
+  readonly text: string;
+}
+
+/** What the user has sent with a message: its text, and what stands in its files. */
+export interface UserInput {
+  readonly content: string;
+  readonly files: readonly FileText[];
+}
+
 /** What readers may be shown after more text has been written. */
 export interface GuardedText extends GuardReport {
   /** What was shown from this offset on (UTF-16 code units) is withdrawn first; null: nothing is. */
@@ -70,8 +83,16 @@ export interface TextGuard {
 
 /** The guardrails of a turn. For what nothing guards, every function returns null, and costs nothing. */
 export interface TurnGuard {
-  /** Checks the text of the user before the model is asked. */
-  checkInput(agentId: string, text: string, signal: AbortSignal): Promise<Guarded<string>> | null;
+  /**
+   * Checks the text of the user, and what stands in the files, before the model is asked.
+   * @param readFiles called only if something checks them
+   */
+  checkInput(
+    agentId: string,
+    content: string,
+    readFiles: () => Promise<readonly FileText[]>,
+    signal: AbortSignal,
+  ): Promise<Guarded<UserInput>> | null;
   /** Checks the text of the user beside the model. */
   watchInput(agentId: string, text: string, signal: AbortSignal): Promise<GuardReport> | null;
   /** For the text of an answer. */

@@ -1,7 +1,7 @@
 import { raceAbort, TurnAborted } from './abort.ts';
 import type { TurnEvent } from './events.ts';
 import type { GuardedText, GuardReport, TextGuard, TurnGuard } from './guard.ts';
-import { type Failure, type HistoryItem, ModelError } from './ports.ts';
+import { type Failure, type HistoryItem, type MessageFiles, ModelError } from './ports.ts';
 
 /** The failure of a turn that a guardrail stopped. The same turn would be stopped again. */
 function trippedFailure(guardrail: string): Failure {
@@ -94,40 +94,53 @@ export class InputWatch {
   }
 }
 
-/** The agent whose guardrails check the text of the user. */
-interface InputCheck {
+/** What checks a turn. */
+export interface GuardedTurn {
   readonly guard: TurnGuard;
+  readonly watch: InputWatch;
+  /** The files of the message that began it; unset: nobody reads them. */
+  readonly files: MessageFiles | undefined;
+}
+
+/** The agent whose guardrails check the text of the user. */
+interface InputCheck extends GuardedTurn {
   readonly agentId: string;
   readonly step: number;
   /** The last user message that began a turn is what is checked, and replaced if something of it is redacted. */
   readonly history: HistoryItem[];
-  readonly watch: InputWatch;
 }
 
 /**
- * Checks the text of the user for an agent that becomes active: before its model is asked, or beside it.
+ * Checks the text of the user, and what stands in the files, for an agent that becomes active: before its model is asked, or
+ * beside it.
  * @throws {ModelError} if a guardrail stops the turn
  * @throws the signal's reason if it is aborted
  */
 export async function* checkInput(check: InputCheck, signal: AbortSignal): AsyncGenerator<TurnEvent, void, void> {
-  const { guard, agentId, step, history, watch } = check;
+  const { guard, agentId, step, history, watch, files } = check;
   const index = history.findLastIndex((entry) => entry.role === 'user' && entry.isSteered !== true);
   const item = history[index];
   // A text that was blocked before it was stored is not part of the history.
   let content = item?.role === 'user' ? item.content : '';
-  const before = guard.checkInput(agentId, content, signal);
+  let attached = item?.role === 'user' ? (item.attached ?? null) : null;
+  const readFiles = async () => (attached === null || files === undefined ? [] : files.read());
+  const before = guard.checkInput(agentId, content, readFiles, signal);
   if (before !== null) {
     const checked = await before;
     if (checked.isRedacted && item?.role === 'user') {
-      content = checked.value;
-      history[index] = { ...item, content };
-      yield { type: 'inputRedacted', content };
+      const { content: redacted, files: redactedFiles } = checked.value;
+      content = redacted;
+      yield { type: 'inputRedacted', content, files: redactedFiles };
+      // They are stored now, and are read as every later turn reads them.
+      if (redactedFiles.length > 0 && files !== undefined) attached = await files.give();
+      const { attached: _, ...message } = item;
+      history[index] = { ...message, content, ...(attached !== null && { attached }) };
     }
     if (checked.blockedBy !== null) yield { type: 'inputBlocked' };
     yield* reportGuards(checked, step);
   }
-  const attached = item?.role === 'user' ? (item.attached?.text ?? '') : '';
-  const beside = guard.watchInput(agentId, attached === '' ? content : `${content}\n${attached}`, watch.checkSignal);
+  const all = attached === null || attached.text === '' ? content : `${content}\n${attached.text}`;
+  const beside = guard.watchInput(agentId, all, watch.checkSignal);
   if (beside !== null) watch.add(beside, step);
 }
 

@@ -109,6 +109,14 @@ export interface AttachedContent {
   readonly images: readonly InputImage[];
 }
 
+/** The files of the message that began the turn. */
+export interface MessageFiles {
+  /** All that stands in them, also what is too long for a model. */
+  readonly read: () => Promise<readonly { readonly id: string; readonly text: string }[]>;
+  /** What a model is given of them, as they are stored now; null: there are none. */
+  readonly give: () => Promise<AttachedContent | null>;
+}
+
 /** One entry of the history that a model is given. Valid for every provider: each call is followed by its result. */
 export type HistoryItem =
   | {
@@ -256,6 +264,8 @@ export interface TurnPorts {
   readonly mayCallModel?: (step: number) => Promise<void>;
   /** Checks an answer against the output schema of its agent; unset: no agent has one. */
   readonly checkOutput?: (schema: Readonly<Record<string, unknown>>, text: string) => CheckedOutput;
+  /** For the guardrails of agents that become active; unset: they check the text of the message alone. */
+  readonly files?: MessageFiles;
   /** Called when a step begins, before its model is called. */
   readonly onStep?: (step: number, agent: { readonly id: string; readonly name: string }) => void;
 }

@@ -1,6 +1,6 @@
 import type { TurnEvent } from './events.ts';
-import type { TextGuard, TurnGuard } from './guard.ts';
-import { checkInput, type InputWatch } from './guarded-step.ts';
+import type { TextGuard } from './guard.ts';
+import { checkInput, type GuardedTurn } from './guarded-step.ts';
 import type { HistoryItem } from './ports.ts';
 import { type TurnRouter, withheldReasoning } from './routing.ts';
 
@@ -10,7 +10,7 @@ interface RouteStep {
   /** The agent that would answer without the choice. */
   readonly agentId: string;
   readonly history: HistoryItem[];
-  readonly guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null;
+  readonly guarded: GuardedTurn | null;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { TurnAborted } from './abort.ts';
 import type { TurnEvent, TurnToolCall } from './events.ts';
 import type { TurnGuard } from './guard.ts';
-import { checkInput, InputWatch, reportGuards } from './guarded-step.ts';
+import { checkInput, type GuardedTurn, InputWatch, reportGuards } from './guarded-step.ts';
 import { runModelStep } from './model-step.ts';
 import type { PausedTurn } from './paused-turn.ts';
 import type { PlannedAgent, RunPlan } from './plan.ts';
@@ -48,7 +48,7 @@ export async function* runTurn(
   const stop = AbortSignal.any([signal, deadline.signal, ...(watch ? [watch.signal] : [])]);
 
   try {
-    const guarded = guard && watch ? { guard, watch } : null;
+    const guarded = guard && watch ? { guard, watch, files: ports.files } : null;
     const last = yield* runSteps(plan, ports, stop, guarded);
     if (last.kind === 'wait') {
       stop.throwIfAborted();
@@ -70,7 +70,7 @@ async function* runSteps(
   plan: RunPlan,
   ports: TurnPorts & SteeringPort,
   signal: AbortSignal,
-  guarded: { readonly guard: TurnGuard; readonly watch: InputWatch } | null,
+  guarded: GuardedTurn | null,
 ): AsyncGenerator<TurnEvent, Exclude<NextStep, { kind: 'step' }>, void> {
   const { limits, resumed } = plan;
   const history: HistoryItem[] = [...(resumed?.paused.history ?? plan.history)];

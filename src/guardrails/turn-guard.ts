@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Guarded, GuardReport, GuardResult, TextGuard, TurnGuard } from '../engine/guard.ts';
+import type { FileText, Guarded, GuardReport, GuardResult, TextGuard, TurnGuard, UserInput } from '../engine/guard.ts';
 import { isDeeperThan } from '../engine/json.ts';
 import type { RequestedCall, ToolOutcome } from '../engine/ports.ts';
-import { type CheckOptions, checkArguments, checkJson, checkText } from './check-text.ts';
+import { type CheckOptions, checkArguments, checkJson, checkText, checkValue } from './check-text.ts';
 import type { Guardrail, GuardrailStage } from './config.ts';
 import { FewAtOnce } from './few-at-once.ts';
 import { checkMessage, type MessageTexts } from './message-texts.ts';
@@ -74,19 +74,27 @@ class Guards implements TurnGuard {
     this.#inputChecked = new Set([...earlier.fingerprints, ...known.map(({ config }) => fingerprintOf(config))]);
   }
 
-  checkInput(agentId: string, text: string, signal: AbortSignal): Promise<Guarded<string>> | null {
+  checkInput(
+    agentId: string,
+    content: string,
+    readFiles: () => Promise<readonly FileText[]>,
+    signal: AbortSignal,
+  ): Promise<Guarded<UserInput>> | null {
+    const unchanged = { content, files: [] };
     const earlier = this.#earlier;
     this.#earlier = null;
     if (earlier !== null && earlier.blockedBy !== null) {
       const { results, blockedBy } = earlier;
-      return Promise.resolve({ value: text, isRedacted: false, results, calls: [], blockedBy });
+      return Promise.resolve({ value: unchanged, isRedacted: false, results, calls: [], blockedBy });
     }
     const guards = this.#inputGuards(agentId, false);
     const results = earlier?.results ?? [];
     if (guards.length === 0 && results.length === 0) return null;
-    return checkText(guards, text, this.#options('INPUT', agentId, signal)).then((checked) => {
-      return { ...checked, results: [...results, ...checked.results] };
-    });
+    if (guards.length === 0)
+      return Promise.resolve({ value: unchanged, isRedacted: false, results, calls: [], blockedBy: null });
+    return readFiles()
+      .then((files) => checkUserInput(guards, { content, files }, this.#options('INPUT', agentId, signal)))
+      .then((checked) => ({ ...checked, results: [...results, ...checked.results] }));
   }
 
   watchInput(agentId: string, text: string, signal: AbortSignal): Promise<GuardReport> | null {
@@ -160,6 +168,25 @@ class Guards implements TurnGuard {
   #options(stage: GuardrailStage, agentId: string, signal: AbortSignal): CheckOptions {
     return { stage, agentId, timeoutMs: this.#timeoutMs, signal, questions: this.#questions };
   }
+}
+
+/** Checks the text of a user and of the files as one. @returns of the files, those in whose text something was replaced */
+async function checkUserInput(
+  guards: readonly PlannedGuardrail[],
+  input: UserInput,
+  options: CheckOptions,
+): Promise<Guarded<UserInput>> {
+  const mapTexts = ({ content, files }: UserInput, map: (text: string) => string): UserInput => ({
+    content: map(content),
+    files: files.map(({ id, text }) => ({ id, text: map(text) })),
+  });
+  const write = ({ content, files }: UserInput) => [content, ...files.map(({ text }) => text)].join('\n');
+  const checked = await checkValue(guards, { value: input, mapTexts, write }, options);
+  const { content, files } = checked.value;
+  return {
+    ...checked,
+    value: { content, files: files.filter(({ text }, index) => text !== input.files[index]?.text) },
+  };
 }
 
 async function checkToolOutcome(

@@ -1,6 +1,6 @@
 import { makeTitle, untitled } from '../../conversations/text.ts';
 import type { TurnEvent } from '../../engine/events.ts';
-import type { GuardResult } from '../../engine/guard.ts';
+import type { FileText, GuardResult } from '../../engine/guard.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { patternPlaceholder } from '../../guardrails/patterns.ts';
 import { isResultOfFile, maxGuardResults, readGuardResult } from '../guard-result.ts';
@@ -57,22 +57,34 @@ async function readUserMessage({ db }: RunRuntime, run: Run) {
 }
 
 /**
- * Replaces the text of the user message of a run, and the title of the conversation if it was made of it.
- * @param content the text as the model is sent it: with a line for each attachment below it (plan/history.ts)
+ * Replaces the text of the user message of a run, what stands in its files, and the title of the conversation if it was made of
+ * the text. A second time it changes nothing.
+ * @param input.content the text as the model is sent it: with a line for each attachment below it (plan/history.ts)
+ * @param input.files those that have changed
  */
-async function redactUserMessage(runtime: RunRuntime, run: Run, content: string): Promise<void> {
+async function redactUserMessage(
+  runtime: RunRuntime,
+  run: Run,
+  { content, files }: { readonly content: string; readonly files: readonly FileText[] },
+): Promise<void> {
   const before = await readUserMessage(runtime, run);
   if (before === null) return;
   const attachments = Array.isArray(before.attachments) ? before.attachments.length : 0;
   const lines = content.split('\n');
   const own = lines.slice(0, lines.length - attachments).join('\n');
-  const redacted = own === '' ? patternPlaceholder : own;
+  // A message may be its files alone.
+  const redacted = own === '' && before.content !== '' ? patternPlaceholder : own;
   await writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwnedWithConversation(runtime, run)}, replaced AS (
       UPDATE messages SET content = ${redacted}, status = 'REDACTED'
       WHERE id = ${run.userMessageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned)
+    ), filed AS (
+      UPDATE attachments SET text = changed.text
+      FROM unnest(${files.map(({ id }) => id)}::uuid[], ${files.map(({ text }) => text)}::text[]) AS changed (id, text)
+      WHERE attachments.id = changed.id AND tenant_id = ${run.tenantId} AND user_id = ${run.userId}
+        AND conversation_id = (SELECT conversation_id FROM owned)
     ), retitled AS (
       UPDATE conversations SET title = ${makeTitle(redacted)}
       WHERE id = (SELECT conversation_id FROM owned) AND NOT auto_title AND title = ${before.title}
@@ -110,7 +122,5 @@ export function changeUserMessage(
   run: Run,
   event: Extract<TurnEvent, { type: 'inputRedacted' | 'inputBlocked' }>,
 ): Promise<void> {
-  return event.type === 'inputBlocked'
-    ? blockUserMessage(runtime, run)
-    : redactUserMessage(runtime, run, event.content);
+  return event.type === 'inputBlocked' ? blockUserMessage(runtime, run) : redactUserMessage(runtime, run, event);
 }

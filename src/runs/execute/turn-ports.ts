@@ -13,6 +13,7 @@ import type { LaunchRequest, RunRuntime } from '../runtime.ts';
 import type { JoinedMessage } from '../transitions/join-steered.ts';
 import { FileChecks } from './check-files.ts';
 import { giveFiles } from './give-files.ts';
+import { filesOfMessage } from './message-files.ts';
 import { nameMessage } from './name-message.ts';
 import { readerOf } from './read-addresses.ts';
 import type { RunRecorder } from './recorder.ts';
@@ -64,6 +65,7 @@ export function portsOf(
       },
     },
     checkOutput: checkAnswer,
+    files: filesOfMessage(runtime, execution, turn),
     newId: () => randomUUIDv7(),
     messageId: (step) => nameMessage(run.id, step),
     now: () => new Date(),
