@@ -12,6 +12,9 @@ export const begunStatuses = ['RUNNING', 'REQUIRES_ACTION'] as const satisfies r
 /** The run has ended. Its row does not change any more. */
 const terminalStatuses = ['COMPLETED', 'FAILED', 'CANCELLED'] as const satisfies readonly RunStatus[];
 
+/** All statuses: each run has one of them. */
+export const allStatuses = [...unfinishedStatuses, ...terminalStatuses] as const;
+
 /** Whether a run has ended. */
 export function hasEnded({ status }: { readonly status: RunStatus }): boolean {
   return terminalStatuses.some((terminal) => terminal === status);

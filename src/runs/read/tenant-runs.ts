@@ -8,7 +8,7 @@ import type { Viewer } from '../../auth/viewer.ts';
 import type { Db } from '../../database/client.ts';
 import { type KeyList, type RowKey, readRowPage, timeColumn } from '../../database/keyset.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
-import { provisionalNumbers, type RunStatus } from '../statuses.ts';
+import { allStatuses, provisionalNumbers, type RunStatus } from '../statuses.ts';
 
 // Runs as the admins of a tenant see those of all its users: nothing that anybody has said, and no title.
 
@@ -28,8 +28,9 @@ export type TenantRun = Pick<
 >;
 
 /**
- * Each filter has its index (tenant, filter, created_at, id). There is none for several of them: a combination reads what
- * one of them finds, the newest first, until the page is full.
+ * The indexes are (tenant, agent, status, created_at, id), the same with the user in place of the agent, and both without either.
+ * Runs of an agent or a user with any status are walked by each status, and merged. Only an agent and a user together have no
+ * index: then the runs of the user are walked.
  */
 const byTime = timeColumn(Prisma.sql`created_at`);
 
@@ -65,22 +66,26 @@ export async function listTenantRuns(viewer: Viewer, db: Db, args: TenantRunList
   if (statuses?.length === 0) throw badInput(['status'], 'must name at least one status, or be omitted');
   requireAdmin(viewer, 'see the runs of the tenant');
   if (agentId !== null) await assertMayFilterBy(viewer, db, agentId);
+  // The planner does not know whether the newest runs of a tenant's agent are also the user's: it could walk all of that agent's.
+  // This comparison uses no index.
+  const ofAgent = userId == null ? Prisma.sql`agent_id =` : Prisma.sql`agent_id IS NOT DISTINCT FROM`;
   const conditions = [
     Prisma.sql`tenant_id = ${viewer.tenantId}`,
     // Messages that wait to join a run are no turns yet.
     Prisma.sql`number < ${provisionalNumbers}`,
-    ...(agentId === null ? [] : [Prisma.sql`agent_id = ${agentId}::uuid`]),
+    ...(agentId === null ? [] : [Prisma.sql`${ofAgent} ${agentId}::uuid`]),
     ...(userId == null ? [] : [Prisma.sql`user_id = ${userId}`]),
     ...(args.from == null ? [] : [Prisma.sql`created_at >= ${args.from}`]),
     ...(args.to == null ? [] : [Prisma.sql`created_at < ${args.to}`]),
   ];
   const where = Prisma.join(conditions, ' AND ');
+  const walked = statuses ?? (agentId === null && userId == null ? null : allStatuses);
   const list: KeyList = {
     table: Prisma.sql`runs`,
     where,
     sort: byTime,
     descending: true,
-    ...(statuses !== null && { parts: statuses.map((status) => Prisma.sql`status = ${status}::"RunStatus"`) }),
+    ...(walked !== null && { parts: walked.map((status) => Prisma.sql`status = ${status}::"RunStatus"`) }),
   };
   const found = await readRowPage<TenantRun>(db, { ...list, columns }, page);
   return buildConnection(page, found, () => countRuns(db, where, statuses));
