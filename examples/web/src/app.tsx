@@ -1,4 +1,4 @@
-import { lazy, Suspense, useCallback } from 'react';
+import { lazy, Suspense, useCallback, useEffect } from 'react';
 import { useQuery } from 'urql';
 import { Chat } from './chat.tsx';
 import { useConnection } from './connection.ts';
@@ -10,6 +10,7 @@ import { Sidebar } from './sidebar.tsx';
 import { SignIn } from './sign-in.tsx';
 import { getToken } from './token.ts';
 import { useDrawer } from './use-drawer.ts';
+import { warmUp } from './warm-up.ts';
 
 const sharedToken = /^\/shared\/([\w-]+)$/.exec(location.pathname)?.[1];
 
@@ -41,6 +42,7 @@ function Desk() {
   const isConnected = useConnection();
   const [{ data, error }] = useQuery({ query: SessionDocument });
   const drawer = useDrawer();
+  useEffect(() => warmUp(), []);
   const { isOpen: isMenuOpen, close } = drawer;
   const open = useCallback(
     (id: string | null) => {

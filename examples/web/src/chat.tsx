@@ -20,6 +20,7 @@ import { MenuButton } from './menu-button.tsx';
 import type { MessageActions } from './message.tsx';
 import { Thread } from './thread.tsx';
 import { attachRun, dismissTurn, named, resumeTurn, sendTurn, useLiveTurn } from './turns.ts';
+import { writeNumber } from './write-number.ts';
 
 interface ChatProps {
   readonly conversationId: string;
@@ -95,7 +96,7 @@ export function Chat({ conversationId, choices, menu }: ChatProps) {
           {head?.title ?? (isMissing ? 'Not found' : 'New chat')}
         </h1>
         {head && head.usage.totalTokens > 0 && (
-          <bdi className="head-usage muted">{head.usage.totalTokens.toLocaleString()} tokens</bdi>
+          <bdi className="head-usage muted">{writeNumber(head.usage.totalTokens)} tokens</bdi>
         )}
         {head && <ChatMenu head={head} />}
       </header>

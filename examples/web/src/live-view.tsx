@@ -16,7 +16,7 @@ export function LiveQuestion({ live }: { readonly live: LiveTurn }) {
   const { userMessage } = live.state;
   if (!userMessage) return null;
   return (
-    <li className="message user">
+    <li className="message user fresh">
       <div className="bubble" dir="auto">
         {userMessage.content}
       </div>
@@ -36,7 +36,7 @@ export function LiveEnd({ live, conversationId }: LiveProps) {
     <>
       {isOpen && !isWriting && (
         // With each step it is another one: it does not move, it is there.
-        <li key={`thinking ${order.length}`} className="message assistant thinking">
+        <li key={`thinking ${order.length}`} className="message assistant thinking fresh">
           <span className="dots" aria-hidden="true">
             <i />
             <i />

@@ -109,6 +109,8 @@ function Answer({ message, actions, writtenIn }: WrittenProps) {
   const { citations } = message;
   const content = useLiveText(writtenIn, message.id) ?? message.content;
   const [quote, setQuote] = useState<number | null>(null);
+  // It stays so when it is stored: to be made like the others would have it laid out once more.
+  const [isFresh] = useState(writtenIn !== null);
   const calls = readFragment(CallViewFragmentDoc, message.toolCalls);
   // Those of a step that wrote no text came before the text of the next one.
   const isBefore = (call: CallViewFragment) => !!call.startedAt && call.startedAt < message.createdAt;
@@ -131,7 +133,10 @@ function Answer({ message, actions, writtenIn }: WrittenProps) {
   return (
     <>
       <Calls calls={calls.filter(isBefore)} />
-      <li className="message assistant" data-writing={writtenIn === null ? undefined : message.status === 'PARTIAL'}>
+      <li
+        className={isFresh ? 'message assistant fresh' : 'message assistant'}
+        data-writing={writtenIn === null ? undefined : message.status === 'PARTIAL'}
+      >
         {content !== '' && (
           <>
             <p className="author">{message.agent?.name ?? 'Agent'}</p>

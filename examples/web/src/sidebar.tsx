@@ -10,6 +10,7 @@ import {
 } from './generated/graphql.ts';
 import { Icon } from './icons.tsx';
 import { useSettled } from './use-settled.ts';
+import { whenIdle } from './when-idle.ts';
 
 /** Loaded when it is asked for. */
 const Settings = lazy(async () => ({ default: (await import('./settings.tsx')).Settings }));
@@ -227,7 +228,8 @@ function useListVersion(lastEventSeq: number | null): number {
     if (event.__typename === 'AgentSwitched') return;
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
-      setVersion((known) => known + 1);
+      // Often a turn ends at this moment: its answer goes first.
+      whenIdle(() => setVersion((known) => known + 1), 1_000);
     }, 300);
   }, [event]);
   useEffect(() => {

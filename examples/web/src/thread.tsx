@@ -14,6 +14,7 @@ import type { LiveTurn } from './turns.ts';
 import { type EarlierPage, useEarlier } from './use-earlier.ts';
 import { useGradual } from './use-gradual.ts';
 import { useStickyEnd } from './use-sticky-end.ts';
+import { writeNumber } from './write-number.ts';
 
 interface ThreadProps {
   readonly conversationId: string;
@@ -38,7 +39,7 @@ export function Thread({ conversationId, messages, pageInfo, live, actions, isBu
     () => (isLive ? hideBehind(listed, runId, replaces) : listed),
     [listed, isLive, runId, replaces],
   );
-  const shown = useGradual(frame, wanted);
+  const shown = useGradual(frame, wanted, isLive);
   // What was answered before the page was opened is not read aloud.
   const [hasHeard, setHeard] = useState(false);
   if (live !== null && !hasHeard) setHeard(true);
@@ -83,7 +84,9 @@ interface EntriesProps extends Pick<ThreadProps, 'live' | 'conversationId' | 'ac
  * written in the same elements. What the turn does renders no stored message again.
  */
 const Entries = memo(({ shown, live, conversationId, question, actions }: EntriesProps) => {
-  const runId = live?.state.runId ?? null;
+  const liveRunId = live?.state.runId ?? null;
+  // Null if none of the messages is of the running turn: then nothing changes for them when it begins or ends.
+  const runId = liveRunId !== null && shown.some(({ run }) => run?.id === liveRunId) ? liveRunId : null;
   const stored = useMemo(
     () =>
       shown.map((message, place) => (
@@ -116,15 +119,13 @@ interface EntryProps extends ComponentProps<typeof Message> {
 }
 
 /** A message with what stands before and after it. */
-function Entry({ before, after, isLive = false, ...props }: EntryProps) {
-  return (
-    <>
-      <Handoffs message={props.message} before={before} />
-      <Message {...props} />
-      <RunEnd message={props.message} after={after} isLive={isLive} />
-    </>
-  );
-}
+const Entry = memo(({ before, after, isLive = false, ...props }: EntryProps) => (
+  <>
+    <Handoffs message={props.message} before={before} />
+    <Message {...props} />
+    <RunEnd message={props.message} after={after} isLive={isLive} />
+  </>
+));
 
 /** The thread without what the running turn shows itself, and without what it takes the place of. */
 function hideBehind(
@@ -134,7 +135,9 @@ function hideBehind(
 ): readonly MessageViewFragment[] {
   const cut = replaces === null ? -1 : listed.findIndex(({ id }) => id === replaces);
   const before = cut < 0 ? listed : listed.slice(0, cut);
-  return before.filter(({ role, run }) => role === 'USER' || run === null || run?.id !== runId);
+  const left = before.filter(({ role, run }) => role === 'USER' || run === null || run?.id !== runId);
+  // The same list: nothing of it is rendered again when a turn begins.
+  return left.length === listed.length ? listed : left;
 }
 
 /** Whole sentences at the beginning and the end of an answer: each word of it would be too much. */
@@ -185,7 +188,7 @@ function RunNote({ run }: { readonly run: RunViewFragment }) {
   // What was found in the question stands below it.
   const ofAnswer = run.guardrailResults.filter(({ stage }) => stage !== 'INPUT');
   const words = status === 'CANCELLED' ? 'Stopped' : null;
-  const used = usage.totalTokens > 0 ? `${usage.totalTokens.toLocaleString()} tokens` : null;
+  const used = usage.totalTokens > 0 ? `${writeNumber(usage.totalTokens)} tokens` : null;
   return (
     <>
       <GuardrailNotices results={readFragment(GuardrailViewFragmentDoc, ofAnswer)} />

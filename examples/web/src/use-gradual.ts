@@ -1,4 +1,4 @@
-import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { type RefObject, startTransition, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
 /** What is rendered for the first time in one frame, at most: about a screen of text, or of short messages. */
 const atOnce = { messages: 10, characters: 2_000 };
@@ -11,14 +11,19 @@ interface Written {
 /**
  * The end of a list, which grows at its beginning by a few messages in each frame until it is whole: a page that is rendered as
  * a whole makes a frame late. What is added at the end is there immediately. What is on the screen stays where it is.
+ * @param isUrgent the end is there with the first frame. Otherwise it is rendered between frames, which is no later and keeps
+ * none of them back
  */
 export function useGradual<Item extends Written>(
   frame: RefObject<HTMLElement | null>,
   list: readonly Item[],
+  isUrgent: boolean,
 ): readonly Item[] {
   const [firstId, setFirstId] = useState<string | null>(null);
   const known = list.findIndex(({ id }) => id === firstId);
-  const from = known < 0 ? stepBack(list, list.length) : known;
+  const isAwaited = firstId === null && !isUrgent;
+  const end = isAwaited ? list.length : stepBack(list, list.length);
+  const from = known < 0 ? end : known;
   const first = list[from]?.id ?? null;
   if (first !== firstId) setFirstId(first);
 
@@ -26,6 +31,10 @@ export function useGradual<Item extends Written>(
   const anchor = useRef<{ readonly element: Element; readonly top: number } | null>(null);
   useEffect(() => {
     if (from === 0) return;
+    if (from === list.length) {
+      startTransition(() => setFirstId(list[stepBack(list, from)]?.id ?? null));
+      return;
+    }
     const request = requestAnimationFrame(() => {
       const element = frame.current?.querySelector('.message');
       anchor.current = element ? { element, top: element.getBoundingClientRect().top } : null;

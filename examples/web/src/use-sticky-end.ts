@@ -10,8 +10,10 @@ export function useStickyEnd(sent: string | null | undefined) {
     sticks.current = true;
     if (frame.current) frame.current.scrollTop = frame.current.scrollHeight;
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever sends a message wants to see it
-  useLayoutEffect(toEnd, [sent]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever sends a message wants to see it, and nothing moves when its turn ends
+  useLayoutEffect(() => {
+    if (sent) toEnd();
+  }, [sent]);
   useEffect(() => {
     const element = frame.current;
     if (!element || !list.current) return;

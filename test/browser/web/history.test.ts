@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createConversations } from '../../../bench/web/conversations.ts';
-import { type Stage, say, setStage, waitForEnd } from './page.ts';
+import { holdFrom, type Stage, say, setStage, waitForEnd } from './page.ts';
 
 const resources = new AsyncDisposableStack();
 let stage: Stage;
@@ -78,5 +78,26 @@ test('Whoever is at the very top stays where they are when earlier messages come
   await page.getByText('Question 20 of 100').waitFor({ state: 'attached' });
   await expect.poll(() => question.evaluate((element) => element.getBoundingClientRect().top)).toBeGreaterThan(0);
   expect(await question.evaluate((element) => element.getBoundingClientRect().top)).toBeLessThan(200);
+  expect(stage.troubles).toEqual([]);
+});
+
+test('Whoever has scrolled up while a turn runs stays there when it ends', async () => {
+  const page = await stage.open();
+  const release = await holdFrom(page, '"RunCompleted"');
+  await page.goto(`${stage.url}/#${await createLong(page, 30)}`);
+  await page.reload();
+  await page.getByText('Answer 29:').waitFor();
+  await say(page, 'What time is it?');
+  await page.locator('.message[data-writing] .prose').last().waitFor({ timeout: 60_000 });
+  const thread = page.locator('.thread');
+  await thread.evaluate((element) => {
+    element.scrollTop = 300;
+  });
+  await page.getByRole('button', { name: 'To the newest message' }).waitFor();
+  release();
+  await waitForEnd(page);
+  await page.getByRole('button', { name: 'Answer again' }).last().waitFor({ state: 'attached' });
+  expect(await page.locator('[data-writing]').count()).toBe(0);
+  expect(await thread.evaluate(({ scrollTop }) => scrollTop)).toBeLessThan(1_000);
   expect(stage.troubles).toEqual([]);
 });
