@@ -211,7 +211,6 @@ export async function compose(
       waiting: maxWaitingStartsOfTenant,
     }),
     replayRoom: new ReplayRoom(answers),
-    pace: stores.pace,
     approvalTtlSeconds: env.approvalTtlSeconds,
     outageMs: env.outageSeconds * 1000,
     drainMs: env.drainSeconds * 1000,

@@ -9,7 +9,6 @@ import { ConfigurationCache } from '../database/configuration-cache.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../database/embedded/embedded.ts';
 import { applyMigrations, pendingMigrations } from '../database/migrate.ts';
 import { shareSessions } from '../database/sessions.ts';
-import { BusyTextPace, type TextPace } from '../event-loop/text-pace.ts';
 import { ConversationFeed, feedChannel } from '../feed/conversation-feed.ts';
 import { KnowledgeChanges, knowledgeChannel } from '../knowledge/changes.ts';
 import { openRedis } from '../limits/redis.ts';
@@ -41,8 +40,6 @@ export interface Stores {
   readonly redis: Redis | null;
   /** What users and tenants have open on all instances; null: there is no Redis. */
   readonly counts: SharedCounts | null;
-  /** How often the text of turns is handed on. */
-  readonly pace: TextPace;
   /** The events of live runs in Redis; null: there is none. */
   readonly sharedLog: RedisLog | null;
 }
@@ -122,7 +119,6 @@ export async function connectStores(
     logger.warn({ err: error }, 'Redis unreachable: falling back to in-memory rate limits');
   const redis = env.redisUrl === null ? null : opening.use(openRedis(env.redisUrl, env.redisPrefix, onOutage));
   const counts = redis === null ? null : opening.use(new SharedCounts({ redis, logger }));
-  const pace = opening.use(new BusyTextPace());
   const sharedLog =
     env.redisUrl === null
       ? null
@@ -132,11 +128,10 @@ export async function connectStores(
             prefix: prefixOfLog(env.redisPrefix),
             logger,
             maxEvents: env.maxRunEvents,
-            pace,
           }),
         );
   const common = { db, pool: database, upkeep, availability, databaseUrl, exclusive, poolSize };
-  return { ...common, config, feed, changes, ticketFeed, keys, redis, counts, pace, sharedLog };
+  return { ...common, config, feed, changes, ticketFeed, keys, redis, counts, sharedLog };
 }
 
 async function openEmbedded(

@@ -18,7 +18,7 @@ export async function exportTraces({ tracing }: Env, opening: AsyncDisposableSta
 
 /** What is asked when the metrics are read. */
 export interface Observed {
-  readonly runs: Pick<RunScheduler, 'running' | 'log' | 'cursors' | 'isRenewing' | 'pace' | 'remote'>;
+  readonly runs: Pick<RunScheduler, 'running' | 'log' | 'cursors' | 'isRenewing' | 'remote'>;
   readonly feed: { readonly size: number };
   readonly sharedLog: { readonly isReachable: boolean; readonly lagSeconds: number } | null;
   readonly sockets: { readonly size: number };
@@ -72,7 +72,6 @@ function readStanding({ runs, feed, sharedLog, sockets, responses, pools }: Obse
       open: lags.length,
       behind: lags.filter((lag) => lag > 0).length,
       maxLag: lags.reduce((most, lag) => Math.max(most, lag), 0),
-      intervalSeconds: runs.pace.intervalMs / 1_000,
     },
     log: {
       runs: buffers.length,

@@ -1,4 +1,3 @@
-import { type TextPace, unpaced } from '../event-loop/text-pace.ts';
 import { isTerminal, type RunEvent } from './event.ts';
 import type { RunEventBuffer } from './event-buffer.ts';
 
@@ -28,8 +27,6 @@ interface CursorOptions {
   readonly onClose?: (end: CursorEnd) => void;
   /** Called with each event but deltas, before it is delivered. */
   readonly onRead?: (event: RunEvent) => void;
-  /** How often text is handed on; without it, when it is there. */
-  readonly pace?: TextPace;
 }
 
 interface Waiting {
@@ -53,8 +50,6 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   #isOpening = false;
   /** When it was last asked for an event, by performance.now(). */
   #askedAt = performance.now();
-  /** When it was last given text, if nothing else has followed. */
-  #textAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   #sawTerminal = false;
   #failure: { readonly error: unknown } | null = null;
@@ -94,14 +89,12 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
   next(): Promise<IteratorResult<RunEvent, undefined>> {
     if (this.#failure) return Promise.reject(this.#failure.error);
     this.#askedAt = performance.now();
-    const heldMs = this.#heldMs();
-    const result = heldMs > 0 ? null : this.#take();
+    const result = this.#take();
     if (result) return Promise.resolve(result);
     if (this.#waiting) return Promise.reject(new Error('A cursor is read one event at a time.'));
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      if (heldMs > 0) this.#hold(heldMs);
-      else this.#wait();
+      this.#wait();
     });
   }
 
@@ -129,9 +122,7 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
       this.#hint = read.next;
       this.#moveTo(read.event.seq);
       const { type } = read.event;
-      const isText = type === 'TextDelta' || type === 'ReasoningDelta';
-      this.#textAt = isText ? performance.now() : Number.NEGATIVE_INFINITY;
-      if (!isText) this.#options.onRead?.(read.event);
+      if (type !== 'TextDelta' && type !== 'ReasoningDelta') this.#options.onRead?.(read.event);
       if (isTerminal(read.event)) this.#sawTerminal = true;
       return { done: false, value: read.event };
     }
@@ -147,25 +138,8 @@ export class RunCursor implements AsyncIterableIterator<RunEvent, undefined> {
 
   #wait(): void {
     this.#stopWaiting();
-    this.#stopWaiting = this.#buffer.onAppend(() => {
-      const heldMs = this.#heldMs();
-      if (heldMs > 0) this.#hold(heldMs);
-      else this.#deliver();
-    });
+    this.#stopWaiting = this.#buffer.onAppend(() => this.#deliver());
     if (this.#buffer.lacksAfter(this.#position)) void this.#openPast();
-  }
-
-  /** How long text waits for more, in milliseconds: not at all if it is the first one, or the last. */
-  #heldMs(): number {
-    const { intervalMs } = this.#options.pace ?? unpaced;
-    if (intervalMs === 0 || this.#closed || this.#buffer.closed || this.#buffer.lacksAfter(this.#position)) return 0;
-    return this.#textAt + intervalMs - performance.now();
-  }
-
-  #hold(ms: number): void {
-    this.#stopWaiting();
-    const timer = setTimeout(() => this.#deliver(), ms);
-    this.#stopWaiting = () => clearTimeout(timer);
   }
 
   async #openPast(): Promise<void> {

@@ -14,7 +14,6 @@ import type { PastMessage } from '../engine/history.ts';
 import type { CallDecision } from '../engine/paused-turn.ts';
 import type { TurnLimits } from '../engine/plan.ts';
 import type { ModelPort } from '../engine/ports.ts';
-import type { TextPace } from '../event-loop/text-pace.ts';
 import type { ConversationFeed } from '../feed/conversation-feed.ts';
 import type { Message, Run } from '../generated/prisma/client.ts';
 import type { AttachingRuntime } from '../knowledge/attached-documents.ts';
@@ -133,8 +132,6 @@ export interface RunDependencies {
   readonly knownConversations: KnownConversations;
   /** Bounds what runs that have ended or wait for a person hold in memory. */
   readonly replayRoom: ReplayRoom;
-  /** How often readers are given text. */
-  readonly pace: TextPace;
   /** How long a run waits for a person, in seconds, before it is cancelled. */
   readonly approvalTtlSeconds: number;
   /** How long the writes of a run are tried again while the database is away, in milliseconds. */

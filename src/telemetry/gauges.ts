@@ -16,8 +16,6 @@ interface CursorLoad {
   readonly behind: number;
   /** How many events the slowest of them has not read. */
   readonly maxLag: number;
-  /** The least time between two pieces of text for the same reader, in seconds; 0 while the process has time. */
-  readonly intervalSeconds: number;
 }
 
 /** How the events of live runs stand. */
@@ -99,12 +97,6 @@ gauge(
   'switchboard_cursor_lag_events',
   'Events that the slowest reader of a run has not read.',
   ({ cursors }) => cursors.maxLag,
-  max,
-);
-gauge(
-  'switchboard_text_interval_seconds',
-  'Least time between two pieces of text for the same reader; 0 while the process has time.',
-  ({ cursors }) => cursors.intervalSeconds,
   max,
 );
 gauge('switchboard_log_runs', 'Runs whose events are in memory.', ({ log }) => log.runs);

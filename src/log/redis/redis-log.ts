@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Redis, ReplyError } from 'ioredis';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { type TextPace, unpaced } from '../../event-loop/text-pace.ts';
 import { sharedLogReconnects } from '../../telemetry/shared-log.ts';
 import type { RunEventBuffer } from '../event-buffer.ts';
 import type { LogPiece } from '../piece.ts';
@@ -40,8 +39,6 @@ interface RedisLogOptions {
   readonly logger: Logger;
   /** How many events a run may have. */
   readonly maxEvents: number;
-  /** How often text is handed on; without it, when it is there. */
-  readonly pace?: TextPace;
 }
 
 /** The events of live runs in Redis: a stream for each run, and one for notices. */
@@ -51,17 +48,15 @@ export class RedisLog implements SharedLog, AsyncDisposable {
   readonly #writer: StreamWriter;
   readonly #prefix: string;
   readonly #logger: Logger;
-  readonly #pace: TextPace;
   #reader: StreamReader | null = null;
   #closed = false;
 
-  constructor({ url, prefix, logger, maxEvents, pace = unpaced }: RedisLogOptions) {
+  constructor({ url, prefix, logger, maxEvents }: RedisLogOptions) {
     this.#prefix = prefix;
     this.#logger = logger;
-    this.#pace = pace;
     this.#commands = openConnection(url, answerMs);
     this.#blocking = openConnection(url, blockedAnswerMs);
-    this.#writer = new StreamWriter(this.#commands, { prefix: this.#runPrefix, logger, maxEntries: maxEvents, pace });
+    this.#writer = new StreamWriter(this.#commands, { prefix: this.#runPrefix, logger, maxEntries: maxEvents });
     this.#report(logger);
   }
 
@@ -97,7 +92,6 @@ export class RedisLog implements SharedLog, AsyncDisposable {
       sides: [{ key: this.#noticeKey, hear: ([, payload]) => hearNotice(reader, payload) }],
       take: (runId, pieces) => reader.take(runId, pieces),
       logger: this.#logger,
-      pace: this.#pace,
     });
   }
 

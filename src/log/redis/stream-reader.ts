@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { TextPace } from '../../event-loop/text-pace.ts';
 import type { LogPiece } from '../piece.ts';
 import type { LogPosition } from '../shared-log.ts';
 import { formatId, parseEntry, parseId, storedEntries, storedStreams } from './entry.ts';
@@ -41,7 +40,6 @@ export class StreamReader {
   readonly #commands: Redis;
   readonly #prefix: string;
   readonly #logger: Logger;
-  readonly #pace: TextPace;
   readonly #wakeKey: string;
   readonly #take: Take;
   readonly #sides: readonly SideStream[];
@@ -64,13 +62,11 @@ export class StreamReader {
     readonly sides: readonly SideStream[];
     readonly take: Take;
     readonly logger: Logger;
-    readonly pace: TextPace;
   }) {
     this.#blocking = options.blocking;
     this.#commands = options.commands;
     this.#prefix = options.prefix;
     this.#logger = options.logger;
-    this.#pace = options.pace;
     this.#wakeKey = options.wakeKey;
     this.#sides = options.sides;
     this.#take = options.take;
@@ -150,8 +146,7 @@ export class StreamReader {
       const streams = await this.#readOnce().catch((error: unknown) => this.#complain(error));
       if (this.#closed) return;
       if (streams === undefined) await sleep(awayMs);
-      else if (streams > 0)
-        await sleep(Math.max(this.#pace.intervalMs / 2, Math.min(maxPauseMs, this.#followed.size / streamsPerMs)));
+      else if (streams > 0) await sleep(Math.min(maxPauseMs, this.#followed.size / streamsPerMs));
     }
   }
 

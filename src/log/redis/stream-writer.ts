@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { TextPace } from '../../event-loop/text-pace.ts';
 import { sharedLogPieces } from '../../telemetry/shared-log.ts';
 import type { RunEventBuffer } from '../event-buffer.ts';
 import type { LogPiece } from '../piece.ts';
@@ -35,7 +34,6 @@ export class StreamWriter implements Disposable {
   readonly #prefix: string;
   readonly #logger: Logger;
   readonly #maxEntries: number;
-  readonly #pace: TextPace;
   readonly #streams = new Set<RunStream>();
   readonly #dirty = new Set<RunStream>();
   readonly #refresh: NodeJS.Timeout;
@@ -50,18 +48,12 @@ export class StreamWriter implements Disposable {
   /** @param options.maxEntries how many entries a stream may have: no run has more events */
   constructor(
     redis: Redis,
-    options: {
-      readonly prefix: string;
-      readonly logger: Logger;
-      readonly maxEntries: number;
-      readonly pace: TextPace;
-    },
+    options: { readonly prefix: string; readonly logger: Logger; readonly maxEntries: number },
   ) {
     this.#redis = redis;
     this.#prefix = options.prefix;
     this.#logger = options.logger;
     this.#maxEntries = options.maxEntries;
-    this.#pace = options.pace;
     this.#refresh = setInterval(() => void this.#keep(), refreshMs).unref();
     redis.on('ready', () => void this.#verify());
     redis.on('close', () => {
@@ -121,7 +113,7 @@ export class StreamWriter implements Disposable {
 
   #schedule(): void {
     if (this.#timer !== null || this.#isSending || !this.#isReady || this.#dirty.size === 0) return;
-    const waitMs = Math.max(collectMs, this.#pace.intervalMs / 2) - (performance.now() - this.#sentAt);
+    const waitMs = collectMs - (performance.now() - this.#sentAt);
     const send = () => {
       this.#timer = null;
       void this.#send();

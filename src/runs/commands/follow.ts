@@ -128,7 +128,6 @@ async function openCursor(
     },
     onClose,
     onRead: (event) => rememberRun(event, run),
-    pace: runtime.pace,
   });
   giveBack = () => cursor.releasePast();
   runtime.cursors.add(cursor);

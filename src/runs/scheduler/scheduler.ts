@@ -91,7 +91,6 @@ export class RunScheduler implements RunRuntime {
   readonly startsByTenant: FairQueue;
   readonly knownConversations: KnownConversations;
   readonly replayRoom: ReplayRoom;
-  readonly pace: RunDependencies['pace'];
   readonly approvalTtlSeconds: number;
   readonly feed: ConversationFeed;
   readonly knowledge: RunDependencies['knowledge'];
@@ -134,7 +133,6 @@ export class RunScheduler implements RunRuntime {
     this.startsByTenant = dependencies.startsByTenant;
     this.knownConversations = dependencies.knownConversations;
     this.replayRoom = dependencies.replayRoom;
-    this.pace = dependencies.pace;
     this.approvalTtlSeconds = dependencies.approvalTtlSeconds;
     this.feed = dependencies.feed;
     this.knowledge = dependencies.knowledge;
