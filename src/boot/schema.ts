@@ -1,5 +1,6 @@
 import '../agents/graphql/mutations.ts';
 import '../agents/graphql/queries.ts';
+import '../agents/graphql/subscription.ts';
 import '../agents/graphql/types.ts';
 import '../attachments/graphql/mutations.ts';
 import '../contacts/graphql/mutations.ts';

@@ -177,6 +177,10 @@ async function useAgent(id: string): Promise<void> {
     `mutation ($id: ID!) { testAgent(id: $id, prompt: "Hello") { ok output error { code message } problem } }`,
     { id },
   );
+  const query =
+    'subscription ($id: ID!) { testAgentEvents(id: $id, prompt: "Hello") { ... on AgentTestResult { output error { message } } } }';
+  const events = app.ws(alice.token).iterate({ query, variables: { id } });
+  answers.push(JSON.stringify(await Array.fromAsync(events)));
   await ask('mutation ($id: ID) { synthesizeSpeech(agentId: $id, text: "Hello") { url } }', { id });
   await transcribe(id);
   const wrong = newKey();
@@ -231,7 +235,7 @@ test('Provider keys are in no log line, no answer, no row and no snapshot', { ti
   await useAgent(await makeAgent('unavailable', closed.url));
   // The environment's own, through the development agent and through one that has no provider of its own.
   app.model.add(
-    ...Array.from({ length: 3 }, () => ({
+    ...Array.from({ length: 4 }, () => ({
       misbehave: { status: 401, body: { error: { message: `Incorrect API key: ${environment.llm}` } } },
     })),
   );

@@ -333,6 +333,9 @@ test('Tests of agents and guardrails that ask a model are refused too', async ()
   const refused = { extensions: { code: 'RATE_LIMITED', resetAt: tomorrow } };
   expect(await send(`mutation { testAgent(id: "${agentId}", prompt: "hi") { ok } }`)).toMatchObject(refused);
   expect(await send(`mutation { moderate(input: { text: "hi" }) { flagged } }`)).toMatchObject(refused);
+  const query = `subscription { testAgentEvents(id: "${agentId}", prompt: "hi") { __typename } }`;
+  const [event] = await Array.fromAsync(limited.ws(alice.token).iterate({ query }));
+  expect(event).toMatchObject({ errors: [refused] });
 });
 
 test('Without a budget, turns write and ask nothing of it', async () => {

@@ -54,14 +54,8 @@ export interface AgentTest {
  * Runs one prompt against the provider of an agent, with its instructions and without its tools, and tells how it went. It
  * leaves nothing behind but its row in the ledger of usage. Whatever the provider does, it ends after
  * `deps.testTimeoutMs`.
- * @param id the public id of an agent that the viewer may use, active or not
- * @param prompt 1 to 10,000 characters
  * @param clientGone aborts when the client disconnects: the test ends, as it does when the server closes
- * @throws {RateLimitedError} if the viewer tests too often
- * @throws {BadUserInputError} if the id is not an agent id, or the prompt is empty or too long
- * @throws {NotFoundError} if the agent does not exist
- * @throws {ForbiddenError} if it is another user's or another tenant's
- * @throws {ConflictError} if its stored LLM configuration is invalid
+ * @throws what {@link prepareTest} throws
  */
 export async function testAgent(
   viewer: Viewer,
@@ -70,6 +64,32 @@ export async function testAgent(
   prompt: string,
   clientGone: AbortSignal | null = null,
 ): Promise<AgentTest> {
+  const test = await prepareTest(viewer, deps, id, prompt);
+  return runTest(viewer, deps, { ...test, clientGone, onText: () => {} });
+}
+
+/** A test that may run. */
+interface PreparedTest extends Pick<ResolvedAgent, 'agent'> {
+  readonly llm: ModelEndpoint;
+  readonly content: string;
+}
+
+/**
+ * Checks whether the viewer may run a test, and counts it against the rate limit.
+ * @param id the public id of an agent that the viewer may use, active or not
+ * @param prompt 1 to 10,000 characters
+ * @throws {RateLimitedError} if the viewer tests too often, or the tokens of a day are used up
+ * @throws {BadUserInputError} if the id is not an agent id, or the prompt is empty or too long
+ * @throws {NotFoundError} if the agent does not exist
+ * @throws {ForbiddenError} if it is another user's or another tenant's
+ * @throws {ConflictError} if its stored LLM configuration is invalid
+ */
+export async function prepareTest(
+  viewer: Viewer,
+  deps: AgentDependencies,
+  id: string,
+  prompt: string,
+): Promise<PreparedTest> {
   await deps.testLimit.take(viewer);
   parseId('Agent', id, ['id']);
   const content = parseInput(text(1, 10_000), prompt, ['prompt']);
@@ -77,8 +97,21 @@ export async function testAgent(
   await deps.tokenBudget.assertLeft(viewer);
   const resolved = (await resolveAgents(viewer, deps, [agentId])).get(agentId);
   if (resolved === undefined) throw new NotFoundError(`There is no agent ${id}.`);
+  return { agent: resolved.agent, llm: requireLlm(resolved), content };
+}
 
-  const test = runTest(viewer, deps, { agent: resolved.agent, llm: requireLlm(resolved), content, clientGone });
+interface RunningTest extends PreparedTest {
+  readonly clientGone: AbortSignal | null;
+  /**
+   * Called with each piece of the answer as it arrives, up to the maximum length of the answer.
+   * @param timeToFirstTokenMs as in the result
+   */
+  readonly onText: (delta: string, timeToFirstTokenMs: number) => void;
+}
+
+/** Runs a test that {@link prepareTest} has allowed. The server waits for its end before it closes the database. */
+export async function runTest(viewer: Viewer, deps: AgentDependencies, running: RunningTest): Promise<AgentTest> {
+  const test = askModel(viewer, deps, running);
   deps.tests.add(test);
   try {
     return await test;
@@ -87,16 +120,10 @@ export async function testAgent(
   }
 }
 
-interface PreparedTest extends Pick<ResolvedAgent, 'agent'> {
-  readonly llm: ModelEndpoint;
-  readonly content: string;
-  readonly clientGone: AbortSignal | null;
-}
-
-async function runTest(
+async function askModel(
   viewer: Viewer,
   deps: AgentDependencies,
-  { agent, llm, content, clientGone }: PreparedTest,
+  { agent, llm, content, clientGone, onText }: RunningTest,
 ): Promise<AgentTest> {
   const ended = AbortSignal.any(clientGone === null ? [deps.closing] : [deps.closing, clientGone]);
   const signal = AbortSignal.any([ended, AbortSignal.timeout(deps.testTimeoutMs)]);
@@ -119,7 +146,12 @@ async function runTest(
     } as const;
     for await (const event of deps.model.stream(request, signal)) {
       if (event.type === 'text' || event.type === 'reasoning') timeToFirstTokenMs ??= elapsedMs();
-      if (event.type === 'text') output = `${output ?? ''}${event.delta}`.slice(0, maxOutputLength).toWellFormed();
+      if (event.type === 'text') {
+        output ??= '';
+        const delta = event.delta.slice(0, maxOutputLength - output.length).toWellFormed();
+        output += delta;
+        if (delta !== '') onText(delta, timeToFirstTokenMs ?? elapsedMs());
+      }
       if (event.type === 'finished') reportedUsage = event.usage;
     }
     output ??= '';

@@ -1,4 +1,12 @@
-import { type DocumentNode, type FieldNode, GraphQLError, getOperationAST, Kind, type SelectionNode } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type FieldNode,
+  GraphQLError,
+  getOperationAST,
+  Kind,
+  type SelectionNode,
+} from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { RateLimitedError } from '../../api/errors.ts';
 import type { RateLimit } from '../../limits/rate-limit.ts';
@@ -7,21 +15,38 @@ import type { RequestContext } from '../operation/request-context.ts';
 /** Mutations that start turns: they have a limit of their own, and to attach to a turn again is free. */
 const turnMutations: ReadonlySet<string> = new Set(['sendMessage', 'startRun']);
 
+/** Subscriptions that begin something each time, and count as the mutations that do the same. */
+const countedSubscriptions: ReadonlySet<string> = new Set(['testAgentEvents']);
+
 /** Limits how often a user may change anything: each field of a mutation takes one point, before it is executed. */
 export function useMutationLimit(limit: RateLimit): Plugin<RequestContext, RequestContext> {
+  const explainRefusal = async (
+    { document, operationName }: ExecutionArgs,
+    { operation: { viewer } }: RequestContext,
+  ) => {
+    const operation = getOperationAST(document, operationName);
+    if (!operation || viewer === null) return null;
+    const fields = listFields(document, operation.selectionSet.selections).map(({ name }) => name.value);
+    const counted = fields.filter((name) =>
+      operation.operation === 'mutation' ? !turnMutations.has(name) : countedSubscriptions.has(name),
+    );
+    try {
+      for (const _ of counted) await limit.take(viewer);
+      return null;
+    } catch (originalError) {
+      if (!(originalError instanceof RateLimitedError)) throw originalError;
+      return { errors: [new GraphQLError(originalError.message, { originalError })] };
+    }
+  };
   return {
     async onExecute({ args, setResultAndStopExecution }) {
-      const operation = getOperationAST(args.document, args.operationName);
-      const { viewer } = args.contextValue.operation;
-      if (operation?.operation !== 'mutation' || viewer === null) return;
-      const fields = listFields(args.document, operation.selectionSet.selections);
-      const changes = fields.filter((field) => !turnMutations.has(field.name.value));
-      try {
-        for (const _ of changes) await limit.take(viewer);
-      } catch (originalError) {
-        if (!(originalError instanceof RateLimitedError)) throw originalError;
-        setResultAndStopExecution({ errors: [new GraphQLError(originalError.message, { originalError })] });
-      }
+      if (getOperationAST(args.document, args.operationName)?.operation !== 'mutation') return;
+      const refusal = await explainRefusal(args, args.contextValue);
+      if (refusal) setResultAndStopExecution(refusal);
+    },
+    async onSubscribe({ args, setResultAndStopExecution }) {
+      const refusal = await explainRefusal(args, args.contextValue);
+      if (refusal) setResultAndStopExecution(refusal);
     },
   };
 }

@@ -167,7 +167,7 @@ export function openStream(
 }
 
 /** Subscribes over SSE, as the GraphQL over SSE protocol has it in its distinct connections mode. */
-async function* readEventStream(
+export async function* readEventStream(
   url: string,
   token: string,
   body: object,
