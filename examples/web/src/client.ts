@@ -12,9 +12,11 @@ const authorize = (): Record<string, string> => {
   return token === null ? {} : { authorization: `Bearer ${token}` };
 };
 
+const socketUrl = new URL('/graphql', location.href).href.replace(/^http/, 'ws');
+
 /** The one socket of the page: turns and subscriptions share it. It comes back by itself, as often as it takes. */
 export const socket = createClient({
-  url: new URL('/graphql', location.href).href.replace(/^http/, 'ws'),
+  url: socketUrl,
   connectionParams: authorize,
   lazyCloseTimeout: 3_000,
   retryAttempts: Number.POSITIVE_INFINITY,
@@ -29,6 +31,9 @@ export const socket = createClient({
     closed: (event) => setConnection(event instanceof CloseEvent && event.wasClean && event.code === 1000),
   },
 });
+
+/** A socket for what must not begin again by itself: it is open while somebody subscribes, and does not come back. */
+export const socketOfOneTry = createClient({ url: socketUrl, connectionParams: authorize, retryAttempts: 0 });
 
 const send: typeof fetch = async (input, init) => {
   // The server takes a file only with a header that a form of another site cannot send.
