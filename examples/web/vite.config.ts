@@ -6,17 +6,19 @@ import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 const server = process.env.SWITCHBOARD_URL ?? 'http://127.0.0.1:4000';
 const root = import.meta.dirname;
 
-/** In development the page has the token that the server puts into its own page, see src/token.ts. */
-const tokenOfServer: Plugin = {
-  name: 'token-of-server',
+const metaTag = /<meta name="(switchboard-\w+)"[^>]*>/g;
+
+/** In development the page has what the server puts into its own page at this address: the token, and where calls begin. */
+const metaOfServer: Plugin = {
+  name: 'meta-of-server',
   apply: 'serve',
-  async transformIndexHtml(html) {
-    const page = await fetch(`${server}/`).then(
+  async transformIndexHtml(html, { originalUrl = '/' }) {
+    const page = await fetch(new URL(originalUrl, server)).then(
       (response) => response.text(),
       () => '',
     );
-    const [meta] = /<meta name="switchboard-token"[^>]*>/.exec(page) ?? [];
-    return meta === undefined ? html : html.replace(/<meta name="switchboard-token"[^>]*>/, meta);
+    const found = new Map([...page.matchAll(metaTag)].map(([tag, name]) => [name, tag]));
+    return html.replace(metaTag, (tag: string, name: string) => found.get(name) ?? tag);
   },
 };
 
@@ -52,7 +54,7 @@ const dockOfSource: Plugin = {
 
 export default defineConfig({
   root,
-  plugins: [react(), tokenOfServer, dockOfSource],
+  plugins: [react(), metaOfServer, dockOfSource],
   // The package of this repository as it is written, without a build.
   resolve: { conditions: ['@switchboard/source', ...defaultClientConditions] },
   server: {

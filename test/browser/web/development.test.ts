@@ -19,10 +19,10 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 /** Starts `npm run web` without npm, beside a server. @returns the address that it prints */
-async function startDevelopment(server: string): Promise<string> {
+async function startDevelopment(server: string, owner = resources): Promise<string> {
   const env = { ...process.env, SWITCHBOARD_URL: server, NODE_ENV: 'development', NO_COLOR: '1' };
   const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  resources.defer(() => end(child));
+  owner.defer(() => end(child));
   return await new Promise<string>((resolve, reject) => {
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) {
@@ -85,6 +85,18 @@ test('In development, /dock is the page of the dock, which answers', async () =>
   const shown = () => page.locator('switchboard-dock ol').first().textContent();
   await expect.poll(shown, { timeout: 90_000 }).toContain('The clock says');
   expect(troubles).toEqual([]);
+});
+
+test('In development, the page for calls knows where they begin, as the page of the server does', async () => {
+  await using other = new AsyncDisposableStack();
+  const server = await setStage(other, { OPENAI_API_KEY: 'sk-nobody-calls', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' });
+  const development = await startDevelopment(server.url, other);
+  const callsOf = async (page: string) =>
+    /<meta name="switchboard-calls" content="([^"]*)"/.exec(await (await fetch(page)).text())?.[1];
+  for (const origin of [server.url, development]) {
+    expect(await callsOf(`${origin}/voice`)).toBe('http://127.0.0.1:9/v1/realtime/calls');
+    expect(await callsOf(`${origin}/`)).toBe('');
+  }
 });
 
 test('Building says what was built, and where, also if there is nothing to do', async () => {
