@@ -67,6 +67,9 @@ async function openRated(tenant: string) {
   const where = { conversationId: chat.conversationId.slice('conv_'.length) };
   await app.app.db.run.updateMany({ where, data: { ...failure, status: 'FAILED' } });
   const messageId = await rateLast(chat, chat.conversationId, 'DOWN');
+  // What the model thought before it, and what it has written beside the text.
+  const details = { tenantId: tenant, messageId: messageId.slice('msg_'.length) };
+  await app.app.db.messageDetails.create({ data: { ...details, data: { marker }, reasoning: marker } });
   const { feedback } = await admin.ask('{ feedback { edges { node { id } } } }');
   return { chat, admin, messageId, id: String(feedback.edges[0].node.id) };
 }
@@ -77,6 +80,7 @@ test('No field below feedback leads an admin to anything of the conversation but
   const own = await readAll(chat.token, messageId, 'Message');
   expect(own.codes.filter((code) => code !== 'FORBIDDEN')).toEqual([]);
   expect(own.shown.length).toBeGreaterThan(6);
+  expect(own.shown).toContainEqual(expect.stringMatching(/^[^{]*\bdata\b[^{]*\breasoning\b/));
   expect(await readAll(admin.token, id, 'Feedback')).toEqual({ shown: [], codes: ['FORBIDDEN'] });
   const shown = `query ($id: ID!) { node(id: $id) { ... on Feedback {
     run { idempotencyKey status error { code message retryable } } } } }`;
