@@ -89,7 +89,11 @@ test('In development, /dock is the page of the dock, which answers', async () =>
 
 test('In development, the page for calls knows where they begin, as the page of the server does', async () => {
   await using other = new AsyncDisposableStack();
-  const server = await setStage(other, { OPENAI_API_KEY: 'sk-nobody-calls', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' });
+  const server = await setStage(other, {
+    OPENAI_API_KEY: 'sk-nobody-calls',
+    OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
+    MODEL: 'nobody',
+  });
   const development = await startDevelopment(server.url, other);
   const callsOf = async (page: string) =>
     /<meta name="switchboard-calls" content="([^"]*)"/.exec(await (await fetch(page)).text())?.[1];

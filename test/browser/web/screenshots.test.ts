@@ -46,3 +46,19 @@ test('The page fits into both widths in both themes: while a call waits for appr
     }
   expect(stage.troubles).toEqual([]);
 });
+
+test('The editor of a scenario fits into its page, with its graph', async () => {
+  const page = await stage.open({
+    path: '/admin/scenarios',
+    viewport: { width: 1280, height: 900 },
+    colorScheme: 'light',
+  });
+  await page.getByRole('link', { name: 'Customer support' }).click();
+  const graph = page.getByRole('region', { name: 'Graph' });
+  await graph.getByRole('link', { name: 'supervisor, begins' }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+  expect(stage.troubles).toEqual([]);
+  if (process.env.UPDATE_SCREENSHOT !== '1') return;
+  await page.evaluate(() => (document.activeElement instanceof HTMLElement ? document.activeElement.blur() : null));
+  await page.screenshot({ path: join(images, 'admin-scenario-light-1280.png'), caret: 'hide' });
+});
