@@ -34,6 +34,9 @@ const trace = z.object({
   ),
 });
 
+/** How long an element is waited for, in milliseconds. */
+const patienceMs = 120_000;
+
 /** The mark in the trace from which on it is measured. */
 const begins = 'what is measured begins';
 
@@ -89,9 +92,15 @@ export async function traceFrames(browser: Browser, page: Page, act: () => Promi
  * again and again, which takes 10 ms and more of the time of its thread.
  */
 export async function waitInPage(page: Page, selector: string): Promise<void> {
-  await page.evaluate(async (wanted) => {
-    while (document.querySelector(wanted) === null) await new Promise((go) => setTimeout(go, 50));
-  }, selector);
+  await page.evaluate(
+    async ({ wanted, until }) => {
+      while (document.querySelector(wanted) === null) {
+        if (Date.now() > until) throw new Error(`There is no ${wanted}.`);
+        await new Promise((go) => setTimeout(go, 50));
+      }
+    },
+    { wanted: selector, until: Date.now() + patienceMs },
+  );
 }
 
 /**

@@ -13,7 +13,8 @@ const metaOfServer: Plugin = {
   name: 'meta-of-server',
   apply: 'serve',
   async transformIndexHtml(html, { originalUrl = '/' }) {
-    const page = await fetch(new URL(originalUrl, server)).then(
+    // A path that begins with two slashes would name another host.
+    const page = await fetch(new URL(originalUrl.replace(/^\/+/, '/'), server)).then(
       (response) => response.text(),
       () => '',
     );

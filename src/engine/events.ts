@@ -1,6 +1,6 @@
-import type { FileText, GuardResult } from './guard.ts';
+import type { GuardResult } from './guard.ts';
 import type { PausedTurn } from './paused-turn.ts';
-import type { Failure, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
+import type { Failure, FileText, ProviderState, RequestedCall, TokenUsage } from './ports.ts';
 import type { Routed } from './routing.ts';
 
 /** The states of a tool call. */

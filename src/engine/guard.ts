@@ -1,4 +1,4 @@
-import type { RequestedCall, TokenUsage, ToolOutcome } from './ports.ts';
+import type { FileText, RequestedCall, TokenUsage, ToolOutcome } from './ports.ts';
 
 /** Where a text is checked. */
 export type GuardStage = 'INPUT' | 'OUTPUT' | 'TOOL_INPUT' | 'TOOL_OUTPUT';
@@ -50,14 +50,7 @@ export interface Guarded<Value> extends GuardReport {
   readonly isRedacted: boolean;
 }
 
-/** What stands in a file of the user's message. */
-export interface FileText {
-  /** The row id of the file. */
-  readonly id: string;
-  readonly text: string;
-}
-
-/** What the user has sent with a message: its text, and what stands in its files. */
+/** What the user has sent with a message: its text, its files, and what stands in them. */
 export interface UserInput {
   readonly content: string;
   readonly files: readonly FileText[];

@@ -123,7 +123,9 @@ export async function* checkInput(check: InputCheck, signal: AbortSignal): Async
   // A text that was blocked before it was stored is not part of the history.
   let content = item?.role === 'user' ? item.content : '';
   let attached = item?.role === 'user' ? (item.attached ?? null) : null;
-  const readFiles = async () => (attached === null || files === undefined ? [] : files.read());
+  // Each attachment has a line below the text (runs/attached-text.ts), also if nothing is stored of it.
+  const hasFiles = attached !== null || content.includes('\n[attachment: ');
+  const readFiles = async () => (hasFiles && files !== undefined ? files.read() : []);
   const before = guard.checkInput(agentId, content, readFiles, signal);
   if (before !== null) {
     const checked = await before;
@@ -139,7 +141,8 @@ export async function* checkInput(check: InputCheck, signal: AbortSignal): Async
     if (checked.blockedBy !== null) yield { type: 'inputBlocked' };
     yield* reportGuards(checked, step);
   }
-  const all = attached === null || attached.text === '' ? content : `${content}\n${attached.text}`;
+  // The end of a long text is what providers are asked about: the user's own words.
+  const all = attached === null || attached.text === '' ? content : `${attached.text}\n${content}`;
   const beside = guard.watchInput(agentId, all, watch.checkSignal);
   if (beside !== null) watch.add(beside, step);
 }

@@ -109,10 +109,23 @@ export interface AttachedContent {
   readonly images: readonly InputImage[];
 }
 
+/** What a model is told of an attachment of the user's message. */
+export interface FileText {
+  /** Its place among the attachments of the message, from 0 on. */
+  readonly place: number;
+  /** The row id of what is stored of it; null: nothing is. */
+  readonly id: string | null;
+  readonly name: string;
+  /** Where it is, if that is elsewhere. */
+  readonly url: string | null;
+  /** What stands in it; null: nothing that is known. */
+  readonly text: string | null;
+}
+
 /** The files of the message that began the turn. */
 export interface MessageFiles {
-  /** All that stands in them, also what is too long for a model. */
-  readonly read: () => Promise<readonly { readonly id: string; readonly text: string }[]>;
+  /** What they are called, where they are and all that stands in them, also what is too long for a model. */
+  readonly read: () => Promise<readonly FileText[]>;
   /** What a model is given of them, as they are stored now; null: there are none. */
   readonly give: () => Promise<AttachedContent | null>;
 }

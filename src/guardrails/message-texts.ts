@@ -55,8 +55,10 @@ function mapMessage<Message extends MessageTexts>(message: Message, map: (text: 
   };
 }
 
-/** As one text, for those who are asked about the whole. */
+/** As one text, for those who are asked about the whole: they see the end of a long one, so that it ends with the message itself. */
 function writeMessage({ content, attachments, toolCalls = [] }: MessageTexts): string {
-  const lines = attachments.map(({ name, url, text = '' }) => `[attachment: ${name} ${url}]${text && `\n${text}`}`);
-  return [content, ...lines, ...(toolCalls.length === 0 ? [] : [JSON.stringify(toolCalls)])].join('\n');
+  const texts = attachments.flatMap(({ text = '' }) => (text === '' ? [] : [text]));
+  const lines = attachments.map(({ name, url }) => `[attachment: ${name} ${url}]`);
+  const calls = toolCalls.length === 0 ? [] : [JSON.stringify(toolCalls)];
+  return [...texts, ...calls, content, ...lines].join('\n');
 }

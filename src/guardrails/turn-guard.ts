@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { FileText, Guarded, GuardReport, GuardResult, TextGuard, TurnGuard, UserInput } from '../engine/guard.ts';
+import type { Guarded, GuardReport, GuardResult, TextGuard, TurnGuard, UserInput } from '../engine/guard.ts';
 import { isDeeperThan } from '../engine/json.ts';
-import type { RequestedCall, ToolOutcome } from '../engine/ports.ts';
+import type { FileText, RequestedCall, ToolOutcome } from '../engine/ports.ts';
 import { type CheckOptions, checkArguments, checkJson, checkText, checkValue } from './check-text.ts';
 import type { Guardrail, GuardrailStage } from './config.ts';
 import { FewAtOnce } from './few-at-once.ts';
@@ -170,7 +170,10 @@ class Guards implements TurnGuard {
   }
 }
 
-/** Checks the text of a user and of the files as one. @returns of the files, those in whose text something was replaced */
+const isChanged = (file: FileText, before: FileText | undefined) =>
+  file.name !== before?.name || file.url !== before.url || file.text !== before.text;
+
+/** Checks the text of a user and of the files as one. @returns of the files, those in which something was replaced */
 async function checkUserInput(
   guards: readonly PlannedGuardrail[],
   input: UserInput,
@@ -178,14 +181,20 @@ async function checkUserInput(
 ): Promise<Guarded<UserInput>> {
   const mapTexts = ({ content, files }: UserInput, map: (text: string) => string): UserInput => ({
     content: map(content),
-    files: files.map(({ id, text }) => ({ id, text: map(text) })),
+    files: files.map((file) => ({
+      ...file,
+      name: map(file.name),
+      url: file.url === null ? null : map(file.url),
+      text: file.text === null ? null : map(file.text),
+    })),
   });
-  const write = ({ content, files }: UserInput) => [content, ...files.map(({ text }) => text)].join('\n');
+  // The end of a long text is what providers are asked about: the user's own words. Names and addresses stand in lines below them.
+  const write = ({ content, files }: UserInput) => [...files.flatMap(({ text }) => text ?? []), content].join('\n');
   const checked = await checkValue(guards, { value: input, mapTexts, write }, options);
   const { content, files } = checked.value;
   return {
     ...checked,
-    value: { content, files: files.filter(({ text }, index) => text !== input.files[index]?.text) },
+    value: { content, files: files.filter((file, index) => isChanged(file, input.files[index])) },
   };
 }
 

@@ -27,12 +27,17 @@ async function openGuarded(guardrail: Readonly<Record<string, unknown>>) {
   return {
     ...{ chat, handOver },
     /** @returns the row ids of files with these texts, and how the run went that was started with them */
-    async sayWith(texts: readonly string[], content = 'Read') {
-      const files = texts.map((text, index) => uploadId(app, chat.token, text, { name: `${index}.txt` }));
+    async sayWith(
+      texts: readonly string[],
+      content = 'Read',
+      more: { name?: string; attachments?: readonly object[] } = {},
+    ) {
+      const { name = '', attachments = [] } = more;
+      const files = texts.map((text, index) => uploadId(app, chat.token, text, { name: `${name}${index}.txt` }));
       const attachmentIds = await Promise.all(files);
-      const events = await chat.readToEnd(content, { attachmentIds });
+      const events = await chat.readToEnd(content, { attachmentIds, attachments });
       const { run } = await chat.ask(
-        `query ($id: ID!) { run(id: $id) { status error { code } userMessage { content status }
+        `query ($id: ID!) { run(id: $id) { status error { code } userMessage { content status attachments { name url } }
           guardrailResults { guardrail tripwireTriggered } } }`,
         { id: events[0]?.runId },
       );
@@ -89,4 +94,27 @@ test('What a guardrail of an agent that takes over replaces in the text alone le
   const [, second] = app.model.requests.slice(already).map(({ messages }) => JSON.stringify(messages));
   expect(second).toContain(`It says ${secret}.`);
   expect(second).not.toContain('swordfish');
+});
+
+test('What a guardrail of an agent that takes over replaces in the names and addresses of files is replaced everywhere', async () => {
+  const { chat, handOver, sayWith } = await openGuarded({ action: 'REDACT' });
+  const already = app.model.requests.length;
+  app.model.add(handOver, { text: 'I see.' }, { text: 'Again.' });
+  const url = `https://files.example/${secret}.txt`;
+  const elsewhere = { name: `about ${secret}.txt`, type: 'text/plain', url, size: 3 };
+  const { run, ids } = await sayWith(['A fine text.'], 'Read', { name: `${secret} `, attachments: [elsewhere] });
+  expect(run).toMatchObject({ status: 'COMPLETED', userMessage: { content: 'Read', status: 'REDACTED' } });
+  await chat.readToEnd('And?');
+  const [first = '', ...later] = app.model.requests.slice(already).map(({ messages }) => JSON.stringify(messages));
+  expect(first).toContain(secret);
+  expect(later).toHaveLength(2);
+  for (const messages of later) {
+    expect(messages).not.toContain(secret);
+    expect(messages).toContain('[REDACTED]');
+    expect(messages).toContain('A fine text.');
+  }
+  const rows = await app.app.db.attachment.findMany({ where: { id: { in: ids } }, select: { name: true, text: true } });
+  expect(rows).toEqual([{ name: '[REDACTED] 0.txt', text: 'A fine text.' }]);
+  expect(JSON.stringify(run.userMessage)).toContain('[REDACTED]');
+  expect(JSON.stringify(run.userMessage)).not.toContain(secret);
 });

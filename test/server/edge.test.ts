@@ -50,6 +50,23 @@ describe('errors', () => {
     },
   );
 
+  test('The status is 200 for a client that asks for it, if the operation was executed: browsers log other ones', async () => {
+    const ask = async (query: string, headers: Record<string, string>) => {
+      const answer = await send({ headers, body: JSON.stringify({ query }) });
+      return { status: answer.status, ...(await answer.json()) };
+    };
+    const asking = { 'graphql-failure-status': '200' };
+    const masked = { errors: [{ message: 'Something went wrong.', extensions: { code: 'INTERNAL' } }] };
+    for (const accept of ['application/json', 'application/graphql-response+json', '*/*']) {
+      expect(await ask('{ boom }', { ...asking, accept })).toMatchObject({ status: 200, ...masked });
+      expect(await ask('{ boom }', { accept })).toMatchObject({ status: 500, ...masked });
+      // It was not executed.
+      expect(await ask('{ nothing }', { ...asking, accept })).toMatchObject({ status: 400 });
+      expect(await ask('{ user }', { ...asking, accept, authorization: 'Bearer x' })).toMatchObject({ status: 401 });
+    }
+    expect(await ask('{ boom }', { 'graphql-failure-status': '204' })).toMatchObject({ status: 500 });
+  });
+
   test('The status is 200 if a part of the request worked', async () => {
     const answer = await edge.query('{ user missing }');
     expect(answer).toMatchObject({

@@ -35,29 +35,15 @@ export const socket = createClient({
 /** A socket for what must not begin again by itself: it is open while somebody subscribes, and does not come back. */
 export const socketOfOneTry = createClient({ url: socketUrl, connectionParams: authorize, retryAttempts: 0 });
 
-const eventStream = 'text/event-stream';
-
-/**
- * Queries and mutations are asked for as a stream of one event. Its status is 200 also if the server refuses what they ask
- * for, so that the browser does not log a form that was filled in wrongly as a resource that has failed to load.
- */
 const send: typeof fetch = async (input, init) => {
   // The server takes a file only with a header that a form of another site cannot send.
   const upload = init?.body instanceof FormData && { 'graphql-require-preflight': '1' };
-  const own = () => ({ accept: eventStream, ...upload, ...authorize() });
+  // The browser would log a form that the server refuses as a resource that has failed to load.
+  const own = () => ({ 'graphql-failure-status': '200', ...upload, ...authorize() });
   const attempt = () => fetch(input, { ...init, headers: { ...init?.headers, ...own() } });
-  const first = await attempt();
-  const response = first.status === 401 && (await refreshToken()) !== null ? await attempt() : first;
-  return readOnlyEvent(response);
+  const response = await attempt();
+  return response.status === 401 && (await refreshToken()) !== null ? attempt() : response;
 };
-
-/** The answer of which a stream consists. What is no stream stays as it is. */
-async function readOnlyEvent(response: Response): Promise<Response> {
-  if (!response.headers.get('content-type')?.startsWith(eventStream)) return response;
-  const { status, statusText } = response;
-  const [, answer = ''] = /^data: (.+)$/m.exec(await response.text()) ?? [];
-  return new Response(answer, { status, statusText, headers: { 'content-type': 'application/json' } });
-}
 
 /** Queries and mutations over HTTP, subscriptions over the socket, and what remembers answers. */
 export const createPageClient = (cache: Exchange, requestPolicy: RequestPolicy): Client =>

@@ -21,7 +21,10 @@ export function useGradual<Item extends Written>(
 ): readonly Item[] {
   const [firstId, setFirstId] = useState<string | null>(null);
   const known = list.findIndex(({ id }) => id === firstId);
-  const isAwaited = firstId === null && !isUrgent;
+  // Once something was shown, the thread is never empty again while it has messages.
+  const [hasShown, setShown] = useState(false);
+  const isAwaited = !hasShown && !isUrgent;
+  if (!hasShown && (isUrgent || firstId !== null)) setShown(true);
   const end = isAwaited ? list.length : stepBack(list, list.length);
   const from = known < 0 ? end : known;
   const first = list[from]?.id ?? null;

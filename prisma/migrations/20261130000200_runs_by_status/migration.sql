@@ -2,6 +2,3 @@
 -- and CONCURRENTLY: what is there already is left alone.
 CREATE INDEX IF NOT EXISTS "runs_tenant_id_agent_id_status_created_at_id_idx" ON "runs"("tenant_id", "agent_id", "status", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "runs_tenant_id_user_id_status_created_at_id_idx" ON "runs"("tenant_id", "user_id", "status", "created_at", "id");
--- Those with the status serve what these did. At last, because it locks the table for reads, too: for a moment.
-DROP INDEX IF EXISTS "runs_tenant_id_agent_id_created_at_id_idx";
-DROP INDEX IF EXISTS "runs_tenant_id_user_id_created_at_id_idx";

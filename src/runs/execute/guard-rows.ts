@@ -1,11 +1,15 @@
 import { makeTitle, untitled } from '../../conversations/text.ts';
 import type { TurnEvent } from '../../engine/events.ts';
-import type { FileText, GuardResult } from '../../engine/guard.ts';
+import type { GuardResult } from '../../engine/guard.ts';
+import type { FileText } from '../../engine/ports.ts';
 import { Prisma, type Run } from '../../generated/prisma/client.ts';
 import { patternPlaceholder } from '../../guardrails/patterns.ts';
 import { isResultOfFile, maxGuardResults, readGuardResult } from '../guard-result.ts';
 import type { RunRuntime } from '../runtime.ts';
 import { lockOwned, lockOwnedWithConversation, writeOwned } from '../transitions/lease.ts';
+
+/** The longest name of an attachment, in UTF-16 code units. */
+const maxNameLength = 255;
 
 /** How many results this process has stored of each run. */
 const counts = new WeakMap<Run, number>();
@@ -57,8 +61,8 @@ async function readUserMessage({ db }: RunRuntime, run: Run) {
 }
 
 /**
- * Replaces the text of the user message of a run, what stands in its files, and the title of the conversation if it was made of
- * the text. A second time it changes nothing.
+ * Replaces the text of the user message of a run, the names of its files and what stands in them, and the title of the
+ * conversation if it was made of the text. A second time it changes nothing.
  * @param input.content the text as the model is sent it: with a line for each attachment below it (plan/history.ts)
  * @param input.files those that have changed
  */
@@ -69,20 +73,22 @@ async function redactUserMessage(
 ): Promise<void> {
   const before = await readUserMessage(runtime, run);
   if (before === null) return;
-  const attachments = Array.isArray(before.attachments) ? before.attachments.length : 0;
+  const attachments = Array.isArray(before.attachments) ? before.attachments : [];
   const lines = content.split('\n');
-  const own = lines.slice(0, lines.length - attachments).join('\n');
+  const own = lines.slice(0, lines.length - attachments.length).join('\n');
   // A message may be its files alone.
   const redacted = own === '' && before.content !== '' ? patternPlaceholder : own;
+  const stored = files.filter(({ id }) => id !== null);
   await writeOwned(
     runtime.db,
     run,
     Prisma.sql`${lockOwnedWithConversation(runtime, run)}, replaced AS (
-      UPDATE messages SET content = ${redacted}, status = 'REDACTED'
+      UPDATE messages SET content = ${redacted}, status = 'REDACTED', attachments = ${JSON.stringify(rename(attachments, files))}::jsonb
       WHERE id = ${run.userMessageId}::uuid AND conversation_id = (SELECT conversation_id FROM owned)
     ), filed AS (
-      UPDATE attachments SET text = changed.text
-      FROM unnest(${files.map(({ id }) => id)}::uuid[], ${files.map(({ text }) => text)}::text[]) AS changed (id, text)
+      UPDATE attachments SET name = changed.name, text = changed.text
+      FROM unnest(${stored.map(({ id }) => id)}::uuid[], ${stored.map(({ name }) => cutName(name))}::text[],
+        ${stored.map(({ text }) => text)}::text[]) AS changed (id, name, text)
       WHERE attachments.id = changed.id AND tenant_id = ${run.tenantId} AND user_id = ${run.userId}
         AND conversation_id = (SELECT conversation_id FROM owned)
     ), retitled AS (
@@ -92,6 +98,20 @@ async function redactUserMessage(
     )`,
   );
 }
+
+/** The attachments of a message, with what was replaced in their names and addresses. */
+function rename(attachments: readonly Prisma.JsonValue[], files: readonly FileText[]): readonly Prisma.JsonValue[] {
+  const changed = new Map(files.map((file) => [file.place, file]));
+  return attachments.map((attachment, place) => {
+    const file = changed.get(place);
+    if (file === undefined || typeof attachment !== 'object' || attachment === null || Array.isArray(attachment))
+      return attachment;
+    return { ...attachment, name: cutName(file.name), ...(file.url !== null && { url: file.url }) };
+  });
+}
+
+/** A placeholder may be longer than what it stands for. */
+const cutName = (name: string) => name.slice(0, maxNameLength).toWellFormed();
 
 /**
  * Marks the user message of a run as blocked: from then on it is for the eyes of its author only. If the title of the

@@ -26,14 +26,15 @@ export function filesOfMessage(
     read: () =>
       whileAway(async () => {
         const message = await readMessage();
-        const ids = (message ? readAttachments(message) : []).flatMap(({ id, fileId }) => {
-          const file = id ?? fileId;
-          return file === undefined ? [] : (readId('Attachment', file) ?? []);
+        const files = (message ? readAttachments(message) : []).map(({ id, fileId, name, url }, place) => {
+          const stored = id ?? fileId;
+          const rowId = stored === undefined ? null : readId('Attachment', stored);
+          return { place, id: rowId, name, url: id === null ? url : null };
         });
-        if (ids.length === 0) return [];
-        const where = { tenantId, userId, conversationId, id: { in: ids } };
+        const where = { tenantId, userId, conversationId, id: { in: files.flatMap(({ id }) => id ?? []) } };
         const rows = await db.attachment.findMany({ where, select: { id: true, text: true } });
-        return rows.flatMap(({ id, text }) => (text ? [{ id, text }] : []));
+        const texts = new Map(rows.map(({ id, text }) => [id, text]));
+        return files.map((file) => ({ ...file, text: (file.id !== null && texts.get(file.id)) || null }));
       }),
     give: () =>
       whileAway(async () => {

@@ -3,6 +3,9 @@ import { failedWhole, shapeFailure } from '../operation/present-error.ts';
 import type { RequestContext } from '../operation/request-context.ts';
 import { accepts } from '../requests/accept.ts';
 
+/** With the value 200, a client is answered with 200 also if an operation that was executed has failed. */
+const failureStatusHeader = 'graphql-failure-status';
+
 /** Gives an HTTP request that failed altogether the status of its first error. */
 export function useHttpStatus(): Plugin<object, RequestContext> {
   return {
@@ -15,7 +18,9 @@ export function useHttpStatus(): Plugin<object, RequestContext> {
       // for clients that run queries over SSE, once the query was executed.
       const executed = operation.subscribed || (result.data !== undefined && !accepts(request, 'json'));
       const streamed = executed && accepts(request, 'text/event-stream');
-      const http = streamed ? { status: 200 } : { status, headers };
+      // Browsers log other statuses as resources that have failed to load: pages may ask for 200 where an operation was executed.
+      const asksFor200 = result.data !== undefined && request.headers.get(failureStatusHeader) === '200';
+      const http = streamed || asksFor200 ? { status: 200 } : { status, headers };
       setResult({ ...result, extensions: { ...result.extensions, http } });
     },
   };

@@ -20,6 +20,9 @@ export interface AgentTestState {
 const begun: AgentTestState = { text: '', timeToFirstTokenMs: null, result: null };
 const cut: Refusal = { message: 'The connection was lost before the test had ended. Test again.', field: null };
 
+/** Codes of a socket that is closed because its token was not accepted (CloseCode of graphql-ws). */
+const tokenRefused: ReadonlySet<number> = new Set([4401, 4403]);
+
 function addEvent(state: AgentTestState, event: Event): AgentTestState {
   const { timeToFirstTokenMs } = event;
   if (event.__typename === 'AgentTestResult')
@@ -48,6 +51,7 @@ export function useAgentTest(id: string) {
     setRefusal(null);
     setRunning(true);
     let isOver = false;
+    let hasBegun = false;
     const end = (reason: Refusal | null) => {
       if (isOver) return;
       isOver = true;
@@ -56,28 +60,33 @@ export function useAgentTest(id: string) {
     };
     const refuse = (graphQLErrors: readonly object[]) =>
       end(readRefusal(new CombinedError({ graphQLErrors: [...graphQLErrors] })));
-    const unsubscribe = socketOfOneTry.subscribe<AgentTestSubscription>(
-      { query: stringifyDocument(AgentTestDocument), variables: { id, prompt } },
-      {
-        next: ({ data, errors }) => {
-          if (errors) return refuse(errors);
-          if (!data) return;
-          setState((before) => addEvent(before ?? begun, data.testAgentEvents));
-          if (data.testAgentEvents.__typename === 'AgentTestResult') end(null);
+    /** A token that has expired is renewed once: until it is accepted, no test has begun. */
+    const subscribe = (mayRenew: boolean) => {
+      const unsubscribe = socketOfOneTry.subscribe<AgentTestSubscription>(
+        { query: stringifyDocument(AgentTestDocument), variables: { id, prompt } },
+        {
+          next: ({ data, errors }) => {
+            hasBegun = true;
+            if (errors) return refuse(errors);
+            if (!data) return;
+            setState((before) => addEvent(before ?? begun, data.testAgentEvents));
+            if (data.testAgentEvents.__typename === 'AgentTestResult') end(null);
+          },
+          error: async (error) => {
+            if (Array.isArray(error)) return refuse(error);
+            const isRefused = !hasBegun && error instanceof CloseEvent && tokenRefused.has(error.code);
+            if (!isRefused || !mayRenew || (await refreshToken()) === null) return end(cut);
+            if (!isOver) subscribe(false);
+          },
+          complete: () => end(cut),
         },
-        error: (error) => {
-          if (Array.isArray(error)) return refuse(error);
-          // What a closed socket says of a token may be that it has expired.
-          void refreshToken();
-          end(cut);
-        },
-        complete: () => end(cut),
-      },
-    );
-    leave.current = () => {
-      isOver = true;
-      unsubscribe();
+      );
+      leave.current = () => {
+        isOver = true;
+        unsubscribe();
+      };
     };
+    subscribe(true);
   };
   return { state, refusal, isRunning, run, stop };
 }
