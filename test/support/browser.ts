@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
+import { compileCache } from './compile-cache.ts';
 
 const root = join(import.meta.dirname, '../..');
 const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
@@ -19,7 +20,15 @@ export async function startAsItsUser(
   const { PATH, HOME } = process.env;
   const server = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
     cwd: folder,
-    env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'warn', ATTACHMENT_FETCH: 'false', ...env },
+    env: {
+      PATH,
+      HOME,
+      NODE_COMPILE_CACHE: compileCache,
+      PORT: '0',
+      LOG_LEVEL: 'warn',
+      ATTACHMENT_FETCH: 'false',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   resources.defer(() => stop(server));

@@ -7,6 +7,7 @@ import { inject } from 'vitest';
 import { WebSocket } from 'ws';
 import { mintDevelopmentToken } from '../../src/auth/development.ts';
 import { readAnswer, type TestApp } from './app.ts';
+import { compileCache } from './compile-cache.ts';
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 
@@ -45,6 +46,7 @@ export function spawnServer(folder: string, env: Record<string, string>): Spawne
     cwd: folder,
     env: {
       PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: compileCache,
       DATA_DIR: folder,
       PORT: '0',
       SEED_FILE: inject('plainSeedFile'),
