@@ -34,7 +34,7 @@ export function filesOfMessage(
         const where = { tenantId, userId, conversationId, id: { in: files.flatMap(({ id }) => id ?? []) } };
         const rows = await db.attachment.findMany({ where, select: { id: true, text: true } });
         const texts = new Map(rows.map(({ id, text }) => [id, text]));
-        return files.map((file) => ({ ...file, text: (file.id !== null && texts.get(file.id)) || null }));
+        return files.map((file) => ({ ...file, text: file.id === null ? null : (texts.get(file.id) ?? null) }));
       }),
     give: () =>
       whileAway(async () => {

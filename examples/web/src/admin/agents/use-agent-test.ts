@@ -1,3 +1,4 @@
+import { CloseCode } from 'graphql-ws';
 import { useEffect, useRef, useState } from 'react';
 import { CombinedError, stringifyDocument } from 'urql';
 import { socketOfOneTry } from '../../client.ts';
@@ -20,8 +21,8 @@ export interface AgentTestState {
 const begun: AgentTestState = { text: '', timeToFirstTokenMs: null, result: null };
 const cut: Refusal = { message: 'The connection was lost before the test had ended. Test again.', field: null };
 
-/** Codes of a socket that is closed because its token was not accepted (CloseCode of graphql-ws). */
-const tokenRefused: ReadonlySet<number> = new Set([4401, 4403]);
+/** Codes of a socket that is closed because its token was not accepted. */
+const tokenRefused: ReadonlySet<number> = new Set([CloseCode.Unauthorized, CloseCode.Forbidden]);
 
 function addEvent(state: AgentTestState, event: Event): AgentTestState {
   const { timeToFirstTokenMs } = event;
